@@ -1,0 +1,94 @@
+"""Batch normalisation over the global batch, over groups of clips, or frozen."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+FREEZE = ("none", "partial", "all")
+
+
+class BatchNorm(nnx.Module):
+    """Batch norm over all axes but the last, as PyTorch computes it.
+
+    epsilon 1e-5; running statistics keep 0.9 of the old value (PyTorch's momentum 0.1)
+    and hold the Bessel-corrected variance. Statistics are float32 whatever the input.
+    Under a sharded `jit` a statistic is that of the global batch.
+
+    Attributes set through `nnx.view`:
+      use_running_average: evaluation mode.
+      group_clips: statistics are taken over groups of that many clips (first axis)
+        each, as replicas with their own batches do; None means the whole batch.
+        The running statistics follow the mean over groups.
+    A `frozen` norm stays in evaluation mode in every view.
+    """
+
+    def __init__(self, features: int, *, dtype=jnp.float32):
+        self.scale = nnx.Param(jnp.ones(features))
+        self.bias = nnx.Param(jnp.zeros(features))
+        self.mean = nnx.BatchStat(jnp.zeros(features))
+        self.var = nnx.BatchStat(jnp.ones(features))
+        self.dtype = dtype
+        self.momentum = 0.9
+        self.epsilon = 1e-5
+        self.use_running_average = True
+        self.group_clips: int | None = None
+        self.frozen = False
+
+    def set_view(self, use_running_average=None, group_clips=None):
+        if use_running_average is not None:
+            self.use_running_average = use_running_average or self.frozen
+        if group_clips is not None:
+            self.group_clips = group_clips
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.use_running_average:
+            return self._normalise(x, self.mean[...], self.var[...])
+        clips = x.shape[0]
+        group = self.group_clips or clips
+        if clips % group:
+            raise ValueError(
+                f"batch norm: groups of {group} clips do not divide a batch of {clips}"
+            )
+        grouped = x.reshape(clips // group, group, *x.shape[1:])
+        axes = tuple(range(1, grouped.ndim - 1))
+        wide = grouped.astype(jnp.float32)
+        mean = wide.mean(axes)  # [groups, C]
+        var = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+        count = wide.size // (wide.shape[0] * wide.shape[-1])
+        self._update(mean.mean(0), var.mean(0) * (count / max(count - 1, 1)))
+        keep = (slice(None),) + (None,) * len(axes) + (slice(None),)
+        return self._normalise(grouped, mean[keep], var[keep]).reshape(x.shape)
+
+    def _update(self, mean, var):
+        for running, new in ((self.mean, mean), (self.var, var)):
+            new = jax.lax.stop_gradient(new)
+            running[...] = self.momentum * running[...] + (1 - self.momentum) * new
+
+    def _normalise(self, x, mean, var):
+        """In float32 per channel; XLA fuses the casts into the neighbouring ops."""
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        bias = self.bias[...] - mean * scale
+        shape = (1,) * (x.ndim - scale.ndim)
+        scale, bias = scale.reshape(shape + scale.shape), bias.reshape(shape + bias.shape)
+        return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
+
+
+def batch_norms(model: nnx.Module) -> list[tuple[tuple, BatchNorm]]:
+    """Every batch norm of a model with its path."""
+    return [(p, m) for p, m in nnx.iter_modules(model) if isinstance(m, BatchNorm)]
+
+
+def freeze(model: nnx.Module, which: str) -> None:
+    """Freezes batch norms: "none", "partial" (all but the stem's), "all".
+
+    Partial is TSM's default for small data sets ("partial BN"): every norm but the
+    first keeps its running statistics, and the optimiser leaves its scale and bias.
+
+    Raises:
+      ValueError: a name that is not in the list.
+    """
+    if which not in FREEZE:
+        raise ValueError(f"freeze must be one of {FREEZE}, got {which!r}")
+    for path, norm in batch_norms(model):
+        first = path[0] == "stem"
+        norm.frozen = which == "all" or (which == "partial" and not first)

@@ -1,0 +1,37 @@
+"""A network as plain arrays under dotted names: what is trained, saved and compared."""
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+Arrays = dict[str, jax.Array]  # {"stages.0.1.units.0.conv.kernel": [3, 3, 64, 64], ...}
+
+
+class Skeleton(NamedTuple):
+    """A network without its arrays; `merge` puts arrays back."""
+
+    graphdef: nnx.GraphDef
+    paths: dict[str, tuple]
+
+    def merge(self, params: Arrays, stats: Arrays) -> nnx.Module:
+        arrays = params | stats
+        state = nnx.from_flat_state({p: arrays[n] for n, p in self.paths.items()})
+        return nnx.merge(self.graphdef, state)
+
+
+def named_arrays(model: nnx.Module, kind=...) -> Arrays:
+    """The arrays of one kind of variable (`nnx.Param`, `nnx.BatchStat`) by name."""
+    flat = nnx.to_flat_state(nnx.state(model, kind))
+    return {".".join(map(str, path)): variable[...] for path, variable in flat}
+
+
+def split(model: nnx.Module) -> tuple[Skeleton, Arrays, Arrays]:
+    """A model as (skeleton, parameters, batch statistics)."""
+    graphdef, state = nnx.split(model)
+    paths = {".".join(map(str, path)): path for path, _ in nnx.to_flat_state(state)}
+    return (
+        Skeleton(graphdef, paths),
+        named_arrays(model, nnx.Param),
+        named_arrays(model, nnx.BatchStat),
+    )

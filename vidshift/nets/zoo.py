@@ -1,0 +1,123 @@
+"""Names of backbones, and `create`, which joins a backbone and a temporal scheme."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift.nets import resnet
+from vidshift.shifts import SCHEMES
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A constructor, its own options, and what it makes of a scheme's options.
+
+    `scheme_options` holds, for a scheme's name, what only the whole network knows.
+    """
+
+    make: Callable
+    options: tuple[str, ...] = ("dropout",)
+    scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
+
+
+BACKBONES = {
+    "resnet_tiny": Backbone(resnet.resnet_tiny),
+    "resnet18": Backbone(resnet.resnet18),
+    "resnet34": Backbone(resnet.resnet34),
+    "resnet50": Backbone(resnet.resnet50),
+    # Official TSM shifts every second block of a network with a third stage this long.
+    "resnet101": Backbone(
+        resnet.resnet101, scheme_options={"tsm": {"every_second_block": True}}
+    ),
+}
+
+
+def pick(kind: str, name: str, table: Mapping):
+    """The entry of a table of names.
+
+    Raises:
+      ValueError: no such name; the message lists the right ones.
+    """
+    if name in table:
+        return table[name]
+    close = difflib.get_close_matches(str(name), table, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise ValueError(f"{kind} {name!r} does not exist{hint}; one of: {', '.join(table)}")
+
+
+def create(
+    backbone: str,
+    temporal: str = "tsn",
+    *,
+    num_classes: int,
+    num_frames: int,
+    dtype=jnp.float32,
+    in_channels: int = 3,
+    rngs: nnx.Rngs | None = None,
+    **options,
+) -> nnx.Module:
+    """Builds a network in evaluation mode.
+
+    The model takes normalised clips `[B, T, H, W, in_channels]` to float32 logits
+    `[B, num_classes]`; `model.frame_logits(clips)` gives `[B, T, num_classes]`.
+
+    Args:
+      backbone: a name in `vidshift.BACKBONES`.
+      temporal: a name in `vidshift.SCHEMES`.
+      num_classes: width of the head.
+      num_frames: frames a clip. Networks whose weights do not depend on it accept
+        other lengths when called.
+      dtype: compute type; inputs are cast to it, parameters stay float32.
+      in_channels: channels of a frame.
+      rngs: source of the initial weights; None means `nnx.Rngs(0)`.
+      **options: of the backbone (`dropout=0.0`) or of the scheme (TSM: `fold_div=8`,
+        `placement="blockres"|"block"`, `causal=False`).
+
+    Raises:
+      ValueError: a name or an option that does not exist, with the right ones.
+    """
+    base = pick("backbone", backbone, BACKBONES)
+    make_scheme = pick("temporal scheme", temporal, SCHEMES)
+    of_scheme = tuple(inspect.signature(make_scheme).parameters)
+    unknown = sorted(set(options) - set(of_scheme) - set(base.options))
+    if unknown:
+        known = ", ".join(sorted({*of_scheme, *base.options}))
+        raise ValueError(
+            f"{backbone} with {temporal} has no option {', '.join(unknown)}; "
+            f"it takes: {known}"
+        )
+    for name, value in (("num_classes", num_classes), ("num_frames", num_frames)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    scheme_options = dict(base.scheme_options.get(temporal, {}))
+    scheme_options |= {k: v for k, v in options.items() if k in of_scheme}
+    return base.make(
+        make_scheme(**scheme_options),
+        num_classes=num_classes,
+        num_frames=num_frames,
+        in_channels=in_channels,
+        dtype=jnp.dtype(dtype),
+        rngs=nnx.Rngs(0) if rngs is None else rngs,
+        **{k: v for k, v in options.items() if k in base.options},
+    )
+
+
+def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:
+    """The same model in training mode: batch statistics and dropout, shared parameters.
+
+    Calling it updates the shared running statistics. With dropout it is called as
+    `train_view(model)(clips, rngs=key)`.
+
+    Args:
+      group_clips: batch norm over groups of that many clips; None the whole batch.
+    """
+    return nnx.view(
+        model,
+        use_running_average=False,
+        deterministic=False,
+        group_clips=group_clips,
+    )

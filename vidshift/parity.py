@@ -1,0 +1,96 @@
+"""`python -m vidshift.parity CASE.json ...`: does this device compute what the official code does?
+
+A case names a model, its official state dict's keys and shapes, and a clip's seed; the
+official code's output on made-up weights and clip lies in a `.npz` beside it. Prints one
+JSON line a case and exits 1 if an error is above 1e-4 of the largest output.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import zlib
+
+import jax
+import numpy as np
+from flax import nnx
+
+from vidshift.nets import create
+from vidshift.torch_weights import load_torch
+
+TOLERANCE = 1e-4  # float32, the same function, another order of summation
+
+
+def made_up_weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor drawn from its official name alone, so that no weights are stored."""
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    leaf = key.rsplit(".", 1)[-1]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    if leaf == "T" and shape == ():  # RubiksNet's attention temperature
+        return np.asarray(0.5, np.float32)
+    if leaf == "running_var":
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    if leaf in ("running_mean", "bias"):
+        return (0.1 * rng.standard_normal(shape)).astype(np.float32)
+    if leaf == "shift":
+        return rng.uniform(-1.5, 1.5, shape).astype(np.float32)
+    if leaf == "weight" and len(shape) == 1:  # a batch norm's scale
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    fan_in = int(np.prod(shape[1:]))
+    return (np.sqrt(1.0 / fan_in) * rng.standard_normal(shape)).astype(np.float32)
+
+
+def made_up_clip(case: dict) -> np.ndarray:
+    """Normalised frames `[batch, num_frames, size, size, 3]`."""
+    shape = (case["batch"], case["num_frames"], case["size"], case["size"], 3)
+    rng = np.random.default_rng(case["input_seed"])
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+# What the official code put out -> the same from our model.
+OUTPUTS = {
+    "logits": lambda model, clip: model(clip),
+    "logits_per_frame": lambda model, clip: model.frame_logits(clip)[0],
+    "probs": lambda model, clip: jax.nn.softmax(model(clip)),
+}
+
+
+def compare(path: pathlib.Path) -> dict:
+    """Runs one case; `relative_error` is `max|y - golden| / max|golden|`."""
+    case = json.loads(path.read_text())
+    golden = np.load(path.with_suffix(".npz"))
+    model = create(**case["create"])
+    load_torch(
+        model, {key: made_up_weight(key, shape) for key, shape in case["state_dict"]}
+    )
+    output = next(name for name in OUTPUTS if name in golden)
+    ours = np.asarray(jax.jit(OUTPUTS[output])(model, made_up_clip(case)))
+    error = np.abs(ours - golden[output]).max() / np.abs(golden[output]).max()
+    parameters = sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
+    return {
+        "case": case["name"],
+        "relative_error": float(error),
+        "parameters": parameters,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="vidshift.parity", description=__doc__)
+    parser.add_argument("cases", nargs="+", type=pathlib.Path, metavar="CASE.json")
+    status = 0
+    for path in parser.parse_args(argv).cases:
+        try:
+            row = compare(path)
+        except (OSError, ValueError) as error:
+            print(f"parity: {path}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        print(json.dumps(row), flush=True)
+        if not row["relative_error"] <= TOLERANCE:  # a NaN is an error too
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

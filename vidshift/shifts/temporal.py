@@ -1,0 +1,71 @@
+"""TSN, which does not mix time, and TSM, which shifts whole frames of some channels."""
+
+from flax import nnx
+
+from kernels import temporal_shift
+from vidshift.shifts.site import Scheme, Site
+
+PLACEMENTS = ("blockres", "block")
+
+
+def tsn(*, causal: bool = False) -> Scheme:
+    """Frames are seen one by one; only the logits are averaged (Wang et al., 2016).
+
+    `causal` changes nothing: no frame is read but the present one.
+    """
+    del causal
+    return lambda site, module: module
+
+
+class TemporalShift(nnx.Module):
+    """`kernels.temporal_shift` as a layer: `[B, T, H, W, C]` in and out."""
+
+    def __init__(self, fold: int, direction: str):
+        self.fold = fold
+        self.direction = direction
+
+    def __call__(self, x):
+        return temporal_shift(x, fold=self.fold, direction=self.direction)
+
+
+def tsm(
+    *,
+    fold_div: int = 8,
+    placement: str = "blockres",
+    causal: bool = False,
+    every_second_block: bool = False,
+) -> Scheme:
+    """The temporal shift module (Lin et al., ICCV 2019; the official code's form).
+
+    Args:
+      fold_div: one fold is `in_channels // fold_div` channels. Two folds move, one
+        from each side in time; with `causal` one fold moves, from the past, as in the
+        official online network.
+      placement: "blockres" shifts the input of the residual branch ("residual shift",
+        the official default), "block" the input of the whole block, shortcut included
+        ("in-place shift").
+      causal: read the past only.
+      every_second_block: with "blockres", shift only the blocks 0, 2, 4, ... of each
+        stage. The official code does so in every stage of a network whose third stage
+        has 23 blocks or more (ResNet-101), which no single site can know.
+
+    Raises:
+      ValueError: a placement that does not exist, or a fold_div below 2 (1 when
+        causal), for which the folds do not fit.
+    """
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+    if fold_div < (1 if causal else 2):
+        raise ValueError(f"fold_div={fold_div}: the folds do not fit in the channels")
+    direction = "past" if causal else "both"
+
+    def scheme(site: Site, module):
+        if placement == "block":
+            here = site.whole_block
+        else:
+            here = site.first_unit and not (every_second_block and site.block % 2)
+        if here:
+            module.before = TemporalShift(site.in_channels // fold_div, direction)
+        return module
+
+    return scheme

@@ -1,0 +1,141 @@
+"""The fields of an experiment. A file in `configs/` returns one `Config`.
+
+Every field can be set from the command line: `--config.optim.lr=0.01`.
+"""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(slots=True)
+class ModelConfig:
+    # A name in vidshift.BACKBONES.
+    backbone: str = "resnet50"
+    # A name in vidshift.SCHEMES.
+    temporal: str = "tsm"
+    # "float32" or "bfloat16": compute type; parameters stay float32.
+    dtype: str = "float32"
+    # Share of pooled features dropped in training.
+    dropout: float = 0.5
+    # Options of the scheme; None leaves its default, and a scheme that does not know
+    # an option refuses it.
+    causal: bool | None = None
+    fold_div: int | None = None
+    placement: str | None = None
+
+    def options(self) -> dict:
+        """What `vidshift.create` takes besides the names and the type."""
+        own = ("causal", "fold_div", "placement")
+        given = {name: getattr(self, name) for name in own}
+        return {"dropout": self.dropout} | {
+            name: value for name, value in given.items() if value is not None
+        }
+
+
+@dataclasses.dataclass(slots=True)
+class DataConfig:
+    # A name in vidshift.data.DATASETS, where it lies, and its own options.
+    name: str = "ordered_motion"
+    dir: str = "datasets"
+    options: Any = None
+    # Splits; an empty name leaves that evaluation out.
+    train_split: str = "train"
+    validation_split: str = "validation"
+    test_split: str = "test"
+    # Frames a clip; the short side after resizing and the crop's side, in pixels.
+    num_frames: int = 8
+    resize: int = 256
+    crop: int = 224
+    # Random horizontal flips, where the dataset says what they do to the labels.
+    flip: bool = True
+    # Per-channel normalisation of RGB in [0, 1].
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    # Decoding threads a process.
+    workers: int = 2
+    # The run stops when a larger share of the videos seen cannot be decoded.
+    max_failed_share: float = 0.01
+
+
+@dataclasses.dataclass(slots=True)
+class OptimConfig:
+    # Peak learning rate of SGD. With lr_batch_size, that of a batch of lr_batch_size
+    # clips, scaled linearly to the batch that is used (Goyal et al., 2017).
+    lr: float = 0.01
+    lr_batch_size: int | None = None
+    # "cosine" to zero, or "step": times step_factor at each of step_epochs.
+    schedule: str = "cosine"
+    step_epochs: tuple[float, ...] = (20.0, 40.0)
+    step_factor: float = 0.1
+    # Linear warm-up from zero.
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    # Largest L2 norm of the whole gradient; None does not clip.
+    clip_norm: float | None = 20.0
+    # Learning-rate and decay multipliers by kind of parameter: a name in
+    # vidshift.training.optimizer.GROUPS.
+    groups: str = "plain"
+    # Parts a batch is cut into; their gradients are averaged before the update.
+    accumulate: int = 1
+    label_smoothing: float = 0.0
+    # Decay of the moving average of weights and statistics, which is then what is
+    # evaluated; None keeps no average.
+    ema: float | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class NormConfig:
+    # "none", "partial" (all but the first batch norm frozen) or "all".
+    freeze: str = "none"
+    # Clips a batch statistic is taken over; None is the global batch. The batch size
+    # over the number of devices gives each device its own statistics.
+    group_clips: int | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class CheckpointConfig:
+    # Newest checkpoints kept, besides the best by validation top-1.
+    keep_last: int = 2
+    # Steps between checkpoints besides those after a validation; None adds none.
+    every_steps: int | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class DistributedConfig:
+    # "off", "auto" (TPU pods, Slurm, MPI) or "explicit", which takes the three below.
+    mode: str = "off"
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    # Give up when the processes have not met after so long.
+    timeout_seconds: int = 300
+
+
+@dataclasses.dataclass(slots=True)
+class Config:
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    norm: NormConfig = dataclasses.field(default_factory=NormConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    distributed: DistributedConfig = dataclasses.field(
+        default_factory=DistributedConfig
+    )
+    # Clips a step, over all devices.
+    batch_size: int = 64
+    eval_batch_size: int = 64
+    epochs: float = 50.0
+    # Steps of the whole run instead of epochs; None counts epochs.
+    steps: int | None = None
+    # Epochs between validations.
+    validate_epochs: float = 1.0
+    # The protocol of validation and of the test at the end.
+    protocol: str = "1x1"
+    # A run or checkpoint whose weights the network starts from. The head is replaced
+    # when the classes differ.
+    init: str = ""
+    seed: int = 0
+    # Steps between lines on the terminal; the metrics file has every step.
+    log_steps: int = 50
