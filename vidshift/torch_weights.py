@@ -163,7 +163,9 @@ def official_name(path: tuple, prefix: str, head: str, wrapped: set[str]) -> str
                 name,
             )
             return f"{prefix}{name}.{leaves[leaf]}"
-    raise ValueError(f"{ours}.{leaf} has no official name: no such PyTorch model exists")
+    raise ValueError(
+        f"{ours}.{leaf} has no official name: no such PyTorch model exists"
+    )
 
 
 def to_ours(array: np.ndarray) -> np.ndarray:

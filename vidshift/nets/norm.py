@@ -69,7 +69,10 @@ class BatchNorm(nnx.Module):
         scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         bias = self.bias[...] - mean * scale
         shape = (1,) * (x.ndim - scale.ndim)
-        scale, bias = scale.reshape(shape + scale.shape), bias.reshape(shape + bias.shape)
+        scale, bias = (
+            scale.reshape(shape + scale.shape),
+            bias.reshape(shape + bias.shape),
+        )
         return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
 
 

@@ -46,7 +46,9 @@ def pick(kind: str, name: str, table: Mapping):
         return table[name]
     close = difflib.get_close_matches(str(name), table, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise ValueError(f"{kind} {name!r} does not exist{hint}; one of: {', '.join(table)}")
+    raise ValueError(
+        f"{kind} {name!r} does not exist{hint}; one of: {', '.join(table)}"
+    )
 
 
 def create(

@@ -1,0 +1,51 @@
+"""Flip, normalisation and cast, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidshift.data.on_device import IMAGENET_MEAN, IMAGENET_STD, prepare
+
+SWAP = (1, 0, 2)
+
+
+def batch() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "video": rng.integers(0, 256, (3, 2, 4, 5, 3), np.uint8),
+        "label": np.array([0, 1, 2], np.int32),
+        "flip": np.array([True, False, True]),
+    }
+
+
+def test_flips_and_normalises():
+    given = batch()
+    clips, labels = jax.jit(lambda b: prepare(b, flip_labels=SWAP))(given)
+    expected = given["video"].copy()
+    expected[[0, 2]] = expected[[0, 2], :, :, ::-1]
+    expected = (expected / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    np.testing.assert_allclose(clips, expected, rtol=1e-5, atol=1e-6)
+    assert labels.tolist() == [1, 1, 2] and labels.dtype == jnp.int32
+
+
+def test_nothing_is_flipped_without_flip_labels():
+    given = batch()
+    clips, labels = prepare(given, mean=(0.0,) * 3, std=(1.0,) * 3)
+    np.testing.assert_allclose(clips, given["video"] / 255, rtol=1e-6)
+    assert labels.tolist() == [0, 1, 2]
+
+
+def test_evaluation_batches_have_views():
+    rng = np.random.default_rng(0)
+    video = rng.integers(0, 256, (2, 6, 2, 4, 4, 3), np.uint8)
+    clips, labels = prepare(
+        {"video": video, "label": np.array([4, -1], np.int32)}, dtype=jnp.bfloat16
+    )
+    assert clips.shape == video.shape and clips.dtype == jnp.bfloat16
+    assert labels.tolist() == [4, -1]
+
+
+def test_only_bytes_are_divided_by_255():
+    with pytest.raises(ValueError, match="must be uint8, got float32"):
+        prepare(batch() | {"video": np.zeros((3, 2, 4, 4, 3), np.float32)})

@@ -1,0 +1,287 @@
+"""Decoding gives the bits of a full sequential decode, or a one-line error."""
+
+import io
+import pathlib
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from vidshift.data import h264, video
+from vidshift.data.video import VideoError
+
+VIDEOS = pathlib.Path(__file__).parent / "videos"
+ARM = VIDEOS / "arm_wrestling.mp4"
+AVI = VIDEOS / "clip_mpeg4.avi"
+
+
+def all_frames(source) -> np.ndarray:
+    """Decodes everything in the plainest way there is."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    with av.open(file) as container:
+        return np.stack(
+            [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        )
+
+
+def moving_square(num_frames: int, side: int = 64) -> np.ndarray:
+    frames = np.random.default_rng(0).integers(
+        0, 40, (num_frames, side, side, 3), np.uint8
+    )
+    for t, frame in enumerate(frames):
+        frame[8 + t % 30 : 28 + t % 30, t % 40 : t % 40 + 20] = 40 + 3 * t
+    return frames
+
+
+def encoded(codec: str, container: str, num_frames: int = 40, **options) -> bytes:
+    """Encodes with the encoder's own B-frames and keyframes."""
+    file = io.BytesIO()
+    frames = moving_square(num_frames)
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+def some_indices(num_frames: int, draws: int = 10):
+    rng = np.random.default_rng(1)
+    for _ in range(draws):
+        yield rng.integers(0, num_frames, rng.integers(1, 9))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "info"),
+    [
+        (ARM, video.VideoInfo(num_frames=280, fps=28.0, height=256, width=340)),
+        (AVI, video.VideoInfo(num_frames=164, fps=25.0, height=240, width=320)),
+    ],
+)
+def test_real_videos(path, info):
+    frames = all_frames(path)
+    assert video.probe(path) == info
+    assert len(frames) == info.num_frames
+    for indices in some_indices(len(frames), 5):
+        np.testing.assert_array_equal(video.decode(path, indices), frames[indices])
+    np.testing.assert_array_equal(video.decode(path, range(len(frames))), frames)
+
+
+X264 = {
+    "closed groups": {"g": "8", "bf": "3"},
+    "open groups": {"g": "8", "bf": "3", "x264-params": "open-gop=1"},
+    "pyramid": {"g": "60", "bf": "5", "x264-params": "b-pyramid=normal:ref=4"},
+    "no B-frames": {"g": "4", "bf": "0"},
+    "all intra": {"g": "1", "bf": "0"},
+    "intra refresh": {"g": "8", "bf": "2", "x264-params": "intra-refresh=1"},
+    "weighted": {"g": "30", "bf": "2", "x264-params": "weightp=2:weightb=1"},
+    "interlaced": {"g": "12", "bf": "2", "x264-params": "tff=1"},
+}
+
+
+@pytest.mark.parametrize("container", ["mp4", "avi", "matroska", "mpegts"])
+@pytest.mark.parametrize("options", X264.values(), ids=X264)
+def test_h264_is_bit_exact(options, container):
+    data = encoded("libx264", container, **options)
+    frames = all_frames(data)
+    assert video.probe(data).num_frames == len(frames) == 40
+    for indices in some_indices(40):
+        np.testing.assert_array_equal(video.decode(data, indices), frames[indices])
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        ("mpeg4", "avi", {"g": "12", "bf": "2"}),
+        ("mpeg4", "mp4", {"g": "12", "bf": "2"}),
+        ("mpeg2video", "mpegts", {"g": "12", "bf": "2"}),
+        ("libvpx-vp9", "webm", {"cpu-used": "8", "deadline": "realtime"}),
+        ("mjpeg", "avi", {"strict": "unofficial"}),
+    ],
+)
+def test_other_codecs_are_bit_exact(codec, container, options):
+    data = encoded(codec, container, 20, **options)
+    frames = all_frames(data)
+    assert video.probe(data).num_frames == len(frames) == 20
+    for indices in some_indices(20, 4):
+        np.testing.assert_array_equal(video.decode(data, indices), frames[indices])
+
+
+def test_packed_b_frames():
+    # What DivX wrote into AVI: a P and a B picture in one packet, then an empty one.
+    with av.open(io.BytesIO(encoded("mpeg4", "avi", 13, g="99", bf="1"))) as container:
+        pictures = [bytes(p) for p in container.demux(video=0) if p.size]
+    start = b"\x00\x00\x01\xb6"
+    at = pictures[0].find(start)
+    packed = [pictures[0][:at] + b"\x00\x00\x01\xb2DivX503b1393p" + pictures[0][at:]]
+    for i in range(1, 13, 2):
+        packed += [pictures[i] + pictures[i + 1], start + b"\x51\xcf"]
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
+        for time, data in enumerate(packed):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts = stream, time, time
+            packet.time_base, packet.is_keyframe = Fraction(1, 25), time == 0
+            out.mux(packet)
+    frames = all_frames(file.getvalue())
+    # The shade of the square tells the frames apart.
+    shades = frames[np.arange(13), 18 + np.arange(13), 10 + np.arange(13), 0]
+    assert video.probe(file.getvalue()).num_frames == len(frames) == 13
+    assert (np.diff(shades.astype(int)) > 0).all()
+    np.testing.assert_array_equal(
+        video.decode(file.getvalue(), [12, 0, 5]), frames[[12, 0, 5]]
+    )
+
+
+def test_only_needed_packets_are_decoded():
+    idr, reference, other = b"\x65", b"\x41", b"\x01"
+
+    def packets(*headers):
+        return [len(h).to_bytes(4, "big") + h for h in headers]
+
+    # Decoding order; B-frames that nothing is predicted from are `other`.
+    stream = packets(idr, reference, other, reference, other, idr, other, reference)
+    assert h264.needed_packets(stream, 4, {4}) == [[0, 1, 3, 4]]
+    assert h264.needed_packets(stream, 4, {1, 7}) == [[0, 1], [5, 7]]
+    assert h264.needed_packets(stream, 4, {5}) == [[5]]
+    assert h264.needed_packets(stream[1:], 4, {3}) is None
+    annexb = [b"\x00\x00\x00\x01\x09\xf0\x00\x00\x01" + p[4:] + b"xx" for p in stream]
+    assert h264.needed_packets(annexb, 0, {4}) == [[0, 1, 3, 4]]
+
+
+def test_real_video_is_decoded_by_half():
+    # Frames in the middle of 8 segments, of 280.
+    with av.open(str(ARM)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        size = h264.length_size(container.streams.video[0].codec_context.extradata)
+    order = np.argsort([p.pts for p in packets])
+    wanted = {int(order[35 * i + 17]) for i in range(8)}
+    runs = h264.needed_packets([bytes(p) for p in packets], size, wanted)
+    assert sum(map(len, runs)) < 150
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(90, 3), (180, 2), (270, 1)])
+def test_rotated_video_is_shown_upright(degrees, turns):
+    data = bytearray(video.encode(moving_square(4)[:, :, :32]))
+    matrix = {
+        90: (0, 1, -1, 0),
+        180: (-1, 0, 0, -1),
+        270: (0, -1, 1, 0),
+    }[degrees]
+    # The display matrix, 16.16 fixed point, 40 bytes into the track header (version 0).
+    at = data.find(b"tkhd") + 4 + 40
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
+        data[at + place : at + place + 4] = (value << 16).to_bytes(
+            4, "big", signed=True
+        )
+    plain = all_frames(bytes(data))
+    turned = video.decode(bytes(data), [0, 3])
+    # A player turns the picture clockwise by the degrees; np.rot90 turns it back.
+    np.testing.assert_array_equal(turned, np.rot90(plain[[0, 3]], turns, axes=(1, 2)))
+    info = video.probe(bytes(data))
+    assert (info.height, info.width) == turned.shape[1:3]
+
+
+def test_encode_keeps_the_picture_and_is_deterministic():
+    frames = moving_square(6)
+    data = video.encode(frames, fps=12.5, gop=2)
+    assert data == video.encode(frames, fps=12.5, gop=2)
+    assert video.probe(data) == video.VideoInfo(6, 12.5, 64, 64)
+    decoded = video.decode(data, range(6))
+    assert abs(decoded.astype(int) - frames).mean() < 20  # Noise is not worth its bits.
+    with av.open(io.BytesIO(data)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    assert [p.is_keyframe for p in packets] == [True, False] * 3
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "message"),
+    [
+        (np.zeros((2, 15, 16, 3), np.uint8), {}, r"even sides, got \(2, 15, 16, 3\)"),
+        (np.zeros((0, 16, 16, 3), np.uint8), {}, ">= 1"),
+        (np.zeros((2, 16, 16, 3), np.float32), {}, "must be uint8.*float32"),
+        (np.zeros((2, 16, 16), np.uint8), {}, r"\[T, H, W, 3\]"),
+        (np.zeros((2, 16, 16, 3), np.uint8), {"qp": 20}, "crf=18.0, qp=20"),
+    ],
+)
+def test_encode_errors(frames, options, message):
+    with pytest.raises(ValueError, match=message):
+        video.encode(frames, **options)
+
+
+@pytest.mark.parametrize("indices", [[], [0, -1]])
+def test_bad_indices(indices):
+    with pytest.raises(ValueError, match="indices"):
+        video.decode(AVI, indices)
+
+
+def audio_only() -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format="wav") as out:
+        stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 800), np.int16), format="s16", layout="mono"
+        )
+        frame.sample_rate = 8000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"no video at all" * 100, "not a video"),
+        (audio_only(), "no video stream"),
+        # The table of frames stands at the end of this file.
+        (ARM.read_bytes()[:300_000], "cut short"),
+    ],
+    ids=["empty", "text", "audio", "cut"],
+)
+def test_errors_name_the_record(data, reason):
+    for read in (video.probe, lambda data, name: video.decode(data, [0], name=name)):
+        with pytest.raises(VideoError, match=reason) as error:
+            read(data, name="shelf/7")
+        assert str(error.value).startswith("shelf/7: ")
+        assert "\n" not in str(error.value)
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(VideoError, match="nowhere.mp4: no such file"):
+        video.probe(tmp_path / "nowhere.mp4")
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(VideoError, match="empty.mp4: empty"):
+        video.decode(tmp_path / "empty.mp4", [0])
+
+
+def test_a_lost_frame_is_an_error_and_the_others_are_right():
+    data = AVI.read_bytes()[:150_000]
+    assert video.probe(data).num_frames == 164
+    np.testing.assert_array_equal(video.decode(data, [3]), video.decode(AVI, [3]))
+    with pytest.raises(VideoError, match="frame 160 cannot be decoded.*164"):
+        video.decode(data, [3, 160])
+
+
+def test_a_damaged_frame_is_an_error(tmp_path):
+    data = bytearray(video.encode(moving_square(12), gop=6))
+    with av.open(io.BytesIO(bytes(data))) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    # Within the slice data of frame 7, in the second group of 6.
+    at = packets[7].pos + packets[7].size // 2
+    data[at : at + 20] = bytes(20)
+    data = bytes(data)
+    assert video.decode(data, [0, 5]).shape == (2, 64, 64, 3)
+    with pytest.raises(VideoError, match="damaged"):
+        video.decode(data, [9])
+
+
+def test_frames_that_are_not_there():
+    with pytest.raises(VideoError, match="frame 12 cannot be decoded.*12"):
+        video.decode(video.encode(moving_square(12)), [12])

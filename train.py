@@ -1,0 +1,237 @@
+"""Trains a video network: `python train.py --config=configs/NAME.py --workdir=DIR`.
+
+Without arguments it trains the small network of `configs/tiny.py` on clips it makes
+itself. Any field is set by `--config.field=value`. Started again with the same command,
+a run goes on from its last complete checkpoint.
+"""
+
+import collections
+import functools
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+
+from vidshift import runs
+from vidshift.data.datasets import open_split
+from vidshift.data.loader import eval_batches, train_batches
+from vidshift.data.on_device import normalise, prepare
+from vidshift.data.view import View
+from vidshift.evaluation.evaluate import evaluate, make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.nets import create, train_view
+from vidshift.nets.norm import freeze
+from vidshift.nets.weights import split
+from vidshift.nets.zoo import pick
+from vidshift.training import checkpoints, command, mesh, optimizer, resume
+from vidshift.training.log import NotFiniteError, RunLog, read_metrics
+from vidshift.training.state import make_train_step, new_state, params_sha256
+
+HERE = pathlib.Path(__file__).parent
+CONFIG = config_flags.DEFINE_config_file("config", str(HERE / "configs" / "tiny.py"))
+WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.")
+
+
+def main() -> int:
+    config, workdir = CONFIG.value, WORKDIR.value
+
+    # ---------------------------------------------------------------- devices
+    mesh.start_distributed(config.distributed)
+    chief = jax.process_index() == 0
+    say = functools.partial(print, flush=True) if chief else lambda *_: None
+    say(f"jax {jax.__version__}\n{mesh.process_table()}")
+    devices = mesh.make_mesh()
+    mesh.check_batch(
+        "batch_size", config.batch_size, devices, parts=config.optim.accumulate
+    )
+    mesh.check_batch("eval_batch_size", config.eval_batch_size, devices)
+    protocol = pick("protocol", config.protocol, PROTOCOLS)
+    stop = command.StopRequest()
+
+    # ------------------------------------------------------------------- data
+    load_split = functools.partial(
+        open_split,
+        config.data.name,
+        data_dir=config.data.dir,
+        options=config.data.options,
+    )
+    data = load_split(config.data.train_split)
+    view = View(config.data.num_frames, config.data.resize, config.data.crop)
+    steps_per_epoch = len(data.source) / config.batch_size
+    steps = config.steps or round(config.epochs * steps_per_epoch)
+    validate_steps = max(1, round(config.validate_epochs * steps_per_epoch))
+    own_part = {
+        "process_index": jax.process_index(),
+        "process_count": jax.process_count(),
+        "workers": config.data.workers,
+    }
+    normalisation = {
+        "mean": config.data.mean,
+        "std": config.data.std,
+        "dtype": jnp.dtype(config.model.dtype),
+    }
+
+    # ------------------------------------------------------------------ model
+    description = runs.describe(config, data)
+    model = create(**description["model"])
+    freeze(model, config.norm.freeze)
+    kinds = optimizer.parameter_kinds(model)
+    for_eval, params, stats = split(model)
+    for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
+    if config.init:
+        params, stats, report = resume.initial_weights(
+            config.init, params, stats, description["classes"]
+        )
+        say(report)
+
+    # ------------------------------------------------------------------ state
+    lr = optimizer.schedule(
+        config.optim,
+        batch_size=config.batch_size,
+        steps=steps,
+        steps_per_epoch=steps_per_epoch,
+    )
+    tx = optimizer.make_optimizer(config.optim, kinds, lr)
+    state = new_state(params, stats, tx, ema=config.optim.ema is not None)
+    state = mesh.replicate(devices, state)
+    saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
+    first = saved.latest() or 0
+    if first:
+        stored = checkpoints.read_description(checkpoints.find(workdir, "last"))
+        resume.check_same_run(stored, description, workdir)
+        state = saved.restore(first, like=state)
+        say(f"going on from step {first} of {workdir}")
+        for line in resume.changed_fields(stored["config"], description["config"]):
+            say(f"  changed since: {line}")
+
+    # ------------------------------------------------------------------- step
+    train_step = make_train_step(
+        for_training,
+        tx,
+        lr,
+        functools.partial(prepare, flip_labels=data.flip_labels, **normalisation),
+        config.optim,
+        seed=config.seed,
+    )
+    eval_step = make_eval_step(
+        for_eval, functools.partial(normalise, **normalisation), devices
+    )
+
+    def score(split_name, params, stats):
+        part = load_split(split_name)
+        batches = eval_batches(
+            part,
+            view,
+            clips=protocol.clips,
+            crops=protocol.crops,
+            batch_size=config.eval_batch_size,
+            **own_part,
+        )
+        scores = evaluate(
+            eval_step,
+            params,
+            stats,
+            batches,
+            devices,
+            stop=lambda: mesh.any_process(bool(stop)),
+        )
+        return scores and scores.summary(part.reversed_labels)
+
+    # ------------------------------------------------------------------- loop
+    log = RunLog(
+        workdir, step=first, steps=steps, log_steps=config.log_steps, chief=chief
+    )
+    log.say(
+        f"{config.model.backbone} with {config.model.temporal}: "
+        f"{sum(p.size for p in params.values()):,} parameters, "
+        f"{len(data.classes)} classes; {len(data.source)} clips, "
+        f"batch {config.batch_size}, {steps} steps; "
+        + optimizer.describe(config.optim, config.batch_size)
+    )
+    batches = train_batches(
+        data,
+        view,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        start_step=first,
+        flip=config.data.flip,
+        max_failed_share=config.data.max_failed_share,
+        **own_part,
+    )
+    validated = {x["step"] for x in read_metrics(workdir) if x["kind"] == "validation"}
+    running = collections.deque()  # steps given to the device, not yet logged
+    leaving = False
+
+    def finish(all_but: int) -> None:
+        """Logs steps that are done, in order; at most `all_but` stay in flight."""
+        nonlocal leaving
+        while len(running) > all_but:
+            number, metrics, waited = running.popleft()
+            metrics = jax.device_get(metrics)
+            log.train(number, metrics, clips=config.batch_size, waited=waited)
+            leaving |= bool(metrics["stop"])
+
+    def save(step: int, top1: float | None) -> None:
+        if step not in saved.steps():
+            saved.save(step, state, description, top1=top1)
+
+    try:
+        for step in range(first, steps + 1):
+            top1 = None
+            validation_due = step == steps or (step > 0 and step % validate_steps == 0)
+            if validation_due and config.data.validation_split:
+                finish(all_but=0)
+                if step not in validated and not leaving:
+                    figures = score(config.data.validation_split, *state.evaluated())
+                    leaving |= figures is None
+                    if figures:
+                        top1 = figures["top1"]
+                        log.figures("validation", step, figures)
+                log.restart_clock()
+            extra = config.checkpoint.every_steps
+            if step > first and (
+                validation_due or leaving or (extra and step % extra == 0)
+            ):
+                finish(all_but=0)
+                save(step, top1)
+            if leaving or step == steps:
+                break
+            began = time.perf_counter()
+            rows = next(batches)
+            waited = time.perf_counter() - began
+            # Any process's wish to stop reaches all of them with the step's metrics.
+            rows["stop"] = np.full(len(rows["label"]), bool(stop))
+            state, metrics = train_step(state, mesh.shard_batch(devices, rows))
+            running.append((step + 1, metrics, waited))
+            finish(all_but=2)
+    except NotFiniteError as error:
+        saved.wait()
+        raise NotFiniteError(
+            f"{error}; the last good checkpoint is that of step {saved.latest()}"
+        ) from None
+    finally:
+        batches.close()
+    saved.wait()
+    if leaving:
+        log.say(f"stopped at step {step}, saved in {workdir}; the same command goes on")
+        return stop.exit_code
+    log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))
+
+    # ------------------------------------------------------------------- test
+    if config.data.test_split:
+        best = checkpoints.find(workdir)
+        weights = mesh.replicate(devices, checkpoints.read_weights(best))
+        figures = score(config.data.test_split, *weights)
+        if figures is None:
+            return stop.exit_code
+        log.figures("test", steps, figures | {"checkpoint_step": int(best.name)})
+    log.close()
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,147 @@
+"""Where a clip is cut out of its frames, and the cutting, in uint8 on the host.
+
+A box is (left, top, right, bottom) in pixels of the decoded frame, not necessarily
+whole ones. Resizing the short side to `resize` and then cropping a square of `crop`, as
+the official code does, is one resampling of the box whose side is
+`crop / resize * short side`.
+"""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+Box = tuple[float, float, float, float]
+
+# TSM's training scales are 1, 7/8, 3/4 and 2/3 of the short side, and the height and the
+# width of a crop are at most one step apart in that list (MultiScaleCrop, max_distort=1).
+MULTI_SCALES = (1.0, 0.875, 0.75, 0.66)
+MAX_DISTORT = 1
+
+# Its 13 places, as fractions of the room left: a 5 x 5 grid, every second point.
+PLACES = tuple((x / 4, y / 4) for x in range(5) for y in range(5) if (x + y) % 2 == 0)
+
+
+def short_side_box(
+    height: int, width: int, *, resize: int, crop: int, x: float = 0.5, y: float = 0.5
+) -> Box:
+    """Returns the square that `crop` pixels cover once the short side is `resize`.
+
+    Args:
+      height: of the frame, pixels.
+      width: of the frame, pixels.
+      resize: short side of the resized frame, pixels.
+      crop: side of the square in the resized frame, pixels, at most `resize`.
+      x: place between the left (0) and the right edge (1).
+      y: place between the top (0) and the bottom edge (1).
+
+    Raises:
+      ValueError: a size below 1 or a crop larger than the resized frame.
+    """
+    if min(height, width, resize, crop) < 1 or crop > resize:
+        raise ValueError(
+            "sizes must be >= 1 and crop <= resize, got "
+            f"height={height}, width={width}, resize={resize}, crop={crop}"
+        )
+    scale = min(height, width) / resize
+    # Whole pixels of the resized frame, as the official code has it: a frame that
+    # already has the right short side is then cut, not resampled.
+    room = width / scale - crop, height / scale - crop
+    left = min(round(room[0] * x), int(room[0])) * scale
+    top = min(round(room[1] * y), int(room[1])) * scale
+    return left, top, left + crop * scale, top + crop * scale
+
+
+def eval_boxes(
+    height: int, width: int, *, resize: int, crop: int, crops: int = 1
+) -> list[Box]:
+    """Returns the test crops: 1 in the centre, or 3 along the longer side.
+
+    Three are left, centre, right (top, centre, bottom if the frame stands upright), as
+    TSM's `--test_crops=3`, whose order differs.
+
+    Raises:
+      ValueError: crops is neither 1 nor 3; sizes as in `short_side_box`.
+    """
+    if crops not in (1, 3):
+        raise ValueError(f"crops must be 1 or 3, got {crops}")
+    places = (0.5,) if crops == 1 else (0.0, 0.5, 1.0)
+    along = "x" if width >= height else "y"
+    return [
+        short_side_box(height, width, resize=resize, crop=crop, **{along: place})
+        for place in places
+    ]
+
+
+def random_box(
+    height: int, width: int, *, resize: int, crop: int, rng: np.random.Generator
+) -> Box:
+    """Returns the box of `short_side_box` at a place drawn uniformly from the frame."""
+    x, y = rng.random(2)
+    return short_side_box(height, width, resize=resize, crop=crop, x=x, y=y)
+
+
+def multi_scale_box(
+    height: int,
+    width: int,
+    *,
+    rng: np.random.Generator,
+    scales: tuple[float, ...] = MULTI_SCALES,
+) -> Box:
+    """Draws TSM's training crop: a random size at one of 13 fixed places.
+
+    The official code does not resize first, so this takes neither `resize` nor `crop`;
+    it rounds sides to whole pixels, which resampling a box does not need.
+
+    Raises:
+      ValueError: no scales, or one outside (0, 1].
+    """
+    if not scales or not all(0 < scale <= 1 for scale in scales):
+        raise ValueError(f"scales must be in (0, 1], got {scales}")
+    short = min(height, width)
+    pairs = [
+        (tall, wide)
+        for i, tall in enumerate(scales)
+        for j, wide in enumerate(scales)
+        if abs(i - j) <= MAX_DISTORT
+    ]
+    tall, wide = pairs[rng.integers(len(pairs))]
+    x, y = PLACES[rng.integers(len(PLACES))]
+    left, top = (width - short * wide) * x, (height - short * tall) * y
+    return left, top, left + short * wide, top + short * tall
+
+
+def crop_resize(
+    frames: UInt8[np.ndarray, "T H W 3"], box: Box, size: int
+) -> UInt8[np.ndarray, "T S S 3"]:
+    """Cuts a box out of each frame and resizes it to a square.
+
+    Pillow's bilinear filter, whose support grows when it shrinks a picture, as in the
+    official code. A box of whole pixels that already has the size is only cut out, and
+    frames that need no change are returned as they are.
+
+    Args:
+      frames: pictures of one size.
+      box: (left, top, right, bottom) within the frame, pixels.
+      size: side of the result S, pixels.
+
+    Raises:
+      ValueError: the box is empty or leaves the frame, or the size is below 1.
+    """
+    _, height, width, _ = frames.shape
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width + 1e-6 and 0 <= top < bottom <= height + 1e-6):
+        raise ValueError(f"box must lie in a {width}x{height} frame, got {box}")
+    if size < 1:
+        raise ValueError(f"size must be >= 1, got {size}")
+    whole = all(side == int(side) for side in box)
+    if whole and right - left == size and bottom - top == size:
+        return frames[:, int(top) : int(bottom), int(left) : int(right)]
+    # Rounding may put the far edge a hair outside, which Pillow refuses.
+    box = (left, top, min(right, width), min(bottom, height))
+    result = np.empty((len(frames), size, size, 3), np.uint8)
+    for frame, out in zip(frames, result, strict=True):
+        picture = Image.fromarray(np.ascontiguousarray(frame))
+        out[...] = picture.resize(
+            (size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=None
+        )
+    return result

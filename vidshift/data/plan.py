@@ -1,0 +1,70 @@
+"""Which record and which random numbers each element of a training run uses.
+
+A run is one endless stream of elements, numbered from 0 over all processes: step s
+trains on elements [s B, (s + 1) B). Everything about an element is a function of the
+seed, its number and the number of records, so it does not depend on how many processes
+or threads load it, nor on where a run was resumed. The stream runs on from one epoch
+into the next within a batch: no record is left out.
+"""
+
+import functools
+
+import numpy as np
+
+# Second number of each seed, so that no two uses share random numbers.
+ORDER, AUGMENTATION = 0, 1
+
+
+def row(seed: int, element: int, num_records: int) -> int:
+    """Returns the row that an element of the stream reads.
+
+    Each epoch, `num_records` elements, is a fresh permutation of the rows.
+    """
+    epoch, place = divmod(element, num_records)
+    return int(_order(seed, epoch, num_records)[place])
+
+
+# The current epoch's order, the next one's (a loader reads ahead), and as much again
+# for a second loader.
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, num_records: int) -> np.ndarray:
+    return np.random.default_rng([seed, ORDER, epoch]).permutation(num_records)
+
+
+def augmentation_rng(seed: int, element: int) -> np.random.Generator:
+    """Returns the random numbers of an element: frames, crop and flip."""
+    return np.random.default_rng([seed, AUGMENTATION, element])
+
+
+def process_batch_size(
+    batch_size: int, process_index: int = 0, process_count: int = 1
+) -> int:
+    """Returns the rows of a global batch that one process loads.
+
+    Raises:
+      ValueError: the batch cannot be shared evenly, or there is no such process.
+    """
+    if not 0 <= process_index < process_count:
+        raise ValueError(
+            f"process_index must be in [0, {process_count}), got {process_index}"
+        )
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch_size must be a multiple of process_count={process_count}, "
+            f"got {batch_size}"
+        )
+    return batch_size // process_count
+
+
+def global_position(
+    local_position: int, batch_size: int, process_index: int, process_count: int
+) -> int:
+    """Returns where the n-th element of one process stands in the global stream.
+
+    Of each global batch a process takes rows that lie together,
+    [p B / P, (p + 1) B / P), so that the batches of all processes, laid end to end in
+    process order, are the same batch in the same order for any P.
+    """
+    local_size = batch_size // process_count
+    batch, place = divmod(local_position, local_size)
+    return batch * batch_size + process_index * local_size + place

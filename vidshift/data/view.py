@@ -1,0 +1,111 @@
+"""What a model is shown of a video: which frames, cut how."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+from jaxtyping import UInt8, UInt32
+
+from vidshift.data import video
+from vidshift.data.crop import crop_resize, eval_boxes, multi_scale_box, random_box
+from vidshift.data.sampling import clip_offsets, segment_indices
+from vidshift.data.split import Record
+
+
+@dataclasses.dataclass(slots=True)
+class View:
+    # Frames of a clip, T.
+    num_frames: int
+    # Short side of the frame before the crop, pixels.
+    resize: int
+    # Side of the square crop, S, pixels.
+    crop: int
+    # In training, sides of TSM's multi-scale crop (`crop.MULTI_SCALES`), as shares of
+    # the short side; none: one square of `crop` anywhere in the resized frame.
+    scales: tuple[float, ...] = ()
+
+
+def train_clip(
+    record: Record, view: View, rng: np.random.Generator, *, may_flip: bool
+) -> tuple[UInt8[np.ndarray, "T S S 3"], bool, UInt32[np.ndarray, "2"]]:
+    """Draws frames, crop and flip, and decodes only what they need.
+
+    Returns:
+      The clip, not flipped; whether it is to be flipped (half of them are, if they
+      may); and a fingerprint of the record's id, the frames, the crop and the flip.
+
+    Raises:
+      VideoError: the video cannot be decoded.
+    """
+    indices = segment_indices(record["num_frames"], view.num_frames, rng=rng)
+    frames = video.decode(record["video"], indices, name=record["id"])
+    height, width = frames.shape[1:3]
+    if view.scales:
+        box = multi_scale_box(height, width, rng=rng, scales=view.scales)
+    else:
+        box = random_box(height, width, resize=view.resize, crop=view.crop, rng=rng)
+    flip = may_flip and bool(rng.random() < 0.5)
+    clip = crop_resize(frames, box, view.crop)
+    return clip, flip, fingerprint(record["id"], indices, box, flip)
+
+
+def fingerprint(
+    record_id: str, indices: np.ndarray, box: tuple[float, ...], flip: bool
+) -> UInt32[np.ndarray, "2"]:
+    """Returns 64 bits of the BLAKE2b hash of what a clip shows."""
+    text = repr((record_id, indices.tolist(), [float(side) for side in box], flip))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return np.frombuffer(digest, "<u4").astype(np.uint32)
+
+
+def eval_clips(
+    source: video.Source,
+    num_video_frames: int,
+    view: View,
+    *,
+    clips: int = 1,
+    crops: int = 1,
+    name: str | None = None,
+) -> UInt8[np.ndarray, "V T S S 3"]:
+    """Decodes the test views of a video, each frame once.
+
+    Returns:
+      Clip by clip (`sampling.clip_offsets`) and crop by crop (`crop.eval_boxes`),
+      V = clips * crops.
+
+    Raises:
+      ValueError: clips or crops not supported.
+      VideoError: the video cannot be decoded.
+    """
+    chosen = [
+        segment_indices(num_video_frames, view.num_frames, offset=offset)
+        for offset in clip_offsets(clips)
+    ]
+    needed, places = np.unique(np.concatenate(chosen), return_inverse=True)
+    frames = video.decode(source, needed, name=name)
+    boxes = eval_boxes(
+        *frames.shape[1:3], resize=view.resize, crop=view.crop, crops=crops
+    )
+    cut = np.stack([crop_resize(frames, box, view.crop) for box in boxes])
+    # [crops, frames, ...] -> [crops, clips, T, ...] -> [clips, crops, T, ...].
+    views = cut[:, places.reshape(clips, view.num_frames)].swapaxes(0, 1)
+    return np.ascontiguousarray(views).reshape(-1, *views.shape[2:])
+
+
+def clip_from_video(
+    source: video.Source, view: View, *, clips: int = 1, crops: int = 1
+) -> UInt8[np.ndarray, "V T S S 3"]:
+    """Decodes the test views of a video file, as `eval_clips`.
+
+    Args:
+      source: path, or bytes of the file.
+      view: what the model is shown.
+      clips: clips of the video.
+      crops: 1 or 3 crops of each clip.
+
+    Raises:
+      ValueError: clips or crops not supported.
+      VideoError: the video cannot be decoded.
+    """
+    num_video_frames = video.probe(source).num_frames
+    return eval_clips(source, num_video_frames, view, clips=clips, crops=crops)

@@ -1,0 +1,86 @@
+"""Scores of every clip of a split, whatever the batch size and number of processes."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vidshift.evaluation import metrics
+from vidshift.nets.weights import Arrays, Skeleton
+from vidshift.training.mesh import shard_batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """`logits` float32 `[N, classes]`, `labels` int `[N]`, `rows` int `[N]` of the split.
+
+    Videos that could not be decoded have no row.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+
+    def summary(self, reversed_labels: tuple[int, ...] | None = None) -> dict:
+        """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse."""
+        scores, labels = self.logits, self.labels
+        figures = {
+            "clips": len(labels),
+            "top1": metrics.top_k(scores, labels, 1),
+            "top5": metrics.top_k(scores, labels, 5),
+        }
+        if reversed_labels is not None:
+            figures["right_pair"] = metrics.right_pair(scores, labels, reversed_labels)
+        return figures
+
+
+def make_eval_step(skeleton: Skeleton, normalise: Callable, mesh: Mesh):
+    """Builds the jitted `(params, stats, batch) -> (logits, label, index)`.
+
+    `batch["video"]` is uint8 `[B, views, T, H, W, C]`; logits `[B, classes]` are the
+    mean over views, which run one after the other to bound memory. The results are
+    on every device, so that every process can read all of them.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def eval_step(params: Arrays, stats: Arrays, batch):
+        model = skeleton.merge(params, stats)
+
+        def one_view(video):
+            return model(normalise(video))
+
+        logits = jax.lax.map(one_view, batch["video"].swapaxes(0, 1)).mean(0)
+        return logits, batch["label"], batch["index"]
+
+    return jax.jit(eval_step, out_shardings=everywhere)
+
+
+def evaluate(
+    eval_step,
+    params: Arrays,
+    stats: Arrays,
+    batches: Iterable[dict[str, np.ndarray]],
+    mesh: Mesh,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Scores | None:
+    """Runs a split's batches; rows with index -1 are padding and left out.
+
+    Args:
+      batches: of `vidshift.data.eval_batches`: this process's rows.
+      stop: asked before every batch; True gives the evaluation up.
+
+    Returns:
+      The scores in the order of the split, the same in every process; None if stopped.
+    """
+    found = []
+    for rows in batches:
+        if stop():
+            return None
+        result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
+        found.append([part[result[2] >= 0] for part in result])
+    logits, labels, index = (np.concatenate(parts) for parts in zip(*found))
+    order = np.argsort(index)
+    return Scores(logits[order], labels[order], index[order])

@@ -1,0 +1,82 @@
+"""A trained network from its run's directory, ready to call."""
+
+import dataclasses
+import os
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift.data.datasets import Split
+from vidshift.data.on_device import normalise
+from vidshift.data.view import View, clip_from_video
+from vidshift.nets import create
+from vidshift.nets.weights import split
+from vidshift.training import checkpoints
+from vidshift.training.config import Config
+
+
+def describe(config: Config, data: Split) -> dict:
+    """What a checkpoint says of its network and of how clips are prepared for it."""
+    return {
+        "model": {
+            "backbone": config.model.backbone,
+            "temporal": config.model.temporal,
+            "num_classes": len(data.classes),
+            "num_frames": config.data.num_frames,
+            "dtype": config.model.dtype,
+            **config.model.options(),
+        },
+        "input": {
+            "num_frames": config.data.num_frames,
+            "resize": config.data.resize,
+            "crop": config.data.crop,
+            "mean": list(config.data.mean),
+            "std": list(config.data.std),
+        },
+        "classes": list(data.classes),
+        "config": dataclasses.asdict(config),
+    }
+
+
+def load(run: str | os.PathLike, *, which: str = "best") -> nnx.Module:
+    """The network of a run or checkpoint, in evaluation mode.
+
+    Args:
+      run: a run's directory, one checkpoint in it, or a converted checkpoint.
+      which: "best" by validation top-1, or "last".
+
+    Raises:
+      CheckpointError: nothing complete is there.
+    """
+    checkpoint = checkpoints.find(run, which)
+    model = checkpoints.read_description(checkpoint)["model"]
+    skeleton, _, _ = split(nnx.eval_shape(lambda: create(**model)))
+    weights = checkpoints.read_weights(checkpoint)
+    return skeleton.merge(*jax.tree.map(jnp.asarray, weights))
+
+
+def read_clip(
+    video: str | os.PathLike | bytes,
+    run: str | os.PathLike,
+    *,
+    clips: int = 1,
+    crops: int = 1,
+) -> jax.Array:
+    """A video file as the run's network takes it: `[clips * crops, T, H, W, 3]`.
+
+    Frames, size and normalisation are those of the run's evaluation.
+
+    Raises:
+      VideoError: the file is missing, empty, damaged or not a video.
+      CheckpointError: `run` is no run or checkpoint.
+    """
+    seen = checkpoints.read_description(checkpoints.find(run))["input"]
+    view = View(seen["num_frames"], seen["resize"], seen["crop"])
+    frames = clip_from_video(video, view, clips=clips, crops=crops)
+    return normalise(frames, mean=seen["mean"], std=seen["std"])
+
+
+def class_names(run: str | os.PathLike) -> list[str]:
+    """The names of a run's classes, in the order of its logits."""
+    return checkpoints.read_description(checkpoints.find(run))["classes"]

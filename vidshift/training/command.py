@@ -1,0 +1,72 @@
+"""What `train.py` and `eval.py` share as commands: flags, one-line errors, signals."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the flags and calls `main`; wrong input is one line and exit code 2.
+
+    `VIDSHIFT_TRACEBACK=1` shows where an error came from.
+    """
+    logging.set_verbosity(logging.ERROR)
+    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    program = os.path.basename(argv[0])
+    try:
+        rest = flags.FLAGS(argv)
+    except KeyError as error:  # ml_collections: a field that the config does not have
+        _fail(program, _unknown_field(str(error.args[0]), argv))
+    except (flags.Error, OSError) as error:
+        _fail(program, str(error).splitlines()[0])
+    if rest[1:]:
+        _fail(program, f"unexpected argument {rest[1]!r}; flags look like --name=value")
+    return rest
+
+
+def _unknown_field(reason: str, argv: list[str]) -> str:
+    overrides = [a for a in argv if a.startswith(("--config.", "-config."))]
+    return f"{reason.split(' on dataclass')[0]} in the config, of {' '.join(overrides)}"
+
+
+def _guarded(main: Callable[[], int | None]) -> int:
+    try:
+        return main() or 0
+    except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
+        if os.environ.get("VIDSHIFT_TRACEBACK"):
+            raise
+        _fail(os.path.basename(sys.argv[0]), " ".join(str(error).split()))
+
+
+def _fail(program: str, reason: str) -> None:
+    print(f"{program}: error: {reason}", file=sys.stderr)
+    sys.exit(2)
+
+
+class StopRequest:
+    """True once SIGTERM or SIGINT came; a second signal ends the process at once."""
+
+    def __init__(self):
+        self.signal: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number, frame):
+        del frame
+        if self.signal is not None:
+            sys.exit(128 + number)
+        self.signal = number
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number, as shells report it."""
+        return 128 + (self.signal or signal.SIGTERM)

@@ -1,0 +1,145 @@
+"""What a run says: a JSON-lines file with every step, TensorBoard, the terminal."""
+
+import json
+import math
+import pathlib
+import sys
+import time
+
+import tqdm
+from tensorboardX import SummaryWriter
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss or its gradient is NaN or infinite."""
+
+
+def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
+    """The lines of a run's metrics file; a last line cut short by a kill is dropped."""
+    path = pathlib.Path(workdir) / METRICS_FILE
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    return [json.loads(line) for line in lines]
+
+
+class RunLog:
+    """Writes `metrics.jsonl`, `tensorboard/` and the terminal; a no-op where not chief.
+
+    Each line has a `kind`: "train" (every step: `step`, `loss`, `top1`, `lr`,
+    `grad_norm`, `clips`), "speed", "validation", "test" or "end" (`params_sha256`).
+
+    Args:
+      workdir: the run's directory.
+      step: the step the run goes on from. Lines of later steps, which a killed run
+        wrote after its last checkpoint, are dropped: they will be written again.
+      steps: of the whole run.
+      chief: whether this process writes.
+    """
+
+    def __init__(
+        self, workdir: str, *, step: int, steps: int, log_steps: int, chief: bool
+    ):
+        self._chief = chief
+        self._log_steps = log_steps
+        self._steps = steps
+        self._step = step
+        self._bar = None
+        self.restart_clock()
+        if not chief:
+            return
+        directory = pathlib.Path(workdir)
+        kept = [
+            line
+            for line in read_metrics(workdir)
+            if line["step"] <= step and line["kind"] not in ("test", "end")
+        ]
+        path = directory / METRICS_FILE
+        rewritten = path.with_suffix(".tmp")
+        rewritten.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        rewritten.replace(path)
+        self._file = path.open("a", buffering=1)  # written line by line
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+        if sys.stderr.isatty():
+            self._bar = tqdm.tqdm(
+                total=steps, initial=step, unit="step", dynamic_ncols=True
+            )
+
+    def restart_clock(self) -> None:
+        """Speed is measured from here, so that a validation is not step time."""
+        self._began, self._first_step = time.perf_counter(), self._step
+        self._waited = 0.0
+
+    def say(self, text: str) -> None:
+        """A line for the person who watches."""
+        if self._chief:
+            tqdm.tqdm.write(text) if self._bar else print(text, flush=True)
+
+    def line(self, kind: str, step: int, **values) -> None:
+        """A line of the metrics file; its numbers go to TensorBoard too."""
+        if not self._chief:
+            return
+        self._file.write(json.dumps({"kind": kind, "step": step} | values) + "\n")
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def figures(self, kind: str, step: int, figures: dict) -> None:
+        """A validation or test result, to the file and the terminal."""
+        self.line(kind, step, **figures)
+        shares = ("top1", "top5", "right_pair")
+        shown = "  ".join(
+            f"{name} {100 * figures[name]:.1f} %" for name in shares if name in figures
+        )
+        self.say(f"{kind} at step {step}: {shown}  ({figures['clips']} clips)")
+
+    def train(self, step: int, metrics: dict, *, clips: int, waited: float) -> None:
+        """A finished step: its metrics, its clips, the seconds it waited for data.
+
+        Raises:
+          NotFiniteError: the loss or its gradient is NaN or infinite.
+        """
+        values = {
+            name: float(metrics[name]) for name in ("loss", "top1", "lr", "grad_norm")
+        }
+        high, low = (int(word) for word in metrics["clips"])
+        self.line("train", step, **values, clips=f"{high:08x}{low:08x}")
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(values[name]):
+                raise NotFiniteError(f"the {name} is {values[name]} at step {step}")
+        self._step = step
+        self._waited += waited
+        if self._bar:
+            self._bar.update(step - self._bar.n)
+        if step % self._log_steps == 0 or step == self._steps:
+            self._speed(step, values, clips)
+
+    def _speed(self, step: int, values: dict, clips: int) -> None:
+        passed = time.perf_counter() - self._began
+        seconds = passed / max(step - self._first_step, 1)
+        left = time.strftime("%H:%M:%S", time.gmtime(seconds * (self._steps - step)))
+        self.line(
+            "speed",
+            step,
+            clips_per_second=clips / seconds,
+            step_seconds=seconds,
+            waiting_share=self._waited / passed,
+        )
+        self.say(
+            f"step {step}/{self._steps}  loss {values['loss']:.3f}  "
+            f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
+            f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
+            f"waiting for data {100 * self._waited / passed:.0f} %  left {left}"
+        )
+        self.restart_clock()
+
+    def close(self) -> None:
+        if self._chief:
+            if self._bar:
+                self._bar.close()
+            self._file.close()
+            self._board.close()

@@ -1,0 +1,142 @@
+"""SGD as the papers use it: schedules, kinds of parameters, multipliers, clipping."""
+
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from vidshift.nets.norm import batch_norms
+from vidshift.nets.weights import Arrays
+from vidshift.nets.zoo import pick
+from vidshift.training.config import OptimConfig
+
+# Kind of parameter -> (learning-rate multiplier, weight-decay multiplier).
+_PLAIN = {
+    "weight": (1, 1),
+    "bias": (1, 0),
+    "norm": (1, 0),
+    "head_weight": (1, 1),
+    "head_bias": (1, 0),
+}
+_TSM = _PLAIN | {"bias": (2, 0), "head_bias": (2, 0)}
+GROUPS = {
+    # Decay on weights alone.
+    "plain": _PLAIN,
+    # TSM's get_optim_policies; "tsm_fc5" is its fc_lr5, for a head that is new while
+    # the rest starts from ImageNet or another data set.
+    "tsm": _TSM,
+    "tsm_fc5": _TSM | {"head_weight": (5, 1), "head_bias": (10, 0)},
+    # What GSM's and GSF's code does: multipliers defined but not applied.
+    "uniform": dict.fromkeys(_PLAIN, (1, 1)),
+}
+
+
+def parameter_kinds(model: nnx.Module) -> dict[str, str]:
+    """Name of each parameter -> its kind: a key of a `GROUPS` table, or "frozen"."""
+    norms = {".".join(map(str, path)): norm for path, norm in batch_norms(model)}
+    kinds = {}
+    for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        *parts, leaf = map(str, path)
+        owner = ".".join(parts)
+        if owner in norms:
+            kind = "frozen" if norms[owner].frozen else "norm"
+        else:
+            kind = "bias" if leaf == "bias" else "weight"
+            kind = f"head_{kind}" if owner == "fc" else kind
+        kinds[f"{owner}.{leaf}"] = kind
+    return kinds
+
+
+def peak_learning_rate(config: OptimConfig, batch_size: int) -> float:
+    """`lr`, scaled to the batch if `lr_batch_size` asks for it."""
+    if config.lr_batch_size is None:
+        return config.lr
+    return config.lr * batch_size / config.lr_batch_size
+
+
+def schedule(
+    config: OptimConfig, *, batch_size: int, steps: int, steps_per_epoch: float
+) -> optax.Schedule:
+    """Learning rate by step: linear warm-up, then cosine to zero or steps.
+
+    Raises:
+      ValueError: a schedule that does not exist, or a warm-up longer than the run.
+    """
+    peak = peak_learning_rate(config, batch_size)
+    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    if warmup_steps >= steps:
+        raise ValueError(
+            f"optim.warmup_epochs={config.warmup_epochs} is {warmup_steps} steps, the "
+            f"run has {steps}"
+        )
+
+    def cosine(step):
+        done = (step - warmup_steps) / (steps - warmup_steps)
+        return peak * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1)))
+
+    def steps_down(step):
+        bounds = jnp.array([round(e * steps_per_epoch) for e in config.step_epochs])
+        return peak * config.step_factor ** (step >= bounds).sum()
+
+    after = pick("schedule", config.schedule, {"cosine": cosine, "step": steps_down})
+
+    def lr(step):
+        warm = peak * (step + 1) / max(warmup_steps, 1)
+        return jnp.where(step < warmup_steps, warm, after(step))
+
+    return lr
+
+
+def make_optimizer(
+    config: OptimConfig, kinds: dict[str, str], lr: optax.Schedule
+) -> optax.GradientTransformation:
+    """SGD with momentum over named arrays, in PyTorch's order of operations.
+
+    Clip the gradient of what is trained, add decay, accumulate momentum, multiply by
+    the group's and the schedule's learning rate. Frozen parameters get no update and
+    do not count in the clipped norm.
+
+    Raises:
+      ValueError: `optim.groups` is no name in `GROUPS`.
+    """
+    table = pick("optim.groups", config.groups, GROUPS) | {"frozen": (0, 0)}
+    multipliers = {name: table[kind] for name, kind in kinds.items()}
+
+    def hide_frozen(grads: Arrays, params) -> Arrays:
+        del params
+        return {
+            k: jnp.zeros_like(g) if kinds[k] == "frozen" else g
+            for k, g in grads.items()
+        }
+
+    def decay(grads: Arrays, params: Arrays) -> Arrays:
+        return {
+            k: g + config.weight_decay * multipliers[k][1] * params[k]
+            for k, g in grads.items()
+        }
+
+    def multiply(updates: Arrays, params) -> Arrays:
+        del params
+        return {k: u * multipliers[k][0] for k, u in updates.items()}
+
+    clip = optax.identity()
+    if config.clip_norm is not None:
+        clip = optax.clip_by_global_norm(config.clip_norm)
+    return optax.chain(
+        optax.stateless(hide_frozen),
+        clip,
+        optax.stateless(decay),
+        optax.trace(config.momentum, nesterov=config.nesterov),
+        optax.stateless(multiply),
+        optax.scale_by_learning_rate(lr),
+    )
+
+
+def describe(config: OptimConfig, batch_size: int) -> str:
+    """One line for the log: the learning rate and the rule it comes from."""
+    peak = peak_learning_rate(config, batch_size)
+    if config.lr_batch_size is None:
+        return f"learning rate {peak:g} (not scaled with the batch)"
+    return (
+        f"learning rate {peak:g} = {config.lr:g} x batch {batch_size} / "
+        f"{config.lr_batch_size}"
+    )
