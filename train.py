@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from flax import nnx
 from ml_collections import config_flags
 
 from vidshift import runs
@@ -32,7 +33,7 @@ from vidshift.training.log import NotFiniteError, RunLog, read_metrics
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
 HERE = pathlib.Path(__file__).parent
-CONFIG = config_flags.DEFINE_config_file("config", str(HERE / "configs" / "tiny.py"))
+CONFIG = config_flags.DEFINE_config_file("config", None, "A file in configs/.")
 WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.")
 
 
@@ -50,6 +51,8 @@ def main() -> int:
     )
     mesh.check_batch("eval_batch_size", config.eval_batch_size, devices)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
+    # A wrong name or option fails here, before any data is made.
+    nnx.eval_shape(lambda: create(**runs.describe_model(config, num_classes=2)))
     stop = command.StopRequest()
 
     # ------------------------------------------------------------------- data
@@ -123,22 +126,22 @@ def main() -> int:
 
     def score(split_name, params, stats):
         part = load_split(split_name)
-        batches = eval_batches(
+        with eval_batches(
             part,
             view,
             clips=protocol.clips,
             crops=protocol.crops,
             batch_size=config.eval_batch_size,
             **own_part,
-        )
-        scores = evaluate(
-            eval_step,
-            params,
-            stats,
-            batches,
-            devices,
-            stop=lambda: mesh.any_process(bool(stop)),
-        )
+        ) as batches:
+            scores = evaluate(
+                eval_step,
+                params,
+                stats,
+                batches,
+                devices,
+                stop=lambda: mesh.any_process(bool(stop)),
+            )
         return scores and scores.summary(part.reversed_labels)
 
     # ------------------------------------------------------------------- loop
@@ -234,4 +237,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, config=str(HERE / "configs" / "tiny.py"))

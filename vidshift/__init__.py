@@ -1,6 +1,16 @@
 """Video networks that model time by moving features, in JAX and Flax."""
 
 from vidshift.nets import BACKBONES, create, train_view
+from vidshift.runs import load, read_clip
 from vidshift.shifts import SCHEMES
+from vidshift.torch_weights import load_torch
 
-__all__ = ["BACKBONES", "SCHEMES", "create", "train_view"]
+__all__ = [
+    "BACKBONES",
+    "SCHEMES",
+    "create",
+    "load",
+    "load_torch",
+    "read_clip",
+    "train_view",
+]

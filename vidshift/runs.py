@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vidshift.data.datasets import Split
 from vidshift.data.on_device import normalise
+from vidshift.data.split import Split
 from vidshift.data.view import View, clip_from_video
 from vidshift.nets import create
 from vidshift.nets.weights import split
@@ -16,17 +16,22 @@ from vidshift.training import checkpoints
 from vidshift.training.config import Config
 
 
+def describe_model(config: Config, *, num_classes: int) -> dict:
+    """The arguments of `vidshift.create` that a config asks for."""
+    return {
+        "backbone": config.model.backbone,
+        "temporal": config.model.temporal,
+        "num_classes": num_classes,
+        "num_frames": config.data.num_frames,
+        "dtype": config.model.dtype,
+        **config.model.options(),
+    }
+
+
 def describe(config: Config, data: Split) -> dict:
     """What a checkpoint says of its network and of how clips are prepared for it."""
     return {
-        "model": {
-            "backbone": config.model.backbone,
-            "temporal": config.model.temporal,
-            "num_classes": len(data.classes),
-            "num_frames": config.data.num_frames,
-            "dtype": config.model.dtype,
-            **config.model.options(),
-        },
+        "model": describe_model(config, num_classes=len(data.classes)),
         "input": {
             "num_frames": config.data.num_frames,
             "resize": config.data.resize,

@@ -16,25 +16,30 @@ from flax import nnx
 CONV = {"kernel": "weight", "bias": "bias"}
 NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
-# (our path, official path, leaf names). {n} of the pattern is the n-th group plus the
-# offset written there. "<net>" stands where TSM's wrapper adds a name of its own.
+# (our path, its numbers -> the official path, leaf names). "<net>" stands where TSM's
+# wrapper of a shifted block or convolution adds a name of its own.
+BLOCK = r"stages\.(\d+)\.(\d+)"
 RESNET_RULES = (
-    (r"stem\.conv", "conv1", CONV),
-    (r"stem\.norm", "bn1", NORM),
+    (r"stem\.conv", lambda: "conv1", CONV),
+    (r"stem\.norm", lambda: "bn1", NORM),
     (
-        r"stages\.(\d+)\.(\d+)\.units\.(\d+)\.conv",
-        "layer{0+1}.{1}<net>.conv{2+1}<net>",
-        CONV,
-    ),
-    (r"stages\.(\d+)\.(\d+)\.units\.(\d+)\.norm", "layer{0+1}.{1}<net>.bn{2+1}", NORM),
-    (
-        r"stages\.(\d+)\.(\d+)\.shortcut\.conv",
-        "layer{0+1}.{1}<net>.downsample.0",
+        BLOCK + r"\.units\.(\d+)\.conv",
+        lambda s, b, u: f"layer{s + 1}.{b}<net>.conv{u + 1}<net>",
         CONV,
     ),
     (
-        r"stages\.(\d+)\.(\d+)\.shortcut\.norm",
-        "layer{0+1}.{1}<net>.downsample.1",
+        BLOCK + r"\.units\.(\d+)\.norm",
+        lambda s, b, u: f"layer{s + 1}.{b}<net>.bn{u + 1}",
+        NORM,
+    ),
+    (
+        BLOCK + r"\.shortcut\.conv",
+        lambda s, b: f"layer{s + 1}.{b}<net>.downsample.0",
+        CONV,
+    ),
+    (
+        BLOCK + r"\.shortcut\.norm",
+        lambda s, b: f"layer{s + 1}.{b}<net>.downsample.1",
         NORM,
     ),
 )
@@ -150,18 +155,13 @@ def official_name(path: tuple, prefix: str, head: str, wrapped: set[str]) -> str
     ours = ".".join(parts)
     if ours == "fc":
         return f"{head}.{CONV[leaf]}"
-    for pattern, template, leaves in RESNET_RULES:
+    for pattern, rule, leaves in RESNET_RULES:
         match = re.fullmatch(pattern, ours)
         if match:
+            name = rule(*(int(number) for number in match.groups()))
             block, unit = ".".join(parts[:3]), ".".join(parts[:5])
-            name = template
             for owner in (block, unit):  # the block's "<net>" is the first one
                 name = name.replace("<net>", ".net" if owner in wrapped else "", 1)
-            name = re.sub(
-                r"{(\d)(?:\+(\d))?}",
-                lambda m: str(int(match[int(m[1]) + 1]) + int(m[2] or 0)),
-                name,
-            )
             return f"{prefix}{name}.{leaves[leaf]}"
     raise ValueError(
         f"{ours}.{leaf} has no official name: no such PyTorch model exists"

@@ -1,7 +1,7 @@
 """The datasets by name."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vidshift.data import motion_clips, ordered_motion
@@ -10,12 +10,16 @@ from vidshift.data.split import Split
 
 class Dataset(NamedTuple):
     splits: tuple[str, ...]
+    # Dataclass of the dataset's own options.
+    options: type
     # (split, data_dir=..., options=...) -> Split, building what is missing.
     open: Callable[..., Split]
 
 
 DATASETS: dict[str, Dataset] = {
-    "ordered_motion": Dataset(motion_clips.SPLITS, ordered_motion.open_split),
+    "ordered_motion": Dataset(
+        motion_clips.SPLITS, motion_clips.OrderedMotion, ordered_motion.open_split
+    ),
 }
 
 
@@ -26,7 +30,8 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
       name: one of DATASETS.
       split: one of the dataset's.
       data_dir: folder of all datasets.
-      options: the dataset's own options (`OrderedMotion`); None for its defaults.
+      options: the dataset's own options (`OrderedMotion`), or a dict of its fields, as
+        a checkpoint stores it; None for the defaults.
 
     Raises:
       ValueError: unknown name or split, or an option out of range.
@@ -38,6 +43,8 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
         raise ValueError(
             f"{name} has no split named {split!r}{_instead(split, dataset.splits)}"
         )
+    if isinstance(options, Mapping):
+        options = dataset.options(**options)
     return dataset.open(split, data_dir=data_dir, options=options)
 
 

@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from typing import Self
 
 import grain
 import numpy as np
@@ -87,7 +86,7 @@ class Batches(Iterator[Batch]):
         """Stops the threads; what they are decoding is finished and thrown away."""
         self._elements.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_) -> None:
@@ -212,7 +211,8 @@ def eval_batches(
 
     Returns:
       An iterator over dicts: `video` uint8 [b, V, T, S, S, 3] with V = clips * crops,
-      as `view.eval_clips` orders them; `label` int32 [b]; `index` int32 [b], the row.
+      as `view.eval_clips` orders them; `label` int32 [b]; `index` int32 [b], the row;
+      `id` str [b], the record's.
 
     Raises:
       ValueError: sizes that do not fit, or clips or crops not supported.
@@ -227,6 +227,7 @@ def eval_batches(
         "video": np.zeros(shape, np.uint8),
         "label": np.int32(-1),
         "index": np.int32(-1),
+        "id": "",
     }
 
     def load(position: int):
@@ -249,6 +250,7 @@ def eval_batches(
             "video": views,
             "label": np.int32(record["label"]),
             "index": np.int32(index),
+            "id": record["id"],
         }
         return row, 1, []
 

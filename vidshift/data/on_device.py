@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, Int, UInt8
+import numpy as np
+from jaxtyping import Array, DTypeLike, Float, Int
 
 # Of ImageNet's training pictures, RGB in [0, 1], as every ResNet recipe uses them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -11,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(
-    video: UInt8[Array, "*B T H W C"],
+    video: Array | np.ndarray,
     *,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
@@ -39,7 +40,7 @@ def normalise(
 
 
 def prepare(
-    batch: Mapping[str, Array],
+    batch: Mapping[str, Array | np.ndarray],
     *,
     flip_labels: Sequence[int] | None = None,
     **normalisation,

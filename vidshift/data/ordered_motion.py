@@ -70,7 +70,7 @@ class OrderedMotionBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str):
         options = self.builder_config.options
-        labels = motion_clips.labels(options, split)
+        labels = motion_clips.labels(options, split).tolist()
         start = reported = time.monotonic()
         for index, label in enumerate(labels):
             frames = motion_clips.clip(options, split, index, label)

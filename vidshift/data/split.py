@@ -1,7 +1,7 @@
 """One split of a dataset, as the loader sees it."""
 
 import dataclasses
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 
 class Record(TypedDict):
@@ -14,6 +14,7 @@ class Record(TypedDict):
     fps: float
 
 
+@runtime_checkable
 class Source(Protocol):
     """Records by row; called by several threads at once."""
 

@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import SupportsIndex
 
 import av
 import numpy as np
@@ -66,7 +67,7 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
 
 
 def decode(
-    source: Source, indices: Iterable[int], *, name: str | None = None
+    source: Source, indices: Iterable[SupportsIndex], *, name: str | None = None
 ) -> UInt8[np.ndarray, "N H W 3"]:
     """Decodes some frames, the same bits that decoding the whole video gives.
 
@@ -115,7 +116,7 @@ def decode(
 
 
 def encode(
-    frames: UInt8[np.ndarray, "T H W 3"],
+    frames: np.ndarray,
     *,
     fps: float = 25.0,
     gop: int = 4,
@@ -127,7 +128,7 @@ def encode(
     """Encodes RGB frames as H.264 in mp4, without B-frames; same input, same bytes.
 
     Args:
-      frames: height and width even (4:2:0 colour halves both).
+      frames: uint8 [T, H, W, 3], height and width even (4:2:0 colour halves both).
       fps: frames a second.
       gop: frames from one keyframe to the next. 1 makes every frame a keyframe.
       crf: constant quality, lower is better; not with `qp`.

@@ -1,12 +1,13 @@
 """Scores of every clip of a split, whatever the batch size and number of processes."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidshift.data.loader import Batches
 from vidshift.evaluation import metrics
 from vidshift.nets.weights import Arrays, Skeleton
 from vidshift.training.mesh import shard_batch
@@ -16,12 +17,15 @@ from vidshift.training.mesh import shard_batch
 class Scores:
     """`logits` float32 `[N, classes]`, `labels` int `[N]`, `rows` int `[N]` of the split.
 
-    Videos that could not be decoded have no row.
+    `ids` are the records' names ("" for rows that another process read). Videos that
+    could not be decoded have no row; those of this process are in `failures`.
     """
 
     logits: np.ndarray
     labels: np.ndarray
     rows: np.ndarray
+    ids: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
 
     def summary(self, reversed_labels: tuple[int, ...] | None = None) -> dict:
         """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse."""
@@ -61,7 +65,7 @@ def evaluate(
     eval_step,
     params: Arrays,
     stats: Arrays,
-    batches: Iterable[dict[str, np.ndarray]],
+    batches: Batches,
     mesh: Mesh,
     *,
     stop: Callable[[], bool] = lambda: False,
@@ -74,13 +78,27 @@ def evaluate(
 
     Returns:
       The scores in the order of the split, the same in every process; None if stopped.
+
+    Raises:
+      ValueError: not one video could be decoded.
     """
-    found = []
+    found, ids = [], {}
     for rows in batches:
         if stop():
             return None
+        ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
         result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
         found.append([part[result[2] >= 0] for part in result])
-    logits, labels, index = (np.concatenate(parts) for parts in zip(*found))
+    logits, labels, index = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
+    if not len(index):
+        raise ValueError(f"no video can be decoded: {batches.failures[-1][1]}")
     order = np.argsort(index)
-    return Scores(logits[order], labels[order], index[order])
+    return Scores(
+        logits[order],
+        labels[order],
+        index[order],
+        tuple(ids.get(row, "") for row in index[order].tolist()),
+        tuple(batches.failures),
+    )

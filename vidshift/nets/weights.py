@@ -22,8 +22,8 @@ class Skeleton(NamedTuple):
 
 def named_arrays(model: nnx.Module, kind=...) -> Arrays:
     """The arrays of one kind of variable (`nnx.Param`, `nnx.BatchStat`) by name."""
-    flat = nnx.to_flat_state(nnx.state(model, kind))
-    return {".".join(map(str, path)): variable[...] for path, variable in flat}
+    flat = nnx.to_flat_state(nnx.as_pure(nnx.state(model, kind)))
+    return {".".join(map(str, path)): array for path, array in flat}
 
 
 def split(model: nnx.Module) -> tuple[Skeleton, Arrays, Arrays]:

@@ -1,6 +1,9 @@
 """What `train.py` and `eval.py` share as commands: flags, one-line errors, signals."""
 
+import dataclasses
+import difflib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -8,21 +11,31 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
     """Parses the flags and calls `main`; wrong input is one line and exit code 2.
 
     `VIDSHIFT_TRACEBACK=1` shows where an error came from.
+
+    Args:
+      config: the file that `--config` names when it is not given; None where the
+        program takes no config.
     """
     logging.set_verbosity(logging.ERROR)
+    if config and not any(a.lstrip("-").startswith("config=") for a in sys.argv[1:]):
+        sys.argv.insert(1, f"--config={config}")
     app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
 
 
 def _parse(argv: list[str]) -> list[str]:
     program = os.path.basename(argv[0])
+    for argument in argv[1:]:
+        path = argument.partition("=")[2]
+        if re.match("--?config=", argument) and not os.path.isfile(path):
+            _fail(program, f"--config={path}: no such file")
     try:
         rest = flags.FLAGS(argv)
     except KeyError as error:  # ml_collections: a field that the config does not have
-        _fail(program, _unknown_field(str(error.args[0]), argv))
+        _fail(program, _unknown_field(str(error.args[0])))
     except (flags.Error, OSError) as error:
         _fail(program, str(error).splitlines()[0])
     if rest[1:]:
@@ -30,9 +43,18 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def _unknown_field(reason: str, argv: list[str]) -> str:
-    overrides = [a for a in argv if a.startswith(("--config.", "-config."))]
-    return f"{reason.split(' on dataclass')[0]} in the config, of {' '.join(overrides)}"
+def _unknown_field(reason: str) -> str:
+    """Turns "Field F not found on dataclass <class 'M.C'>" into what a user can use."""
+    found = re.search(
+        r"Field (\S+) not found on dataclass <class '(.+)\.(\w+)'>", reason
+    )
+    if not found:
+        return reason
+    field, module, name = found.groups()
+    fields = [f.name for f in dataclasses.fields(getattr(sys.modules[module], name))]
+    close = difflib.get_close_matches(field, fields, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"the config has no field {field!r}{hint}; there it has: {', '.join(fields)}"
 
 
 def _guarded(main: Callable[[], int | None]) -> int:

@@ -1,0 +1,125 @@
+"""Evaluates a run: `python eval.py --workdir=DIR [--protocol=NAME] [--video=FILE]`.
+
+Scores a split under a named protocol and prints one JSON line; the scores of every
+clip and the confusion matrix are written beside the run. With `--video` it classifies
+a video file instead.
+"""
+
+import functools
+import json
+import math
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from vidshift import runs
+from vidshift.data.datasets import open_split
+from vidshift.data.loader import eval_batches
+from vidshift.data.on_device import normalise
+from vidshift.data.view import View
+from vidshift.evaluation import metrics, report
+from vidshift.evaluation.evaluate import evaluate, make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.nets.weights import split as split_model
+from vidshift.nets.zoo import pick
+from vidshift.training import checkpoints, command, mesh
+
+WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "A run, or one checkpoint.")
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "best", ["best", "last"], "Which checkpoint of the run."
+)
+PROTOCOL = flags.DEFINE_string(
+    "protocol", "1x1", f"Clips x crops of a video: {', '.join(PROTOCOLS)}."
+)
+SPLIT = flags.DEFINE_string("split", "test", "The split that is scored.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset lies, if moved.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.")
+OUT = flags.DEFINE_string("out", None, "Folder for scores and confusion matrix.")
+VIDEO = flags.DEFINE_string("video", None, "A video file to classify instead.")
+TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.")
+
+
+def main() -> None:
+    protocol = pick("protocol", PROTOCOL.value, PROTOCOLS)
+    checkpoint = checkpoints.find(WORKDIR.value, CHECKPOINT.value)
+    if VIDEO.value is not None:
+        classify(VIDEO.value, checkpoint, protocol)
+    else:
+        score(checkpoint, protocol)
+
+
+def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
+    """Prints the most probable classes of one video, softmax of the mean logits."""
+    views = runs.read_clip(
+        video, checkpoint, clips=protocol.clips, crops=protocol.crops
+    )
+    logits = jax.jit(runs.load(checkpoint))(views).mean(0)
+    names = runs.class_names(checkpoint)
+    values, indices = jax.lax.top_k(jax.nn.softmax(logits), min(TOP.value, len(names)))
+    for share, index in zip(values.tolist(), indices.tolist(), strict=True):
+        print(f"{100 * share:6.2f} %  {names[index]}")
+
+
+def score(checkpoint: pathlib.Path, protocol) -> None:
+    description = checkpoints.read_description(checkpoint)
+    stored, seen = description["config"]["data"], description["input"]
+    part = open_split(
+        stored["name"],
+        SPLIT.value,
+        data_dir=DATA_DIR.value or stored["dir"],
+        options=stored["options"],
+    )
+    devices = mesh.make_mesh()
+    mesh.check_batch("batch_size", BATCH_SIZE.value, devices)
+    skeleton, params, stats = split_model(runs.load(checkpoint))
+    dtype = jnp.dtype(description["model"]["dtype"])
+    as_seen = functools.partial(
+        normalise, mean=seen["mean"], std=seen["std"], dtype=dtype
+    )
+    with eval_batches(
+        part,
+        View(seen["num_frames"], seen["resize"], seen["crop"]),
+        clips=protocol.clips,
+        crops=protocol.crops,
+        batch_size=BATCH_SIZE.value,
+        workers=stored["workers"],
+    ) as batches:
+        scores = evaluate(
+            make_eval_step(skeleton, as_seen, devices),
+            *mesh.replicate(devices, (params, stats)),
+            batches,
+            devices,
+        )
+
+    out = pathlib.Path(OUT.value or f"{WORKDIR.value}/evaluation")
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}"
+    report.write_scores(out / f"{stem}.npz", scores, part.classes)
+    report.draw_confusion(out / f"{stem}.png", scores, part.classes)
+    by_class = metrics.per_class(scores.logits, scores.labels)
+    for name, share in zip(part.classes, by_class, strict=True):
+        print(f"{100 * share:6.1f} %  {name}", file=sys.stderr)
+    for name, reason in scores.failures:
+        print(f"not scored: {name}: {reason}", file=sys.stderr)
+    line = {
+        "checkpoint": str(checkpoint),
+        "dataset": stored["name"],
+        "split": SPLIT.value,
+        "protocol": PROTOCOL.value,
+        **scores.summary(part.reversed_labels),
+        "failed": len(scores.failures),
+        "per_class": {
+            name: None if math.isnan(share) else share
+            for name, share in zip(part.classes, by_class.tolist(), strict=True)
+        },
+        "scores": str(out / f"{stem}.npz"),
+        "confusion": str(out / f"{stem}.png"),
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,26 @@
+"""Tests run on the CPU as 8 devices, and shape annotations are checked."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = os.environ.get("VIDSHIFT_TEST_PLATFORM", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+# Before anything of ours is imported, so that every annotated function is checked.
+install_import_hook(["kernels", "vidshift"], "beartype.beartype")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def devices():
+    """The 8 CPU devices on one mesh axis, `data`."""
+    from vidshift.training.mesh import make_mesh
+
+    return make_mesh()
