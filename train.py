@@ -39,6 +39,8 @@ WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.
 
 def main() -> int:
     config, workdir = CONFIG.value, WORKDIR.value
+    if "://" in workdir:
+        raise ValueError(f"--workdir={workdir}: mount it, and give the folder's path")
 
     # ---------------------------------------------------------------- devices
     mesh.start_distributed(config.distributed)
@@ -178,10 +180,6 @@ def main() -> int:
             log.train(number, metrics, clips=config.batch_size, waited=waited)
             leaving |= bool(metrics["stop"])
 
-    def save(step: int, top1: float | None) -> None:
-        if step not in saved.steps():
-            saved.save(step, state, description, top1=top1)
-
     try:
         for step in range(first, steps + 1):
             top1 = None
@@ -200,7 +198,9 @@ def main() -> int:
                 validation_due or leaving or (extra and step % extra == 0)
             ):
                 finish(all_but=0)
-                save(step, top1)
+                saved.save(step, state, description, top1=top1)
+            elif top1 is not None:
+                saved.add_score(step, top1)
             if leaving or step == steps:
                 break
             began = time.perf_counter()

@@ -7,13 +7,17 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
-from jaxtyping import install_import_hook  # noqa: E402
+from jaxtyping import install_import_hook
 
 # Before anything of ours is imported, so that every annotated function is checked.
-install_import_hook(["kernels", "vidshift"], "beartype.beartype")
+install_import_hook(
+    ["kernels", "vidshift"],
+    # An int is a float, as PEP 484 has it.
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -207,6 +207,12 @@ def test_a_split_of_broken_records_stops_at_once(workers):
         next(batches)
 
 
+def test_a_wrong_record_is_not_a_broken_video():
+    wrong = [SPLIT.source[0] | {"num_frames": 0}]
+    with pytest.raises(ValueError, match="num_video_frames must be >= 1"):
+        take(1, split=split_of(wrong))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_other_errors_are_not_swallowed(workers):
     class Source(list):
@@ -251,7 +257,8 @@ def test_evaluation_reads_every_row_once(workers):
         [4, 5, 6, 7],
         [8, 9, -1, -1],
     ]
-    assert [b["label"].tolist() for b in got][2] == [8, 9, -1, -1]
+    assert got[2]["label"].tolist() == [8, 9, -1, -1]
+    assert got[2]["id"].tolist() == ["clip 8", "clip 9", "", ""]
     assert got[0]["video"].shape == (4, 1, 4, 12, 12, 3)
     assert not got[2]["video"][2:].any()
     # Frames 1, 4, 7, 10 of 12, centre 12 of 16 pixels.

@@ -19,7 +19,9 @@ def test_rows_depend_on_the_seed_and_nothing_else():
 
 
 def test_no_two_random_streams_are_the_same():
-    draws = [plan.augmentation_rng(3, i).random() for i in range(200)]
+    draws = [
+        plan.augmentation_rng(seed, i).random() for seed in (3, 4) for i in range(100)
+    ]
     draws += [
         np.random.default_rng([3, plan.ORDER, epoch]).random() for epoch in range(200)
     ]

@@ -39,6 +39,12 @@ def test_training_draws_one_frame_of_each_segment():
     assert len(np.unique(drawn, axis=0)) > 300
 
 
+def test_training_segments_of_one_frame():
+    # n = 12, T = 8: d = 1, which leaves no choice and takes the first 8 frames.
+    got = segment_indices(12, 8, rng=np.random.default_rng(0))
+    assert got.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
 def test_training_follows_its_random_numbers():
     one, two = (segment_indices(90, 8, rng=np.random.default_rng(3)) for _ in range(2))
     assert one.tolist() == two.tolist()

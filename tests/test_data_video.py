@@ -200,6 +200,10 @@ def test_encode_keeps_the_picture_and_is_deterministic():
     with av.open(io.BytesIO(data)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
     assert [p.is_keyframe for p in packets] == [True, False] * 3
+    # Without B-frames packets come in the order they are shown.
+    with av.open(io.BytesIO(video.encode(moving_square(20), gop=20))) as container:
+        times = [p.pts for p in container.demux(video=0) if p.size]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize(
@@ -264,11 +268,19 @@ def test_errors_name_the_file(tmp_path):
 
 
 def test_a_lost_frame_is_an_error_and_the_others_are_right():
-    data = AVI.read_bytes()[:150_000]
+    data = AVI.read_bytes()[:147_500]
     assert video.probe(data).num_frames == 164
     np.testing.assert_array_equal(video.decode(data, [3]), video.decode(AVI, [3]))
     with pytest.raises(VideoError, match="frame 160 cannot be decoded.*164"):
         video.decode(data, [3, 160])
+    # The packet that is cut in two is not shown half.
+    with av.open(str(AVI)) as container:
+        ends = [p.pos + 8 + p.size for p in container.demux(video=0) if p.size]
+    whole = sum(end <= len(data) for end in ends)
+    assert ends[whole] - len(data) < 2000  # The cut is in a packet, not between two.
+    video.decode(data, [whole - 1])
+    with pytest.raises(VideoError, match=f"frame {whole} cannot be"):
+        video.decode(data, [whole])
 
 
 def test_a_damaged_frame_is_an_error(tmp_path):

@@ -91,6 +91,17 @@ class Checkpoints:
             force=True,
         )
 
+    def add_score(self, step: int, top1: float) -> None:
+        """Gives a complete checkpoint the score of a validation that came after it.
+
+        So it is with a run that was asked to stop right before a validation.
+        """
+        with _quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
+            writer.save(
+                self.directory / str(step) / "metrics", {"top1": top1}, force=True
+            )
+        self._manager.reload()
+
     def restore(self, step: int, like: TrainState) -> TrainState:
         """A state with `like`'s names, shapes, types and shardings."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)

@@ -127,13 +127,13 @@ class RunLog:
             step,
             clips_per_second=clips / seconds,
             step_seconds=seconds,
-            waiting_share=self._waited / passed,
+            waiting_share=min(self._waited / passed, 1.0),
         )
         self.say(
             f"step {step}/{self._steps}  loss {values['loss']:.3f}  "
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
-            f"waiting for data {100 * self._waited / passed:.0f} %  left {left}"
+            f"waiting for data {100 * min(self._waited / passed, 1.0):.0f} %  left {left}"
         )
         self.restart_clock()
 

@@ -1,5 +1,9 @@
 """Processes and devices: starting up together, one mesh, arrays spread over it."""
 
+import os
+import sys
+import threading
+
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -19,7 +23,8 @@ def start_distributed(config: DistributedConfig) -> None:
 
     Raises:
       ValueError: an unknown mode, or "explicit" without its three fields.
-      RuntimeError: the processes did not meet in time.
+      RuntimeError: the processes cannot meet. When the time is up, the process ends with
+        one line and exit code 2 instead.
     """
     if config.mode not in MODES:
         raise ValueError(
@@ -29,24 +34,43 @@ def start_distributed(config: DistributedConfig) -> None:
         return
     explicit = {}
     if config.mode == "explicit":
-        explicit = {
-            "coordinator_address": config.coordinator,
+        fields = {
+            "coordinator": config.coordinator,
             "num_processes": config.num_processes,
             "process_id": config.process_id,
         }
-        missing = [name for name, value in explicit.items() if value is None]
+        missing = [name for name, value in fields.items() if value is None]
         if missing:
-            raise ValueError(f"distributed.mode=explicit needs {', '.join(missing)}")
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+            raise ValueError(
+                f"distributed.mode=explicit needs distributed.{', '.join(missing)}"
+            )
+        explicit = {"coordinator_address": fields.pop("coordinator"), **fields}
+    # jax aborts with a stack trace when its own time is up, so ours comes first.
+    watch = threading.Timer(config.timeout_seconds, _give_up, [config])
+    watch.daemon = True
+    watch.start()
     try:
         jax.distributed.initialize(
-            **explicit, initialization_timeout=config.timeout_seconds
+            **explicit, initialization_timeout=config.timeout_seconds + 60
         )
-    except Exception as error:
+    except (RuntimeError, ValueError) as error:
+        hint = "no TPU pod, Slurm or MPI job found? " if config.mode == "auto" else ""
         raise RuntimeError(
-            f"the processes did not meet within {config.timeout_seconds} s "
-            f"(distributed.timeout_seconds): {str(error).splitlines()[0]}"
+            f"distributed.mode={config.mode}: the processes cannot meet: {hint}{error}"
         ) from error
+    finally:
+        watch.cancel()
+
+
+def _give_up(config: DistributedConfig) -> None:
+    print(
+        f"error: the processes did not meet within {config.timeout_seconds} s "
+        f"(distributed.timeout_seconds); this one is process_id={config.process_id} "
+        f"of num_processes={config.num_processes}, coordinator={config.coordinator}",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(2)  # jax is waiting in C++, where no exception reaches it
 
 
 def process_table() -> str:

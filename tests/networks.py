@@ -1,0 +1,66 @@
+"""Small networks for tests, with random weights and statistics.
+
+Initialising a network eagerly compiles one program a shape, which takes longer than most
+tests; drawing its arrays with NumPy does not, and makes running statistics differ from
+their start.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vidshift import create
+from vidshift.nets.resnet import ResNet, basic_units
+from vidshift.nets.weights import split
+from vidshift.shifts import SCHEMES
+
+
+def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Module:
+    """The network that `make` builds; what is no array (`freeze`) is kept."""
+    skeleton, params, stats = split(nnx.eval_shape(make))
+    rng = np.random.default_rng(seed)
+
+    def draw(name, like):
+        leaf = name.rsplit(".", 1)[-1]
+        if leaf in ("scale", "var"):
+            array = rng.uniform(0.5, 1.5, like.shape)
+        elif leaf == "kernel":
+            array = rng.normal(0, np.prod(like.shape[:-1]) ** -0.5, like.shape)
+        else:
+            array = rng.normal(0, 0.1, like.shape)
+        return jnp.asarray(array, like.dtype)
+
+    return skeleton.merge(
+        {name: draw(name, like) for name, like in params.items()},
+        {name: draw(name, like) for name, like in stats.items()},
+    )
+
+
+def tiny(temporal: str = "tsm", **options) -> nnx.Module:
+    """`resnet_tiny`, three blocks, 4 classes."""
+    options = {"num_classes": 4, "num_frames": 4} | options
+    return random_network(lambda: create("resnet_tiny", temporal, **options))
+
+
+def resnet(blocks: tuple[int, ...], *, temporal: str = "tsm", **options) -> nnx.Module:
+    """A ResNet of width 8, 4 classes; without blocks it is a stem and a head.
+
+    For `nnx.eval_shape` or `random_network`.
+    """
+    return ResNet(
+        SCHEMES[temporal](),
+        blocks=blocks,
+        block_units=basic_units,
+        width=8,
+        small_stem=True,
+        num_classes=4,
+        num_frames=4,
+        rngs=nnx.Rngs(0),
+        **options,
+    )
+
+
+def random_clips(*shape: int, seed: int = 1) -> jnp.ndarray:
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)

@@ -1,0 +1,164 @@
+"""Every network by name, and what all of them promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from networks import random_clips, random_network, resnet, tiny
+
+from vidshift import BACKBONES, SCHEMES, create, train_view
+from vidshift.nets.weights import named_arrays
+
+# Parameters without the head, and the head's inputs. The ImageNet networks' counts are
+# torchvision's less its head of 1,000 classes; the last was added up by hand.
+PARAMETERS = {
+    "resnet18": (11_176_512, 512),
+    "resnet34": (21_284_672, 512),
+    "resnet50": (23_508_032, 2048),
+    "resnet101": (42_500_160, 2048),
+    "resnet_tiny": (77_392, 64),
+}
+
+
+def count(model: nnx.Module) -> int:
+    return sum(p.size for p in named_arrays(model, nnx.Param).values())
+
+
+def abstract(backbone, temporal="tsn", num_classes=10, **options) -> nnx.Module:
+    options = {"num_classes": num_classes, "num_frames": 4} | options
+    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
+
+
+@pytest.mark.parametrize("temporal", SCHEMES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_output_shapes_and_parameter_counts(backbone, temporal):
+    model = abstract(backbone, temporal)
+    clips = jax.ShapeDtypeStruct((2, 4, 64, 64, 3), jnp.float32)
+    whole, by_frame = jax.eval_shape(
+        lambda m, c: (m(c), m.frame_logits(c)), model, clips
+    )
+    assert whole.shape == (2, 10) and by_frame.shape == (2, 4, 10)
+    body, features = PARAMETERS[backbone]
+    assert count(model) == body + 10 * features + 10
+
+
+# Published, or counted on the official code.
+@pytest.mark.parametrize(
+    ("backbone", "classes", "expected"),
+    [
+        ("resnet50", 400, 24_327_632),
+        ("resnet50", 174, 23_864_558),
+        ("resnet101", 174, 42_856_686),
+    ],
+)
+def test_official_parameter_counts(backbone, classes, expected):
+    assert count(abstract(backbone, "tsm", num_classes=classes)) == expected
+
+
+def test_side_is_divided_by_32():
+    features = jax.eval_shape(
+        lambda m, c: m.features(c),
+        abstract("resnet18"),
+        jax.ShapeDtypeStruct((1, 2, 224, 160, 3), jnp.float32),
+    )
+    assert features.shape == (1, 2, 7, 5, 512)
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32():
+    exact, rounded = tiny(), tiny(dtype="bfloat16")
+    clips = random_clips(1, 2, 8, 8, 3)
+    assert {a.dtype for a in named_arrays(rounded).values()} == {jnp.dtype("float32")}
+    features = jax.eval_shape(lambda m, c: m.features(c), rounded, clips)
+    assert features.dtype == jnp.bfloat16
+    run = jax.jit(lambda m, c: m(c))
+    logits = run(rounded, clips)
+    assert logits.dtype == jnp.float32
+    expected = run(exact, clips)
+    error = jnp.abs(logits - expected).max() / jnp.abs(expected).max()
+    assert 1e-5 < error < 0.05  # bfloat16 keeps 8 bits, 0.4 % a rounding
+
+
+def test_logits_are_the_mean_over_frames():
+    model, clips = tiny(), random_clips(2, 4, 8, 8, 3)
+    whole, by_frame = jax.jit(lambda c: (model(c), model.frame_logits(c)))(clips)
+    np.testing.assert_allclose(whole, by_frame.mean(1), rtol=1e-6)
+
+
+def test_frames_may_have_other_channels():
+    model = abstract("resnet18", in_channels=10)
+    assert model.stem.conv.kernel.shape == (7, 7, 10, 64)
+    with pytest.raises(ValueError, match=r"\[B, T, H, W, 10\], got \(1, 2, 8, 8, 3\)"):
+        model(jnp.zeros((1, 2, 8, 8, 3)))
+
+
+def test_wrong_clips():
+    with pytest.raises(ValueError, match=r"\[B, T, H, W, 3\], got \(2, 8, 8, 3\)"):
+        tiny()(jnp.zeros((2, 8, 8, 3)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "messages"),
+    [
+        (("resnet5",), {}, ["backbone 'resnet5'", "'resnet50'", *BACKBONES]),
+        (("resnet18", "tms"), {}, ["scheme 'tms'", "one of: tsn, tsm"]),
+        (
+            ("resnet18", "tsm"),
+            {"fold": 8},
+            ["no option fold", "causal, dropout, every_second_block, fold_div"],
+        ),
+        (("resnet18", "tsn"), {"fold_div": 8}, ["tsn", "it takes: causal, dropout"]),
+        (("resnet18",), {"num_classes": 0}, ["num_classes must be", "got 0"]),
+        (("resnet18",), {"num_frames": -1}, ["num_frames must be", "got -1"]),
+    ],
+)
+def test_errors_name_what_would_be_right(arguments, options, messages):
+    with pytest.raises(ValueError) as error:
+        abstract(*arguments, **options)
+    for message in messages:
+        assert message in str(error.value)
+
+
+def statistics(model) -> dict[str, np.ndarray]:
+    return {k: np.array(v) for k, v in named_arrays(model, nnx.BatchStat).items()}
+
+
+def test_train_view_shares_parameters_and_updates_statistics():
+    model = random_network(lambda: resnet((1,)))
+    clips = random_clips(2, 3, 8, 8, 3)
+    before = statistics(model)
+    model(clips)
+    for name, array in statistics(model).items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+    training = train_view(model)
+    training(clips)
+    for name, array in statistics(model).items():
+        assert (array != before[name]).all(), name
+    training.fc.bias[...] = jnp.full(4, 7.0)
+    assert model.fc.bias[...].tolist() == [7.0] * 4
+    after = statistics(model)
+    model(clips)  # the model itself stayed in evaluation mode
+    for name, array in statistics(model).items():
+        np.testing.assert_array_equal(array, after[name], err_msg=name)
+
+
+def test_dropout_acts_in_training_and_needs_a_key():
+    model = random_network(lambda: resnet((), dropout=0.5))
+    clips = random_clips(2, 3, 4, 4, 3)
+    without = random_network(lambda: resnet(()))
+    np.testing.assert_array_equal(model(clips), without(clips))
+    training = train_view(model)
+    with pytest.raises(ValueError, match="rngs"):
+        training(clips)
+    first = training(clips, rngs=jax.random.key(0))
+    np.testing.assert_array_equal(first, training(clips, rngs=jax.random.key(0)))
+    assert (first != training(clips, rngs=jax.random.key(1))).any()
+
+
+def test_dropout_keeps_the_expected_features():
+    model = random_network(lambda: resnet((), dropout=0.8))
+    frozen = nnx.view(model, deterministic=False)  # running statistics, dropout alone
+    clips = random_clips(1, 1, 4, 4, 3)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    draws = jax.jit(jax.vmap(lambda key: frozen(clips, rngs=key)))(keys)
+    np.testing.assert_allclose(draws.mean(0), model(clips), atol=0.1)

@@ -1,0 +1,141 @@
+"""Batch norm against float64 NumPy, in groups, frozen, and over devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+from networks import random_clips, random_network, resnet
+
+from vidshift import train_view
+from vidshift.nets.norm import BatchNorm, batch_norms, freeze
+from vidshift.nets.weights import named_arrays, split
+
+SHAPE = (4, 3, 2, 2, 5)
+
+
+def norm(**options) -> BatchNorm:
+    return random_network(lambda: BatchNorm(5, **options))
+
+
+def train(norm: BatchNorm, x, **view):
+    """(output, running mean, running variance) of one training call."""
+    skeleton, params, stats = split(nnx.view(norm, use_running_average=False, **view))
+
+    @jax.jit
+    def call(x):
+        model = skeleton.merge(params, stats)
+        y = model(x)
+        return y, model.mean[...], model.var[...]
+
+    return call(x)
+
+
+def expected(norm: BatchNorm, x):
+    """What PyTorch documents, in float64."""
+    x = np.asarray(x, np.float64)
+    arrays = {k: np.asarray(v, np.float64) for k, v in named_arrays(norm).items()}
+    axes = tuple(range(x.ndim - 1))
+    mean, var = x.mean(axes), x.var(axes)
+    y = (x - mean) / np.sqrt(var + 1e-5) * arrays["scale"] + arrays["bias"]
+    unbiased = x.var(axes, ddof=1)
+    return (
+        y,
+        0.9 * arrays["mean"] + 0.1 * mean,
+        0.9 * arrays["var"] + 0.1 * unbiased,
+    )
+
+
+def assert_close(found, wanted, **tolerance):
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, **tolerance)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (2, 1, 1, 1, 5), (6, 5)])
+def test_training_is_pytorchs(shape):
+    x = 2.0 + 3.0 * random_clips(*shape)
+    assert_close(train(norm(), x), expected(norm(), x), rtol=1e-5, atol=1e-5)
+
+
+def test_evaluation_uses_running_statistics():
+    x, layer = random_clips(*SHAPE), norm()
+    arrays = {k: np.asarray(v, np.float64) for k, v in named_arrays(layer).items()}
+    y = (np.asarray(x) - arrays["mean"]) / np.sqrt(arrays["var"] + 1e-5)
+    y = y * arrays["scale"] + arrays["bias"]
+    np.testing.assert_allclose(layer(x), y, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_are_float32_whatever_the_input():
+    # In bfloat16 a sum of so many values near 3 would stop growing.
+    x = (3.0 + random_clips(16, 8, 4, 4, 5)).astype(jnp.bfloat16)
+    y, mean, var = train(norm(dtype=jnp.bfloat16), x)
+    assert y.dtype == jnp.bfloat16
+    wanted = expected(norm(), x)
+    assert_close((mean, var), wanted[1:], rtol=1e-5)
+    np.testing.assert_allclose(y.astype(np.float32), wanted[0], rtol=0.01, atol=0.01)
+
+
+def test_groups_of_clips_are_normalised_alone():
+    x, layer = random_clips(6, 3, 2, 2, 5), norm()
+    y, mean, var = train(layer, x, group_clips=2)
+    alone = [expected(layer, x[i : i + 2]) for i in (0, 2, 4)]
+    wanted = (
+        np.concatenate([part[0] for part in alone]),
+        np.mean([part[1] for part in alone], axis=0),
+        np.mean([part[2] for part in alone], axis=0),
+    )
+    assert_close((y, mean, var), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_groups_must_divide_the_batch():
+    with pytest.raises(ValueError, match="groups of 3 clips do not divide a batch of 4"):
+        train(norm(), random_clips(*SHAPE), group_clips=3)
+
+
+@pytest.mark.parametrize(
+    ("which", "training"),
+    [("none", {"stem.norm", "inner"}), ("partial", {"stem.norm"}), ("all", set())],
+)
+def test_frozen_norms_stay_in_evaluation_mode(which, training):
+    def make():
+        model = resnet((1, 1))
+        freeze(model, which)
+        return model
+
+    model = nnx.eval_shape(make)
+    found = set()
+    for path, layer in batch_norms(train_view(model)):
+        if not layer.use_running_average:
+            found.add("stem.norm" if path[0] == "stem" else "inner")
+    assert found == training
+    assert len(batch_norms(model)) == 6  # two a block, the stem's, one shortcut's
+
+
+def test_a_frozen_norm_does_not_move_its_statistics():
+    layer, x = norm(), random_clips(*SHAPE)
+    layer.frozen = True
+    evaluated = layer(x)
+    y, mean, var = train(layer, x)
+    np.testing.assert_allclose(y, evaluated, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(mean, layer.mean[...])
+    np.testing.assert_array_equal(var, layer.var[...])
+
+
+def test_unknown_freeze():
+    with pytest.raises(ValueError, match="freeze must be one of .*got 'most'"):
+        freeze(norm(), "most")
+
+
+@pytest.mark.parametrize("group_clips", [None, 2])
+def test_statistics_of_a_sharded_batch_are_those_of_the_whole(devices, group_clips):
+    x = random_clips(16, 3, 2, 2, 5)
+    # Each device's clips have their own mean, so its own statistics would differ.
+    x = x + jnp.repeat(jnp.arange(8.0), 2)[:, None, None, None, None]
+    layer = norm()
+    whole = train(layer, x, group_clips=group_clips)
+    spread = jax.device_put(x, NamedSharding(devices, PartitionSpec("data")))
+    assert len(spread.sharding.device_set) == 8
+    assert_close(
+        train(layer, spread, group_clips=group_clips), whole, rtol=1e-5, atol=1e-5
+    )

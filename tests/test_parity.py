@@ -1,0 +1,99 @@
+"""The parity command on golden cases of the official code, and where it must fail."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from test_torch_weights import state_dict
+
+from vidshift import create, load_torch, parity
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["tsn_r50_8f", "tsm_r50_8f"])
+def test_official_networks(case, capsys):
+    assert parity.main([str(GOLDEN / f"{case}.json")]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert set(row) == {"case", "relative_error", "parameters"}
+    assert row["case"] == case and row["parameters"] == 23_864_558
+    assert row["relative_error"] < 2e-6  # what float32 rounding leaves
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> pathlib.Path:
+    """A case of `resnet_tiny` whose golden output is our own."""
+    path = tmp_path_factory.mktemp("parity") / "tiny.json"
+    names = {"backbone": "resnet_tiny", "temporal": "tsm"}
+    case = {
+        "name": "tiny",
+        "create": names | {"num_classes": 4, "num_frames": 2},
+        "num_frames": 2,
+        "size": 8,
+        "batch": 2,
+        "input_seed": 3,
+        "state_dict": [[name, array.shape] for name, array in state_dict().items()],
+    }
+    path.write_text(json.dumps(case))
+    model = nnx.eval_shape(lambda: create(**case["create"]))
+    load_torch(model, state_dict())
+    clip = jnp.asarray(parity.made_up_clip(case))
+    np.savez(path.with_suffix(".npz"), logits=jax.jit(lambda c: model(c))(clip))
+    return path
+
+
+def with_logits(case: pathlib.Path, directory: pathlib.Path, change) -> str:
+    """A copy of the case whose golden logits are changed."""
+    copy = directory / case.name
+    copy.write_text(case.read_text())
+    logits = np.load(case.with_suffix(".npz"))["logits"]
+    np.savez(copy.with_suffix(".npz"), logits=change(logits))
+    return str(copy)
+
+
+def test_prints_a_line_a_case(case, capsys):
+    assert parity.main([str(case), str(case)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["case"] for row in rows] == ["tiny", "tiny"]
+    assert rows[0]["parameters"] == 77_392 + 4 * 65
+    assert all(row["relative_error"] < 2e-6 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda y: y + np.float32(0.01) * abs(y).max(), 0.01),
+        (lambda y: y * np.nan, np.nan),
+    ],
+)
+def test_another_result_is_an_error(case, change, error, tmp_path, capsys):
+    assert parity.main([with_logits(case, tmp_path, change)]) == 1
+    found = json.loads(capsys.readouterr().out)["relative_error"]
+    np.testing.assert_allclose(found, error, rtol=0.02)
+
+
+def test_what_cannot_run_is_one_line_and_the_rest_goes_on(case, tmp_path, capsys):
+    missing = tmp_path / "no-such.json"
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text("{")
+    assert parity.main([str(missing), str(damaged), str(case)]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    first, second = err.splitlines()
+    assert first.startswith(f"parity: {missing}: ") and "No such file" in first
+    assert second.startswith(f"parity: {damaged}: ")
+
+
+def test_golden_weights_are_those_of_the_recipe():
+    # The first values of the recipe that the golden files were made by.
+    weight = parity.made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
+    assert weight.dtype == np.float32
+    assert abs(weight.std() * (3 * 7 * 7) ** 0.5 - 1) < 0.02
+    var = parity.made_up_weight("bn1.running_var", (1000,))
+    assert 0.5 <= var.min() < 0.51 and 1.49 < var.max() <= 1.5
+    assert parity.made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64

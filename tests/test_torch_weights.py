@@ -1,0 +1,198 @@
+"""Official names: complete, loaded into the right place, refused when they do not fit."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from networks import tiny
+
+from vidshift import create, load_torch
+from vidshift.nets.weights import named_arrays
+from vidshift.parity import made_up_weight
+from vidshift.torch_weights import is_weight, official_name, shifted_paths
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+def official_shape(ours: tuple[int, ...]) -> tuple[int, ...]:
+    """HWIO to OIHW, [in, out] to [out, in]."""
+    return tuple(ours[i] for i in {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[len(ours)])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "tsn_r50_8f",
+        "tsm_r50_8f",
+        "names_only/tsm_r101_16f",
+        "names_only/tsm_r18_8f",
+        "names_only/tsm_r50_block_8f",
+    ],
+)
+def test_names_and_shapes_are_the_official_ones(case):
+    case = json.loads((GOLDEN / f"{case}.json").read_text())
+    model = nnx.eval_shape(lambda: create(**case["create"]))
+    wrapped = shifted_paths(model)
+    ours = {
+        official_name(path, "base_model.", "new_fc", wrapped): official_shape(v.shape)
+        for path, v in nnx.to_flat_state(nnx.state(model, is_weight))
+    }
+    official = {
+        name: tuple(shape)
+        for name, shape in case["state_dict"]
+        if not name.endswith("num_batches_tracked")
+    }
+    assert ours == official
+
+
+def state_dict(prefix="base_model.", net=".net", head="new_fc", classes=4) -> dict:
+    """What the official code would save of `resnet_tiny`, under its own names."""
+    shapes = {}
+
+    def unit(conv, norm, cin, cout, kernel):
+        shapes[f"{prefix}{conv}.weight"] = (cout, cin, kernel, kernel)
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{prefix}{norm}.{leaf}"] = (cout,)
+        shapes[f"{prefix}{norm}.num_batches_tracked"] = ()
+
+    unit("conv1", "bn1", 3, 16, 3)
+    for stage, (cin, cout) in enumerate([(16, 16), (16, 32), (32, 64)], start=1):
+        block = f"layer{stage}.0"
+        unit(f"{block}.conv1{net}", f"{block}.bn1", cin, cout, 3)
+        unit(f"{block}.conv2", f"{block}.bn2", cout, cout, 3)
+        if cin != cout:
+            unit(f"{block}.downsample.0", f"{block}.downsample.1", cin, cout, 1)
+    shapes[f"{head}.weight"], shapes[f"{head}.bias"] = (classes, 64), (classes,)
+    return {name: made_up_weight(name, shape) for name, shape in shapes.items()}
+
+
+def assert_holds(model, given, prefix="base_model.", net=".net"):
+    """One array of each sort is where it belongs, in our order of axes."""
+    block = model.stages[1][0]
+    layer = f"{prefix}layer2.0"
+    for ours, theirs in [
+        (model.stem.conv.kernel, given[f"{prefix}conv1.weight"].transpose(2, 3, 1, 0)),
+        (model.stem.norm.scale, given[f"{prefix}bn1.weight"]),
+        (model.stem.norm.mean, given[f"{prefix}bn1.running_mean"]),
+        (
+            block.units[0].conv.kernel,
+            given[f"{layer}.conv1{net}.weight"].transpose(2, 3, 1, 0),
+        ),
+        (block.units[1].norm.bias, given[f"{layer}.bn2.bias"]),
+        (block.units[1].norm.var, given[f"{layer}.bn2.running_var"]),
+        (
+            block.shortcut.conv.kernel,
+            given[f"{layer}.downsample.0.weight"].transpose(2, 3, 1, 0),
+        ),
+        (block.shortcut.norm.scale, given[f"{layer}.downsample.1.weight"]),
+    ]:
+        np.testing.assert_array_equal(ours[...], theirs)
+
+
+def arrays(model) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in named_arrays(model).items()}
+
+
+def assert_same(model, before: dict[str, np.ndarray], but: str = "nothing"):
+    for name, array in arrays(model).items():
+        if not name.startswith(but):
+            np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+@pytest.mark.parametrize("module", ["", "module."])
+@pytest.mark.parametrize("head", ["new_fc", "base_model.fc"])
+def test_official_tsm(module, head):
+    given = state_dict(head=head)
+    model = tiny("tsm")
+    load_torch(model, {module + name: array for name, array in given.items()})
+    assert_holds(model, given)
+    np.testing.assert_array_equal(model.fc.kernel[...], given[f"{head}.weight"].T)
+    np.testing.assert_array_equal(model.fc.bias[...], given[f"{head}.bias"])
+
+
+def test_every_array_is_replaced():
+    model = tiny("tsm")
+    before = arrays(model)
+    load_torch(model, state_dict())
+    after = arrays(model)
+    assert all((after[name] != before[name]).any() for name in before)
+
+
+def test_official_tsn():
+    given, model = state_dict(net=""), tiny("tsn")
+    load_torch(model, given)
+    assert_holds(model, given, net="")
+
+
+@pytest.mark.parametrize("temporal", ["tsn", "tsm"])
+def test_torchvision_fits_any_scheme(temporal):
+    given = state_dict(prefix="", net="", head="fc", classes=1000)
+    model = tiny(temporal)
+    before = arrays(model)
+    load_torch(model, given, head="skip")
+    assert_holds(model, given, prefix="", net="")
+    np.testing.assert_array_equal(model.fc.kernel[...], before["fc.kernel"])
+    np.testing.assert_array_equal(model.fc.bias[...], before["fc.bias"])
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_skipping_the_head_accepts_any_or_none(drop):
+    given, model = state_dict(classes=99), tiny("tsm")
+    before = arrays(model)
+    if drop:
+        given = {k: v for k, v in given.items() if not k.startswith("new_fc")}
+    load_torch(model, given, head="skip")
+    assert_holds(model, given)
+    np.testing.assert_array_equal(model.fc.kernel[...], before["fc.kernel"])
+
+
+def test_abstract_models_are_filled():
+    model = nnx.eval_shape(
+        lambda: create("resnet_tiny", "tsm", num_classes=4, num_frames=4)
+    )
+    load_torch(model, state_dict())
+    assert all(isinstance(a, jax.Array) for a in jax.tree.leaves(nnx.state(model)))
+
+
+def test_one_error_lists_all_that_does_not_fit():
+    given, model = state_dict(classes=7), tiny("tsm")
+    before = arrays(model)
+    del given["base_model.bn1.running_mean"], given["base_model.layer3.0.conv2.weight"]
+    given["base_model.extra.weight"] = np.zeros(3)
+    given["base_model.conv1.weight"] = np.zeros((16, 10, 3, 3))
+    with pytest.raises(ValueError) as error:
+        load_torch(model, given)
+    assert str(error.value) == (
+        "the state dict does not fit the model: "
+        "missing: base_model.bn1.running_mean, base_model.layer3.0.conv2.weight; "
+        "unexpected: base_model.extra.weight; "
+        "misshapen (channels last): "
+        "base_model.conv1.weight (3, 3, 10, 16), the model has (3, 3, 3, 16), "
+        "new_fc.bias (7,), the model has (4,), "
+        "new_fc.weight (64, 7), the model has (64, 4)"
+    )
+    assert_same(model, before)
+
+
+def test_shifted_weights_do_not_fit_a_network_without_shifts():
+    model = tiny("tsn")
+    before = arrays(model)
+    with pytest.raises(ValueError) as error:
+        load_torch(model, state_dict())
+    message = str(error.value)
+    assert "missing: base_model.layer1.0.conv1.weight, " in message
+    assert "unexpected: base_model.layer1.0.conv1.net.weight, " in message
+    assert_same(model, before)
+
+
+def test_unknown_family():
+    with pytest.raises(ValueError, match="no known family .tsm, torchvision.*a, b, c"):
+        load_torch(tiny(), dict.fromkeys("dcba", np.zeros(1)))
+
+
+def test_wrong_head():
+    with pytest.raises(ValueError, match="'load' or 'skip', got 'drop'"):
+        load_torch(tiny(), state_dict(), head="drop")
