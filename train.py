@@ -65,7 +65,12 @@ def main() -> int:
         options=config.data.options,
     )
     data = load_split(config.data.train_split)
-    view = View(config.data.num_frames, config.data.resize, config.data.crop)
+    view = View(
+        config.data.num_frames,
+        config.data.resize,
+        config.data.crop,
+        config.data.scales,
+    )
     steps_per_epoch = len(data.source) / config.batch_size
     steps = config.steps or round(config.epochs * steps_per_epoch)
     validate_steps = max(1, round(config.validate_epochs * steps_per_epoch))

@@ -28,3 +28,18 @@ def devices():
     from vidshift.training.mesh import make_mesh
 
     return make_mesh()
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory, data_dir):
+    """The directory of a short run of `train.py` that nobody disturbed."""
+    from tests.commands import train
+
+    workdir = tmp_path_factory.mktemp("run")
+    train(workdir, data_dir)
+    return workdir

@@ -117,9 +117,7 @@ def test_a_kernel_that_does_not_exist_is_refused(name):
 @pytest.mark.parametrize("direction", ["both", "past"])
 def test_no_collectives_when_sharded_over_the_batch(devices, direction):
     def value_and_gradient(x, dy):
-        y, vjp = jax.vjp(
-            lambda x: temporal_shift(x, fold=2, direction=direction), x
-        )
+        y, vjp = jax.vjp(lambda x: temporal_shift(x, fold=2, direction=direction), x)
         return y, vjp(dy)
 
     def collectives(*axes):

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from networks import random_clips, random_network, resnet, tiny
 
+from tests.networks import random_clips, random_network, resnet, tiny
 from vidshift import BACKBONES, SCHEMES, create, train_view
 from vidshift.nets.weights import named_arrays
 

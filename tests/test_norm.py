@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
-from networks import random_clips, random_network, resnet
 
+from tests.networks import random_clips, random_network, resnet
 from vidshift import train_view
 from vidshift.nets.norm import BatchNorm, batch_norms, freeze
 from vidshift.nets.weights import named_arrays, split
@@ -89,7 +89,9 @@ def test_groups_of_clips_are_normalised_alone():
 
 
 def test_groups_must_divide_the_batch():
-    with pytest.raises(ValueError, match="groups of 3 clips do not divide a batch of 4"):
+    with pytest.raises(
+        ValueError, match="groups of 3 clips do not divide a batch of 4"
+    ):
         train(norm(), random_clips(*SHAPE), group_clips=3)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from networks import resnet
 
+from tests.networks import resnet
 from vidshift.nets.norm import freeze
 from vidshift.training import optimizer
 from vidshift.training.config import OptimConfig

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from test_torch_weights import state_dict
 
+from tests.test_torch_weights import state_dict
 from vidshift import create, load_torch, parity
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"

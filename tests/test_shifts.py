@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from networks import random_clips, tiny
 
+from tests.networks import random_clips, tiny
 from vidshift import create
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts import Site, tsm

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from networks import tiny
 
+from tests.networks import tiny
 from vidshift import create, load_torch
 from vidshift.nets.weights import named_arrays
 from vidshift.parity import made_up_weight

@@ -1,74 +1,14 @@
 """`train.py` as a user runs it: a process of its own, killed, resumed, in two parts."""
 
 import json
-import os
-import pathlib
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
+from tests.commands import finish, start, train
 from vidshift.training.log import read_metrics
-
-ROOT = pathlib.Path(__file__).parent.parent
-TINY = {
-    "data.options.side": 16,
-    "data.options.frames": 8,
-    "data.options.train_clips": 96,
-    "data.options.validation_clips": 30,
-    "data.options.test_clips": 30,
-    "data.resize": 16,
-    "data.crop": 16,
-    "batch_size": 16,
-    "eval_batch_size": 8,
-    "steps": 12,
-    "log_steps": 4,
-}
-
-
-@pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("datasets")
-
-
-def start(workdir, data_dir, *, devices=1, **fields):
-    """Starts `train.py` on a few fake CPU devices; fields use `__` for dots."""
-    fields = TINY | {k.replace("__", "."): v for k, v in fields.items()}
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "train.py",
-            f"--workdir={workdir}",
-            f"--config.data.dir={data_dir}",
-            *(f"--config.{name}={value}" for name, value in fields.items()),
-        ],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "JAX_PLATFORMS": "cpu",
-            # Most runs compile the same programs.
-            "JAX_COMPILATION_CACHE_DIR": f"{data_dir}/compiled",
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process, code=0):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    return out, err
-
-
-def train(workdir, data_dir, **options):
-    finish(start(workdir, data_dir, **options))
-    return read_metrics(workdir)
 
 
 def of_kind(lines, kind):
@@ -85,18 +25,17 @@ def trajectory(lines):
     ]
 
 
-@pytest.fixture(scope="session")
-def whole_run(tmp_path_factory, data_dir):
-    """The lines of a run that nobody disturbed."""
-    return train(tmp_path_factory.mktemp("whole"), data_dir)
-
-
 def wait_for_step(workdir, process, step):
     while process.poll() is None:
         if any(x["step"] >= step for x in of_kind(read_metrics(workdir), "train")):
             return
         time.sleep(0.01)
     pytest.fail(f"the run ended before step {step}: {process.communicate()[1]}")
+
+
+@pytest.fixture(scope="session")
+def whole_run(run_dir):
+    return read_metrics(run_dir)
 
 
 def test_a_run_reports_every_step_and_ends(whole_run):
@@ -293,7 +232,7 @@ def test_a_nan_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, data_d
 
 @pytest.mark.slow
 def test_another_models_workdir_is_refused(tmp_path, data_dir):
-    train(tmp_path, data_dir, steps=1)
+    train(tmp_path, data_dir, steps=3)
     line = fails(tmp_path, data_dir, model__temporal="tsn")
     assert "model.temporal is 'tsm' there and 'tsn' here" in line
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])

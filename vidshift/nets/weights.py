@@ -3,9 +3,12 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
 
-Arrays = dict[str, jax.Array]  # {"stages.0.1.units.0.conv.kernel": [3, 3, 64, 64], ...}
+# {"stages.0.1.units.0.conv.kernel": [3, 3, 64, 64], ...}; shapes alone where the model
+# is abstract (`nnx.eval_shape`).
+Arrays = dict[str, jax.Array | np.ndarray | jax.ShapeDtypeStruct]
 
 
 class Skeleton(NamedTuple):

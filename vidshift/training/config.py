@@ -46,6 +46,9 @@ class DataConfig:
     num_frames: int = 8
     resize: int = 256
     crop: int = 224
+    # Sides of TSM's multi-scale crop as shares of the short side, such as
+    # (1.0, 0.875, 0.75, 0.66); empty takes one crop of `crop` pixels anywhere.
+    scales: tuple[float, ...] = ()
     # Random horizontal flips, where the dataset says what they do to the labels.
     flip: bool = True
     # Per-channel normalisation of RGB in [0, 1].

@@ -1,0 +1,165 @@
+"""Checkpoints: bit-equal, the right ones kept, never a half-written one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vidshift.training import checkpoints
+from vidshift.training.checkpoints import CheckpointError, Checkpoints
+from vidshift.training.state import TrainState, new_state
+
+DESCRIPTION = {"model": {"backbone": "resnet_tiny"}, "classes": ["a", "b"]}
+
+
+def state(seed: int = 0, *, ema: bool = False) -> TrainState:
+    """After one update, so that no part is at its start."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape):
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    params = {"stem.conv.kernel": draw(3, 3, 2, 4), "fc.bias": draw(4)}
+    stats = {"stem.norm.mean": draw(4), "stem.norm.var": draw(4)}
+    tx = optax.sgd(0.1, momentum=0.9)
+    start = new_state(params, stats, tx, ema=ema)
+    _, opt = tx.update(jax.tree.map(jnp.sin, params), start.opt, params)
+    average = {name: draw(*array.shape) for name, array in start.ema.items()}
+    return start._replace(step=jnp.int32(seed), opt=opt, ema=average)
+
+
+def save(workdir, *steps, keep_last=2, **top1) -> None:
+    """Saves `state(step)` for each step; `s3=0.5` gives step 3 a score."""
+    saved = Checkpoints(workdir, keep_last=keep_last)
+    for step in steps:
+        saved.save(step, state(step), DESCRIPTION, top1=top1.get(f"s{step}"))
+    saved.wait()
+    saved.close()
+
+
+def assert_bits_equal(found, wanted):
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for ours, theirs in zip(
+        jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True
+    ):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_round_trip(tmp_path, ema):
+    given = state(7, ema=ema)
+    saved = Checkpoints(tmp_path)
+    saved.save(7, given, DESCRIPTION)
+    saved.wait()
+    like = jax.tree.map(jnp.zeros_like, given)
+    assert_bits_equal(saved.restore(7, like), given)
+    saved.close()
+    checkpoint = checkpoints.find(tmp_path)
+    assert checkpoints.read_description(checkpoint) == DESCRIPTION
+    # What is evaluated: the average where one is kept.
+    assert_bits_equal(checkpoints.read_weights(checkpoint), given.evaluated())
+
+
+def test_restores_onto_the_devices_of_the_new_run(tmp_path, devices):
+    from vidshift.training.mesh import replicate
+
+    save(tmp_path, 3)
+    saved = Checkpoints(tmp_path)
+    found = saved.restore(3, replicate(devices, state()))
+    saved.close()
+    assert_bits_equal(found, state(3))
+    for array in jax.tree.leaves(found):
+        assert len(array.sharding.device_set) == 8
+
+
+def test_keeps_the_last_and_the_best(tmp_path):
+    save(tmp_path, 1, 2, 3, 4, 5, s1=0.1, s2=0.9, s3=0.3, s4=0.2, s5=0.4)
+    saved = Checkpoints(tmp_path)
+    assert saved.steps() == [2, 4, 5] and saved.latest() == 5
+    saved.close()
+    assert checkpoints.find(tmp_path, "best").name == "2"
+    assert checkpoints.find(tmp_path, "last").name == "5"
+    best, _ = checkpoints.read_weights(checkpoints.find(tmp_path))
+    assert_bits_equal(best, state(2).params)
+
+
+def test_checkpoints_without_a_score_do_not_push_out_the_best(tmp_path):
+    save(tmp_path, 1, 2, 3, 4, s1=0.1, keep_last=1)
+    saved = Checkpoints(tmp_path)
+    assert saved.steps() == [1, 4]
+    saved.close()
+    assert checkpoints.find(tmp_path, "best").name == "1"
+
+
+def test_the_best_survives_a_resume(tmp_path):
+    save(tmp_path, 1, 2, s1=0.9, s2=0.1, keep_last=1)
+    save(tmp_path, 3, 4, s3=0.2, s4=0.3, keep_last=1)
+    assert checkpoints.find(tmp_path, "best").name == "1"
+    assert checkpoints.find(tmp_path, "last").name == "4"
+
+
+def test_without_any_score_the_last_is_the_best(tmp_path):
+    save(tmp_path, 1, 2)
+    assert checkpoints.find(tmp_path, "best").name == "2"
+
+
+def test_a_later_validation_scores_a_checkpoint(tmp_path):
+    save(tmp_path, 1, 2, s1=0.5)
+    saved = Checkpoints(tmp_path)
+    saved.add_score(2, 0.75)
+    saved.save(3, state(3), DESCRIPTION, top1=0.25)
+    saved.save(4, state(4), DESCRIPTION, top1=0.25)
+    saved.wait()
+    saved.close()
+    assert checkpoints.find(tmp_path, "best").name == "2"
+
+
+def test_an_interrupted_save_is_no_checkpoint(tmp_path):
+    save(tmp_path, 1, 2, s1=0.1, s2=0.2)
+    root = tmp_path / "checkpoints"
+    # What a process that is killed while it writes leaves behind.
+    (root / "2").rename(root / "2.orbax-checkpoint-tmp")
+    assert checkpoints.find(tmp_path, "best").name == "1"
+    assert checkpoints.find(tmp_path, "last").name == "1"
+    saved = Checkpoints(tmp_path)
+    assert saved.latest() == 1
+    assert_bits_equal(saved.restore(1, state()), state(1))
+    saved.save(2, state(2), DESCRIPTION, top1=0.3)
+    saved.wait()
+    saved.close()
+    assert checkpoints.find(tmp_path).name == "2"
+
+
+def test_finds_one_checkpoint_by_its_own_folder(tmp_path):
+    save(tmp_path, 1, 2, s1=0.9, s2=0.1)
+    folder = tmp_path / "checkpoints" / "2"
+    assert checkpoints.find(folder) == folder
+
+
+def test_nothing_to_find(tmp_path):
+    with pytest.raises(CheckpointError, match="no run or checkpoint: it has no check"):
+        checkpoints.find(tmp_path / "nowhere")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match="holds no complete checkpoint"):
+        checkpoints.find(tmp_path)
+    with pytest.raises(CheckpointError, match="'best' or 'last', got 'first'"):
+        checkpoints.find(tmp_path, "first")
+
+
+def test_an_empty_run_has_no_latest_step(tmp_path):
+    saved = Checkpoints(tmp_path / "new")
+    assert saved.latest() is None and saved.steps() == []
+    saved.close()
+
+
+def test_weights_alone(tmp_path):
+    given = state(4)
+    checkpoints.write_weights(tmp_path, given.params, given.stats, DESCRIPTION)
+    found = checkpoints.find(tmp_path)
+    assert found == tmp_path / "checkpoints" / "0"
+    assert checkpoints.read_description(found) == DESCRIPTION
+    weights = checkpoints.read_weights(found)
+    assert_bits_equal(weights, (given.params, given.stats))
+    assert all(isinstance(a, np.ndarray) for a in jax.tree.leaves(weights))

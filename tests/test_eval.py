@@ -1,0 +1,116 @@
+"""`eval.py` as a user runs it, and the same from Python."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+import vidshift
+from tests.commands import finish, start_program
+
+VIDEOS = pathlib.Path(__file__).parent / "videos"
+REAL = ["arm_wrestling.mp4", "clip_mpeg4.avi"]
+
+
+def run_eval(*arguments, code=0):
+    return finish(start_program("eval.py", *arguments), code)
+
+
+@pytest.fixture(scope="module")
+def scored(run_dir, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluation")
+    stdout, stderr = run_eval(f"--workdir={run_dir}", f"--out={out}")
+    return json.loads(stdout), stderr
+
+
+def test_one_json_line_with_every_figure(scored):
+    line, stderr = scored
+    assert (line["split"], line["protocol"], line["clips"]) == ("test", "1x1", 30)
+    assert 0 <= line["top1"] <= line["top5"] <= 1
+    assert len(line["per_class"]) == 12 and "moving left" in stderr
+
+
+def test_agrees_with_the_test_at_the_end_of_training(scored, run_dir):
+    from vidshift.training.log import read_metrics
+
+    (test,) = [x for x in read_metrics(run_dir) if x["kind"] == "test"]
+    line, _ = scored
+    assert [line[k] for k in ("top1", "top5", "right_pair")] == [
+        test[k] for k in ("top1", "top5", "right_pair")
+    ]
+
+
+def test_scores_of_every_clip_give_the_printed_accuracy(scored):
+    line, _ = scored
+    scores = np.load(line["scores"])
+    assert sorted(scores["ids"]) == sorted(
+        f"ordered_motion/test/{i}" for i in range(30)
+    )
+    right = scores["logits"].argmax(1) == scores["labels"]
+    assert right.mean() == pytest.approx(line["top1"])
+    assert pathlib.Path(line["confusion"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_several_clips_and_crops(run_dir, tmp_path):
+    stdout, _ = run_eval(
+        f"--workdir={run_dir}", "--protocol=2x3", "--batch_size=7", f"--out={tmp_path}"
+    )
+    assert json.loads(stdout)["clips"] == 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("video", REAL)
+def test_a_users_video_is_classified(run_dir, video):
+    stdout, _ = run_eval(f"--workdir={run_dir}", f"--video={VIDEOS / video}")
+    shares = [float(line.split(" %")[0]) for line in stdout.splitlines()]
+    assert len(shares) == 5 and shares == sorted(shares, reverse=True)
+    # The same from Python.
+    model = vidshift.load(run_dir)
+    logits = model(vidshift.read_clip(VIDEOS / video, run_dir))
+    assert shares[0] == pytest.approx(100 * jax.nn.softmax(logits).max(), abs=0.02)
+
+
+@pytest.mark.parametrize("video", REAL)
+def test_real_videos_become_clips(run_dir, video):
+    clip = vidshift.read_clip(VIDEOS / video, run_dir)
+    assert clip.shape == (1, 8, 16, 16, 3) and clip.dtype == np.float32
+
+
+def damaged(tmp_path):
+    real = (VIDEOS / REAL[0]).read_bytes()
+    avi = (VIDEOS / REAL[1]).read_bytes()
+    made = {
+        "empty.mp4": b"",
+        "truncated.mp4": real[: len(real) // 2],
+        "truncated.avi": avi[: len(avi) // 2],
+        "text.mp4": b"this is no video\n" * 100,
+    }
+    for name, content in made.items():
+        (tmp_path / name).write_bytes(content)
+    return sorted(made) + ["missing.mp4"]
+
+
+@pytest.mark.slow
+def test_a_damaged_video_is_one_line(run_dir, tmp_path):
+    for name in damaged(tmp_path):
+        stdout, stderr = run_eval(
+            f"--workdir={run_dir}", f"--video={tmp_path / name}", code=2
+        )
+        (line,) = stderr.splitlines()
+        assert name in line and not stdout
+
+
+@pytest.mark.slow
+def test_wrong_arguments_are_one_line(run_dir, tmp_path):
+    for arguments, expected in [
+        ([f"--workdir={tmp_path}"], "is no run or checkpoint"),
+        ([f"--workdir={run_dir}", "--protocol=7x7"], "one of: 1x1"),
+        ([f"--workdir={run_dir}", "--split=nothing"], "train, validation, test"),
+        ([f"--workdir={run_dir}", "--checkpoint=first"], "best|last"),
+        ([f"--workdir={run_dir}", "--vdeo=x"], "Unknown command line flag"),
+    ]:
+        (line,) = run_eval(*arguments, code=2)[1].splitlines()
+        assert expected in line

@@ -1,0 +1,175 @@
+"""Figures by hand, and scores that depend neither on batch size nor on devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.networks import random_network, resnet
+from vidshift.data.loader import Batches
+from vidshift.evaluation import metrics, report
+from vidshift.evaluation.evaluate import Scores, evaluate, make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.nets.weights import split
+from vidshift.training.mesh import replicate
+
+# One clip of class 0, two of class 1, none of class 2, one of class 3.
+SCORES = np.array(
+    [
+        [0.9, 0.1, 0.0, 0.2],  # right
+        [0.4, 0.3, 0.1, 0.0],  # 0, second is right
+        [0.1, 0.7, 0.2, 0.0],  # right
+        [0.1, 0.8, 0.3, 0.2],  # 1, third is right
+    ],
+    np.float32,
+)
+LABELS = np.array([0, 1, 1, 3])
+
+
+@pytest.mark.parametrize(("k", "share"), [(1, 0.5), (2, 0.75), (3, 1.0), (5, 1.0)])
+def test_top_k(k, share):
+    assert metrics.top_k(SCORES, LABELS, k) == share
+
+
+def test_ties_and_nan_are_never_right():
+    tied = np.zeros((2, 4))
+    assert metrics.top_k(tied, np.array([0, 3]), 1) == 0
+    assert metrics.top_k(tied, np.array([0, 3]), 3) == 0
+    one = np.array([[1.0, 2.0, 2.0, 0.0]])
+    assert [metrics.top_k(one, np.array([1]), k) for k in (1, 2)] == [0, 1]
+    broken = np.array([[np.nan, 1.0], [0.0, np.nan], [np.nan, np.nan]])
+    assert metrics.top_k(broken, np.array([0, 0, 1]), 1) == 0
+
+
+def test_no_clip_has_no_accuracy():
+    assert np.isnan(metrics.top_k(np.zeros((0, 4)), np.zeros(0, int), 1))
+
+
+def test_confusion_counts_true_by_predicted():
+    assert metrics.confusion(SCORES, LABELS).tolist() == [
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+    ]
+
+
+def test_a_class_without_clips_has_no_accuracy():
+    np.testing.assert_array_equal(
+        metrics.per_class(SCORES, LABELS), [1.0, 0.5, np.nan, 0.0]
+    )
+
+
+def test_right_pair_forgives_the_reverse():
+    assert metrics.right_pair(SCORES, LABELS, (1, 0, 3, 2)) == 0.75
+    assert metrics.right_pair(SCORES, LABELS, (0, 1, 2, 3)) == 0.5
+
+
+def test_summary():
+    scores = Scores(SCORES, LABELS, np.arange(4), ("a", "b", "c", "d"), ())
+    assert scores.summary() == {"clips": 4, "top1": 0.5, "top5": 1.0}
+    assert scores.summary((1, 0, 3, 2))["right_pair"] == 0.75
+
+
+def test_protocols_are_named_clips_by_crops():
+    for name, protocol in PROTOCOLS.items():
+        assert name == f"{protocol.clips}x{protocol.crops}"
+
+
+VIEWS, ROWS = 3, 19
+_RNG = np.random.default_rng(0)
+VIDEOS = _RNG.integers(0, 256, (ROWS, VIEWS, 2, 4, 4, 3), np.uint8)
+TRUE = _RNG.integers(0, 4, ROWS)
+FAILED = (4, 18)  # rows that cannot be decoded
+
+
+class Fake(Batches):
+    """What `eval_batches` gives: batches, the last one filled up with padding."""
+
+    def __init__(self, batch_size: int, order=None):
+        self.failures = [(f"clip {row}", "damaged") for row in FAILED]
+        rows = [row for row in range(ROWS) if row not in FAILED]
+        rows = rows if order is None else [rows[i] for i in order]
+        rows += [-1] * (-len(rows) % batch_size if rows else batch_size)
+        self._batches = iter(np.array(rows).reshape(-1, batch_size))
+
+    def __next__(self):
+        rows = next(self._batches)
+        return {
+            "video": VIDEOS[rows],  # padding is anything
+            "label": np.where(rows < 0, -1, TRUE[rows]).astype(np.int32),
+            "index": rows.astype(np.int32),
+            "id": np.array([f"clip {row}" if row >= 0 else "" for row in rows]),
+        }
+
+
+def normalise(video):
+    return video.astype(jnp.float32) / 255 - 0.5
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_network(lambda: resnet(()))
+
+
+@pytest.fixture(scope="module")
+def score(model, devices):
+    skeleton, params, stats = split(model)
+    weights = replicate(devices, (params, stats))
+    step = make_eval_step(skeleton, normalise, devices)
+    return lambda batches, **options: evaluate(
+        step, *weights, batches, devices, **options
+    )
+
+
+def test_scores_are_the_mean_over_views_of_every_row(score, model):
+    scores = score(Fake(8))
+    kept = [row for row in range(ROWS) if row not in FAILED]
+    run = jax.jit(lambda video: model(normalise(video)))
+    by_view = [run(VIDEOS[kept, view]) for view in range(VIEWS)]
+    np.testing.assert_allclose(scores.logits, np.mean(by_view, 0), rtol=1e-4, atol=1e-6)
+    assert scores.logits.dtype == np.float32
+    assert scores.rows.tolist() == kept
+    assert scores.labels.tolist() == TRUE[kept].tolist()
+    assert scores.ids == tuple(f"clip {row}" for row in kept)
+    assert scores.failures == (("clip 4", "damaged"), ("clip 18", "damaged"))
+
+
+@pytest.mark.parametrize("batch_size", [16, 24])
+def test_scores_do_not_depend_on_the_batch_size(score, batch_size):
+    small, large = score(Fake(8)), score(Fake(batch_size))
+    np.testing.assert_allclose(large.logits, small.logits, rtol=1e-5, atol=1e-6)
+    for field in ("labels", "rows", "ids", "failures"):
+        np.testing.assert_array_equal(getattr(large, field), getattr(small, field))
+    assert large.summary() == small.summary()
+
+
+def test_scores_are_in_the_order_of_the_split(score):
+    order = np.random.default_rng(1).permutation(ROWS - len(FAILED))
+    plain, mixed = score(Fake(8)), score(Fake(8, order))
+    np.testing.assert_allclose(mixed.logits, plain.logits, rtol=1e-5, atol=1e-6)
+    assert mixed.ids == plain.ids and mixed.rows.tolist() == plain.rows.tolist()
+
+
+def test_nothing_decoded(score):
+    with pytest.raises(ValueError, match="no video can be decoded: damaged"):
+        score(Fake(8, order=[]))
+
+
+def test_asked_to_stop(score):
+    asked = iter([False, True])
+    assert score(Fake(8), stop=lambda: next(asked)) is None
+
+
+def test_report(tmp_path):
+    classes = ["left", "right", "up", "down"]
+    scores = Scores(SCORES, LABELS, np.arange(4), ("a", "b", "c", "d"), ())
+    report.write_scores(tmp_path / "scores.npz", scores, classes)
+    with np.load(tmp_path / "scores.npz") as found:
+        assert set(found) == {"ids", "labels", "logits", "classes"}
+        np.testing.assert_array_equal(found["logits"], SCORES)
+        np.testing.assert_array_equal(found["labels"], LABELS)
+        assert found["ids"].tolist() == ["a", "b", "c", "d"]
+        assert found["classes"].tolist() == classes
+    report.draw_confusion(tmp_path / "confusion.png", scores, classes)
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,81 @@
+"""From a run's directory to a network that is ready to call."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from tests.networks import random_clips, random_network
+from vidshift import create, load, read_clip
+from vidshift.data import Split, View, clip_from_video, normalise
+from vidshift.nets.weights import split
+from vidshift.runs import class_names, describe
+from vidshift.training import checkpoints
+from vidshift.training.checkpoints import CheckpointError
+from vidshift.training.config import Config, DataConfig, ModelConfig
+
+VIDEO = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
+CONFIG = Config(
+    model=ModelConfig(
+        backbone="resnet_tiny", temporal="tsm", causal=True, fold_div=4, dropout=0.5
+    ),
+    data=DataConfig(num_frames=3, resize=20, crop=16, mean=(0.5, 0.4, 0.3)),
+)
+DATA = Split(source=[], classes=("left", "right", "up"))
+DESCRIPTION = describe(CONFIG, DATA)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_network(lambda: create(**DESCRIPTION["model"]))
+
+
+@pytest.fixture(scope="module")
+def run(model, tmp_path_factory):
+    _, params, stats = split(model)
+    directory = tmp_path_factory.mktemp("run")
+    checkpoints.write_weights(directory, params, stats, DESCRIPTION)
+    return directory
+
+
+def test_describes_the_network_and_its_input():
+    assert DESCRIPTION["model"] == {
+        "backbone": "resnet_tiny",
+        "temporal": "tsm",
+        "num_classes": 3,
+        "num_frames": 3,
+        "dtype": "float32",
+        "causal": True,
+        "fold_div": 4,
+        "dropout": 0.5,
+    }
+    assert DESCRIPTION["input"]["mean"] == [0.5, 0.4, 0.3]
+    assert DESCRIPTION["config"]["optim"]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize("folder", ["", "checkpoints/0"])
+def test_a_loaded_network_computes_the_same(run, model, folder):
+    clips = random_clips(2, 3, 16, 16, 3)
+    call = jax.jit(lambda model, clips: model.frame_logits(clips))
+    np.testing.assert_array_equal(call(load(run / folder), clips), call(model, clips))
+
+
+def test_class_names(run):
+    assert class_names(run) == ["left", "right", "up"]
+
+
+@pytest.mark.parametrize("video", [str(VIDEO), VIDEO.read_bytes()])
+def test_a_video_is_read_as_the_run_reads_it(run, video):
+    clips = read_clip(video, run, clips=2, crops=3)
+    assert clips.shape == (6, 3, 16, 16, 3)
+    pixels = clip_from_video(VIDEO, View(3, 20, 16), clips=2, crops=3)
+    wanted = normalise(pixels, mean=(0.5, 0.4, 0.3), std=CONFIG.data.std)
+    np.testing.assert_array_equal(clips, wanted)
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
+        load(tmp_path)
+    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
+        read_clip(VIDEO, tmp_path)
