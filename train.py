@@ -87,7 +87,7 @@ def main() -> int:
 
     # ------------------------------------------------------------------ model
     description = runs.describe(config, data)
-    model = create(**description["model"])
+    model = create(**description["model"], rngs=nnx.Rngs(config.seed))
     freeze(model, config.norm.freeze)
     kinds = optimizer.parameter_kinds(model)
     for_eval, params, stats = split(model)
@@ -110,6 +110,8 @@ def main() -> int:
     state = mesh.replicate(devices, state)
     saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
     first = saved.latest() or 0
+    if first > steps:
+        raise ValueError(f"{workdir} is at step {first} already, beyond {steps} steps")
     if first:
         stored = checkpoints.read_description(checkpoints.find(workdir, "last"))
         resume.check_same_run(stored, description, workdir)
@@ -182,7 +184,13 @@ def main() -> int:
         while len(running) > all_but:
             number, metrics, waited = running.popleft()
             metrics = jax.device_get(metrics)
-            log.train(number, metrics, clips=config.batch_size, waited=waited)
+            log.train(
+                number,
+                metrics,
+                clips=config.batch_size,
+                waited=waited,
+                failed=len(batches.failures),
+            )
             leaving |= bool(metrics["stop"])
 
     try:
@@ -218,6 +226,7 @@ def main() -> int:
             finish(all_but=2)
     except NotFiniteError as error:
         saved.wait()
+        log.close()
         raise NotFiniteError(
             f"{error}; the last good checkpoint is that of step {saved.latest()}"
         ) from None
@@ -226,6 +235,7 @@ def main() -> int:
     saved.wait()
     if leaving:
         log.say(f"stopped at step {step}, saved in {workdir}; the same command goes on")
+        log.close()
         return stop.exit_code
     log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))
 
@@ -234,11 +244,11 @@ def main() -> int:
         best = checkpoints.find(workdir)
         weights = mesh.replicate(devices, checkpoints.read_weights(best))
         figures = score(config.data.test_split, *weights)
-        if figures is None:
-            return stop.exit_code
-        log.figures("test", steps, figures | {"checkpoint_step": int(best.name)})
+        leaving = figures is None
+        if figures:
+            log.figures("test", steps, figures | {"checkpoint_step": int(best.name)})
     log.close()
-    return 0
+    return stop.exit_code if leaving else 0
 
 
 if __name__ == "__main__":

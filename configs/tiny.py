@@ -29,5 +29,5 @@ def get_config() -> Config:
         ),
         batch_size=32,
         eval_batch_size=64,
-        epochs=5,
+        epochs=6,
     )

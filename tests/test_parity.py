@@ -15,8 +15,9 @@ from vidshift import create, load_torch, parity
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["tsn_r50_8f", "tsm_r50_8f"])
+@pytest.mark.parametrize(
+    "case", [pytest.param("tsn_r50_8f", marks=pytest.mark.slow), "tsm_r50_8f"]
+)
 def test_official_networks(case, capsys):
     assert parity.main([str(GOLDEN / f"{case}.json")]) == 0
     row = json.loads(capsys.readouterr().out)

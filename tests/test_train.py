@@ -71,6 +71,7 @@ def test_sigterm_saves_before_it_leaves(tmp_path, data_dir, whole_run):
     assert (tmp_path / "checkpoints" / str(stopped)).is_dir()
     out, _ = finish(start(tmp_path, data_dir))
     assert f"going on from step {stopped} " in out
+    assert "changed since" not in out
     assert trajectory(read_metrics(tmp_path)) == trajectory(whole_run)
 
 
@@ -236,6 +237,15 @@ def test_another_models_workdir_is_refused(tmp_path, data_dir):
     line = fails(tmp_path, data_dir, model__temporal="tsn")
     assert "model.temporal is 'tsm' there and 'tsn' here" in line
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_changed_fields_are_said_and_fewer_steps_refused(tmp_path, data_dir):
+    train(tmp_path, data_dir, steps=6)
+    out, _ = finish(start(tmp_path, data_dir, optim__lr=0.05))
+    assert "changed since: optim.lr: 0.1 -> 0.05" in out
+    assert "changed since: steps: 6 -> 12" in out
+    assert "already, beyond 6 steps" in fails(tmp_path, data_dir, steps=6)
 
 
 @pytest.mark.slow

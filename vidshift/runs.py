@@ -1,6 +1,7 @@
 """A trained network from its run's directory, ready to call."""
 
 import dataclasses
+import json
 import os
 
 import jax
@@ -29,8 +30,11 @@ def describe_model(config: Config, *, num_classes: int) -> dict:
 
 
 def describe(config: Config, data: Split) -> dict:
-    """What a checkpoint says of its network and of how clips are prepared for it."""
-    return {
+    """What a checkpoint says of its network and of how clips are prepared for it.
+
+    It is what reading the checkpoint's JSON gives back: lists for tuples.
+    """
+    description = {
         "model": describe_model(config, num_classes=len(data.classes)),
         "input": {
             "num_frames": config.data.num_frames,
@@ -42,6 +46,7 @@ def describe(config: Config, data: Split) -> dict:
         "classes": list(data.classes),
         "config": dataclasses.asdict(config),
     }
+    return json.loads(json.dumps(description))
 
 
 def load(run: str | os.PathLike, *, which: str = "best") -> nnx.Module:

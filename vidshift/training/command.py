@@ -2,13 +2,15 @@
 
 import dataclasses
 import difflib
+import logging
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 
-from absl import app, flags, logging
+import absl.logging
+from absl import app, flags
 
 
 def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
@@ -20,7 +22,11 @@ def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
       config: the file that `--config` names when it is not given; None where the
         program takes no config.
     """
-    logging.set_verbosity(logging.ERROR)
+    absl.logging.set_verbosity(absl.logging.ERROR)  # Orbax and TFDS talk a lot
+    ours = logging.getLogger("vidshift")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
     if config and not any(a.lstrip("-").startswith("config=") for a in sys.argv[1:]):
         sys.argv.insert(1, f"--config={config}")
     app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)

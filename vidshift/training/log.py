@@ -97,8 +97,12 @@ class RunLog:
         )
         self.say(f"{kind} at step {step}: {shown}  ({figures['clips']} clips)")
 
-    def train(self, step: int, metrics: dict, *, clips: int, waited: float) -> None:
+    def train(
+        self, step: int, metrics: dict, *, clips: int, waited: float, failed: int = 0
+    ) -> None:
         """A finished step: its metrics, its clips, the seconds it waited for data.
+
+        `failed` counts the videos so far that could not be decoded.
 
         Raises:
           NotFiniteError: the loss or its gradient is NaN or infinite.
@@ -116,24 +120,27 @@ class RunLog:
         if self._bar:
             self._bar.update(step - self._bar.n)
         if step % self._log_steps == 0 or step == self._steps:
-            self._speed(step, values, clips)
+            self._speed(step, values, clips, failed)
 
-    def _speed(self, step: int, values: dict, clips: int) -> None:
+    def _speed(self, step: int, values: dict, clips: int, failed: int) -> None:
         passed = time.perf_counter() - self._began
         seconds = passed / max(step - self._first_step, 1)
+        waiting = min(self._waited / passed, 1.0)
         left = time.strftime("%H:%M:%S", time.gmtime(seconds * (self._steps - step)))
         self.line(
             "speed",
             step,
             clips_per_second=clips / seconds,
             step_seconds=seconds,
-            waiting_share=min(self._waited / passed, 1.0),
+            waiting_share=waiting,
+            failed_videos=failed,
         )
         self.say(
             f"step {step}/{self._steps}  loss {values['loss']:.3f}  "
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
-            f"waiting for data {100 * min(self._waited / passed, 1.0):.0f} %  left {left}"
+            f"waiting for data {100 * waiting:.0f} %  left {left}"
+            + (f"  failed videos {failed}" if failed else "")
         )
         self.restart_clock()
 
