@@ -163,3 +163,13 @@ def test_weights_alone(tmp_path):
     weights = checkpoints.read_weights(found)
     assert_bits_equal(weights, (given.params, given.stats))
     assert all(isinstance(a, np.ndarray) for a in jax.tree.leaves(weights))
+
+
+@pytest.mark.parametrize("step", [0, 5])
+def test_weights_are_not_written_over_a_run(tmp_path, step):
+    other = state(2)
+    save(tmp_path, step)
+    with pytest.raises(CheckpointError, match="already"):
+        checkpoints.write_weights(tmp_path, other.params, other.stats, DESCRIPTION)
+    params, _ = checkpoints.read_weights(checkpoints.find(tmp_path))
+    assert_bits_equal(params, state(step).params)

@@ -90,6 +90,16 @@ def test_what_cannot_run_is_one_line_and_the_rest_goes_on(case, tmp_path, capsys
     assert second.startswith(f"parity: {damaged}: ")
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short"])
+def test_a_damaged_golden_file_is_one_line(case, content, tmp_path, capsys):
+    copy = tmp_path / case.name
+    copy.write_text(case.read_text())
+    copy.with_suffix(".npz").write_bytes(content)
+    assert parity.main([str(copy)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"parity: {copy}: ")
+
+
 def test_golden_weights_are_those_of_the_recipe():
     # The first values of the recipe that the golden files were made by.
     weight = parity.made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))

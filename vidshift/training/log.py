@@ -119,6 +119,11 @@ class RunLog:
         self._waited += waited
         if self._bar:
             self._bar.update(step - self._bar.n)
+            rate = self._bar.format_dict["rate"]  # steps a second, lately
+            speed = (
+                f"{rate * clips:.0f} clips/s, {1000 / rate:.0f} ms/step" if rate else ""
+            )
+            self._bar.set_postfix_str(speed, refresh=False)
         if step % self._log_steps == 0 or step == self._steps:
             self._speed(step, values, clips, failed)
 
