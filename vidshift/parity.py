@@ -62,7 +62,8 @@ def compare(path: pathlib.Path) -> dict:
     golden = np.load(path.with_suffix(".npz"))
     model = create(**case["create"])
     load_torch(
-        model, {key: made_up_weight(key, shape) for key, shape in case["state_dict"]}
+        model,
+        {key: made_up_weight(key, tuple(shape)) for key, shape in case["state_dict"]},
     )
     output = next(name for name in OUTPUTS if name in golden)
     # Accelerators multiply float32 in fewer bits unless told otherwise.

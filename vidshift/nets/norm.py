@@ -66,13 +66,12 @@ class BatchNorm(nnx.Module):
 
     def _normalise(self, x, mean, var):
         """In float32 per channel; XLA fuses the casts into the neighbouring ops."""
-        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
-        bias = self.bias[...] - mean * scale
-        shape = (1,) * (x.ndim - scale.ndim)
-        scale, bias = (
-            scale.reshape(shape + scale.shape),
-            bias.reshape(shape + bias.shape),
+        per_channel = (1,) * (x.ndim - 1) + (-1,)
+        mean, var = (
+            m if m.ndim == x.ndim else m.reshape(per_channel) for m in (mean, var)
         )
+        scale = self.scale[...].reshape(per_channel) * jax.lax.rsqrt(var + self.epsilon)
+        bias = self.bias[...].reshape(per_channel) - mean * scale
         return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
 
 
