@@ -1,5 +1,6 @@
 """Checkpoints: bit-equal, the right ones kept, never a half-written one."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,15 +39,6 @@ def save(workdir, *steps, keep_last=2, **top1) -> None:
     saved.close()
 
 
-def assert_bits_equal(found, wanted):
-    assert jax.tree.structure(found) == jax.tree.structure(wanted)
-    for ours, theirs in zip(
-        jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True
-    ):
-        assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(ours, theirs)
-
-
 @pytest.mark.parametrize("ema", [False, True])
 def test_round_trip(tmp_path, ema):
     given = state(7, ema=ema)
@@ -54,12 +46,14 @@ def test_round_trip(tmp_path, ema):
     saved.save(7, given, DESCRIPTION)
     saved.wait()
     like = jax.tree.map(jnp.zeros_like, given)
-    assert_bits_equal(saved.restore(7, like), given)
+    chex.assert_trees_all_equal(saved.restore(7, like), given, strict=True)
     saved.close()
     checkpoint = checkpoints.find(tmp_path)
     assert checkpoints.read_description(checkpoint) == DESCRIPTION
     # What is evaluated: the average where one is kept.
-    assert_bits_equal(checkpoints.read_weights(checkpoint), given.evaluated())
+    chex.assert_trees_all_equal(
+        checkpoints.read_weights(checkpoint), given.evaluated(), strict=True
+    )
 
 
 def test_restores_onto_the_devices_of_the_new_run(tmp_path, devices):
@@ -69,7 +63,7 @@ def test_restores_onto_the_devices_of_the_new_run(tmp_path, devices):
     saved = Checkpoints(tmp_path)
     found = saved.restore(3, replicate(devices, state()))
     saved.close()
-    assert_bits_equal(found, state(3))
+    chex.assert_trees_all_equal(found, state(3), strict=True)
     for array in jax.tree.leaves(found):
         assert len(array.sharding.device_set) == 8
 
@@ -82,7 +76,7 @@ def test_keeps_the_last_and_the_best(tmp_path):
     assert checkpoints.find(tmp_path, "best").name == "2"
     assert checkpoints.find(tmp_path, "last").name == "5"
     best, _ = checkpoints.read_weights(checkpoints.find(tmp_path))
-    assert_bits_equal(best, state(2).params)
+    chex.assert_trees_all_equal(best, state(2).params, strict=True)
 
 
 def test_checkpoints_without_a_score_do_not_push_out_the_best(tmp_path):
@@ -125,7 +119,7 @@ def test_an_interrupted_save_is_no_checkpoint(tmp_path):
     assert checkpoints.find(tmp_path, "last").name == "1"
     saved = Checkpoints(tmp_path)
     assert saved.latest() == 1
-    assert_bits_equal(saved.restore(1, state()), state(1))
+    chex.assert_trees_all_equal(saved.restore(1, state()), state(1), strict=True)
     saved.save(2, state(2), DESCRIPTION, top1=0.3)
     saved.wait()
     saved.close()
@@ -161,7 +155,7 @@ def test_weights_alone(tmp_path):
     assert found == tmp_path / "checkpoints" / "0"
     assert checkpoints.read_description(found) == DESCRIPTION
     weights = checkpoints.read_weights(found)
-    assert_bits_equal(weights, (given.params, given.stats))
+    chex.assert_trees_all_equal(weights, (given.params, given.stats), strict=True)
     assert all(isinstance(a, np.ndarray) for a in jax.tree.leaves(weights))
 
 
@@ -172,4 +166,4 @@ def test_weights_are_not_written_over_a_run(tmp_path, step):
     with pytest.raises(CheckpointError, match="already"):
         checkpoints.write_weights(tmp_path, other.params, other.stats, DESCRIPTION)
     params, _ = checkpoints.read_weights(checkpoints.find(tmp_path))
-    assert_bits_equal(params, state(step).params)
+    chex.assert_trees_all_equal(params, state(step).params, strict=True)

@@ -32,8 +32,10 @@ def random_bits(shape: tuple[int, ...], dtype) -> np.ndarray:
     rng = np.random.default_rng(0)
     size = int(np.prod(shape)) * jnp.dtype(dtype).itemsize
     x = rng.integers(0, 256, size, np.uint8).view(dtype).reshape(shape)
-    nan = np.isnan(x.astype(np.float64))
-    return np.where(nan, np.asarray(np.nan).astype(dtype), x)  # copies quieten NaNs
+    with np.errstate(invalid="ignore"):  # casting a signalling NaN
+        nan = np.isnan(x.astype(np.float32))
+        quiet = np.asarray(np.nan).astype(dtype)
+    return np.where(nan, quiet, x)  # a copy may quieten a NaN
 
 
 # Frame t of channel c is 10 (t + 1) + c + 1.

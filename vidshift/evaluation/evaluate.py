@@ -89,11 +89,14 @@ def evaluate(
         ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
         result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
         found.append([part[result[2] >= 0] for part in result])
+    if not found:
+        raise ValueError("the split has no video")
     logits, labels, index = (
         np.concatenate(parts) for parts in zip(*found, strict=True)
     )
     if not len(index):
-        raise ValueError(f"no video can be decoded: {batches.failures[-1][1]}")
+        reasons = "; ".join(reason for _, reason in batches.failures[-1:])
+        raise ValueError(f"no video can be decoded: {reasons}")
     order = np.argsort(index)
     return Scores(
         logits[order],

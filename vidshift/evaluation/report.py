@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: scores of every clip and the confusion matrix."""
 
 import pathlib
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -9,7 +10,7 @@ from vidshift.evaluation import metrics
 from vidshift.evaluation.evaluate import Scores
 
 
-def write_scores(path: pathlib.Path, scores: Scores, classes: list[str]) -> None:
+def write_scores(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
     """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`."""
     np.savez_compressed(
         path,
@@ -20,7 +21,7 @@ def write_scores(path: pathlib.Path, scores: Scores, classes: list[str]) -> None
     )
 
 
-def draw_confusion(path: pathlib.Path, scores: Scores, classes: list[str]) -> None:
+def draw_confusion(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
     """A PNG: rows are the true classes, columns the predicted ones, shares of a row.
 
     Names are written for up to 60 classes, numbers for up to 20.

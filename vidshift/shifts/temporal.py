@@ -65,7 +65,13 @@ def tsm(
         else:
             here = site.first_unit and not (every_second_block and site.block % 2)
         if here:
-            module.before = TemporalShift(site.in_channels // fold_div, direction)
+            fold = site.in_channels // fold_div
+            if not fold:
+                raise ValueError(
+                    f"fold_div={fold_div} leaves nothing to shift of the "
+                    f"{site.in_channels} channels of stage {site.stage}"
+                )
+            module.before = TemporalShift(fold, direction)
         return module
 
     return scheme

@@ -190,10 +190,16 @@ def read_weights(checkpoint: pathlib.Path) -> tuple[Arrays, Arrays]:
 def write_weights(
     directory: str | pathlib.Path, params: Arrays, stats: Arrays, description: dict
 ) -> None:
-    """Writes a checkpoint that only evaluation and `init` can use, at step 0."""
-    with ocp.CheckpointManager(
-        pathlib.Path(directory).absolute() / DIRECTORY
-    ) as manager:
+    """Writes a checkpoint that only evaluation and `init` can use, at step 0.
+
+    Raises:
+      CheckpointError: the directory has checkpoints already.
+    """
+    root = pathlib.Path(directory).absolute() / DIRECTORY
+    with ocp.CheckpointManager(root) as manager:
+        if manager.latest_step() is not None:
+            # Orbax leaves out a step that is not newer, without a word.
+            raise CheckpointError(f"{root} already holds checkpoints")
         manager.save(
             0,
             args=ocp.args.Composite(

@@ -137,7 +137,7 @@ def make_train_step(
             "loss": loss,
             "top1": right,
             "lr": lr(state.step),
-            "grad_norm": optax.global_norm(grads),
+            "grad_norm": optax.tree.norm(grads),
             "clips": clips_fingerprint(batch["fingerprint"]),
             "stop": batch["stop"].any(),
         }
