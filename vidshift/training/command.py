@@ -57,7 +57,10 @@ def _unknown_field(reason: str) -> str:
     if not found:
         return reason
     field, module, name = found.groups()
-    fields = [f.name for f in dataclasses.fields(getattr(sys.modules[module], name))]
+    owner = getattr(sys.modules.get(module), name, None)
+    if owner is None:  # a class of the config file itself
+        return f"the config has no field {field!r}"
+    fields = [f.name for f in dataclasses.fields(owner)]
     close = difflib.get_close_matches(field, fields, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"the config has no field {field!r}{hint}; there it has: {', '.join(fields)}"
