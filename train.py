@@ -174,7 +174,12 @@ def main() -> int:
         max_failed_share=config.data.max_failed_share,
         **own_part,
     )
-    validated = {x["step"] for x in read_metrics(workdir) if x["kind"] == "validation"}
+    # Up to `first` only: another process may still be dropping the lines after it.
+    validated = {
+        line["step"]
+        for line in read_metrics(workdir)
+        if line["kind"] == "validation" and line["step"] <= first
+    }
     running = collections.deque()  # steps given to the device, not yet logged
     leaving = False
 
