@@ -36,10 +36,12 @@ PROTOCOL = flags.DEFINE_string(
 )
 SPLIT = flags.DEFINE_string("split", "test", "The split that is scored.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset lies, if moved.")
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.")
-OUT = flags.DEFINE_string("out", None, "Folder for scores and confusion matrix.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.", lower_bound=1)
+OUT = flags.DEFINE_string(
+    "out", None, "Folder for scores and confusion matrix; evaluation/ of the run."
+)
 VIDEO = flags.DEFINE_string("video", None, "A video file to classify instead.")
-TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.")
+TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.", lower_bound=1)
 
 
 def main() -> None:
@@ -66,10 +68,13 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
 def score(checkpoint: pathlib.Path, protocol) -> None:
     description = checkpoints.read_description(checkpoint)
     stored, seen = description["config"]["data"], description["input"]
+    data_dir = DATA_DIR.value or stored["dir"]
+    if not pathlib.Path(data_dir).is_dir():
+        raise ValueError(f"there is no folder {data_dir}: give --data_dir")
     part = open_split(
         stored["name"],
         SPLIT.value,
-        data_dir=DATA_DIR.value or stored["dir"],
+        data_dir=data_dir,
         options=stored["options"],
     )
     devices = mesh.make_mesh()
@@ -94,7 +99,7 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
             devices,
         )
 
-    out = pathlib.Path(OUT.value or f"{WORKDIR.value}/evaluation")
+    out = pathlib.Path(OUT.value or checkpoint.parents[1] / "evaluation")
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}"
     report.write_scores(out / f"{stem}.npz", scores, part.classes)

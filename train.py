@@ -6,8 +6,10 @@ a run goes on from its last complete checkpoint.
 """
 
 import collections
+import contextlib
 import functools
 import pathlib
+import sys
 import time
 
 import jax
@@ -29,18 +31,22 @@ from vidshift.nets.norm import freeze
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh, optimizer, resume
+from vidshift.training.config import check
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
 HERE = pathlib.Path(__file__).parent
-CONFIG = config_flags.DEFINE_config_file("config", None, "A file in configs/.")
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file in configs/; configs/tiny.py if not given."
+)
 WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.")
 
 
 def main() -> int:
     config, workdir = CONFIG.value, WORKDIR.value
-    if "://" in workdir:
-        raise ValueError(f"--workdir={workdir}: mount it, and give the folder's path")
+    check(config)
+    if "://" in workdir or not workdir:
+        raise ValueError(f"--workdir={workdir} must be a folder; mount a remote one")
 
     # ---------------------------------------------------------------- devices
     mesh.start_distributed(config.distributed)
@@ -55,7 +61,6 @@ def main() -> int:
     protocol = pick("protocol", config.protocol, PROTOCOLS)
     # A wrong name or option fails here, before any data is made.
     nnx.eval_shape(lambda: create(**runs.describe_model(config, num_classes=2)))
-    stop = command.StopRequest()
 
     # ------------------------------------------------------------------- data
     load_split = functools.partial(
@@ -65,6 +70,10 @@ def main() -> int:
         options=config.data.options,
     )
     data = load_split(config.data.train_split)
+    for name in (config.data.validation_split, config.data.test_split):
+        if name:
+            load_split(name)  # a wrong name fails now, not after the training
+    stop = command.StopRequest()
     view = View(
         config.data.num_frames,
         config.data.resize,
@@ -92,7 +101,12 @@ def main() -> int:
     kinds = optimizer.parameter_kinds(model)
     for_eval, params, stats = split(model)
     for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
-    if config.init:
+    own = contextlib.ExitStack()
+    if chief:
+        own.enter_context(checkpoints.lock(workdir))
+    saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
+    first = saved.latest() or 0
+    if config.init and not first:
         params, stats, report = resume.initial_weights(
             config.init, params, stats, description["classes"]
         )
@@ -108,8 +122,6 @@ def main() -> int:
     tx = optimizer.make_optimizer(config.optim, kinds, lr)
     state = new_state(params, stats, tx, ema=config.optim.ema is not None)
     state = mesh.replicate(devices, state)
-    saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
-    first = saved.latest() or 0
     if first > steps:
         raise ValueError(f"{workdir} is at step {first} already, beyond {steps} steps")
     if first:
@@ -128,6 +140,7 @@ def main() -> int:
         functools.partial(prepare, flip_labels=data.flip_labels, **normalisation),
         config.optim,
         seed=config.seed,
+        frozen=frozenset(name for name, kind in kinds.items() if kind == "frozen"),
     )
     eval_step = make_eval_step(
         for_eval, functools.partial(normalise, **normalisation), devices
@@ -181,7 +194,7 @@ def main() -> int:
         if line["kind"] == "validation" and line["step"] <= first
     }
     running = collections.deque()  # steps given to the device, not yet logged
-    leaving = False
+    leaving = mesh.any_process(bool(stop))
 
     def finish(all_but: int) -> None:
         """Logs steps that are done, in order; at most `all_but` stay in flight."""
@@ -209,6 +222,8 @@ def main() -> int:
                     leaving |= figures is None
                     if figures:
                         top1 = figures["top1"]
+                        if step in saved.steps():  # by a run that left before this
+                            saved.add_score(step, top1)
                         log.figures("validation", step, figures)
                 log.restart_clock()
             extra = config.checkpoint.every_steps
@@ -217,8 +232,6 @@ def main() -> int:
             ):
                 finish(all_but=0)
                 saved.save(step, state, description, top1=top1)
-            elif top1 is not None:
-                saved.add_score(step, top1)
             if leaving or step == steps:
                 break
             began = time.perf_counter()
@@ -231,15 +244,16 @@ def main() -> int:
             finish(all_but=2)
     except NotFiniteError as error:
         saved.wait()
-        log.close()
-        raise NotFiniteError(
-            f"{error}; the last good checkpoint is that of step {saved.latest()}"
-        ) from None
+        last = saved.latest()
+        good = "missing: none was saved" if last is None else f"that of step {last}"
+        raise NotFiniteError(f"{error}; the last good checkpoint is {good}") from None
     finally:
         batches.close()
-    saved.wait()
+        saved.wait()  # whatever happened, what was being saved is kept
+        if sys.exc_info()[0]:
+            log.close()
     if leaving:
-        log.say(f"stopped at step {step}, saved in {workdir}; the same command goes on")
+        log.say(f"stopped at step {step} of {workdir}; the same command goes on")
         log.close()
         return stop.exit_code
     log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))

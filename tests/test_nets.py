@@ -151,8 +151,10 @@ def test_dropout_acts_in_training_and_needs_a_key():
     with pytest.raises(ValueError, match="rngs"):
         training(clips)
     first = training(clips, rngs=jax.random.key(0))
-    np.testing.assert_array_equal(first, training(clips, rngs=jax.random.key(0)))
-    assert (first != training(clips, rngs=jax.random.key(1))).any()
+    # Running statistics moved meanwhile, around which batch statistics are summed.
+    same, other = (training(clips, rngs=jax.random.key(k)) for k in (0, 1))
+    np.testing.assert_allclose(first, same, atol=1e-6)
+    assert not np.allclose(first, other, atol=1e-3)
 
 
 def test_dropout_keeps_the_expected_features():

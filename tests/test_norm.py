@@ -141,3 +141,14 @@ def test_statistics_of_a_sharded_batch_are_those_of_the_whole(devices, group_cli
     assert_close(
         train(layer, spread, group_clips=group_clips), whole, rtol=1e-5, atol=1e-5
     )
+
+
+def test_a_mean_far_from_zero_does_not_cancel():
+    """Once the running mean is near, the variance is good at 1000 deviations."""
+    norm = nnx.view(BatchNorm(2), use_running_average=False)
+    norm.mean[...] = jnp.array([999.0, -1001.0])
+    x = np.random.default_rng(0).normal(size=(64, 1, 4, 4, 2))
+    x = (x + [1000.0, -1000.0]).astype(np.float32)
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean((0, 1, 2, 3))) / wide.std((0, 1, 2, 3))
+    np.testing.assert_allclose(norm(jnp.asarray(x)), expected, atol=2e-3)

@@ -40,7 +40,11 @@ def main(argv: list[str] | None = None) -> int:
             print(f"compare: error: {name} ended with {code}", file=sys.stderr)
             return code
         minutes = (time.perf_counter() - began) / 60
-        test = next(x for x in read_metrics(workdir) if x["kind"] == "test")
+        tests = [x for x in read_metrics(workdir) if x["kind"] == "test"]
+        if not tests:
+            print(f"compare: error: {workdir} has no test score", file=sys.stderr)
+            return 2
+        test = tests[-1]
         table.append(
             f"| {name} | {100 * test['top1']:.1f} % | {100 * test['right_pair']:.1f} % "
             f"| {minutes:.1f} |"

@@ -90,6 +90,8 @@ def load_torch(
     """
     if head not in ("load", "skip"):
         raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
+    if "state_dict" in state_dict:
+        raise ValueError("this is a whole checkpoint: pass its ['state_dict']")
     given = {k.removeprefix("module."): v for k, v in state_dict.items()}
     family = recognise(set(given))
     head_name = next(
@@ -136,8 +138,8 @@ def recognise(names: set[str]) -> Family:
         if family.recognise(names):
             return family
     raise ValueError(
-        f"the state dict belongs to no known family ({', '.join(FAMILIES)}); its names "
-        f"begin {', '.join(sorted(names)[:3])}"
+        f"the state dict belongs to no known family ({', '.join(FAMILIES)}); it has "
+        f"{len(names)} names ({', '.join(sorted(names)[:3])}...)"
     )
 
 

@@ -75,7 +75,11 @@ class Batches(Iterator[Batch]):
         for _, reason in failures:
             logger.warning("left out a record that cannot be decoded: %s", reason)
         failed = len(self.failures)
-        if self.seen >= MIN_SEEN and failed > self._max_failed_share * self.seen:
+        if (
+            failed
+            and self.seen >= MIN_SEEN
+            and failed > self._max_failed_share * self.seen
+        ):
             raise TooManyFailures(
                 f"{failed} of {self.seen} records cannot be decoded, more than "
                 f"max_failed_share={self._max_failed_share}; the last: "

@@ -188,7 +188,8 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
     else:
         label = name or os.fspath(source)
         if not os.path.isfile(source):
-            raise VideoError(f"{label}: no such file")
+            what = "a folder" if os.path.isdir(source) else "no such file"
+            raise VideoError(f"{label}: {what}")
         empty, file = os.path.getsize(source) == 0, os.fspath(source)
     if empty:
         raise VideoError(f"{label}: empty file")

@@ -17,7 +17,8 @@ class BatchNorm(nnx.Module):
     Attributes set through `nnx.view`:
       use_running_average: evaluation mode.
       group_clips: statistics are taken over groups of that many clips (first axis)
-        each, as replicas with their own batches do; None means the whole batch.
+        each, as replicas with their own batches do; None (0 in a view) means the
+        whole batch.
         The running statistics follow the mean over groups.
     A `frozen` norm stays in evaluation mode in every view.
     """
@@ -38,7 +39,7 @@ class BatchNorm(nnx.Module):
         if use_running_average is not None:
             self.use_running_average = use_running_average or self.frozen
         if group_clips is not None:
-            self.group_clips = group_clips
+            self.group_clips = group_clips or None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.use_running_average:
@@ -51,9 +52,12 @@ class BatchNorm(nnx.Module):
             )
         grouped = x.reshape(clips // group, group, *x.shape[1:])
         axes = tuple(range(1, grouped.ndim - 1))
-        wide = grouped.astype(jnp.float32)
-        mean = wide.mean(axes)  # [groups, C]
-        var = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+        # One pass over x. Around the running mean little cancels between the terms.
+        around = self.mean[...].reshape((1,) * (grouped.ndim - 1) + (-1,))
+        wide = grouped.astype(jnp.float32) - around
+        shifted = wide.mean(axes)  # [groups, C]
+        var = jnp.maximum((wide * wide).mean(axes) - shifted * shifted, 0.0)
+        mean = shifted + self.mean[...][None]
         count = wide.size // (wide.shape[0] * wide.shape[-1])
         self._update(mean.mean(0), var.mean(0) * (count / max(count - 1, 1)))
         keep = (slice(None),) + (None,) * len(axes) + (slice(None),)

@@ -137,7 +137,7 @@ class ResNet(nnx.Module):
 
     def features(self, clips: jax.Array) -> jax.Array:
         """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H/32, W/32, C]`."""
-        if clips.ndim != 5 or clips.shape[-1] != self.in_channels:
+        if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
             raise ValueError(
                 f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
             )

@@ -121,5 +121,5 @@ def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Modu
         model,
         use_running_average=False,
         deterministic=False,
-        group_clips=group_clips,
+        group_clips=group_clips or 0,
     )

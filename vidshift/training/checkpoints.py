@@ -9,6 +9,7 @@ has the first two, and everything that only evaluates reads no more.
 import contextlib
 import pathlib
 
+import filelock
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -34,6 +35,33 @@ def _quiet():
         yield
     finally:
         logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def lock(workdir: str | pathlib.Path):
+    """Keeps a run's directory to one run at a time; ends with the process, however.
+
+    Raises:
+      CheckpointError: another process holds it.
+    """
+    path = pathlib.Path(workdir)
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(path / ".lock", blocking=False):
+            yield
+    except filelock.Timeout:
+        raise CheckpointError(f"another process trains in {path} already") from None
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path):
+    """What Orbax says of damaged files, and how, depends on where the damage is."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is damaged or not of this format ({type(error).__name__}: {error})"
+        ) from error
 
 
 class Checkpoints:
@@ -111,13 +139,14 @@ class Checkpoints:
             "opt": abstract.opt,
             "raw": weights if like.ema else {},
         }
-        found = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardRestore(weights),
-                training=ocp.args.StandardRestore(training),
-            ),
-        )
+        with _readable(self.directory / str(step)):
+            found = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    weights=ocp.args.StandardRestore(weights),
+                    training=ocp.args.StandardRestore(training),
+                ),
+            )
         weights, training = found["weights"], found["training"]
         raw = training["raw"] if like.ema else weights
         return TrainState(
@@ -172,13 +201,17 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
 
 def read_description(checkpoint: pathlib.Path) -> dict:
     handler = ocp.JsonCheckpointHandler()
-    with _quiet(), ocp.Checkpointer(handler) as checkpointer:
+    with _quiet(), _readable(checkpoint), ocp.Checkpointer(handler) as checkpointer:
         return checkpointer.restore(checkpoint / "description")
 
 
 def read_weights(checkpoint: pathlib.Path) -> tuple[Arrays, Arrays]:
     """The (parameters, statistics) of a checkpoint as NumPy arrays by name."""
-    with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+    with (
+        _quiet(),
+        _readable(checkpoint),
+        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+    ):
         tree = checkpointer.metadata(checkpoint / "weights").item_metadata.tree
         as_numpy = jax.tree.map(
             lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import typing
 from collections.abc import Callable
 
 import absl.logging
@@ -38,8 +39,16 @@ def _parse(argv: list[str]) -> list[str]:
         path = argument.partition("=")[2]
         if re.match("--?config=", argument) and not os.path.isfile(path):
             _fail(program, f"--config={path}: no such file")
+        if re.fullmatch("--?h(elp)?", argument):
+            print(sys.modules["__main__"].__doc__)
+            print("Fields of --config: vidshift/training/config.py. Flags:")
+            print(flags.FLAGS.main_module_help())
+            sys.exit(0)
+    nones = [a for a in argv if re.fullmatch(r"--?config\..+=[Nn]one", a)]
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS([a for a in argv if a not in nones])
+        for argument in nones:
+            _set_none(flags.FLAGS.config, argument.lstrip("-")[len("config.") : -5])
     except KeyError as error:  # ml_collections: a field that the config does not have
         _fail(program, _unknown_field(str(error.args[0])))
     except (flags.Error, OSError) as error:
@@ -47,6 +56,19 @@ def _parse(argv: list[str]) -> list[str]:
     if rest[1:]:
         _fail(program, f"unexpected argument {rest[1]!r}; flags look like --name=value")
     return rest
+
+
+def _set_none(config, dotted: str) -> None:
+    """Sets a field to None, which ml_collections does not parse."""
+    *parents, field = dotted.split(".")
+    for name in (*parents, field):
+        if name not in {f.name for f in dataclasses.fields(config)}:
+            raise KeyError(f"Field {name} not found on dataclass {type(config)}")
+        if name is not field:
+            config = getattr(config, name)
+    if "None" not in str(typing.get_type_hints(type(config))[field]):
+        raise flags.Error(f"--config.{dotted} cannot be None")
+    setattr(config, field, None)
 
 
 def _unknown_field(reason: str) -> str:
@@ -69,6 +91,8 @@ def _unknown_field(reason: str) -> str:
 def _guarded(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
         if os.environ.get("VIDSHIFT_TRACEBACK"):
             raise

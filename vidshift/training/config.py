@@ -4,7 +4,11 @@ Every field can be set from the command line: `--config.optim.lr=0.01`.
 """
 
 import dataclasses
+import math
 from typing import Any
+
+# Half precision would need loss scaling, which bfloat16 does not.
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(slots=True)
@@ -75,7 +79,8 @@ class OptimConfig:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
-    # Largest L2 norm of the whole gradient; None does not clip.
+    # Largest L2 norm of the whole gradient; None (also on the command line) does not
+    # clip.
     clip_norm: float | None = 20.0
     # Learning-rate and decay multipliers by kind of parameter: a name in
     # vidshift.training.optimizer.GROUPS.
@@ -142,3 +147,70 @@ class Config:
     seed: int = 0
     # Steps between lines on the terminal; the metrics file has every step.
     log_steps: int = 50
+
+
+def check(config: Config) -> None:
+    """Refuses values that no run could mean; names are checked where they are used.
+
+    Raises:
+      ValueError: naming the field, the value and what is needed.
+    """
+    data, optim = config.data, config.optim
+    share, positive = "in [0, 1)", "above 0"
+    needs = {  # field: (value, what is needed); None is left to fields that allow it
+        "batch_size": (config.batch_size, positive),
+        "eval_batch_size": (config.eval_batch_size, positive),
+        "epochs": (config.epochs, positive),
+        "steps": (config.steps, positive),
+        "validate_epochs": (config.validate_epochs, positive),
+        "log_steps": (config.log_steps, positive),
+        "seed": (config.seed, "0 or more"),
+        "model.dropout": (config.model.dropout, share),
+        "data.num_frames": (data.num_frames, positive),
+        "data.resize": (data.resize, positive),
+        "data.crop": (data.crop, positive),
+        "data.workers": (data.workers, "0 or more"),
+        "data.max_failed_share": (data.max_failed_share, "in [0, 1]"),
+        "optim.lr": (optim.lr, "0 or more"),
+        "optim.lr_batch_size": (optim.lr_batch_size, positive),
+        "optim.step_factor": (optim.step_factor, positive),
+        "optim.warmup_epochs": (optim.warmup_epochs, "0 or more"),
+        "optim.momentum": (optim.momentum, share),
+        "optim.weight_decay": (optim.weight_decay, "0 or more"),
+        "optim.clip_norm": (optim.clip_norm, positive),
+        "optim.accumulate": (optim.accumulate, positive),
+        "optim.label_smoothing": (optim.label_smoothing, share),
+        "optim.ema": (optim.ema, share),
+        "norm.group_clips": (config.norm.group_clips, positive),
+        "checkpoint.keep_last": (config.checkpoint.keep_last, positive),
+        "checkpoint.every_steps": (config.checkpoint.every_steps, positive),
+        "distributed.timeout_seconds": (config.distributed.timeout_seconds, positive),
+    }
+    holds = {
+        positive: lambda x: x > 0,
+        "0 or more": lambda x: x >= 0,
+        share: lambda x: 0 <= x < 1,
+        "in [0, 1]": lambda x: 0 <= x <= 1,
+    }
+    for field, (value, need) in needs.items():
+        if value is not None and not (math.isfinite(value) and holds[need](value)):
+            raise ValueError(f"config.{field} must be {need}, got {value}")
+    if data.crop > data.resize and not data.scales:
+        raise ValueError(
+            f"config.data.crop={data.crop} does not fit in data.resize={data.resize}"
+        )
+    for field, values in (("mean", data.mean), ("std", data.std)):
+        if len(values) != 3:
+            raise ValueError(f"config.data.{field} must have 3 numbers, got {values}")
+    if not data.dir:
+        raise ValueError("config.data.dir must be a folder, got an empty name")
+    if config.model.dtype not in DTYPES:
+        raise ValueError(
+            f"config.model.dtype must be one of {DTYPES}, got {config.model.dtype!r}"
+        )
+    parts = optim.accumulate * (config.norm.group_clips or 1)
+    if config.batch_size % parts:
+        raise ValueError(
+            f"config.batch_size={config.batch_size} does not divide by "
+            f"optim.accumulate x norm.group_clips = {parts}"
+        )

@@ -24,7 +24,13 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
     lines = path.read_text().splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
-    return [json.loads(line) for line in lines]
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}, is no JSON: {error}") from None
+    return found
 
 
 class RunLog:
