@@ -9,7 +9,6 @@ import collections
 import contextlib
 import functools
 import pathlib
-import sys
 import time
 
 import jax
@@ -31,7 +30,7 @@ from vidshift.nets.norm import freeze
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh, optimizer, resume
-from vidshift.training.config import check
+from vidshift.training.config import Config, check
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
@@ -43,7 +42,12 @@ WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.
 
 
 def main() -> int:
-    config, workdir = CONFIG.value, WORKDIR.value
+    # Closed in turn however the run ends: what is being saved is saved to the end.
+    with contextlib.ExitStack() as cleanup:
+        return train(CONFIG.value, WORKDIR.value, cleanup)
+
+
+def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     check(config)
     if "://" in workdir or not workdir:
         raise ValueError(f"--workdir={workdir} must be a folder; mount a remote one")
@@ -101,10 +105,10 @@ def main() -> int:
     kinds = optimizer.parameter_kinds(model)
     for_eval, params, stats = split(model)
     for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
-    own = contextlib.ExitStack()
     if chief:
-        own.enter_context(checkpoints.lock(workdir))
+        cleanup.enter_context(checkpoints.lock(workdir))
     saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
+    cleanup.callback(saved.close)
     first = saved.latest() or 0
     if config.init and not first:
         params, stats, report = resume.initial_weights(
@@ -170,6 +174,7 @@ def main() -> int:
     log = RunLog(
         workdir, step=first, steps=steps, log_steps=config.log_steps, chief=chief
     )
+    cleanup.callback(log.close)
     log.say(
         f"{config.model.backbone} with {config.model.temporal}: "
         f"{sum(p.size for p in params.values()):,} parameters, "
@@ -187,6 +192,7 @@ def main() -> int:
         max_failed_share=config.data.max_failed_share,
         **own_part,
     )
+    cleanup.callback(batches.close)
     # Up to `first` only: another process may still be dropping the lines after it.
     validated = {
         line["step"]
@@ -247,14 +253,9 @@ def main() -> int:
         last = saved.latest()
         good = "missing: none was saved" if last is None else f"that of step {last}"
         raise NotFiniteError(f"{error}; the last good checkpoint is {good}") from None
-    finally:
-        batches.close()
-        saved.wait()  # whatever happened, what was being saved is kept
-        if sys.exc_info()[0]:
-            log.close()
+    saved.wait()
     if leaving:
         log.say(f"stopped at step {step} of {workdir}; the same command goes on")
-        log.close()
         return stop.exit_code
     log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))
 
@@ -266,7 +267,6 @@ def main() -> int:
         leaving = figures is None
         if figures:
             log.figures("test", steps, figures | {"checkpoint_step": int(best.name)})
-    log.close()
     return stop.exit_code if leaving else 0
 
 

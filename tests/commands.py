@@ -25,16 +25,20 @@ TINY = {
 }
 
 
-def start(workdir, data_dir, *, devices=1, **fields):
-    """Starts `train.py` on a few fake CPU devices; fields use `__` for dots."""
+def arguments(workdir, data_dir, **fields):
+    """Flags of `train.py` for a tiny run; fields use `__` for dots."""
     fields = TINY | {k.replace("__", "."): v for k, v in fields.items()}
-    return start_program(
-        "train.py",
+    return [
         f"--workdir={workdir}",
         f"--config.data.dir={data_dir}",
         *(f"--config.{name}={value}" for name, value in fields.items()),
-        devices=devices,
-    )
+    ]
+
+
+def start(workdir, data_dir, *, devices=1, **fields):
+    """Starts `train.py` on a few fake CPU devices."""
+    flags = arguments(workdir, data_dir, **fields)
+    return start_program("train.py", *flags, devices=devices)
 
 
 def start_program(*arguments, devices=1):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -103,6 +104,16 @@ def test_a_damaged_video_is_one_line(run_dir, tmp_path):
         )
         (line,) = stderr.splitlines()
         assert name in line and not stdout
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_one_line(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "12" / "weights" / "d")
+    _, stderr = run_eval(f"--workdir={tmp_path / 'run'}", "--checkpoint=last", code=2)
+    # Threads of Orbax may complain too.
+    (line,) = [x for x in stderr.splitlines() if x.startswith("eval.py: error: ")]
+    assert "checkpoints/12 is damaged" in line
 
 
 @pytest.mark.slow

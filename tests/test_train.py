@@ -1,13 +1,14 @@
 """`train.py` as a user runs it: a process of its own, killed, resumed, in two parts."""
 
 import json
+import shutil
 import signal
 import socket
 import time
 
 import pytest
 
-from tests.commands import finish, start, train
+from tests.commands import arguments, finish, start, start_program, train
 from vidshift.training.log import read_metrics
 
 
@@ -87,6 +88,7 @@ def test_everything_at_once_resumes_exactly(tmp_path, data_dir):
         "optim__step_epochs": "(1.0,)",
         "optim__groups": "tsm_fc5",
         "optim__label_smoothing": 0.1,
+        "optim__clip_norm": None,
         "norm__freeze": "partial",
         "checkpoint__every_steps": 2,
     }
@@ -187,8 +189,13 @@ def test_number_of_devices_and_eval_batch_do_not_change_validation(
 
 def fails(workdir, data_dir, **fields):
     _, err = finish(start(workdir, data_dir, **fields), code=2)
-    (line,) = err.splitlines()
+    (line,) = errors(err)
     return line
+
+
+def errors(err):
+    """What a run wrote to stderr, but for the drawing of its clips."""
+    return [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +239,58 @@ def test_a_nan_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, data_d
     assert "nan at step" in line or "inf at step" in line
     assert "the last good checkpoint is" in line
     assert not of_kind(read_metrics(tmp_path), "end")
+
+
+FAIL_IN_BATCH_8 = """
+import runpy, sys
+from vidshift.data import loader
+
+given, real = 0, loader.Batches.__next__
+
+def next_batch(self):
+    global given
+    given += "flip" in (batch := real(self))  # a training batch
+    if given == 8:
+        raise loader.TooManyFailures("made to fail")
+    return batch
+
+loader.Batches.__next__ = next_batch
+sys.argv.pop(0)
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_an_error_loses_nothing_that_was_being_saved(tmp_path, data_dir):
+    """The checkpoint of step 6 is on its way to the disk when batch 8 fails."""
+    failing = start_program(
+        "-c", FAIL_IN_BATCH_8, "train.py", *arguments(tmp_path, data_dir)
+    )
+    _, err = finish(failing, code=2)
+    assert errors(err) == ["train.py: error: made to fail"]
+    out, _ = finish(start(tmp_path, data_dir))
+    assert "going on from step 6 " in out
+
+
+@pytest.mark.slow
+def test_one_run_at_a_time_in_a_folder(tmp_path, data_dir):
+    first = start(tmp_path, data_dir, steps=5000)
+    wait_for_step(tmp_path, first, 2)
+    assert "another process trains in" in fails(tmp_path, data_dir)
+    first.send_signal(signal.SIGTERM)
+    finish(first, code=128 + signal.SIGTERM)
+    steps = [line["step"] for line in of_kind(read_metrics(tmp_path), "train")]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_does_not_need_what_it_started_from(tmp_path, data_dir):
+    source = tmp_path / "source"
+    train(source, data_dir, steps=3)
+    first = train(tmp_path / "run", data_dir, init=source, steps=6)
+    shutil.rmtree(source)
+    again = train(tmp_path / "run", data_dir, init=source, steps=12)
+    assert of_kind(first, "train") == of_kind(again, "train")[:6]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ has the first two, and everything that only evaluates reads no more.
 
 import contextlib
 import pathlib
+import shutil
 
 import filelock
 import jax
@@ -69,6 +70,11 @@ class Checkpoints:
 
     def __init__(self, workdir: str | pathlib.Path, *, keep_last: int = 2):
         self.directory = pathlib.Path(workdir).absolute() / DIRECTORY
+        if jax.process_index() == 0:
+            # Of saves that a kill interrupted. Orbax would do it in a thread, which
+            # complains if the program ends early.
+            for rest in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(rest)
         keep = policies.AnyPreservationPolicy(
             [
                 policies.LatestN(keep_last),
@@ -85,7 +91,6 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=lambda metrics: metrics["top1"],
-                cleanup_tmp_directories=True,
                 enable_async_checkpointing=True,
             ),
         )
