@@ -102,7 +102,6 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     description = runs.describe(config, data)
     model = create(**description["model"], rngs=nnx.Rngs(config.seed))
     freeze(model, config.norm.freeze)
-    kinds = optimizer.parameter_kinds(model)
     for_eval, params, stats = split(model)
     for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
     if chief:
@@ -123,7 +122,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         steps=steps,
         steps_per_epoch=steps_per_epoch,
     )
-    tx = optimizer.make_optimizer(config.optim, kinds, lr)
+    tx = optimizer.make_optimizer(config.optim, optimizer.parameter_kinds(model), lr)
     state = new_state(params, stats, tx, ema=config.optim.ema is not None)
     state = mesh.replicate(devices, state)
     if first > steps:
@@ -144,7 +143,6 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         functools.partial(prepare, flip_labels=data.flip_labels, **normalisation),
         config.optim,
         seed=config.seed,
-        frozen=frozenset(name for name, kind in kinds.items() if kind == "frozen"),
     )
     eval_step = make_eval_step(
         for_eval, functools.partial(normalise, **normalisation), devices

@@ -124,6 +124,24 @@ def test_a_frozen_norm_does_not_move_its_statistics():
     np.testing.assert_array_equal(var, layer.var[...])
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_frozen_norm_has_no_gradient_but_passes_one_on(frozen):
+    layer = norm()
+    layer.frozen = frozen
+    x = random_clips(*SHAPE)
+
+    def loss(layer, x):
+        return (nnx.view(layer, use_running_average=False)(x) ** 2).sum()
+
+    graphdef, params, rest = nnx.split(layer, nnx.Param, ...)
+    params, rest = nnx.as_pure(params), nnx.as_pure(rest)
+    own, passed = jax.grad(
+        lambda p, x: loss(nnx.merge(graphdef, p, rest), x), argnums=(0, 1)
+    )(params, x)
+    assert all((g == 0).all() == frozen for g in jax.tree.leaves(own))
+    assert (passed != 0).any()
+
+
 def test_unknown_freeze():
     with pytest.raises(ValueError, match="freeze must be one of .*got 'most'"):
         freeze(norm(), "most")

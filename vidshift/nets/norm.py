@@ -20,7 +20,8 @@ class BatchNorm(nnx.Module):
         each, as replicas with their own batches do; None (0 in a view) means the
         whole batch.
         The running statistics follow the mean over groups.
-    A `frozen` norm stays in evaluation mode in every view.
+    A `frozen` norm stays in evaluation mode in every view, and its scale and bias have
+    no gradient.
     """
 
     def __init__(self, features: int, *, dtype=jnp.float32):
@@ -74,8 +75,11 @@ class BatchNorm(nnx.Module):
         mean, var = (
             m if m.ndim == x.ndim else m.reshape(per_channel) for m in (mean, var)
         )
-        scale = self.scale[...].reshape(per_channel) * jax.lax.rsqrt(var + self.epsilon)
-        bias = self.bias[...].reshape(per_channel) - mean * scale
+        scale, bias = self.scale[...], self.bias[...]
+        if self.frozen:
+            scale, bias = jax.lax.stop_gradient((scale, bias))
+        scale = scale.reshape(per_channel) * jax.lax.rsqrt(var + self.epsilon)
+        bias = bias.reshape(per_channel) - mean * scale
         return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
 
 
@@ -88,7 +92,7 @@ def freeze(model: nnx.Module, which: str) -> None:
     """Freezes batch norms: "none", "partial" (all but the stem's), "all".
 
     Partial is TSM's default for small data sets ("partial BN"): every norm but the
-    first keeps its running statistics, and the optimiser leaves its scale and bias.
+    first keeps its running statistics, scale and bias.
 
     Raises:
       ValueError: a name that is not in the list.

@@ -60,13 +60,12 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _set_none(config, dotted: str) -> None:
     """Sets a field to None, which ml_collections does not parse."""
-    *parents, field = dotted.split(".")
-    for name in (*parents, field):
-        if name not in {f.name for f in dataclasses.fields(config)}:
-            raise KeyError(f"Field {name} not found on dataclass {type(config)}")
-        if name is not field:
-            config = getattr(config, name)
-    if "None" not in str(typing.get_type_hints(type(config))[field]):
+    field, _, rest = dotted.partition(".")
+    if field not in {f.name for f in dataclasses.fields(config)}:
+        raise KeyError(f"Field {field} not found on dataclass {type(config)}")
+    if dataclasses.is_dataclass(getattr(config, field)) and rest:
+        return _set_none(getattr(config, field), rest)
+    if rest or "None" not in str(typing.get_type_hints(type(config))[field]):
         raise flags.Error(f"--config.{dotted} cannot be None")
     setattr(config, field, None)
 

@@ -91,22 +91,15 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """SGD with momentum over named arrays, in PyTorch's order of operations.
 
-    Clip the gradient of what is trained, add decay, accumulate momentum, multiply by
-    the group's and the schedule's learning rate. Frozen parameters get no update and
-    do not count in the clipped norm.
+    Clip, add decay, accumulate momentum, multiply by the group's and the schedule's
+    learning rate. Frozen parameters have no gradient (`nets.norm`), so they do not count
+    in the clipped norm, and get no decay.
 
     Raises:
       ValueError: `optim.groups` is no name in `GROUPS`.
     """
     table = pick("optim.groups", config.groups, GROUPS) | {"frozen": (0, 0)}
     multipliers = {name: table[kind] for name, kind in kinds.items()}
-
-    def hide_frozen(grads: Arrays, params) -> Arrays:
-        del params
-        return {
-            k: jnp.zeros_like(g) if kinds[k] == "frozen" else g
-            for k, g in grads.items()
-        }
 
     def decay(grads: Arrays, params: Arrays) -> Arrays:
         return {
@@ -122,7 +115,6 @@ def make_optimizer(
     if config.clip_norm is not None:
         clip = optax.clip_by_global_norm(config.clip_norm)
     return optax.chain(
-        optax.stateless(hide_frozen),
         clip,
         optax.stateless(decay),
         optax.trace(config.momentum, nesterov=config.nesterov),

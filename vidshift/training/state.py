@@ -77,7 +77,6 @@ def make_train_step(
     config: OptimConfig,
     *,
     seed: int,
-    frozen: frozenset[str] = frozenset(),
 ):
     """Builds the jitted `(state, batch) -> (state, metrics)`; the state is donated.
 
@@ -85,10 +84,9 @@ def make_train_step(
       skeleton: the model in training mode.
       prepare: batch to (normalised clips `[B, T, H, W, C]`, labels `[B]`).
       config: label smoothing, accumulation and the moving average are read here.
-      frozen: parameters that the optimiser leaves as they are.
 
     The metrics are `loss`, `top1` (share right on the batch), `lr`, `grad_norm`
-    (of what is trained, before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
+    (before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
     """
     parts = config.accumulate
 
@@ -139,9 +137,7 @@ def make_train_step(
             "loss": loss,
             "top1": right,
             "lr": lr(state.step),
-            "grad_norm": optax.tree.norm(
-                {name: g for name, g in grads.items() if name not in frozen}
-            ),
+            "grad_norm": optax.tree.norm(grads),
             "clips": clips_fingerprint(batch["fingerprint"]),
             "stop": batch["stop"].any(),
         }
