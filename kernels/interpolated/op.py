@@ -1,0 +1,284 @@
+"""`shift3d`: its implementations, which one runs where, its gradient, its checks."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from kernels.interpolated import gpu, tpu, xla
+from kernels.interpolated.taps import AXES, clamp, reach
+from kernels.platforms import on_platforms, refuse
+from kernels.sharding import over_batch
+
+
+class Implementation(NamedTuple):
+    """`forward` and `backward` with the signatures of `kernels.interpolated.xla`."""
+
+    forward: Callable
+    backward: Callable
+    dtypes: tuple[str, ...]
+    platforms: tuple[str, ...] | None  # None: every one
+    # Whether XLA itself can split it over devices.
+    splits: bool
+    # (x's shape, max_shift) -> what is missing for this call, or None.
+    missing: Callable
+
+
+IMPLEMENTATIONS = {
+    "xla": Implementation(
+        forward=xla.forward,
+        backward=xla.backward,
+        dtypes=("float32", "bfloat16", "float64"),
+        platforms=None,
+        splits=True,
+        missing=lambda shape, max_shift: None,
+    ),
+    "pallas_tpu": Implementation(
+        forward=tpu.forward,
+        backward=tpu.backward,
+        dtypes=("float32", "bfloat16"),
+        platforms=("tpu",),
+        splits=False,
+        missing=tpu.missing,
+    ),
+    "triton": Implementation(
+        forward=gpu.forward,
+        backward=gpu.backward,
+        dtypes=("float32", "bfloat16"),
+        platforms=("cuda",),
+        splits=False,
+        missing=gpu.missing,
+    ),
+}
+
+
+class Choice(NamedTuple):
+    """With no implementation named, `name` runs on `platform` where `fits` allows."""
+
+    platform: str
+    name: str
+    fits: Callable  # (x's shape, max_shift) -> bool
+    reason: str
+
+
+# Platforms that are not here, and calls that do not fit, run "xla".
+CHOICES = (
+    Choice(
+        "tpu",
+        "pallas_tpu",
+        lambda shape, max_shift: max(reach(max_shift, shape[1:4])) <= 4,
+        "its work grows with the window; within 4 places it reads each byte about once, "
+        "where XLA writes every axis' result to memory",
+    ),
+    Choice(
+        "cuda",
+        "triton",
+        lambda shape, max_shift: True,
+        "one pass over memory, with taps only where some channel has its shift",
+    ),
+)
+
+
+class How(NamedTuple):
+    """What is known when the program is traced."""
+
+    stride: tuple[int, int, int]
+    max_shift: tuple[float, float, float] | None
+    whole: bool  # the shift is rounded, and the output only moves data
+    implementation: str | None
+
+
+def shift3d(
+    x: Num[Array, "B T H W C"],
+    shift: Num[Array, "3 C"],
+    *,
+    stride: tuple[int, int, int] = (1, 1, 1),
+    quantize: bool = False,
+    max_shift: tuple[float, float, float] | None = None,
+    implementation: str | None = None,
+) -> Num[Array, "B T2 H2 W2 C"]:
+    """Moves each channel by its own real-valued (t, h, w) shift, with interpolation.
+
+    RubiksShift (Fan et al., ECCV 2020, section 3.1), with the official kernel's sign and
+    stride: `y[b, t, h, w, c] = x[b, t*st + s[0, c], h*sh + s[1, c], w*sw + s[2, c], c]`,
+    trilinear between places and zero outside. A positive shift reads later frames and
+    places further down and to the right.
+
+    Differentiable in x and, for a shift of floats, in shift. At a whole number, zero
+    included, the gradient is the derivative to the right (from floor and floor + 1) on
+    each axis, in every implementation; the official kernel gives something else there.
+    The gradients are the same from run to run.
+
+    With `quantize`, each component of the shift is rounded half up for the output and
+    for the gradient in x, and the gradient in shift is that of the interpolated shift,
+    at the shift before rounding (straight through). A shift of integers is taken as it
+    is and has no gradient. Both only move data: every output is one of x's values, bit
+    for bit, or zero.
+
+    Args:
+      x: features, float32 or bfloat16 ("xla": float64 too).
+      shift: rows t, h, w, in places of x; a floating type, or integers.
+      stride: (st, sh, sw), whole numbers from 1.
+      quantize: round the shift.
+      max_shift: (t, h, w) bounds, in places of x. A shift beyond its bound acts as the
+        bound and has no gradient, nor has one exactly at the upper bound, whose
+        derivative to the right is zero. None: any shift. "pallas_tpu" needs it: its work
+        grows with the bound.
+      implementation: "xla", "pallas_tpu" or "triton" means that one; None the one that
+        `CHOICES` names for the platform the program is lowered for.
+
+    Returns:
+      `[B, ceil(T / st), ceil(H / sh), ceil(W / sw), C]` of x's dtype. Sums are in
+      float32.
+
+    Raises:
+      ValueError: a shape, stride, bound, dtype or name that is none of the above.
+      NotImplementedError: the named implementation cannot run here; it says why.
+    """
+    how = How(
+        _whole_triple("stride", stride, least=1),
+        _bounds(max_shift),
+        bool(quantize),
+        implementation,
+    )
+    if x.ndim != 5:
+        raise ValueError(f"x must be [B, T, H, W, C], got shape {x.shape}")
+    if shift.shape != (3, x.shape[-1]):
+        raise ValueError(
+            f"shift must be [3, C] with rows {AXES} and C={x.shape[-1]} as in x, "
+            f"got shape {shift.shape}"
+        )
+    _check_implementation(how, x)
+    if jnp.issubdtype(shift.dtype, jnp.integer):
+        how = how._replace(whole=True)
+        if how.max_shift is not None:
+            how = how._replace(max_shift=tuple(float(int(m)) for m in how.max_shift))
+        shift = jax.lax.stop_gradient(shift.astype(jnp.float32))
+    elif not jnp.issubdtype(shift.dtype, jnp.floating):
+        raise ValueError(f"shift must be floats or integers, got {shift.dtype}")
+    if 0 in x.shape:
+        raise ValueError(f"x has no elements: shape {x.shape}")
+    return _shift3d(x, shift, how)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _shift3d(x, shift, how: How):
+    in_use, _ = _in_use(x, shift, how)
+    return _run("forward", how, x, in_use)
+
+
+def _forward(x, shift, how: How):
+    return _shift3d(x, shift, how), (x, shift)
+
+
+def _backward(how: How, kept, dy):
+    x, shift = kept
+    in_use, alive = _in_use(x, shift, how)
+    dx, parts = _run("backward", how, x, in_use, dy)
+    dshift = jnp.where(alive, parts.sum(axis=0), 0)
+    return dx, dshift.astype(shift.dtype)
+
+
+_shift3d.defvjp(_forward, _backward)
+
+
+def _in_use(x, shift, how: How):
+    """The clamped shift in the type of the sums, and where its gradient lives."""
+    shift = shift.astype(jnp.promote_types(shift.dtype, jnp.float32))
+    shift, alive = clamp(shift, how.max_shift)
+    # Beyond the clip everything is zero: a shift of 1e30 is one of the clip's length.
+    shift, _ = clamp(shift, [n + 1 for n in x.shape[1:4]])
+    return shift, alive
+
+
+def _run(direction: str, how: How, *args):
+    shape = args[0].shape
+
+    def branch(name):
+        implementation = IMPLEMENTATIONS[name]
+        function = functools.partial(
+            getattr(implementation, direction),
+            stride=how.stride,
+            max_shift=how.max_shift,
+            whole=how.whole,
+        )
+        # x and dy have the batch, the shift between them is the same for all of it.
+        batched = (True, False, True)[: len(args)]
+        named = jax.named_scope(f"shift3d_{direction}_{name}")
+        return named(
+            function if implementation.splits else over_batch(function, batched=batched)
+        )
+
+    if how.implementation is None:
+        fits = {
+            c.platform: branch(c.name)
+            for c in CHOICES
+            if _can_run(c.name, args[0], how) and c.fits(shape, how.max_shift)
+        }
+        return on_platforms(fits, *args, default=branch("xla"))
+    platforms = IMPLEMENTATIONS[how.implementation].platforms
+    if platforms is None:
+        return branch(how.implementation)(*args)
+    why = (
+        f"shift3d: {how.implementation!r} runs on {' or '.join(platforms)} alone; "
+        "'xla' runs on every platform"
+    )
+    return on_platforms(
+        {platform: branch(how.implementation) for platform in platforms},
+        *args,
+        default=refuse(why, branch("xla")),
+    )
+
+
+def _can_run(name, x, how: How) -> bool:
+    implementation = IMPLEMENTATIONS[name]
+    return (
+        x.dtype.name in implementation.dtypes
+        and implementation.missing(x.shape, how.max_shift) is None
+    )
+
+
+def _check_implementation(how: How, x) -> None:
+    name = how.implementation or "xla"
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"implementation must be one of {tuple(IMPLEMENTATIONS)}, got {name!r}"
+        )
+    dtypes = IMPLEMENTATIONS[name].dtypes
+    if x.dtype.name not in dtypes:
+        raise ValueError(f"{name!r} takes x of {' or '.join(dtypes)}, got {x.dtype}")
+    missing = IMPLEMENTATIONS[name].missing(x.shape, how.max_shift)
+    if missing:
+        raise NotImplementedError(f"shift3d: {name!r} {missing}")
+
+
+def _whole_triple(name: str, values, *, least: int) -> tuple[int, int, int]:
+    try:
+        triple = tuple(values)
+        whole = tuple(int(v) for v in triple)
+    except (TypeError, ValueError):
+        triple, whole = values, None
+    if whole is None or len(whole) != 3 or whole != triple or min(whole) < least:
+        raise ValueError(
+            f"{name} must be three whole numbers (t, h, w) from {least}, got {values!r}"
+        )
+    return whole
+
+
+def _bounds(max_shift) -> tuple[float, float, float] | None:
+    if max_shift is None:
+        return None
+    try:
+        bounds = tuple(float(m) for m in max_shift)
+    except (TypeError, ValueError):
+        bounds = ()
+    if len(bounds) != 3 or not np.all(np.isfinite(bounds)) or min(bounds) < 0:
+        raise ValueError(
+            f"max_shift must be None or three finite numbers (t, h, w) from 0, "
+            f"got {max_shift!r}"
+        )
+    return bounds
