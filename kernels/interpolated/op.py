@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Num
 
 from kernels.interpolated import gpu, tpu, xla
 from kernels.interpolated.taps import AXES, clamp, reach
