@@ -1,12 +1,580 @@
-"""The interpolated shift on a TPU, by Pallas (Mosaic)."""
+"""The interpolated shift on a TPU: Pallas kernels that read each byte about once.
+
+Inside, features are `[G, H, W, N, C]`: rows and columns of the map are plain indices, so
+a spatial tap is a load from elsewhere in VMEM; the N frames of a group of clips lie in
+sublanes, so a temporal tap is a rotation of sublanes whose weights are zero where a clip
+ends; channels lie in lanes, so each has its own weights. With 8 frames that is the order
+in which XLA by itself keeps such features between 1x1 convolutions, and the transposes
+around the kernels then move nothing.
+
+The taps of an axis are a window of `2 * ceil(max_shift) + 1` multiply-adds. Rows of the
+map come in blocks, with the rows that the window reads beyond them as blocks of their own.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from kernels.interpolated.taps import hat, nearest, out_sizes, reach, slope
+
+LANES, SUBLANES = 128, 8
+# Of v5e's and v6e's 128 MiB; v7x has 64.
+VMEM_BYTES = 48 * 2**20
+# A block of this size takes longer to fetch than a grid step takes to start.
+BLOCK_BYTES = 4 * 2**20
+UNROLL = 8  # columns of the map that the compiler schedules together
 
 
 def missing(shape, max_shift):
-    return "is not written"
+    """What keeps a call from running here, or None."""
+    if max_shift is None:
+        return "needs max_shift: its work and its halo are those of a bounded window"
+    try:
+        _plan(shape, 4, (1, 1, 1), max_shift, backward=True)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def forward(x, shift, *, stride, max_shift, whole):
-    raise NotImplementedError
+    """As `xla.forward`."""
+    frame_stride, stride = stride[0], (1, *stride[1:])
+    plan = _plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=False)
+    s = nearest(shift) if whole else shift
+    taps = [
+        _map_taps(hat, s[2], plan.reach[2], plan),
+        _map_taps(hat, s[1], plan.reach[1], plan),
+        _frame_taps(hat, s[0], plan, towards=1),
+    ]
+    y = _call(
+        functools.partial(_forward_kernel, plan=plan, whole=whole),
+        "shift3d_forward_pallas_tpu",
+        plan,
+        taps,
+        inputs=[_Rows(_grouped(x, plan), plan.rows * stride[1], plan.reach[1])],
+        outputs=[(plan.sizes_out, plan.rows, x.dtype)],
+        scratch=[
+            (plan.rows * stride[1] + 2 * plan.reach[1], plan.sizes_out[1]),
+            (plan.sizes[1] + 2 * plan.reach[2],),
+        ],
+        flops_an_element=4 * (sum(plan.reach) + 3),
+    )[0]
+    return _ungrouped(y, plan)[:, ::frame_stride]
 
 
-backward = forward
+def backward(x, shift, dy, *, stride, max_shift, whole):
+    """As `xla.backward`; the shift's gradient comes in one part a group of clips."""
+    frame_stride, stride = stride[0], (1, *stride[1:])
+    plan = _plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=True)
+    if frame_stride > 1:
+        dy = jax.lax.pad(
+            dy,
+            jnp.zeros((), dy.dtype),
+            [
+                (0, 0, 0),
+                (0, x.shape[1] - (dy.shape[1] - 1) * frame_stride - 1, frame_stride - 1),
+                *[(0, 0, 0)] * 3,
+            ],
+        )
+    taps = [
+        _map_taps(hat, shift[2], plan.reach[2], plan),
+        _map_taps(slope, shift[2], plan.reach[2], plan),
+        _map_taps(hat, shift[1], plan.reach[1], plan),
+        _map_taps(slope, shift[1], plan.reach[1], plan),
+        _frame_taps(hat, shift[0], plan, towards=-1),
+        _frame_taps(slope, shift[0], plan, towards=-1),
+    ]
+    if whole:
+        s = nearest(shift)
+        taps += [
+            _map_taps(hat, s[2], plan.reach[2], plan),
+            _map_taps(hat, s[1], plan.reach[1], plan),
+            _frame_taps(hat, s[0], plan, towards=-1),
+        ]
+    rows_in = plan.rows * stride[1]
+    dy_rows = (plan.rows + 2 * plan.back[1], plan.sizes_out[1])
+    dy_row = (plan.sizes_out[1] + 2 * plan.back[2],)
+    dx, parts = _call(
+        functools.partial(_backward_kernel, plan=plan, whole=whole),
+        "shift3d_backward_pallas_tpu",
+        plan,
+        taps,
+        inputs=[
+            _Rows(_grouped(x, plan), rows_in, plan.reach[1]),
+            _Rows(_grouped(dy, plan), plan.rows, plan.back[1]),
+        ],
+        outputs=[(plan.sizes, rows_in, x.dtype), None],
+        scratch=[
+            (rows_in + 2 * plan.reach[1], plan.sizes_out[1]),
+            (plan.sizes[1] + 2 * plan.reach[2],),
+            dy_rows,
+            dy_row,
+            *([dy_rows, dy_row] if whole else []),
+        ],
+        flops_an_element=20 * (sum(plan.reach) + 3),
+    )
+    return _ungrouped(dx, plan), parts
+
+
+# How a call is cut into blocks.
+
+
+class _Plan(NamedTuple):
+    batch: int
+    frames: int
+    channels: int
+    sizes: tuple[int, int]  # H, W
+    sizes_out: tuple[int, int]
+    stride: tuple[int, int]  # of h, w
+    reach: tuple[int, int, int]  # of x from a place of y: t, h, w
+    back: tuple[int, int, int]  # of dy from a place of dx
+    clips: int  # in a group
+    clip_rows: int  # sublanes of a clip: its frames, or more
+    rows: int  # of y in a block
+
+    @property
+    def groups(self) -> int:
+        return -(-self.batch // self.clips)
+
+    @property
+    def sublanes(self) -> int:
+        return self.clips * self.clip_rows
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.sizes_out[0] // self.rows)
+
+
+def _plan(shape, itemsize, stride, max_shift, *, backward: bool) -> _Plan:
+    batch, frames, height, width, channels = shape
+    window = reach(max_shift, shape[1:4])
+    back = tuple(-(-r // st) for r, st in zip(window, stride, strict=True))
+    # Whole tiles of sublanes: several clips side by side, or frames of zeros at the end.
+    together = SUBLANES // math.gcd(frames, SUBLANES)
+    padded = -(-frames // SUBLANES) * SUBLANES
+    if -(-batch // together) * together * frames <= batch * padded:
+        clips, clip_rows = together, frames
+    else:
+        clips, clip_rows = 1, padded
+    sizes_out = out_sizes((height, width), stride[1:])
+    plan = _Plan(
+        batch,
+        frames,
+        channels,
+        (height, width),
+        sizes_out,
+        stride[1:],
+        window,
+        back,
+        clips,
+        clip_rows,
+        rows=sizes_out[0],
+    )
+    # A block's rows are whole multiples of its halo's.
+    step = 1
+    if window[1]:
+        step = math.lcm(window[1], window[1] // math.gcd(window[1], stride[1]))
+        step = math.lcm(step, back[1]) if backward else step
+    choices = sorted(
+        {step * n for n in range(1, -(-sizes_out[0] // step) + 1)} | {sizes_out[0]},
+        # Least waste in rows beyond the map and in halo first, then few blocks.
+        key=lambda rows: (_overhead(plan._replace(rows=rows)), -rows),
+    )
+    for rows in choices:
+        trial = plan._replace(rows=rows)
+        block, total = _vmem(trial, itemsize, backward=backward)
+        if total <= VMEM_BYTES and (block <= BLOCK_BYTES or rows == choices[-1]):
+            return trial
+    for rows in choices:
+        trial = plan._replace(rows=rows)
+        if _vmem(trial, itemsize, backward=backward)[1] <= VMEM_BYTES:
+            return trial
+    raise ValueError(
+        f"has no room in VMEM for {width} columns x {plan.sublanes} frames with "
+        f"max_shift reaching {window}"
+    )
+
+
+def _overhead(plan: _Plan) -> float:
+    """Rows fetched, for each row of the map."""
+    halo = 2 * plan.reach[1] if plan.blocks > 1 else 0
+    return plan.blocks * (plan.rows * plan.stride[0] + halo) / plan.sizes[0]
+
+
+def _vmem(plan: _Plan, itemsize: int, *, backward: bool) -> tuple[int, int]:
+    """Bytes of a block of x, and of all that a grid step holds."""
+    tile = plan.sublanes * LANES
+    rows_in = plan.rows * plan.stride[0]
+    x = rows_in * plan.sizes[1] * tile
+    y = plan.rows * plan.sizes_out[1] * tile
+    halo = plan.blocks > 1
+    x_halo = 2 * halo * plan.reach[1] * plan.sizes[1] * tile
+    y_halo = 2 * halo * plan.back[1] * plan.sizes_out[1] * tile
+    u = (rows_in + 2 * plan.reach[1]) * plan.sizes_out[1] * tile
+    e = (plan.rows + 2 * plan.back[1]) * plan.sizes_out[1] * tile
+    if backward:
+        moved, kept = 2 * x + x_halo + y + y_halo, u + 2 * e
+    else:
+        moved, kept = x + x_halo + y, u
+    return x * itemsize, 2 * moved * itemsize + 4 * kept
+
+
+def _grouped(x, plan: _Plan):
+    """`[B, T, H, W, C]` -> `[G, H, W, N, C]`; clips and frames that pad are zero."""
+    pads = [
+        (0, plan.groups * plan.clips - plan.batch),
+        (0, plan.clip_rows - plan.frames),
+        *[(0, 0)] * 3,
+    ]
+    x = jnp.pad(x, pads) if any(map(any, pads)) else x
+    _, t, h, w, c = x.shape
+    x = x.reshape(plan.groups, plan.clips, t, h, w, c)
+    return x.transpose(0, 3, 4, 1, 2, 5).reshape(plan.groups, h, w, plan.sublanes, c)
+
+
+def _ungrouped(x, plan: _Plan):
+    g, h, w, _, c = x.shape
+    x = x.reshape(g, h, w, plan.clips, plan.clip_rows, c).transpose(0, 3, 4, 1, 2, 5)
+    x = x.reshape(g * plan.clips, plan.clip_rows, h, w, c)
+    return x[: plan.batch, : plan.frames]
+
+
+# Weights, one `[N, C]` tile a tap.
+
+
+def _map_taps(weight, shift, reach, plan: _Plan):
+    k = jnp.arange(-reach, reach + 1, dtype=shift.dtype)[:, None]
+    taps = weight(shift[None], k)
+    return jnp.broadcast_to(taps[:, None], (len(k), plan.sublanes, plan.channels))
+
+
+def _frame_taps(weight, shift, plan: _Plan, *, towards: int):
+    """Zero where frame n + towards * k is not in the clip of frame n."""
+    k = jnp.arange(-plan.reach[0], plan.reach[0] + 1)[:, None]
+    n = jnp.arange(plan.sublanes)[None] % plan.clip_rows
+    read = n + towards * k
+    inside = (read >= 0) & (read < plan.clip_rows)
+    taps = weight(shift[None], k.astype(shift.dtype))
+    return jnp.where(inside[..., None], taps[:, None], 0)
+
+
+# The kernels. Every value in them is a tile `[N, C]` of float32.
+
+
+def _sum_taps(taps, tiles, whole: bool):
+    """Sum of weight times tile; `whole`: the tile of the one tap that has a weight."""
+    total = None
+    for weight, tile in zip(taps, tiles, strict=True):
+        if whole:
+            zero = jnp.zeros_like(tile) if total is None else total
+            total = jnp.where(weight != 0, tile, zero)
+        else:
+            total = weight * tile if total is None else total + weight * tile
+    return total
+
+
+def _sum_frames(taps_ref, tile, towards: int, whole: bool = False):
+    """`y[n] = sum over k of taps[k, n] * tile[n + towards * k]`."""
+    count, sublanes = taps_ref.shape[:2]
+    offsets = [towards * (k - count // 2) for k in range(count)]
+    tiles = [
+        pltpu.roll(tile, -k % sublanes, 0) if k % sublanes else tile for k in offsets
+    ]
+    return _sum_taps(_all(taps_ref), tiles, whole)
+
+
+def _all(taps_ref):
+    return [taps_ref[k] for k in range(taps_ref.shape[0])]
+
+
+def _loop(count: int, body, carry=()):
+    """`carry = body(i, carry)` for i in range(count), some at a time."""
+    unroll = max(d for d in range(1, UNROLL + 1) if count % d == 0)
+
+    def some(i, carry):
+        for j in range(unroll):
+            carry = body(i * unroll + j, carry)
+        return carry
+
+    return jax.lax.fori_loop(0, count // unroll, some, carry)
+
+
+def _each_row(refs, block: int, rows: int, halo: int, size: int, body) -> None:
+    """`body(ref, j, place, inside)` for a block's rows and those its window reads beyond.
+
+    `ref[0, j]` is the row; `place` counts from the first row of the halo; outside the map
+    a row is to be taken as zero.
+    """
+    parts = [(refs[-1] if len(refs) == 1 else refs[1], rows, halo)]
+    if len(refs) == 3:
+        parts += [(refs[0], halo, 0), (refs[2], halo, halo + rows)]
+    for ref, count, start in parts:
+
+        @pl.loop(0, count)
+        def _(j, ref=ref, start=start):
+            number = block * rows - halo + start + j
+            body(ref, j, start + j, (number >= 0) & (number < size))
+
+
+def _wide(ref, j, column, inside):
+    return jnp.where(inside, ref[0, j, column].astype(jnp.float32), 0)
+
+
+def _clear_borders(row_ref, border: int) -> None:
+    zero = jnp.zeros(row_ref.shape[1:], row_ref.dtype)
+    for i in range(border):
+        row_ref[i] = zero
+        row_ref[row_ref.shape[0] - 1 - i] = zero
+
+
+def _clear_rows(refs, rows_ref, halo: int) -> None:
+    """The halo of a map in one block is zero."""
+    if len(refs) == 1 and halo:
+        zero = jnp.zeros(rows_ref.shape[1:], rows_ref.dtype)
+        for i in range(halo):
+            rows_ref[i] = zero
+            rows_ref[rows_ref.shape[0] - 1 - i] = zero
+
+
+def _interpolate_columns(refs, taps_ref, u_ref, row_ref, plan: _Plan, whole: bool):
+    """x -> u: every row of x with its halo, interpolated along w, in float32."""
+    (height, width), (stride_h, stride_w) = plan.sizes, plan.stride
+    _clear_borders(row_ref, plan.reach[2])
+    _clear_rows(refs, u_ref, plan.reach[1])
+
+    def row(ref, j, place, inside):
+        _fill(row_ref, plan.reach[2], width, lambda i: _wide(ref, j, i, inside))
+
+        def column(i, carry):
+            tiles = [row_ref[i * stride_w + k] for k in range(taps_ref.shape[0])]
+            u_ref[place, i] = _sum_taps(_all(taps_ref), tiles, whole)
+            return carry
+
+        _loop(plan.sizes_out[1], column)
+
+    _each_row(
+        refs, pl.program_id(2), plan.rows * stride_h, plan.reach[1], height, row
+    )
+
+
+def _fill(row_ref, start: int, count: int, value) -> None:
+    def column(i, carry):
+        row_ref[start + i] = value(i)
+        return carry
+
+    _loop(count, column)
+
+
+def _forward_kernel(aw, ah, at, *refs, plan: _Plan, whole: bool):
+    *x_refs, y_ref, u_ref, row_ref = refs
+    _interpolate_columns(x_refs, aw, u_ref, row_ref, plan, whole)
+
+    @pl.loop(0, plan.rows)
+    def _(o):
+        def column(i, carry):
+            tiles = [u_ref[o * plan.stride[0] + k, i] for k in range(ah.shape[0])]
+            y = _sum_frames(at, _sum_taps(_all(ah), tiles, whole), 1, whole)
+            y_ref[0, o, i] = y.astype(y_ref.dtype)
+            return carry
+
+        _loop(plan.sizes_out[1], column)
+
+
+def _backward_kernel(aw, dw, ah, dh, at, dt, *refs, plan: _Plan, whole: bool):
+    """The gradients share what they can, by moving each map to the other side.
+
+    With A_t, A_h, A_w the interpolations, D_t, D_h, D_w their derivatives in the shift:
+    e = A_t' dy, m = A_h' e, dx = A_w' m; u = A_w x; and the shift's gradients are
+    <D_t' dy, A_h u>, <e, D_h u> and <m, D_w x>.
+    """
+    rounded = refs[:3] if whole else None
+    refs = refs[3:] if whole else refs
+    halos = 3 if plan.blocks > 1 else 1
+    x_count = halos if plan.reach[1] else 1
+    dy_count = halos if plan.back[1] else 1
+    x_refs, refs = refs[:x_count], refs[x_count:]
+    dy_refs, refs = refs[:dy_count], refs[dy_count:]
+    dx_ref, parts_ref, u_ref, row_ref, e_ref, m_ref, *more = refs
+    (height, width), (stride_h, stride_w) = plan.sizes, plan.stride
+    block = pl.program_id(2)
+    x_ref, dy_ref = x_refs[x_count // 2], dy_refs[dy_count // 2]
+    if whole:
+        qw, qh, qt = rounded
+        eq_ref, mq_ref = more
+    else:
+        qw, qh, qt, eq_ref, mq_ref = aw, ah, at, e_ref, m_ref
+
+    for ref in {id(r): r for r in (e_ref, eq_ref)}.values():
+        _clear_rows(dy_refs, ref, plan.back[1])
+    for ref in {id(r): r for r in (m_ref, mq_ref)}.values():
+        _clear_borders(ref, plan.back[2])
+
+    def dy_row(ref, j, place, inside):
+        def column(i, carry):
+            dy = _wide(ref, j, i, inside)
+            e_ref[place, i] = _sum_frames(at, dy, -1)
+            if whole:
+                eq_ref[place, i] = _sum_frames(qt, dy, -1, whole)
+            return carry
+
+        _loop(plan.sizes_out[1], column)
+
+    _each_row(dy_refs, block, plan.rows, plan.back[1], plan.sizes_out[0], dy_row)
+    _interpolate_columns(x_refs, aw, u_ref, row_ref, plan, False)
+
+    nothing = jnp.zeros(row_ref.shape[1:], jnp.float32)
+
+    def out_row(o, sums):
+        inside = block * plan.rows + o < plan.sizes_out[0]
+
+        def column(i, sums):
+            by_t, by_h = sums
+            tiles = [u_ref[o * stride_h + k, i] for k in range(ah.shape[0])]
+            along_t = _sum_frames(dt, _wide(dy_ref, o, i, inside), -1)
+            by_t += along_t * _sum_taps(_all(ah), tiles, False)
+            by_h += e_ref[plan.back[1] + o, i] * _sum_taps(_all(dh), tiles, False)
+            return by_t, by_h
+
+        return _loop(plan.sizes_out[1], column, sums)
+
+    by_t, by_h = jax.lax.fori_loop(0, plan.rows, out_row, (nothing, nothing))
+
+    def in_rows(o, by_w):
+        for phase in range(stride_h):
+            j = o * stride_h + phase
+            inside = (block * plan.rows + o) * stride_h + phase < height
+            _transposed_rows(ah, e_ref, m_ref, o, phase, plan, False)
+            _fill(row_ref, plan.reach[2], width, lambda i: _wide(x_ref, j, i, inside))
+
+            def column(i, by_w):
+                tiles = [row_ref[i * stride_w + k] for k in range(dw.shape[0])]
+                slopes = _sum_taps(_all(dw), tiles, False)
+                return by_w + m_ref[plan.back[2] + i] * slopes
+
+            by_w = _loop(plan.sizes_out[1], column, by_w)
+            if whole:
+                _transposed_rows(qh, eq_ref, mq_ref, o, phase, plan, whole)
+            _transposed_columns(qw, mq_ref, dx_ref, j, plan, whole)
+        return by_w
+
+    by_w = jax.lax.fori_loop(0, plan.rows, in_rows, nothing)
+
+    @pl.when(block == 0)
+    def _():
+        parts_ref[...] = jnp.zeros_like(parts_ref)
+
+    for axis, tile in enumerate((by_t, by_h, by_w)):
+        parts_ref[0, axis] += jnp.sum(tile, axis=0)
+
+
+def _phase_taps(count: int, stride: int, phase: int) -> list[tuple[int, int]]:
+    """(tap, offset): place `o * stride + phase` was read through the tap by `o + offset`."""
+    taps = [(k, phase - (k - count // 2)) for k in range(count)]
+    return [(k, d // stride) for k, d in taps if d % stride == 0]
+
+
+def _transposed_rows(taps_ref, e_ref, m_ref, o, phase: int, plan: _Plan, whole: bool):
+    """m: row `o * stride + phase` of A_h' e, with a border of zeros."""
+    taps = _phase_taps(taps_ref.shape[0], plan.stride[0], phase)
+
+    def column(i, carry):
+        tiles = [e_ref[plan.back[1] + o + d, i] for _, d in taps]
+        m = _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
+        m_ref[plan.back[2] + i] = jnp.zeros(m_ref.shape[1:]) if m is None else m
+        return carry
+
+    _loop(plan.sizes_out[1], column)
+
+
+def _transposed_columns(taps_ref, m_ref, dx_ref, j, plan: _Plan, whole: bool):
+    """dx: row j of A_w' m."""
+    stride, width = plan.stride[1], plan.sizes[1]
+    for phase in range(min(stride, width)):
+        taps = _phase_taps(taps_ref.shape[0], stride, phase)
+
+        def column(o, carry, phase=phase, taps=taps):
+            tiles = [m_ref[plan.back[2] + o + d] for _, d in taps]
+            dx = _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
+            dx = jnp.zeros(m_ref.shape[1:]) if dx is None else dx
+            dx_ref[0, j, o * stride + phase] = dx.astype(dx_ref.dtype)
+            return carry
+
+        _loop(-(-(width - phase) // stride), column)
+
+
+# The call.
+
+
+class _Rows(NamedTuple):
+    """An input in blocks of rows, with the rows of its halo before and after."""
+
+    array: jax.Array
+    rows: int
+    halo: int
+
+
+def _call(kernel, name, plan, taps, *, inputs, outputs, scratch, flops_an_element):
+    lanes = min(LANES, plan.channels)
+    tile = (plan.sublanes, lanes)
+    specs, arrays = [], []
+    for weights in taps:
+        specs.append(pl.BlockSpec((len(weights), *tile), lambda g, c, h: (0, 0, c)))
+        arrays.append(weights)
+    for array, rows, halo in inputs:
+        height, width = array.shape[1:3]
+
+        def spec(rows, row_block, width=width):
+            return pl.BlockSpec(
+                (1, rows, width, *tile), lambda g, c, h: (g, row_block(h), 0, 0, c)
+            )
+
+        halos = []
+        if plan.blocks > 1 and halo:
+            each, last = rows // halo, -(-height // halo) - 1
+            halos = [
+                spec(halo, lambda h, each=each: jnp.maximum(h * each - 1, 0)),
+                spec(
+                    halo,
+                    lambda h, each=each, last=last: jnp.minimum((h + 1) * each, last),
+                ),
+            ]
+        main = spec(rows, lambda h: h)
+        these = [halos[0], main, halos[1]] if halos else [main]
+        specs += these
+        arrays += [array] * len(these)
+    out_specs, out_shapes = [], []
+    for output in outputs:
+        if output is None:  # the parts of the shift's gradient
+            out_specs.append(pl.BlockSpec((1, 3, lanes), lambda g, c, h: (g, 0, c)))
+            shape, dtype = (plan.groups, 3, plan.channels), jnp.float32
+        else:
+            (height, width), rows, dtype = output
+            out_specs.append(
+                pl.BlockSpec((1, rows, width, *tile), lambda g, c, h: (g, h, 0, 0, c))
+            )
+            shape = (plan.groups, height, width, plan.sublanes, plan.channels)
+        out_shapes.append(jax.ShapeDtypeStruct(shape, dtype))
+    moved = [i.array for i in inputs] + out_shapes
+    return pl.pallas_call(
+        kernel,
+        grid=(plan.groups, -(-plan.channels // LANES), plan.blocks),
+        in_specs=specs,
+        out_specs=out_specs,
+        out_shape=out_shapes,
+        scratch_shapes=[pltpu.VMEM((*s, *tile), jnp.float32) for s in scratch],
+        compiler_params=pltpu.CompilerParams(
+            dimension_semantics=("parallel", "parallel", "arbitrary"),
+            vmem_limit_bytes=VMEM_BYTES + 16 * 2**20,
+        ),
+        cost_estimate=pl.CostEstimate(
+            flops=flops_an_element * inputs[0].array.size,
+            transcendentals=0,
+            bytes_accessed=sum(a.size * a.dtype.itemsize for a in moved),
+        ),
+        name=name,
+    )(*arrays)
