@@ -178,9 +178,8 @@ def _forward(x, shift, how: How):
 def _backward(how: How, kept, dy):
     x, shift = kept
     in_use, alive = _in_use(x, shift, how)
-    dx, parts = _run("backward", how, x, in_use, dy)
-    dshift = jnp.where(alive, parts.sum(axis=0), 0)
-    return dx, dshift.astype(shift.dtype)
+    dx, dshift = _run("backward", how, x, in_use, dy)
+    return dx, jnp.where(alive, dshift, 0).astype(shift.dtype)
 
 
 _shift3d.defvjp(_forward, _backward)
@@ -208,10 +207,17 @@ def _run(direction: str, how: How, *args):
         )
         # x and dy have the batch, the shift between them is the same for all of it.
         batched = (True, False, True)[: len(args)]
-        named = jax.named_scope(f"shift3d_{direction}_{name}")
-        return named(
-            function if implementation.splits else over_batch(function, batched=batched)
-        )
+        if not implementation.splits:
+            function = over_batch(function, batched=batched)
+
+        @jax.named_scope(f"shift3d_{direction}_{name}")
+        def run(*args):
+            if direction == "forward":
+                return function(*args)
+            dx, parts = function(*args)
+            return dx, parts.sum(axis=0)  # over devices too, which is why it is here
+
+        return run
 
     if how.implementation is None:
         fits = {
