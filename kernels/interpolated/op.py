@@ -188,10 +188,10 @@ _shift3d.defvjp(_forward, _backward)
 def _in_use(x, shift, how: How):
     """The clamped shift in the type of the sums, and where its gradient lives."""
     shift = shift.astype(jnp.promote_types(shift.dtype, jnp.float32))
-    shift, alive = clamp(shift, how.max_shift)
-    # Beyond the clip everything is zero: a shift of 1e30 is one of the clip's length.
-    shift, _ = clamp(shift, [n + 1 for n in x.shape[1:4]])
-    return shift, alive
+    shift, bounded = clamp(shift, how.max_shift)
+    # From a shift by an axis' whole size on, the output is zero and stays so.
+    shift, inside = clamp(shift, x.shape[1:4])
+    return shift, bounded & inside
 
 
 def _run(direction: str, how: How, *args):

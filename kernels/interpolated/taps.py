@@ -29,11 +29,14 @@ def nearest(shift):
 
 
 def reach(max_shift, sizes) -> tuple[int, int, int] | None:
-    """How many places a tap can be away that reads inside the clip, by axis; None: any."""
+    """How far away the window's last tap is, by axis; None: any distance.
+
+    A shift by an axis' whole size reads nothing of it, so no window is wider.
+    """
     if max_shift is None:
         return None
     return tuple(
-        min(math.ceil(bound), size - 1)
+        min(math.ceil(bound), size)
         for bound, size in zip(max_shift, sizes, strict=True)
     )
 

@@ -20,14 +20,14 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels.interpolated.taps import hat, nearest, out_sizes, reach, slope
+from kernels.interpolated.taps import hat, nearest, out_sizes, reach
 
 LANES, SUBLANES = 128, 8
 # Of v5e's and v6e's 128 MiB; v7x has 64.
 VMEM_BYTES = 48 * 2**20
 # A block of this size takes longer to fetch than a grid step takes to start.
 BLOCK_BYTES = 4 * 2**20
-UNROLL = 8  # columns of the map that the compiler schedules together
+UNROLL = 32
 
 
 def missing(shape, max_shift):
@@ -47,9 +47,9 @@ def forward(x, shift, *, stride, max_shift, whole):
     plan = _plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=False)
     s = nearest(shift) if whole else shift
     taps = [
-        _map_taps(hat, s[2], plan.reach[2], plan),
-        _map_taps(hat, s[1], plan.reach[1], plan),
-        _frame_taps(hat, s[0], plan, towards=1),
+        _map_taps(s[2], plan.reach[2], plan),
+        _map_taps(s[1], plan.reach[1], plan),
+        _frame_taps(s[0], plan, towards=1),
     ]
     y = _call(
         functools.partial(_forward_kernel, plan=plan, whole=whole),
@@ -77,28 +77,31 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
             jnp.zeros((), dy.dtype),
             [
                 (0, 0, 0),
-                (0, x.shape[1] - (dy.shape[1] - 1) * frame_stride - 1, frame_stride - 1),
+                (
+                    0,
+                    x.shape[1] - (dy.shape[1] - 1) * frame_stride - 1,
+                    frame_stride - 1,
+                ),
                 *[(0, 0, 0)] * 3,
             ],
         )
     taps = [
-        _map_taps(hat, shift[2], plan.reach[2], plan),
-        _map_taps(slope, shift[2], plan.reach[2], plan),
-        _map_taps(hat, shift[1], plan.reach[1], plan),
-        _map_taps(slope, shift[1], plan.reach[1], plan),
-        _frame_taps(hat, shift[0], plan, towards=-1),
-        _frame_taps(slope, shift[0], plan, towards=-1),
+        _map_taps(shift[2], plan.reach[2], plan),
+        _map_taps(shift[1], plan.reach[1], plan),
+        _map_pair(shift[2], plan.reach[2], plan),
+        _map_pair(shift[1], plan.reach[1], plan),
+        _frame_pair(shift[0], plan),
     ]
     if whole:
         s = nearest(shift)
         taps += [
-            _map_taps(hat, s[2], plan.reach[2], plan),
-            _map_taps(hat, s[1], plan.reach[1], plan),
-            _frame_taps(hat, s[0], plan, towards=-1),
+            _map_taps(s[2], plan.reach[2], plan),
+            _map_taps(s[1], plan.reach[1], plan),
+            _frame_taps(s[0], plan, towards=-1),
         ]
     rows_in = plan.rows * stride[1]
-    dy_rows = (plan.rows + 2 * plan.back[1], plan.sizes_out[1])
-    dy_row = (plan.sizes_out[1] + 2 * plan.back[2],)
+    columns = plan.sizes_out[1]
+    e, m = (plan.rows + 2 * plan.back[1], columns), (columns + 2 * plan.back[2],)
     dx, parts = _call(
         functools.partial(_backward_kernel, plan=plan, whole=whole),
         "shift3d_backward_pallas_tpu",
@@ -110,11 +113,13 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
         ],
         outputs=[(plan.sizes, rows_in, x.dtype), None],
         scratch=[
-            (rows_in + 2 * plan.reach[1], plan.sizes_out[1]),
-            (plan.sizes[1] + 2 * plan.reach[2],),
-            dy_rows,
-            dy_row,
-            *([dy_rows, dy_row] if whole else []),
+            (rows_in + 2 * plan.reach[1], columns),  # u
+            (plan.sizes[1] + 2 * plan.reach[2],),  # a row of x
+            (rows_in, columns),  # D_w x
+            e,
+            m,
+            (plan.rows, columns),  # D_t' dy
+            *([e, m] if whole else []),
         ],
         flops_an_element=20 * (sum(plan.reach) + 3),
     )
@@ -218,7 +223,8 @@ def _vmem(plan: _Plan, itemsize: int, *, backward: bool) -> tuple[int, int]:
     u = (rows_in + 2 * plan.reach[1]) * plan.sizes_out[1] * tile
     e = (plan.rows + 2 * plan.back[1]) * plan.sizes_out[1] * tile
     if backward:
-        moved, kept = 2 * x + x_halo + y + y_halo, u + 2 * e
+        rows_of_dw = rows_in * plan.sizes_out[1] * tile
+        moved, kept = 2 * x + x_halo + y + y_halo, u + rows_of_dw + 2 * e + y
     else:
         moved, kept = x + x_halo + y, u
     return x * itemsize, 2 * moved * itemsize + 4 * kept
@@ -244,23 +250,52 @@ def _ungrouped(x, plan: _Plan):
     return x[: plan.batch, : plan.frames]
 
 
-# Weights, one `[N, C]` tile a tap.
+# Weights: tiles `[N, C]`, one a tap.
 
 
-def _map_taps(weight, shift, reach, plan: _Plan):
+def _map_taps(shift, reach, plan: _Plan):
+    """The hat's weights of the taps of a window along h or w."""
     k = jnp.arange(-reach, reach + 1, dtype=shift.dtype)[:, None]
-    taps = weight(shift[None], k)
-    return jnp.broadcast_to(taps[:, None], (len(k), plan.sublanes, plan.channels))
+    return _tiles(hat(shift[None], k), plan)
 
 
-def _frame_taps(weight, shift, plan: _Plan, *, towards: int):
-    """Zero where frame n + towards * k is not in the clip of frame n."""
-    k = jnp.arange(-plan.reach[0], plan.reach[0] + 1)[:, None]
-    n = jnp.arange(plan.sublanes)[None] % plan.clip_rows
-    read = n + towards * k
-    inside = (read >= 0) & (read < plan.clip_rows)
-    taps = weight(shift[None], k.astype(shift.dtype))
-    return jnp.where(inside[..., None], taps[:, None], 0)
+def _frame_taps(shift, plan: _Plan, *, towards: int):
+    """Those along t: zero where frame n + towards * k is not in the clip of frame n."""
+    k = jnp.arange(-plan.reach[0], plan.reach[0] + 1, dtype=shift.dtype)
+    taps = hat(shift[None], k[:, None])
+    return taps[:, None] * _inside(towards * k[:, None], plan)[..., None]
+
+
+def _map_pair(shift, reach, plan: _Plan):
+    """What `_pair` needs: the lower of its two taps, and both weights."""
+    low = _lower_tap(shift, reach)
+    return _tiles(jnp.stack([low, 1 - (shift - low), shift - low]), plan)
+
+
+def _frame_pair(shift, plan: _Plan):
+    """The same along t, backwards, with the weights of a value and those of a slope."""
+    low = _lower_tap(shift, plan.reach[0])
+    first, second = (_inside(-(low + d), plan).T for d in (0, 1))
+    weights = [(1 - (shift - low)) * first, (shift - low) * second, -first, second]
+    return jnp.stack([jnp.broadcast_to(low, first.shape), *weights])
+
+
+def _lower_tap(shift, reach):
+    """floor, but for a shift at the window's end, whose upper tap is its last."""
+    return jnp.clip(jnp.floor(shift), -reach, max(reach - 1, -reach))
+
+
+def _inside(offset, plan: _Plan):
+    """1 where frame n + offset is in the clip of frame n: `[..., N]`, or `[C, N]`."""
+    n = jnp.arange(plan.sublanes) % plan.clip_rows
+    read = n + offset if offset.ndim == 2 else n[None] + offset[:, None]
+    return ((read >= 0) & (read < plan.clip_rows)).astype(jnp.float32)
+
+
+def _tiles(weights, plan: _Plan):
+    return jnp.broadcast_to(
+        weights[:, None], (len(weights), plan.sublanes, plan.channels)
+    )
 
 
 # The kernels. Every value in them is a tile `[N, C]` of float32.
@@ -278,18 +313,35 @@ def _sum_taps(taps, tiles, whole: bool):
     return total
 
 
-def _sum_frames(taps_ref, tile, towards: int, whole: bool = False):
-    """`y[n] = sum over k of taps[k, n] * tile[n + towards * k]`."""
-    count, sublanes = taps_ref.shape[:2]
-    offsets = [towards * (k - count // 2) for k in range(count)]
-    tiles = [
-        pltpu.roll(tile, -k % sublanes, 0) if k % sublanes else tile for k in offsets
+def _all(ref):
+    return [ref[k] for k in range(ref.shape[0])]
+
+
+def _pair(tiles, pair_ref):
+    """The interpolation between two neighbouring tiles, and its slope.
+
+    The tiles are those of a whole window; each channel selects its own two. With both
+    results wanted this is half the work of two sums over the window.
+    """
+    low, first, second, *slopes = _all(pair_ref)
+    last = len(tiles) // 2 - 1  # the highest of the lower taps
+    if last < 0:  # a bound of zero: nothing to interpolate, and no gradient
+        return tiles[0], jnp.zeros_like(tiles[0])
+    p, q = tiles[-2:]
+    for k in range(-last - 1, last):
+        p = jnp.where(low == k, tiles[k + last + 1], p)
+        q = jnp.where(low == k, tiles[k + last + 2], q)
+    slope = slopes[0] * p + slopes[1] * q if slopes else q - p
+    return first * p + second * q, slope
+
+
+def _turned(tile, window: int, towards: int):
+    """For the taps k of a window: the tile whose row n is row n + towards * k."""
+    sublanes = tile.shape[0]
+    return [
+        pltpu.roll(tile, -towards * k % sublanes, 0) if k % sublanes else tile
+        for k in range(-window, window + 1)
     ]
-    return _sum_taps(_all(taps_ref), tiles, whole)
-
-
-def _all(taps_ref):
-    return [taps_ref[k] for k in range(taps_ref.shape[0])]
 
 
 def _loop(count: int, body, carry=()):
@@ -305,24 +357,27 @@ def _loop(count: int, body, carry=()):
 
 
 def _each_row(refs, block: int, rows: int, halo: int, size: int, body) -> None:
-    """`body(ref, j, place, inside)` for a block's rows and those its window reads beyond.
+    """`body(tile_of, j, place)` for a block's rows and for those its window reads beyond.
 
-    `ref[0, j]` is the row; `place` counts from the first row of the halo; outside the map
-    a row is to be taken as zero.
+    `tile_of(column)` is the row's tile in float32, zero outside the map; `place` counts
+    from the first row of the halo; `j` is the number in the block, or None in the halo.
     """
-    parts = [(refs[-1] if len(refs) == 1 else refs[1], rows, halo)]
-    if len(refs) == 3:
-        parts += [(refs[0], halo, 0), (refs[2], halo, halo + rows)]
-    for ref, count, start in parts:
+    main = len(refs) // 2
+    parts = [(refs[main], rows, halo, size % rows > 0)]
+    if main:
+        parts += [(refs[0], halo, 0, True), (refs[2], halo, halo + rows, True)]
+    for ref, count, start, partly in parts:
 
         @pl.loop(0, count)
-        def _(j, ref=ref, start=start):
+        def _(j, ref=ref, start=start, partly=partly):
             number = block * rows - halo + start + j
-            body(ref, j, start + j, (number >= 0) & (number < size))
+            inside = (number >= 0) & (number < size)
 
+            def tile_of(column):
+                tile = ref[0, j, column].astype(jnp.float32)
+                return jnp.where(inside, tile, 0) if partly else tile
 
-def _wide(ref, j, column, inside):
-    return jnp.where(inside, ref[0, j, column].astype(jnp.float32), 0)
+            body(tile_of, j if ref is refs[main] else None, start + j)
 
 
 def _clear_borders(row_ref, border: int) -> None:
@@ -332,39 +387,15 @@ def _clear_borders(row_ref, border: int) -> None:
         row_ref[row_ref.shape[0] - 1 - i] = zero
 
 
-def _clear_rows(refs, rows_ref, halo: int) -> None:
-    """The halo of a map in one block is zero."""
-    if len(refs) == 1 and halo:
-        zero = jnp.zeros(rows_ref.shape[1:], rows_ref.dtype)
-        for i in range(halo):
-            rows_ref[i] = zero
-            rows_ref[rows_ref.shape[0] - 1 - i] = zero
+def _clear_halo(refs, rows_ref, halo: int) -> None:
+    """Beyond a map that is one block everything is zero."""
+    if len(refs) == 1:
+        _clear_borders(rows_ref, halo)
 
 
-def _interpolate_columns(refs, taps_ref, u_ref, row_ref, plan: _Plan, whole: bool):
-    """x -> u: every row of x with its halo, interpolated along w, in float32."""
-    (height, width), (stride_h, stride_w) = plan.sizes, plan.stride
-    _clear_borders(row_ref, plan.reach[2])
-    _clear_rows(refs, u_ref, plan.reach[1])
-
-    def row(ref, j, place, inside):
-        _fill(row_ref, plan.reach[2], width, lambda i: _wide(ref, j, i, inside))
-
-        def column(i, carry):
-            tiles = [row_ref[i * stride_w + k] for k in range(taps_ref.shape[0])]
-            u_ref[place, i] = _sum_taps(_all(taps_ref), tiles, whole)
-            return carry
-
-        _loop(plan.sizes_out[1], column)
-
-    _each_row(
-        refs, pl.program_id(2), plan.rows * stride_h, plan.reach[1], height, row
-    )
-
-
-def _fill(row_ref, start: int, count: int, value) -> None:
+def _fill(row_ref, start: int, count: int, tile_of) -> None:
     def column(i, carry):
-        row_ref[start + i] = value(i)
+        row_ref[start + i] = tile_of(i)
         return carry
 
     _loop(count, column)
@@ -372,103 +403,124 @@ def _fill(row_ref, start: int, count: int, value) -> None:
 
 def _forward_kernel(aw, ah, at, *refs, plan: _Plan, whole: bool):
     *x_refs, y_ref, u_ref, row_ref = refs
-    _interpolate_columns(x_refs, aw, u_ref, row_ref, plan, whole)
+    (height, width), (stride_h, stride_w) = plan.sizes, plan.stride
+    _clear_borders(row_ref, plan.reach[2])
+    _clear_halo(x_refs, u_ref, plan.reach[1])
+
+    def in_row(tile_of, j, place):
+        _fill(row_ref, plan.reach[2], width, tile_of)
+
+        def column(i, carry):
+            tiles = [row_ref[i * stride_w + k] for k in range(aw.shape[0])]
+            u_ref[place, i] = _sum_taps(_all(aw), tiles, whole)
+            return carry
+
+        _loop(plan.sizes_out[1], column)
+
+    _each_row(
+        x_refs, pl.program_id(2), plan.rows * stride_h, plan.reach[1], height, in_row
+    )
 
     @pl.loop(0, plan.rows)
     def _(o):
         def column(i, carry):
-            tiles = [u_ref[o * plan.stride[0] + k, i] for k in range(ah.shape[0])]
-            y = _sum_frames(at, _sum_taps(_all(ah), tiles, whole), 1, whole)
-            y_ref[0, o, i] = y.astype(y_ref.dtype)
+            tiles = [u_ref[o * stride_h + k, i] for k in range(ah.shape[0])]
+            frames = _turned(_sum_taps(_all(ah), tiles, whole), plan.reach[0], 1)
+            y_ref[0, o, i] = _sum_taps(_all(at), frames, whole).astype(y_ref.dtype)
             return carry
 
         _loop(plan.sizes_out[1], column)
 
 
-def _backward_kernel(aw, dw, ah, dh, at, dt, *refs, plan: _Plan, whole: bool):
+def _backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: _Plan, whole: bool):
     """The gradients share what they can, by moving each map to the other side.
 
-    With A_t, A_h, A_w the interpolations, D_t, D_h, D_w their derivatives in the shift:
+    With A_t, A_h, A_w the interpolations and D_t, D_h, D_w their slopes in the shift:
     e = A_t' dy, m = A_h' e, dx = A_w' m; u = A_w x; and the shift's gradients are
     <D_t' dy, A_h u>, <e, D_h u> and <m, D_w x>.
     """
-    rounded = refs[:3] if whole else None
+    qw, qh, qt = refs[:3] if whole else (aw, ah, None)
     refs = refs[3:] if whole else refs
     halos = 3 if plan.blocks > 1 else 1
-    x_count = halos if plan.reach[1] else 1
-    dy_count = halos if plan.back[1] else 1
-    x_refs, refs = refs[:x_count], refs[x_count:]
-    dy_refs, refs = refs[:dy_count], refs[dy_count:]
-    dx_ref, parts_ref, u_ref, row_ref, e_ref, m_ref, *more = refs
+    x_count, dy_count = (halos if r[1] else 1 for r in (plan.reach, plan.back))
+    x_refs, dy_refs, refs = refs[:x_count], refs[x_count:][:dy_count], refs[x_count:]
+    dx_ref, parts_ref, u_ref, row_ref, dw_ref, e_ref, m_ref, dt_ref, *more = refs[
+        dy_count:
+    ]
+    # What dx is made of; with `whole` other weights than the shift's gradient.
+    eq_ref, mq_ref = more if whole else (e_ref, m_ref)
     (height, width), (stride_h, stride_w) = plan.sizes, plan.stride
+    rows_out, columns_out = plan.sizes_out
     block = pl.program_id(2)
-    x_ref, dy_ref = x_refs[x_count // 2], dy_refs[dy_count // 2]
+    _clear_borders(row_ref, plan.reach[2])
+    _clear_borders(m_ref, plan.back[2])
+    _clear_halo(x_refs, u_ref, plan.reach[1])
+    _clear_halo(dy_refs, e_ref, plan.back[1])
     if whole:
-        qw, qh, qt = rounded
-        eq_ref, mq_ref = more
-    else:
-        qw, qh, qt, eq_ref, mq_ref = aw, ah, at, e_ref, m_ref
+        _clear_borders(mq_ref, plan.back[2])
+        _clear_halo(dy_refs, eq_ref, plan.back[1])
 
-    for ref in {id(r): r for r in (e_ref, eq_ref)}.values():
-        _clear_rows(dy_refs, ref, plan.back[1])
-    for ref in {id(r): r for r in (m_ref, mq_ref)}.values():
-        _clear_borders(ref, plan.back[2])
-
-    def dy_row(ref, j, place, inside):
+    def out_row(tile_of, j, place):
         def column(i, carry):
-            dy = _wide(ref, j, i, inside)
-            e_ref[place, i] = _sum_frames(at, dy, -1)
+            frames = _turned(tile_of(i), plan.reach[0], -1)
+            e_ref[place, i], slope = _pair(frames, pair_t)
+            if j is not None:
+                dt_ref[j, i] = slope
             if whole:
-                eq_ref[place, i] = _sum_frames(qt, dy, -1, whole)
+                eq_ref[place, i] = _sum_taps(_all(qt), frames, whole)
             return carry
 
-        _loop(plan.sizes_out[1], column)
+        _loop(columns_out, column)
 
-    _each_row(dy_refs, block, plan.rows, plan.back[1], plan.sizes_out[0], dy_row)
-    _interpolate_columns(x_refs, aw, u_ref, row_ref, plan, False)
+    _each_row(dy_refs, block, plan.rows, plan.back[1], rows_out, out_row)
 
-    nothing = jnp.zeros(row_ref.shape[1:], jnp.float32)
+    def in_row(tile_of, j, place):
+        _fill(row_ref, plan.reach[2], width, tile_of)
 
-    def out_row(o, sums):
-        inside = block * plan.rows + o < plan.sizes_out[0]
+        def column(i, carry):
+            tiles = [row_ref[i * stride_w + k] for k in range(aw.shape[0])]
+            u_ref[place, i], slope = _pair(tiles, pair_w)
+            if j is not None:
+                dw_ref[j, i] = slope
+            return carry
 
-        def column(i, sums):
-            by_t, by_h = sums
+        _loop(columns_out, column)
+
+    _each_row(x_refs, block, plan.rows * stride_h, plan.reach[1], height, in_row)
+
+    def row(o, sums):
+        def along_t_and_h(i, sums):
             tiles = [u_ref[o * stride_h + k, i] for k in range(ah.shape[0])]
-            along_t = _sum_frames(dt, _wide(dy_ref, o, i, inside), -1)
-            by_t += along_t * _sum_taps(_all(ah), tiles, False)
-            by_h += e_ref[plan.back[1] + o, i] * _sum_taps(_all(dh), tiles, False)
-            return by_t, by_h
+            value, slope = _pair(tiles, pair_h)
+            by_t, by_h, by_w = sums
+            by_t += dt_ref[o, i] * value
+            by_h += e_ref[plan.back[1] + o, i] * slope
+            return by_t, by_h, by_w
 
-        return _loop(plan.sizes_out[1], column, sums)
-
-    by_t, by_h = jax.lax.fori_loop(0, plan.rows, out_row, (nothing, nothing))
-
-    def in_rows(o, by_w):
+        sums = _loop(columns_out, along_t_and_h, sums)
         for phase in range(stride_h):
             j = o * stride_h + phase
-            inside = (block * plan.rows + o) * stride_h + phase < height
-            _transposed_rows(ah, e_ref, m_ref, o, phase, plan, False)
-            _fill(row_ref, plan.reach[2], width, lambda i: _wide(x_ref, j, i, inside))
 
-            def column(i, by_w):
-                tiles = [row_ref[i * stride_w + k] for k in range(dw.shape[0])]
-                slopes = _sum_taps(_all(dw), tiles, False)
-                return by_w + m_ref[plan.back[2] + i] * slopes
+            def along_w(i, sums, j=j, phase=phase):
+                m = _transposed_row(ah, e_ref, o, i, phase, plan, False)
+                m_ref[plan.back[2] + i] = m
+                if whole:
+                    m_whole = _transposed_row(qh, eq_ref, o, i, phase, plan, whole)
+                    mq_ref[plan.back[2] + i] = m_whole
+                return *sums[:2], sums[2] + m * dw_ref[j, i]
 
-            by_w = _loop(plan.sizes_out[1], column, by_w)
-            if whole:
-                _transposed_rows(qh, eq_ref, mq_ref, o, phase, plan, whole)
+            sums = _loop(columns_out, along_w, sums)
             _transposed_columns(qw, mq_ref, dx_ref, j, plan, whole)
-        return by_w
+        return sums
 
-    by_w = jax.lax.fori_loop(0, plan.rows, in_rows, nothing)
+    nothing = jnp.zeros(row_ref.shape[1:], jnp.float32)
+    sums = jax.lax.fori_loop(0, plan.rows, row, (nothing,) * 3)
 
     @pl.when(block == 0)
     def _():
         parts_ref[...] = jnp.zeros_like(parts_ref)
 
-    for axis, tile in enumerate((by_t, by_h, by_w)):
+    for axis, tile in enumerate(sums):
         parts_ref[0, axis] += jnp.sum(tile, axis=0)
 
 
@@ -478,17 +530,13 @@ def _phase_taps(count: int, stride: int, phase: int) -> list[tuple[int, int]]:
     return [(k, d // stride) for k, d in taps if d % stride == 0]
 
 
-def _transposed_rows(taps_ref, e_ref, m_ref, o, phase: int, plan: _Plan, whole: bool):
-    """m: row `o * stride + phase` of A_h' e, with a border of zeros."""
+def _transposed_row(taps_ref, e_ref, o, column, phase: int, plan: _Plan, whole: bool):
+    """A tile of row `o * stride + phase` of A_h' e."""
     taps = _phase_taps(taps_ref.shape[0], plan.stride[0], phase)
-
-    def column(i, carry):
-        tiles = [e_ref[plan.back[1] + o + d, i] for _, d in taps]
-        m = _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
-        m_ref[plan.back[2] + i] = jnp.zeros(m_ref.shape[1:]) if m is None else m
-        return carry
-
-    _loop(plan.sizes_out[1], column)
+    if not taps:
+        return jnp.zeros(e_ref.shape[2:], jnp.float32)
+    tiles = [e_ref[plan.back[1] + o + d, column] for _, d in taps]
+    return _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
 
 
 def _transposed_columns(taps_ref, m_ref, dx_ref, j, plan: _Plan, whole: bool):
@@ -498,9 +546,10 @@ def _transposed_columns(taps_ref, m_ref, dx_ref, j, plan: _Plan, whole: bool):
         taps = _phase_taps(taps_ref.shape[0], stride, phase)
 
         def column(o, carry, phase=phase, taps=taps):
-            tiles = [m_ref[plan.back[2] + o + d] for _, d in taps]
-            dx = _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
-            dx = jnp.zeros(m_ref.shape[1:]) if dx is None else dx
+            dx = jnp.zeros(m_ref.shape[1:], jnp.float32)
+            if taps:
+                tiles = [m_ref[plan.back[2] + o + d] for _, d in taps]
+                dx = _sum_taps([taps_ref[k] for k, _ in taps], tiles, whole)
             dx_ref[0, j, o * stride + phase] = dx.astype(dx_ref.dtype)
             return carry
 
