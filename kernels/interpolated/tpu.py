@@ -25,8 +25,8 @@ from kernels.interpolated.taps import hat, nearest, out_sizes, reach
 LANES, SUBLANES = 128, 8
 # Of v5e's and v6e's 128 MiB; v7x has 64.
 VMEM_BYTES = 48 * 2**20
-# A block of this size takes longer to fetch than a grid step takes to start.
-BLOCK_BYTES = 4 * 2**20
+# What memory could move while a grid step starts (about 0.35 us).
+STEP_BYTES = 300_000
 UNROLL = 32
 
 
@@ -185,49 +185,42 @@ def _plan(shape, itemsize, stride, max_shift, *, backward: bool) -> _Plan:
     if window[1]:
         step = math.lcm(window[1], window[1] // math.gcd(window[1], stride[1]))
         step = math.lcm(step, back[1]) if backward else step
-    choices = sorted(
-        {step * n for n in range(1, -(-sizes_out[0] // step) + 1)} | {sizes_out[0]},
-        # Least waste in rows beyond the map and in halo first, then few blocks.
-        key=lambda rows: (_overhead(plan._replace(rows=rows)), -rows),
-    )
-    for rows in choices:
-        trial = plan._replace(rows=rows)
-        block, total = _vmem(trial, itemsize, backward=backward)
-        if total <= VMEM_BYTES and (block <= BLOCK_BYTES or rows == choices[-1]):
-            return trial
-    for rows in choices:
-        trial = plan._replace(rows=rows)
-        if _vmem(trial, itemsize, backward=backward)[1] <= VMEM_BYTES:
-            return trial
-    raise ValueError(
-        f"has no room in VMEM for {width} columns x {plan.sublanes} frames with "
-        f"max_shift reaching {window}"
-    )
+    choices = {step * n for n in range(1, -(-sizes_out[0] // step) + 1)}
+    plans = [plan._replace(rows=rows) for rows in choices | {sizes_out[0]}]
+    fitting = [p for p in plans if _vmem(p, itemsize, backward) <= VMEM_BYTES]
+    if not fitting:
+        raise ValueError(
+            f"has no room in VMEM for {width} columns x {plan.sublanes} frames with "
+            f"max_shift reaching {window}"
+        )
+    return min(fitting, key=lambda p: _cost(p, itemsize, backward))
 
 
-def _overhead(plan: _Plan) -> float:
-    """Rows fetched, for each row of the map."""
-    halo = 2 * plan.reach[1] if plan.blocks > 1 else 0
-    return plan.blocks * (plan.rows * plan.stride[0] + halo) / plan.sizes[0]
-
-
-def _vmem(plan: _Plan, itemsize: int, *, backward: bool) -> tuple[int, int]:
-    """Bytes of a block of x, and of all that a grid step holds."""
-    tile = plan.sublanes * LANES
+def _blocks(plan: _Plan, itemsize: int, backward: bool) -> int:
+    """Bytes that a grid step fetches and stores."""
     rows_in = plan.rows * plan.stride[0]
-    x = rows_in * plan.sizes[1] * tile
-    y = plan.rows * plan.sizes_out[1] * tile
-    halo = plan.blocks > 1
-    x_halo = 2 * halo * plan.reach[1] * plan.sizes[1] * tile
-    y_halo = 2 * halo * plan.back[1] * plan.sizes_out[1] * tile
-    u = (rows_in + 2 * plan.reach[1]) * plan.sizes_out[1] * tile
-    e = (plan.rows + 2 * plan.back[1]) * plan.sizes_out[1] * tile
+    halo_in, halo_out = (2 * r[1] * (plan.blocks > 1) for r in (plan.reach, plan.back))
+    x, y = rows_in + halo_in, plan.rows
     if backward:
-        rows_of_dw = rows_in * plan.sizes_out[1] * tile
-        moved, kept = 2 * x + x_halo + y + y_halo, u + rows_of_dw + 2 * e + y
-    else:
-        moved, kept = x + x_halo + y, u
-    return x * itemsize, 2 * moved * itemsize + 4 * kept
+        x, y = x + rows_in, y + halo_out
+    columns = x * plan.sizes[1] + y * plan.sizes_out[1]
+    return columns * plan.sublanes * LANES * itemsize
+
+
+def _cost(plan: _Plan, itemsize: int, backward: bool) -> float:
+    """In bytes: what is moved, the first block, which nothing overlaps, and the steps."""
+    steps = plan.groups * -(-plan.channels // LANES) * plan.blocks
+    return (steps + 1) * _blocks(plan, itemsize, backward) + steps * STEP_BYTES
+
+
+def _vmem(plan: _Plan, itemsize: int, backward: bool) -> int:
+    """Bytes that a grid step holds: its blocks twice, and the rows kept in float32."""
+    rows_in = plan.rows * plan.stride[0]
+    kept = rows_in + 2 * plan.reach[1]
+    if backward:
+        kept += rows_in + 2 * (plan.rows + 2 * plan.back[1]) + plan.rows
+    scratch = kept * plan.sizes_out[1] * plan.sublanes * LANES * 4
+    return 2 * _blocks(plan, itemsize, backward) + scratch
 
 
 def _grouped(x, plan: _Plan):
