@@ -15,11 +15,16 @@ def forward(x, shift, *, stride, max_shift, whole):
 
     `whole` rounds the shift, and then only moves data.
     """
-    window = reach(max_shift, x.shape[1:4])
-    if whole:
-        return _moved(x, nearest(shift), stride, window)
-    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return _combined(y, shift, stride, window).astype(x.dtype)
+    window = reach(max_shift, x.shape[1:4]) or (None,) * 3
+    y = x if whole else x.astype(_wide(x))
+    # The last axis first: it is the one whose stride leaves least for the others.
+    for axis in (2, 1, 0):
+        along = (axis + 1, stride[axis], window[axis])
+        if whole:
+            y = _moved(y, nearest(shift[axis]), *along)
+        else:
+            y = _value(_parts(y, shift[axis], *along), shift[axis])
+    return y.astype(x.dtype)
 
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
@@ -28,89 +33,94 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
     With `whole` dx is the transpose of the rounded shift, and the shift's gradient that
     of the interpolated one (straight through).
     """
-    window = reach(max_shift, x.shape[1:4])
-    spread = _spread(dy, stride, x.shape[1:4])
+    window = reach(max_shift, x.shape[1:4]) or (None,) * 3
+
+    def onwards(axis, y):
+        return _parts(y, shift[axis], axis + 1, stride[axis], window[axis])
+
+    def back(axis, y):
+        y = _spread(y, axis + 1, stride[axis], x.shape[axis + 1])
+        return _parts(y, shift[axis], axis + 1, -1, window[axis])
+
+    # With A the interpolation along an axis and D its slope in the shift, the shift's
+    # gradients are <dy, D_t A_h A_w x> and so on. Moving A_t and A_h to the other side
+    # makes their factors those that dx = A_w' A_h' A_t' dy is made of.
+    t, h, w = shift
+    back_t = back(0, dy.astype(_wide(x)))
+    e = _value(back_t, t)
+    m = _value(back(1, e), h)
+    by_w = onwards(2, x.astype(_wide(x)))
+    by_h = onwards(1, _value(by_w, w))
+    products = [
+        _slope(back_t, t) * _value(by_h, h),
+        e * _slope(by_h, h),
+        m * _slope(by_w, w),
+    ]
     if whole:
-        dx = _moved(spread, -nearest(shift), (1, 1, 1), window)
+        dx = dy
+        for axis in range(3):
+            dx = _spread(dx, axis + 1, stride[axis], x.shape[axis + 1])
+            dx = _moved(dx, nearest(shift[axis]), axis + 1, -1, window[axis])
     else:
-        wide = spread.astype(jnp.promote_types(x.dtype, jnp.float32))
-        dx = _combined(wide, -shift, (1, 1, 1), window).astype(x.dtype)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    dshift = [
-        jnp.sum(dy * _combined(wide, shift, stride, window, along), axis=(0, 1, 2, 3))
-        for along in range(3)
-    ]
-    return dx, jnp.stack(dshift)[None]
+        dx = _value(back(2, m), w)
+    dshift = [p.sum(axis=(0, 1, 2, 3)) for p in products]
+    return dx.astype(x.dtype), jnp.stack(dshift)[None]
 
 
-def _combined(x, shift, stride, window, along=None):
-    """The interpolation over all axes, of the derivative on axis `along`."""
-    # The last axis first: it is the one whose stride leaves least for the others.
-    for axis in (2, 1, 0):
-        weight = slope if axis == along else hat
-        s = shift[axis].astype(x.dtype)
-        if window is None:
-            low = jnp.floor(s)
-            x = sum(
-                weight(s, tap) * _gather(x, tap, axis + 1, stride[axis])
-                for tap in (low, low + 1)
-            )
-        else:
-            taps = range(-window[axis], window[axis] + 1)
-            slices = _slices(x, taps, axis + 1, stride[axis])
-            x = sum(
-                weight(s, tap) * part for tap, part in zip(taps, slices, strict=True)
-            )
-    return x
+def _wide(x):
+    """The type of the sums."""
+    return jnp.promote_types(x.dtype, jnp.float32)
 
 
-def _moved(x, shift, stride, window):
-    """The shift by whole numbers: every value is one of x's or zero, bit for bit."""
-    for axis in (2, 1, 0):
-        if window is None:
-            x = _gather(x, shift[axis], axis + 1, stride[axis])
-        else:
-            taps = range(-window[axis], window[axis] + 1)
-            y = jnp.zeros((), x.dtype)
-            for tap, part in zip(
-                taps, _slices(x, taps, axis + 1, stride[axis]), strict=True
-            ):
-                y = jnp.where(shift[axis] == tap, part, y)
-            x = y
-    return x
+def _parts(x, shift, axis, step, window):
+    """The taps of an axis, each channel's own or those of a window, and what they read."""
+    low = jnp.floor(shift)
+    taps = (low, low + 1) if window is None else range(-window, window + 1)
+    return [(tap, _read(x, tap, axis, step, window)) for tap in taps]
 
 
-def _slices(x, taps, axis, stride):
-    """For each tap: `y[o] = x[o * stride + tap]` along an axis, zero outside."""
-    before, after = -min(taps), max(taps)
-    size = out_sizes((x.shape[axis],), (stride,))[0]
-    last = (size - 1) * stride
-    pad = [(0, 0)] * x.ndim
-    pad[axis] = (before, after)
-    x = jnp.pad(x, pad)
-    return [
-        jax.lax.slice_in_dim(
-            x, before + tap, before + tap + last + 1, stride=stride, axis=axis
-        )
-        for tap in taps
-    ]
+def _value(parts, shift):
+    return sum(hat(shift, tap).astype(part.dtype) * part for tap, part in parts)
 
 
-def _gather(x, tap, axis, stride):
-    """`y[o, c] = x[o * stride + tap[c], c]` along an axis, zero outside."""
+def _slope(parts, shift):
+    return sum(slope(shift, tap).astype(part.dtype) * part for tap, part in parts)
+
+
+def _moved(x, shift, axis, step, window):
+    """Along an axis by whole numbers: each value is one of x's or zero, bit for bit."""
+    if window is None:
+        return _read(x, shift, axis, step, window)
+    y = jnp.zeros((), x.dtype)
+    for tap in range(-window, window + 1):
+        y = jnp.where(shift == tap, _read(x, tap, axis, step, window), y)
+    return y
+
+
+def _read(x, tap, axis, step, window):
+    """`y[o] = x[o * step + tap]`, or `x[o - tap]` with step -1, zero outside."""
+    tap, step = (-tap, 1) if step < 0 else (tap, step)
     n = x.shape[axis]
-    places = jnp.arange(0, n, stride)[:, None]
-    # Bounded first: a nan or a huge shift has no whole number.
-    index = places + jnp.clip(jnp.nan_to_num(tap), -n - 1, n + 1).astype(jnp.int32)
-    index = jnp.where(index < 0, n, index)  # a negative index would count from the end
-    shape = [1] * x.ndim
-    shape[axis], shape[-1] = index.shape
-    return jnp.take_along_axis(x, index.reshape(shape), axis, mode="fill", fill_value=0)
+    if window is None:
+        places = jnp.arange(0, n, step)[:, None]
+        # A nan, which its weight carries on, has no whole number.
+        index = places + jnp.nan_to_num(tap).astype(jnp.int32)
+        index = jnp.where(index < 0, n, index)  # negative would count from the end
+        shape = [1] * x.ndim
+        shape[axis], shape[-1] = index.shape
+        return jnp.take_along_axis(
+            x, index.reshape(shape), axis, mode="fill", fill_value=0
+        )
+    pad = [(0, 0)] * x.ndim
+    pad[axis] = (window, window)
+    start, count = window + tap, out_sizes((n,), (step,))[0]
+    return jax.lax.slice_in_dim(
+        jnp.pad(x, pad), start, start + (count - 1) * step + 1, step, axis
+    )
 
 
-def _spread(dy, stride, sizes):
-    """dy at the places that a strided output was read from, zeros between."""
-    pad = [(0, 0, 0)] * dy.ndim
-    for axis, (st, n) in enumerate(zip(stride, sizes, strict=True), start=1):
-        pad[axis] = (0, n - (dy.shape[axis] - 1) * st - 1, st - 1)
-    return jax.lax.pad(dy, jnp.zeros((), dy.dtype), pad)
+def _spread(y, axis, stride, size):
+    """y at the places along an axis that a strided output was read from, zeros between."""
+    pad = [(0, 0, 0)] * y.ndim
+    pad[axis] = (0, size - (y.shape[axis] - 1) * stride - 1, stride - 1)
+    return jax.lax.pad(y, jnp.zeros((), y.dtype), pad)
