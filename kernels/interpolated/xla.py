@@ -39,7 +39,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
         return _parts(y, shift[axis], axis + 1, stride[axis], window[axis])
 
     def back(axis, y):
-        y = _spread(y, axis + 1, stride[axis], x.shape[axis + 1])
+        y = spread(y, axis + 1, stride[axis], x.shape[axis + 1])
         return _parts(y, shift[axis], axis + 1, -1, window[axis])
 
     # With A the interpolation along an axis and D its slope in the shift, the shift's
@@ -59,7 +59,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
     if whole:
         dx = dy
         for axis in range(3):
-            dx = _spread(dx, axis + 1, stride[axis], x.shape[axis + 1])
+            dx = spread(dx, axis + 1, stride[axis], x.shape[axis + 1])
             dx = _moved(dx, nearest(shift[axis]), axis + 1, -1, window[axis])
     else:
         dx = _value(back(2, m), w)
@@ -119,7 +119,7 @@ def _read(x, tap, axis, step, window):
     )
 
 
-def _spread(y, axis, stride, size):
+def spread(y, axis, stride, size):
     """y at the places along an axis that a strided output was read from, zeros between."""
     pad = [(0, 0, 0)] * y.ndim
     pad[axis] = (0, size - (y.shape[axis] - 1) * stride - 1, stride - 1)
