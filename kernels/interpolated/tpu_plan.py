@@ -66,10 +66,10 @@ def make_plan(shape, itemsize, stride, max_shift, *, backward: bool) -> Plan:
         clip_rows,
         rows=sizes_out[0],
     )
-    # A block's rows are whole multiples of its halo's.
+    # A block's rows, of x and going back of dy, are whole multiples of its halo's.
     step = 1
     if window[1]:
-        step = math.lcm(window[1], window[1] // math.gcd(window[1], stride[1]))
+        step = window[1] // math.gcd(window[1], stride[1])
         step = math.lcm(step, back[1]) if backward else step
     choices = {step * n for n in range(1, -(-sizes_out[0] // step) + 1)}
     plans = [plan._replace(rows=rows) for rows in choices | {sizes_out[0]}]
