@@ -45,8 +45,9 @@ _refuse.multiple_results = True
 _refuse.def_abstract_eval(lambda *args, why, avals: avals)
 
 
-def _raise(context, *args, why, avals):
+def _raise(*args, why, avals):
     raise NotImplementedError(why)
 
 
+_refuse.def_impl(_raise)
 mlir.register_lowering(_refuse, _raise)

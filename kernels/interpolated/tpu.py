@@ -141,7 +141,7 @@ def _frame_taps(shift, plan: Plan, *, towards: int):
     """Those along t: zero where frame n + towards * k is not in the clip of frame n."""
     k = jnp.arange(-plan.reach[0], plan.reach[0] + 1, dtype=shift.dtype)
     taps = hat(shift[None], k[:, None])
-    return taps[:, None] * _inside(towards * k[:, None], plan)[..., None]
+    return taps[:, None] * _inside(towards * k, plan)[..., None]
 
 
 def _map_pair(shift, reach, plan: Plan):
@@ -154,8 +154,9 @@ def _frame_pair(shift, plan: Plan):
     """The same along t, backwards, with the weights of a value and those of a slope."""
     low = _lower_tap(shift, plan.reach[0])
     first, second = (_inside(-(low + d), plan).T for d in (0, 1))
-    weights = [(1 - (shift - low)) * first, (shift - low) * second, -first, second]
-    return jnp.stack([jnp.broadcast_to(low, first.shape), *weights])
+    upper = (shift - low)[None]
+    weights = [(1 - upper) * first, upper * second, -first, second]
+    return jnp.stack([jnp.broadcast_to(low[None], first.shape), *weights])
 
 
 def _lower_tap(shift, reach):
@@ -164,9 +165,8 @@ def _lower_tap(shift, reach):
 
 
 def _inside(offset, plan: Plan):
-    """1 where frame n + offset is in the clip of frame n: `[..., N]`, or `[C, N]`."""
-    n = jnp.arange(plan.sublanes) % plan.clip_rows
-    read = n + offset if offset.ndim == 2 else n[None] + offset[:, None]
+    """1 where frame n + offset is in the clip of frame n: `[m]` -> `[m, N]`."""
+    read = jnp.arange(plan.sublanes)[None] % plan.clip_rows + offset[:, None]
     return ((read >= 0) & (read < plan.clip_rows)).astype(jnp.float32)
 
 
@@ -192,14 +192,14 @@ def _call(kernel, name, plan, taps, *, inputs, outputs, scratch, flops_an_elemen
     tile = (plan.sublanes, lanes)
     specs, arrays = [], []
     for weights in taps:
-        specs.append(pl.BlockSpec((len(weights), *tile), lambda g, c, h: (0, 0, c)))
+        specs.append(pl.BlockSpec((len(weights), *tile), lambda c, g, h: (0, 0, c)))
         arrays.append(weights)
     for array, rows, halo in inputs:
         height, width = array.shape[1:3]
 
         def spec(rows, row_block, width=width):
             return pl.BlockSpec(
-                (1, rows, width, *tile), lambda g, c, h: (g, row_block(h), 0, 0, c)
+                (1, rows, width, *tile), lambda c, g, h: (g, row_block(h), 0, 0, c)
             )
 
         halos = []
@@ -219,19 +219,20 @@ def _call(kernel, name, plan, taps, *, inputs, outputs, scratch, flops_an_elemen
     out_specs, out_shapes = [], []
     for output in outputs:
         if output is None:  # the parts of the shift's gradient
-            out_specs.append(pl.BlockSpec((1, 3, lanes), lambda g, c, h: (g, 0, c)))
+            out_specs.append(pl.BlockSpec((1, 3, lanes), lambda c, g, h: (g, 0, c)))
             shape, dtype = (plan.groups, 3, plan.channels), jnp.float32
         else:
             (height, width), rows, dtype = output
             out_specs.append(
-                pl.BlockSpec((1, rows, width, *tile), lambda g, c, h: (g, h, 0, 0, c))
+                pl.BlockSpec((1, rows, width, *tile), lambda c, g, h: (g, h, 0, 0, c))
             )
             shape = (plan.groups, height, width, plan.sublanes, plan.channels)
         out_shapes.append(jax.ShapeDtypeStruct(shape, dtype))
     moved = [i.array for i in inputs] + out_shapes
     return pl.pallas_call(
         kernel,
-        grid=(plan.groups, -(-plan.channels // LANES), plan.blocks),
+        # Channels first: the weights then stay while the clips pass.
+        grid=(-(-plan.channels // LANES), plan.groups, plan.blocks),
         in_specs=specs,
         out_specs=out_specs,
         out_shape=out_shapes,

@@ -68,7 +68,7 @@ def _columns(count: int, plan: Plan, body, carry=()):
     return jax.lax.fori_loop(0, count // unroll, some, carry)
 
 
-def _each_row(refs, block: int, rows: int, halo: int, size: int, body) -> None:
+def _each_row(refs, block, rows: int, halo: int, size: int, body) -> None:
     """`body(tile_of, j, place)` for a block's rows and for those its window reads beyond.
 
     `tile_of(column)` is the row's tile in float32, zero outside the map; `place` counts

@@ -80,17 +80,22 @@ def _parts(x, shift, axis, step, window):
 
 
 def _value(parts, shift):
-    return sum(hat(shift, tap).astype(part.dtype) * part for tap, part in parts)
+    return sum(_per_channel(hat(shift, tap), part) * part for tap, part in parts)
 
 
 def _slope(parts, shift):
-    return sum(slope(shift, tap).astype(part.dtype) * part for tap, part in parts)
+    return sum(_per_channel(slope(shift, tap), part) * part for tap, part in parts)
+
+
+def _per_channel(weight, x):
+    return weight.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def _moved(x, shift, axis, step, window):
     """Along an axis by whole numbers: each value is one of x's or zero, bit for bit."""
     if window is None:
         return _read(x, shift, axis, step, window)
+    shift = shift.reshape((1,) * (x.ndim - 1) + (-1,))
     y = jnp.zeros((), x.dtype)
     for tap in range(-window, window + 1):
         y = jnp.where(shift == tap, _read(x, tap, axis, step, window), y)
@@ -104,7 +109,7 @@ def _read(x, tap, axis, step, window):
     if window is None:
         places = jnp.arange(0, n, step)[:, None]
         # A nan, which its weight carries on, has no whole number.
-        index = places + jnp.nan_to_num(tap).astype(jnp.int32)
+        index = places + jnp.nan_to_num(tap).astype(jnp.int32)[None]
         index = jnp.where(index < 0, n, index)  # negative would count from the end
         shape = [1] * x.ndim
         shape[axis], shape[-1] = index.shape
