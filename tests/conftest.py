@@ -7,11 +7,19 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
+from pathlib import Path
+
 from jaxtyping import install_import_hook
 
+# Triton reads the text of its kernels, which have to be left as they are.
+KERNELS = [
+    ".".join(file.relative_to(Path(__file__).parents[1]).with_suffix("").parts)
+    for file in Path(__file__).parents[1].glob("kernels/**/*.py")
+    if file.stem not in ("__init__", "gpu_kernels")
+]
 # Before anything of ours is imported, so that every annotated function is checked.
 install_import_hook(
-    ["kernels", "vidshift"],
+    [*KERNELS, "vidshift"],
     # An int is a float, as PEP 484 has it.
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

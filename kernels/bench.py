@@ -1,0 +1,219 @@
+"""Times the operations on this machine's device, and says how far off they are.
+
+    python -m kernels.bench
+    python -m kernels.bench --op shift3d --shape rubiks_56 --seconds 2 --trace /tmp/trace
+
+Every implementation that runs here, forward and backward (the vector-Jacobian product
+alone), at each named shape. Implementations take turns, and with them a program that
+reads and writes once as many bytes as the operation has to (`a` -> `-a`, "the copy").
+
+  error   the largest difference from the float64 reference over its largest value, on the
+          first clip: dy is zero in the others, so the shift's gradient is that clip's
+  ms      median of blocks of calls, and quartiles
+  GB/s    bytes that the operation cannot avoid (no padding counted), by that time
+  copy    the copy's time over this one's: 1.00 is as fast as memory allows
+  xla     xla's time over this one's
+"""
+
+import argparse
+import functools
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernels import cases, timing, traces, traffic
+from kernels.cases import Case
+
+# `jax.devices()[0].platform` by the name that lowering has for it.
+DEVICES = {"tpu": "TPU", "cuda": "NVIDIA GPU"}
+COPY = "the copy"
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m kernels.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cases.add_arguments(parser)
+    parser.add_argument(
+        "--seconds", type=float, default=0.3, help="of timing a row, about; 0.3"
+    )
+    parser.add_argument(
+        "--trace", metavar="DIR", help="record a trace, and read it back"
+    )
+    options, chosen = cases.parse(parser, argv)
+    _keep_the_cpu()
+    device = jax.devices()[0]
+    platform = "cuda" if "NVIDIA" in device.device_kind else device.platform
+    if not options.json:
+        print(f"{device.device_kind} ({platform}), jax {jax.__version__}, ", end="")
+        print(f"{options.dtype}\n")
+        print(_heading())
+    here = {"device": device.device_kind, "platform": platform, "jax": jax.__version__}
+    groups = {}
+    for case in chosen:
+        groups.setdefault((case.op, case.shape.name, case.direction), []).append(case)
+    compiled = []
+    for group in groups.values():
+        for row, program in measure(group, platform, options.seconds):
+            print(json.dumps(row | here) if options.json else _line(row), flush=True)
+            compiled.append(program)
+    if options.trace:
+        ran = [(c, p) for c, p in zip(chosen, compiled, strict=True) if p is not None]
+        record(ran, options.trace)
+        table = traces.programs(options.trace)
+        if options.json:
+            for name, found in table.items():
+                print(json.dumps({"trace": name} | found._asdict() | here))
+        else:
+            print(_trace_table(table, options.trace))
+    return 0
+
+
+def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
+    """A row and the compiled program, or None, for each case of one shape and direction."""
+    arrays = inputs(group[0])
+    least = sum(map(traffic.logical_bytes, group[0].least_arrays()))
+    # xla even where its row was not asked for: it is what the others are measured by.
+    plain = group[0]._replace(implementation="xla")
+    running = [c for c in group if not not_here(c, platform)]
+    running += [] if plain in running else [plain]
+    wanted = reference(plain, arrays)
+    compiled, errors = {}, {}
+    for case in running:
+        program = jax.jit(case.function()).lower(*arrays).compile()
+        compiled[case.implementation] = program
+        errors[case.implementation] = largest_error(program(*arrays), wanted)
+    calls = {n: functools.partial(p, *arrays) for n, p in compiled.items()}
+    times = timing.side_by_side(calls | {COPY: _copy(least)}, seconds=seconds)
+    rows = []
+    for case in group:
+        row = {
+            "op": case.op,
+            "implementation": case.implementation,
+            "direction": case.direction,
+            "shape": case.shape.name,
+            "x": case.shape.x,
+            "dtype": case.dtype,
+            "not_here": not_here(case, platform),
+        }
+        if not row["not_here"]:
+            taken = times[case.implementation]
+            row |= {
+                "error": errors[case.implementation],
+                "seconds": taken.median,
+                "seconds_quartiles": (taken.low, taken.high),
+                "blocks": taken.blocks,
+                "least_bytes": least,
+                "bytes_per_second": least / taken.median,
+                "copy_seconds": times[COPY].median,
+                "of_copy": times[COPY].median / taken.median,
+                "over_xla": times["xla"].median / taken.median,
+            }
+        rows.append((row, compiled.get(case.implementation)))
+    return rows
+
+
+def not_here(case: Case, platform: str) -> str | None:
+    """Why a case is not timed on this device, or None."""
+    if not case.written:
+        return f"{case.implementation}: not written"
+    if case.platforms and platform not in case.platforms:
+        needed = " or ".join(f"a {DEVICES[p]}" for p in case.platforms)
+        return f"{case.implementation}: needs {needed.replace('a NVIDIA', 'an NVIDIA')}"
+    return None
+
+
+def inputs(case: Case) -> tuple[jax.Array, ...]:
+    """Normal features, shifts over the whole range, dy for the first clip alone."""
+    key = jax.random.key(0)
+    x, *rest = case.arguments()
+    arrays = [jax.random.normal(key, x.shape, x.dtype)]
+    if case.op == "shift3d":
+        bound = jnp.array(case.shape.options["max_shift"])[:, None]
+        shift = jax.random.uniform(jax.random.fold_in(key, 1), rest[0].shape)
+        arrays.append(bound * (2 * shift - 1))
+    if case.direction == "backward":
+        dy = rest[-1]
+        first = jax.random.normal(jax.random.fold_in(key, 2), (1, *dy.shape[1:]))
+        arrays.append(jnp.zeros(dy.shape, dy.dtype).at[:1].set(first.astype(dy.dtype)))
+    return tuple(jax.block_until_ready(arrays))
+
+
+def reference(case: Case, arrays) -> list[np.ndarray]:
+    """The results for the first clip, by the plain implementation in float64 on the CPU."""
+    plain = case._replace(implementation="xla").function()
+    first = [np.asarray(a[:1] if a.ndim == 5 else a).astype(np.float64) for a in arrays]
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        return [np.asarray(r) for r in jax.tree.leaves(jax.jit(plain)(*first))]
+
+
+def largest_error(results, wanted) -> float:
+    """Over all results, relative to each one's largest value."""
+    worst = 0.0
+    for result, right in zip(jax.tree.leaves(results), wanted, strict=True):
+        first = np.asarray(result[: right.shape[0]]).astype(np.float64)
+        worst = max(worst, float(np.max(np.abs(first - right)) / np.max(np.abs(right))))
+    return worst
+
+
+def record(compiled: list, directory: str, calls: int = 3) -> None:
+    """One trace of a few calls of each compiled case."""
+    with jax.profiler.trace(directory):
+        for case, program in compiled:
+            arrays = inputs(case)
+            with jax.profiler.TraceAnnotation(case.name, shape=case.shape.name):
+                for _ in range(calls):
+                    jax.block_until_ready(program(*arrays))
+
+
+def _copy(least_bytes: int):
+    """Reads and writes half of the bytes each."""
+    a = jnp.ones(least_bytes // 8, jnp.float32)
+    program = jax.jit(jnp.negative).lower(a).compile()
+    jax.block_until_ready(program(a))
+    return lambda: program(a)
+
+
+def _keep_the_cpu() -> None:
+    """The reference needs it, even where JAX_PLATFORMS names the accelerator alone."""
+    platforms = jax.config.jax_platforms
+    if platforms and "cpu" not in platforms.split(","):
+        jax.config.update("jax_platforms", platforms + ",cpu")
+
+
+def _heading() -> str:
+    return (
+        f"{'operation':36} {'shape':17} {'x':>18} {'error':>8} "
+        f"{'ms':>9} {'(quartiles)':>21} {'GB/s':>7} {'copy':>5} {'xla':>6}"
+    )
+
+
+def _line(row: dict) -> str:
+    name = f"{row['op']} {row['implementation']} {row['direction']}"
+    dims = "x".join(map(str, row["x"]))
+    start = f"{name:36} {row['shape']:17} {dims:>18} "
+    if row["not_here"]:
+        return start + row["not_here"]
+    low, high = (1e3 * s for s in row["seconds_quartiles"])
+    return start + (
+        f"{row['error']:8.1e} {1e3 * row['seconds']:9.3f} "
+        f"{f'({low:.3f}..{high:.3f})':>21} {row['bytes_per_second'] / 1e9:7.1f} "
+        f"{row['of_copy']:5.2f} {row['over_xla']:6.2f}"
+    )
+
+
+def _trace_table(table: dict, directory: str) -> str:
+    lines = [f"\nread back from the trace in {directory}", ""]
+    lines.append(f"{'program':36} {'ms in all':>10} {'operations':>10}")
+    for name, found in table.items():
+        lines.append(f"{name:36} {1e3 * found.seconds:10.3f} {found.operations:10}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What there is to compile and to time: operation x implementation x direction x shape."""
+
+import argparse
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kernels import interpolated, temporal
+from kernels.shapes import SHAPES, Shape
+
+OPERATIONS = {
+    "shift3d": interpolated.shift3d,
+    "temporal_shift": temporal.temporal_shift,
+}
+TABLES = {
+    "shift3d": interpolated.IMPLEMENTATIONS,
+    "temporal_shift": temporal.IMPLEMENTATIONS,
+}
+# "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift).
+DIRECTIONS = ("forward", "backward")
+DTYPES = ("bfloat16", "float32")
+# As `jax.lax.platform_dependent` calls them.
+PLATFORMS = {"xla": None, "pallas_tpu": ("tpu",), "triton": ("cuda",)}
+
+
+class Case(NamedTuple):
+    op: str
+    implementation: str
+    direction: str
+    shape: Shape
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """As the operations name their scopes, so that a trace says it twice."""
+        return f"{self.op}_{self.direction}_{self.implementation}"
+
+    @property
+    def written(self) -> bool:
+        return TABLES[self.op][self.implementation] is not None
+
+    @property
+    def platforms(self) -> tuple[str, ...] | None:
+        """Where it runs; None: everywhere."""
+        return PLATFORMS[self.implementation]
+
+    def function(self):
+        """The operation, or its vector-Jacobian product with dy as the last argument."""
+
+        def forward(*arrays):
+            return OPERATIONS[self.op](
+                *arrays, implementation=self.implementation, **self.shape.options
+            )
+
+        def backward(*arrays):
+            *primals, dy = arrays
+            return jax.vjp(forward, *primals)[1](dy)
+
+        function = forward if self.direction == "forward" else backward
+        function.__name__ = self.name  # the program's name in a trace and in a dump
+        return function
+
+    def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shapes and dtypes of `function`'s arguments; the shift is float32."""
+        x = jax.ShapeDtypeStruct(self.shape.x, jnp.dtype(self.dtype))
+        primals = [x]
+        if self.op == "shift3d":
+            primals.append(jax.ShapeDtypeStruct((3, x.shape[-1]), jnp.float32))
+        if self.direction == "forward":
+            return tuple(primals)
+        forward = self._replace(direction="forward", implementation="xla").function()
+        return (*primals, jax.eval_shape(forward, *primals))
+
+    def least_arrays(self) -> list[jax.ShapeDtypeStruct]:
+        """What any implementation has to read once or to write once."""
+        arguments = self.arguments()
+        plain = self._replace(implementation="xla").function()
+        results = jax.tree.leaves(jax.eval_shape(plain, *arguments))
+        if self.op == "temporal_shift" and self.direction == "backward":
+            arguments = arguments[1:]  # linear: its transpose needs no x
+        return [*arguments, *results]
+
+
+def all_cases(
+    *, op=None, implementation=None, shape=None, dtype: str = "bfloat16"
+) -> list[Case]:
+    """Every case, or those of one operation, implementation or named shape."""
+    return [
+        Case(o, i, direction, s, dtype)
+        for o in OPERATIONS
+        for s in SHAPES[o]
+        for direction in DIRECTIONS
+        for i in TABLES[o]
+        if op in (None, o) and implementation in (None, i) and shape in (None, s.name)
+    ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
+    implementations = dict.fromkeys(i for table in TABLES.values() for i in table)
+    shapes = [s.name for table in SHAPES.values() for s in table]
+    parser.add_argument("--op", choices=OPERATIONS, help="one operation; default: all")
+    parser.add_argument(
+        "--implementation", choices=implementations, help="one; default: all"
+    )
+    parser.add_argument(
+        "--shape", choices=shapes, help="one of kernels/shapes.py; default: all"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of x")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def parse(parser: argparse.ArgumentParser, argv=None):
+    """-> the options and their cases; an error where a shape is not the operation's."""
+    options = parser.parse_args(argv)
+    cases = all_cases(
+        op=options.op,
+        implementation=options.implementation,
+        shape=options.shape,
+        dtype=options.dtype,
+    )
+    if not cases:
+        names = ", ".join(s.name for s in SHAPES[options.op])
+        parser.error(f"--shape: {options.op} has {names}; got {options.shape!r}")
+    return options, cases

@@ -1,0 +1,315 @@
+"""The GPU kernels of `shift3d`: interpreted on the CPU, compiled for an absent H100."""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from kernels import chips, shift3d
+from kernels.interpolated import gpu, xla
+from kernels.interpolated.taps import clamp, out_sizes
+from kernels.shapes import SHIFT3D
+
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None,
+    reason="triton is not installed (it is for Linux)",
+)
+needs_jax_triton = pytest.mark.skipif(
+    bool(gpu.missing((1, 1, 1, 1, 1), None)),
+    reason=f"the kernels for a GPU: {gpu.missing((1, 1, 1, 1, 1), None)}",
+)
+ONE = (1.0, 1.0, 1.0)
+# One rounding to the result's type and, interpreted, bfloat16 is cut off instead.
+RELATIVE = {"float32": 2e-6, "bfloat16": 2.0**-7}
+
+
+class Case(NamedTuple):
+    """A call; its shifts are drawn from `limit` on each axis and include the limits."""
+
+    x: tuple[int, int, int, int, int]
+    max_shift: tuple[float, float, float] | None = ONE
+    stride: tuple[int, int, int] = (1, 1, 1)
+    dtype: str = "float32"
+    whole: bool = False
+    limit: tuple[float, float, float] = ONE
+    any_bits: bool = False  # x and dy, nan and inf among them, of which only y, dx tell
+
+
+CASES = {
+    "near": Case((2, 4, 6, 5, 8)),
+    "near_strided": Case((1, 3, 7, 6, 5), stride=(1, 2, 2)),
+    "near_strided_by_axis": Case((1, 2, 5, 9, 3), stride=(1, 1, 3)),
+    "near_frames": Case((1, 35, 2, 3, 2)),
+    "near_tiles": Case((1, 2, 17, 17, 5)),
+    "near_channels": Case((1, 1, 2, 3, 150)),
+    "near_place": Case((2, 1, 1, 1, 7)),
+    "near_half": Case((1, 3, 4, 4, 6), max_shift=(0.5, 0.0, 1.0), limit=(0.5, 0.0, 1.0)),
+    "near_bfloat16": Case((1, 4, 5, 6, 20), dtype="bfloat16"),
+    "near_whole": Case((1, 3, 4, 4, 9), whole=True),
+    "near_whole_bits": Case((2, 3, 5, 4, 9), whole=True, any_bits=True),
+    "near_whole_bits_bfloat16": Case(
+        (1, 3, 5, 4, 9), ONE, (1, 2, 2), "bfloat16", whole=True, any_bits=True
+    ),
+    "far": Case((1, 4, 6, 5, 5), max_shift=(2.0, 3.0, 2.5), limit=(2.0, 3.0, 2.5)),
+    "far_strided": Case(
+        (2, 5, 7, 6, 4), max_shift=(2.0, 3.0, 2.0), stride=(2, 3, 1), limit=(2, 3, 2)
+    ),
+    "far_frames_strided": Case((1, 4, 5, 5, 4), stride=(2, 1, 1)),
+    "far_tiles": Case((1, 1, 18, 19, 3), max_shift=(1.0, 2.0, 2.0), limit=(1, 2, 2)),
+    "far_frames": Case((1, 19, 2, 3, 4), max_shift=(3.0, 1.0, 1.0), limit=(3, 1, 1)),
+    "unbounded": Case((1, 4, 5, 6, 5), max_shift=None, limit=(4.5, 2.5, 3.5)),
+    "unbounded_strided": Case(
+        (1, 4, 5, 6, 5), max_shift=None, stride=(1, 2, 2), limit=(2.0, 3.0, 2.0)
+    ),
+    "unbounded_outside": Case((1, 3, 4, 5, 6), max_shift=None, limit=(4.0, 5.0, 6.0)),
+    "unbounded_place": Case((1, 1, 1, 1, 3), max_shift=None),
+    "unbounded_bfloat16": Case(
+        (1, 3, 4, 5, 6), max_shift=None, dtype="bfloat16", limit=(2.5, 1.5, 1.5)
+    ),
+    "unbounded_whole": Case(
+        (1, 4, 5, 6, 9), max_shift=None, whole=True, limit=(2.5, 3.5, 7.0)
+    ),
+    "unbounded_whole_bits": Case(
+        (1, 4, 5, 6, 9), None, whole=True, limit=(2.5, 3.5, 7.0), any_bits=True
+    ),
+    "far_whole_bits_strided": Case(
+        (1, 4, 5, 6, 9), (2.0, 2.0, 2.0), (2, 3, 1), "bfloat16", True, (2, 2, 2), True
+    ),
+}  # fmt: skip
+
+
+def options(case: Case) -> dict:
+    return {"stride": case.stride, "max_shift": case.max_shift, "whole": case.whole}
+
+
+def inputs(case: Case):
+    """x, shift, dy; x and dy are normal, or any bits."""
+    rng = np.random.default_rng(sum(case.x))
+    dtype = ml_dtypes.bfloat16 if case.dtype == "bfloat16" else np.float32
+    out = (case.x[0], *out_sizes(case.x[1:4], case.stride), case.x[4])
+
+    def features(shape):
+        if not case.any_bits:
+            return rng.standard_normal(shape).astype(dtype)
+        return rng.bytes(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+
+    x, dy = (
+        np.frombuffer(f, dtype).reshape(s) if isinstance(f, bytes) else f
+        for f, s in ((features(case.x), case.x), (features(out), out))
+    )
+    limit = np.float32(case.limit)[:, None]
+    shift = rng.uniform(-limit, limit, (3, case.x[4])).astype(np.float32)
+    # Kinks and ends: zero, a whole number, both limits.
+    kinks = [0 * limit, np.ceil(-limit), -limit, limit][: case.x[4]]
+    shift[:, : len(kinks)] = np.concatenate(kinks, axis=1)
+    return x, shift, dy
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """Name of a case -> y, dx, dshift and the bytes of both launches, by the kernels."""
+    folder = tmp_path_factory.mktemp("triton")
+    arrays, described = {}, []
+    for i, case in enumerate(CASES.values()):
+        x, shift, dy = inputs(case)
+        bits = np.uint16 if case.dtype == "bfloat16" else np.uint32
+        arrays |= {f"x{i}": x.view(bits), f"dy{i}": dy.view(bits), f"shift{i}": shift}
+        described.append(options(case) | {"dtype": case.dtype})
+    np.savez(folder / "cases.npz", cases=json.dumps(described), **arrays)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.triton_interpreted", "cases.npz", "results.npz"],
+        cwd=folder,
+        env=os.environ | {
+            "TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": os.getcwd(), "PYTHONWARNINGS": "ignore",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = np.load(folder / "results.npz")
+    return {
+        name: [results[f"{key}{i}"] for key in ("y", "dx", "dshift", "bytes")]
+        for i, name in enumerate(CASES)
+    }
+
+
+def reference(case: Case, x, shift, dy):
+    """By plain JAX, in float64; any bits in their own type."""
+
+    @jax.jit
+    def run(x, shift, dy):
+        dx, parts = xla.backward(x, shift, dy, **options(case))
+        return xla.forward(x, shift, **options(case)), dx, parts.sum(axis=0)
+
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        if not case.any_bits:
+            x, shift, dy = (a.astype(np.float64) for a in (x, shift, dy))
+        return [np.asarray(a) for a in run(x, shift, dy)]
+
+
+@needs_triton
+@pytest.mark.parametrize("name", CASES)
+def test_interpreted_kernel_equals_the_reference(name, interpreted):
+    case = CASES[name]
+    y, dx, dshift, _ = interpreted[name]
+    x, shift, dy = inputs(case)
+    expected_y, expected_dx, expected_dshift = reference(case, x, shift, dy)
+    if case.any_bits:
+        np.testing.assert_array_equal(y, expected_y.view(y.dtype))
+        np.testing.assert_array_equal(dx, expected_dx.view(dx.dtype))
+        return
+    of = {"rtol": RELATIVE[case.dtype], "atol": 4e-6}
+    np.testing.assert_allclose(_numbers(y, x.dtype), expected_y, **of)
+    np.testing.assert_allclose(_numbers(dx, x.dtype), expected_dx, **of)
+    # Exactly at an upper bound the public function says zero.
+    alive = np.asarray(clamp(jnp.asarray(shift), case.max_shift)[1])
+    np.testing.assert_allclose(
+        np.where(alive, dshift, 0),
+        np.where(alive, expected_dshift, 0),
+        rtol=1e-5,
+        atol=1e-6 * np.sqrt(x.size) * 4,
+    )
+
+
+def _numbers(bits, dtype):
+    return bits.view(dtype).astype(np.float64)
+
+
+@needs_triton
+@pytest.mark.parametrize("name", CASES)
+def test_fetched_bytes_are_those_of_the_programs(name, interpreted):
+    case = CASES[name]
+    itemsize = 2 if case.dtype == "bfloat16" else 4
+    given = {"stride": case.stride, "max_shift": case.max_shift}
+    counted = [
+        gpu.fetched_bytes(direction, case.x, itemsize, **given)
+        for direction in ("forward", "backward")
+    ]
+    measured = interpreted[name][3].tolist()
+    if name.startswith("near") or "outside" in name:
+        assert measured == counted
+    else:  # the kernel leaves out taps that no channel of a block has
+        assert all(m <= c for m, c in zip(measured, counted, strict=True))
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
+def test_named_shapes_are_read_about_once(shape, itemsize):
+    x = np.prod(shape.x) * itemsize
+    sizes = out_sizes(shape.x[1:4], shape.options["stride"])
+    y = shape.x[0] * np.prod(sizes) * shape.x[4] * itemsize
+    forward, backward = (
+        gpu.fetched_bytes(direction, shape.x, itemsize, **shape.options)
+        for direction in ("forward", "backward")
+    )
+    assert forward <= 1.15 * (x + y)
+    assert forward + backward <= 1.3 * (3 * x + 2 * y)
+
+
+# Compiles both directions for an H100, in a process whose JAX has not started.
+COMPILE = """
+import sys, jax, jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
+from kernels import chips, shift3d
+from kernels.interpolated import gpu
+sharding = SingleDeviceSharding(chips.describe("h100"))
+def compiled(shape, dtype, name, **options):
+    f = lambda x, s: shift3d(x, s, implementation=name, **options)
+    def both(x, s, dy):
+        y, vjp = jax.vjp(f, x, s)
+        return y, *vjp(dy)
+    x = jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+    s = jax.ShapeDtypeStruct((3, shape[-1]), jnp.float32, sharding=sharding)
+    y = jax.eval_shape(f, x, s)
+    dy = jax.ShapeDtypeStruct(y.shape, dtype, sharding=sharding)
+    with gpu.compiling_for(90):
+        program = jax.jit(both).trace(x, s, dy).lower(lowering_platforms=("cuda",))
+        return program.compile().as_text()
+ONE = (1.0, 1.0, 1.0)
+for dtype in ("float32", "bfloat16"):
+    for shape, options in [
+        ((2, 8, 14, 14, 72), {"max_shift": ONE}),
+        ((2, 8, 14, 14, 72), {"max_shift": ONE, "stride": (1, 2, 2), "quantize": True}),
+        ((1, 5, 9, 7, 54), {"stride": (2, 3, 1)}),
+        ((1, 1, 1, 1, 3), {"quantize": True}),
+    ]:
+        for name in ("triton", None):
+            text = compiled(shape, dtype, name, **options)
+            assert "shift3d_forward_triton" in text, text
+            assert "shift3d_backward_triton" in text, text
+print("compiled")
+"""
+
+
+@needs_jax_triton
+def test_compiles_for_an_absent_h100():
+    if why := chips.missing("h100"):
+        pytest.skip(why)
+    _runs(COMPILE)
+
+
+# Not in this process, whose import hook wraps the kernels' functions.
+RESOURCES = """
+from kernels.interpolated import gpu
+from kernels.shapes import SHIFT3D
+for shape in SHIFT3D:
+    for dtype in ("float32", "bfloat16"):
+        for direction in ("forward", "backward"):
+            found = gpu.resources(direction, shape.x, dtype, **shape.options)
+            assert found["spills"] == 0, (shape, dtype, direction, found)
+print("compiled")
+"""
+
+
+@needs_jax_triton
+@pytest.mark.slow
+def test_registers_suffice_at_the_named_shapes():
+    _runs(RESOURCES)
+
+
+def _runs(program):
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+
+
+def test_says_what_is_missing():
+    assert "32 bits" in gpu.missing((1, 1, 2**11, 2**11, 2**10), None)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if not case.whole])
+def test_on_the_gpu_equals_the_reference(name):
+    if jax.default_backend() != "gpu":
+        pytest.skip("no GPU here (or VIDSHIFT_TEST_PLATFORM=cuda is not set)")
+    case = CASES[name]
+    x, shift, dy = map(jnp.asarray, inputs(case))
+    given = {"stride": case.stride, "max_shift": case.max_shift}
+    y, vjp = jax.vjp(
+        functools.partial(shift3d, implementation="triton", **given), x, shift
+    )
+    dx, dshift = vjp(dy)
+    expected = reference(case, *map(np.asarray, (x, shift, dy)))
+    alive = np.asarray(clamp(shift, case.max_shift)[1])
+    for got, want in zip((y, dx, dshift), (*expected[:2], expected[2] * alive)):
+        got = np.asarray(got.astype(jnp.float32))
+        scale = np.sqrt(x.size) if got.shape == shift.shape else 1
+        np.testing.assert_allclose(
+            got, want, rtol=RELATIVE[case.dtype], atol=4e-6 * scale
+        )
