@@ -25,9 +25,7 @@ Exits with 1 if an implementation that should compile for the chip does not.
 import argparse
 import contextlib
 import json
-import os
 import sys
-import tempfile
 import time
 from collections import defaultdict
 
@@ -155,17 +153,13 @@ def _kernels_for(case: Case, chip: chips.Chip):
 
 
 def _resources(case: Case, chip: chips.Chip) -> dict:
-    with tempfile.TemporaryDirectory() as cache:
-        # Triton compiles into a folder, and jax-triton has taken its name away.
-        os.environ["TRITON_CACHE_DIR"] = cache
-        found = gpu.resources(
-            case.direction,
-            case.shape.x,
-            case.dtype,
-            compute_capability=chip.compute_capability,
-            **case.shape.options,
-        )
-        os.environ["TRITON_CACHE_DIR"] = ""
+    found = gpu.resources(
+        case.direction,
+        case.shape.x,
+        case.dtype,
+        compute_capability=chip.compute_capability,
+        **case.shape.options,
+    )
     return {"registers": found["registers"], "spill_bytes": found["spills"]}
 
 

@@ -29,7 +29,9 @@ from tests.shift3d_reference import (
 from tests.test_kernels_temporal import COLLECTIVES
 
 
-@pytest.fixture(params=["xla", "xla_bounded", "kernel"])
+@pytest.fixture(
+    params=["xla", pytest.param("xla_bounded", marks=pytest.mark.slow), "kernel"]
+)
 def options(request, monkeypatch):
     """ "kernel" is what XLA cannot split. Pallas' interpreter waits for ever on 8 devices
     with fewer cores, so what runs inside is "xla"."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kernels import shift3d
-from kernels.interpolated import tpu
+from kernels.interpolated import tpu_plan
 from tests.shift3d_reference import (
     BOUND,
     PROGRAMS,
@@ -98,9 +98,9 @@ def test_map_in_several_blocks(monkeypatch, reach, stride):
     """The TPU kernel then reads halos, and rows beyond the map in its last block."""
     shape, max_shift = (1, 8, 13, 2, 3), (1.0, reach, 1.0)
     strides = (1, stride, 1)
-    plan = functools.partial(tpu._plan, shape, 4, strides, max_shift)
-    room = tpu._vmem(plan(backward=True)._replace(rows=13), 4, True)
-    monkeypatch.setattr(tpu, "VMEM_BYTES", room // 3)
+    plan = functools.partial(tpu_plan.make_plan, shape, 4, strides, max_shift)
+    room = tpu_plan._vmem(plan(backward=True)._replace(rows=13), 4, True)
+    monkeypatch.setattr(tpu_plan, "VMEM_BYTES", room // 3)
     assert plan(backward=True).blocks > 2 and plan(backward=False).blocks > 1
     case = Case("blocks", shape, strides, bound=tuple(0.9 * m for m in max_shift))
     check(case, "pallas_tpu", max_shift)
