@@ -20,36 +20,37 @@ class Timing(NamedTuple):
     blocks: int
 
 
-def side_by_side(programs: dict, *, seconds: float) -> dict[str, Timing]:
-    """Times each `program()` in turn, a block of calls at a time.
+def side_by_side(programs: dict, *, calls: int, seconds: float) -> dict[str, Timing]:
+    """Times each `program()` in turn, a block of them at a time.
 
     Args:
       programs: functions without arguments that return arrays, compiled and run before.
+      calls: what is timed happens so often in each program.
       seconds: for each program, about; at least `LEAST_BLOCKS` blocks are timed.
     """
     start = time.perf_counter()
     times = {name: [_block(program, 1)] for name, program in programs.items()}
-    calls = {name: max(1, round(BLOCK_SECONDS / t)) for name, (t,) in times.items()}
+    runs = {name: max(1, round(BLOCK_SECONDS / t)) for name, (t,) in times.items()}
     for name in programs:
-        if calls[name] > 1:
+        if runs[name] > 1:
             times[name].clear()  # too short to be a measurement
     blocks = 1
     while blocks < LEAST_BLOCKS or time.perf_counter() - start < seconds * len(
         programs
     ):
         for name, program in programs.items():
-            times[name].append(_block(program, calls[name]))
+            times[name].append(_block(program, runs[name]))
         blocks += 1
     return {
-        name: Timing(*np.percentile(found, (25, 50, 75)), len(found))
+        name: Timing(*np.percentile(found, (25, 50, 75)) / calls, len(found))
         for name, found in times.items()
     }
 
 
-def _block(program, calls: int) -> float:
+def _block(program, runs: int) -> float:
     start = time.perf_counter()
-    for _ in range(calls):
+    for _ in range(runs):
         result = program()
     # A device runs its programs in order: the last one's end is everyone's.
     jax.block_until_ready(result)
-    return (time.perf_counter() - start) / calls
+    return (time.perf_counter() - start) / runs

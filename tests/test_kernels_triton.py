@@ -23,9 +23,9 @@ needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="triton is not installed (it is for Linux)",
 )
+MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1, 1)), stride=(1, 1, 1), max_shift=None)
 needs_jax_triton = pytest.mark.skipif(
-    bool(gpu.missing((1, 1, 1, 1, 1), None)),
-    reason=f"the kernels for a GPU: {gpu.missing((1, 1, 1, 1, 1), None)}",
+    bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
 )
 ONE = (1.0, 1.0, 1.0)
 # One rounding to the result's type and, interpreted, bfloat16 is cut off instead.
@@ -42,6 +42,7 @@ class Case(NamedTuple):
     whole: bool = False
     limit: tuple[float, float, float] = ONE
     any_bits: bool = False  # x and dy, nan and inf among them, of which only y, dx tell
+    nan: bool = False  # a shift of the last channel
 
 
 CASES = {
@@ -75,6 +76,10 @@ CASES = {
     "unbounded_bfloat16": Case(
         (1, 3, 4, 5, 6), max_shift=None, dtype="bfloat16", limit=(2.5, 1.5, 1.5)
     ),
+    "near_nan": Case((1, 2, 3, 4, 5), nan=True),
+    "near_whole_nan": Case((1, 2, 3, 4, 5), whole=True, nan=True),
+    "unbounded_nan": Case((1, 2, 3, 4, 5), max_shift=None, nan=True),
+    "unbounded_whole_nan": Case((1, 2, 3, 4, 5), None, whole=True, nan=True),
     "unbounded_whole": Case(
         (1, 4, 5, 6, 9), max_shift=None, whole=True, limit=(2.5, 3.5, 7.0)
     ),
@@ -85,7 +90,13 @@ CASES = {
         (1, 4, 5, 6, 9), (2.0, 2.0, 2.0), (2, 3, 1), "bfloat16", True, (2, 2, 2), True
     ),
 }  # fmt: skip
-QUICK = ("near", "near_whole_bits_bfloat16", "far_strided", "unbounded")
+QUICK = (
+    "near",
+    "near_whole_nan",
+    "near_whole_bits_bfloat16",
+    "far_strided",
+    "unbounded",
+)
 ALL_CASES = [
     pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
     for name in CASES
@@ -116,6 +127,8 @@ def inputs(case: Case):
     # Kinks and ends: zero, a whole number, both limits.
     kinks = [0 * limit, np.ceil(-limit), -limit, limit][: case.x[4]]
     shift[:, : len(kinks)] = np.concatenate(kinks, axis=1)
+    if case.nan:
+        shift[sum(case.x) % 3, -1] = np.nan
     return x, shift, dy
 
 
@@ -187,8 +200,9 @@ def test_interpreted_kernel_equals_the_reference(name, interpreted):
     of = {"rtol": RELATIVE[case.dtype], "atol": 4e-6}
     np.testing.assert_allclose(_numbers(y, x.dtype), expected_y, **of)
     np.testing.assert_allclose(_numbers(dx, x.dtype), expected_dx, **of)
-    # Exactly at an upper bound the public function says zero.
+    # Exactly at an upper bound the public function says zero. A nan shows in y.
     alive = np.asarray(clamp(jnp.asarray(shift), case.max_shift)[1])
+    alive = alive & ~np.isnan(shift).any(axis=0)
     np.testing.assert_allclose(
         np.where(alive, dshift, 0),
         np.where(alive, expected_dshift, 0),
@@ -295,7 +309,8 @@ def test_registers_suffice_at_the_named_shapes(shape, dtype, direction):
 
 
 def test_says_what_is_missing():
-    assert "32 bits" in gpu.missing((1, 1, 2**11, 2**11, 2**10), None)
+    x = jax.ShapeDtypeStruct((1, 1, 2**11, 2**11, 2**10), jnp.bfloat16)
+    assert "32 bits" in gpu.missing(x, stride=(1, 1, 1), max_shift=None)
 
 
 @pytest.mark.gpu

@@ -39,7 +39,7 @@ def stand_ins(monkeypatch):
     for name, entry in op.IMPLEMENTATIONS.items():
         stand_in = entry._replace(forward=xla.forward, backward=xla.backward)
         if name == "triton":
-            stand_in = stand_in._replace(missing=lambda *_: None)
+            stand_in = stand_in._replace(missing=lambda *_, **__: None)
         monkeypatch.setitem(op.IMPLEMENTATIONS, name, stand_in)
 
 
@@ -127,6 +127,7 @@ def test_choices():
         ({"stride": (1, 2)}, r"stride must be .*got \(1, 2\)"),
         ({"stride": 2}, "stride must be .*got 2"),
         ({"stride": (1, 1, float("nan"))}, "stride must be .*nan"),
+        ({"stride": (1, 1, float("inf"))}, "stride must be .*inf"),
         ({"max_shift": (1, -1, 1)}, r"max_shift must be .* from 0, got \(1, -1, 1\)"),
         ({"max_shift": (1, 1, float("nan"))}, "max_shift must be .*nan"),
         ({"max_shift": (1, 1, float("inf"))}, "max_shift must be .*inf"),

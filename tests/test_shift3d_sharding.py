@@ -33,8 +33,10 @@ from tests.test_kernels_temporal import COLLECTIVES
     params=["xla", pytest.param("xla_bounded", marks=pytest.mark.slow), "kernel"]
 )
 def options(request, monkeypatch):
-    """ "kernel" is what XLA cannot split. Pallas' interpreter waits for ever on 8 devices
-    with fewer cores, so what runs inside is "xla"."""
+    """Of `shift3d`; "kernel" goes the way of what XLA cannot split.
+
+    Pallas' interpreter waits for ever on more devices than cores: inside is "xla".
+    """
     implementation, max_shift = PROGRAMS[request.param.replace("kernel", "pallas_tpu")]
     if request.param == "kernel":
         entry = op.IMPLEMENTATIONS[implementation]

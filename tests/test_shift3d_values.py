@@ -96,12 +96,13 @@ def test_definition(case, implementation, max_shift):
 @pytest.mark.parametrize("reach", [1.0, 2.0])
 def test_map_in_several_blocks(monkeypatch, reach, stride):
     """The TPU kernel then reads halos, and rows beyond the map in its last block."""
-    shape, max_shift = (1, 8, 13, 2, 3), (1.0, reach, 1.0)
+    shape, max_shift = (1, 8, 25, 2, 3), (1.0, reach, 1.0)
     strides = (1, stride, 1)
     plan = functools.partial(tpu_plan.make_plan, shape, 4, strides, max_shift)
-    room = tpu_plan._vmem(plan(backward=True)._replace(rows=13), 4, True)
-    monkeypatch.setattr(tpu_plan, "VMEM_BYTES", room // 3)
-    assert plan(backward=True).blocks > 2 and plan(backward=False).blocks > 1
+    one_block = plan(backward=True)._replace(rows=-(-25 // stride))
+    room = tpu_plan._vmem(one_block, 4, True)
+    monkeypatch.setattr(tpu_plan, "VMEM_BYTES", room // 4)
+    assert plan(backward=True).blocks > 2 and plan(backward=False).blocks > 2
     case = Case("blocks", shape, strides, bound=tuple(0.9 * m for m in max_shift))
     check(case, "pallas_tpu", max_shift)
 
@@ -134,6 +135,19 @@ def test_far_outside(variant):
                 dx_by_corners(dy[..., :5], moved, STRIDE, (*SHAPE[:4], 5)),
             )
         assert not np.any(dshift[axis, :5])
+
+
+def test_a_nan_is_not_rounded_away(variant):
+    """A parameter that has become nan shows, whatever reads it."""
+    x = normals(SHAPE)
+    dy = normals(out_shape(SHAPE))
+    for axis in range(3):
+        shift = np.zeros((3, SHAPE[-1]), np.float32)
+        shift[axis, 1] = np.nan
+        y, dx, _ = program(*variant, quantize=True)(x, shift, dy)
+        expected = [c == 1 for c in range(SHAPE[-1])]
+        assert np.isnan(y).all(axis=(0, 1, 2, 3)).tolist() == expected
+        assert np.isnan(dx).any(axis=(0, 1, 2, 3)).tolist() == expected
 
 
 @pytest.mark.parametrize(("n", "s"), [(4, 4.0), (4, -4.0), (4, 3.0), (4, -3.0)])

@@ -38,11 +38,11 @@ def compiling_for(compute_capability: int):
         _absent.reset(token)
 
 
-def missing(shape, max_shift) -> str | None:
-    """What keeps a call from running, or None. Any shift, bounded or not, is fine."""
-    del max_shift
-    if math.prod(shape[2:]) >= 2**31:
-        return f"counts within a frame in 32 bits: H * W * C < 2**31, got {shape}"
+def missing(x, *, stride, max_shift) -> str | None:
+    """What keeps a call from running here, or None. Any shift and stride is fine."""
+    del stride, max_shift
+    if math.prod(x.shape[2:]) >= 2**31:
+        return f"counts within a frame in 32 bits: H * W * C < 2**31, got {x.shape}"
     return _not_installed()
 
 

@@ -53,6 +53,12 @@ def _if(condition, inside, h):
 
 
 @triton.jit
+def _or_nan(moved, shift):
+    """What a shift has moved; a shift that is nan has moved nothing that is known."""
+    return tl.where(tl.abs(shift) >= 0, moved, float("nan"))
+
+
+@triton.jit
 def _shift(ptr, axis: tl.constexpr, c, C: tl.constexpr):
     return tl.load(ptr + axis * C + c, mask=c < C, other=0.0)
 
@@ -154,6 +160,7 @@ def near_forward_kernel(
                 tl.where(s_w == 0, below, both),
             )
             y = tl.where(s_t == 0, here, tl.where(s_t < 0, before, after))
+            y = _or_nan(y, s_t + s_h + s_w)
         else:
             after, _by_h, _by_w = _mix(own, right, below, both, s_h, s_w)
             y = here + tl.abs(s_t) * (tl.where(s_t < 0, before, after) - here)
@@ -217,6 +224,7 @@ def _near_phase(
                 tl.where(whole_w == 0, below, both),
             )
             dx = tl.where(whole_t == 0, here, tl.where(whole_t < 0, after, before))
+            dx = _or_nan(dx, whole_t + whole_h + whole_w)
         else:
             after = value
             dx = here + tl.abs(s_t) * (tl.where(s_t < 0, after, before) - here)
@@ -373,6 +381,8 @@ def far_forward_kernel(
                 y = tl.where(s_t == tap, moved, y)
             else:
                 y += _hat(s_t, tap) * value
+        if WHOLE:
+            y = _or_nan(y, s_t + s_h + s_w)
         at = y_ptrs + tl.cast(t, tl.int64) * (H2 * W2 * C)
         tl.store(at, y.to(y_ptr.dtype.element_ty), mask=inside)
 
@@ -440,6 +450,8 @@ def far_backward_kernel(
                     dx = tl.where(whole_t == tap, moved, dx)
                 else:
                     dx += _hat(s_t, tap) * value
+            if WHOLE:
+                dx = _or_nan(dx, whole_t + whole_h + whole_w)
             at = tl.cast(t, tl.int64) * (H * W * C) + place
             x = tl.load(x_ptr + at, mask=mine, other=0.0).to(tl.float32)
             sum_t += x * by_t

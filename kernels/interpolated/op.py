@@ -24,7 +24,7 @@ class Implementation(NamedTuple):
     platforms: tuple[str, ...] | None  # None: every one
     # Whether XLA itself can split it over devices.
     splits: bool
-    # (x's shape, max_shift) -> what is missing for this call, or None.
+    # x, stride=, max_shift= -> what keeps this call from running here, or None.
     missing: Callable
 
 
@@ -35,7 +35,7 @@ IMPLEMENTATIONS = {
         dtypes=("float32", "bfloat16", "float64"),
         platforms=None,
         splits=True,
-        missing=lambda shape, max_shift: None,
+        missing=lambda x, stride, max_shift: None,
     ),
     "pallas_tpu": Implementation(
         forward=tpu.forward,
@@ -241,11 +241,11 @@ def _run(direction: str, how: How, *args):
 
 
 def _can_run(name, x, how: How) -> bool:
-    implementation = IMPLEMENTATIONS[name]
-    return (
-        x.dtype.name in implementation.dtypes
-        and implementation.missing(x.shape, how.max_shift) is None
-    )
+    return x.dtype.name in IMPLEMENTATIONS[name].dtypes and not _missing(name, x, how)
+
+
+def _missing(name, x, how: How) -> str | None:
+    return IMPLEMENTATIONS[name].missing(x, stride=how.stride, max_shift=how.max_shift)
 
 
 def _check_implementation(how: How, x) -> None:
@@ -257,8 +257,7 @@ def _check_implementation(how: How, x) -> None:
     dtypes = IMPLEMENTATIONS[name].dtypes
     if x.dtype.name not in dtypes:
         raise ValueError(f"{name!r} takes x of {' or '.join(dtypes)}, got {x.dtype}")
-    missing = IMPLEMENTATIONS[name].missing(x.shape, how.max_shift)
-    if missing:
+    if missing := _missing(name, x, how):
         raise NotImplementedError(f"shift3d: {name!r} {missing}")
 
 
@@ -266,7 +265,7 @@ def _whole_triple(name: str, values, *, least: int) -> tuple[int, int, int]:
     try:
         triple = tuple(values)
         whole = tuple(int(v) for v in triple)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         triple, whole = values, None
     if whole is None or len(whole) != 3 or whole != triple or min(whole) < least:
         raise ValueError(

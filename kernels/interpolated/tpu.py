@@ -25,12 +25,13 @@ from kernels.interpolated.tpu_plan import LANES, VMEM_BYTES, Plan, make_plan
 from kernels.interpolated.xla import spread
 
 
-def missing(shape, max_shift):
+def missing(x, *, stride, max_shift):
     """What keeps a call from running here, or None."""
     if max_shift is None:
         return "needs max_shift: its work and its halo are those of a bounded window"
     try:
-        make_plan(shape, 4, (1, 1, 1), max_shift, backward=True)
+        for backward in (False, True):
+            make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=backward)
     except ValueError as error:
         return str(error)
     return None

@@ -1,5 +1,8 @@
 """The TPU kernels' bodies. Every value in them is a tile `[N, C]` of float32."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
@@ -14,14 +17,13 @@ UNROLL = 32
 
 def _sum_taps(taps, tiles, whole: bool):
     """Sum of weight times tile; `whole`: the tile of the one tap that has a weight."""
-    total = None
-    for weight, tile in zip(taps, tiles, strict=True):
-        if whole:
-            zero = jnp.zeros_like(tile) if total is None else total
-            total = jnp.where(weight != 0, tile, zero)
-        else:
-            total = weight * tile if total is None else total + weight * tile
-    return total
+    if whole:
+        total = 0 * taps[0]  # nan where the shift is
+        for weight, tile in zip(taps, tiles, strict=True):
+            total = jnp.where(weight > 0, tile, total)
+        return total
+    products = (weight * tile for weight, tile in zip(taps, tiles, strict=True))
+    return functools.reduce(operator.add, products)
 
 
 def _all(ref):

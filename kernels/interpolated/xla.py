@@ -92,13 +92,16 @@ def _per_channel(weight, x):
 
 
 def _moved(x, shift, axis, step, window):
-    """Along an axis by whole numbers: each value is one of x's or zero, bit for bit."""
+    """Along an axis by whole numbers: each value is one of x's or zero, bit for bit.
+
+    Of a shift that is nan every value is nan.
+    """
+    per_channel = shift.reshape((1,) * (x.ndim - 1) + (-1,))
+    y = jnp.where(jnp.isnan(per_channel), jnp.asarray(jnp.nan, x.dtype), 0)
     if window is None:
-        return _read(x, shift, axis, step, window)
-    shift = shift.reshape((1,) * (x.ndim - 1) + (-1,))
-    y = jnp.zeros((), x.dtype)
+        return jnp.where(jnp.isnan(per_channel), y, _read(x, shift, axis, step, window))
     for tap in range(-window, window + 1):
-        y = jnp.where(shift == tap, _read(x, tap, axis, step, window), y)
+        y = jnp.where(per_channel == tap, _read(x, tap, axis, step, window), y)
     return y
 
 
