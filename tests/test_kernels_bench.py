@@ -31,6 +31,7 @@ def run(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_rows_and_a_trace_read_back(tmp_path):
     out = run("--op=temporal_shift", "--shape=tsm_7", "--json", f"--trace={tmp_path}")
     lines = [json.loads(line) for line in out.splitlines()]

@@ -286,6 +286,7 @@ print("compiled")
 
 
 @needs_jax_triton
+@pytest.mark.slow
 def test_compiles_for_an_absent_h100():
     if why := chips.missing("h100"):
         pytest.skip(why)
