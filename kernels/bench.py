@@ -18,6 +18,7 @@ neither the host's part of a call nor the device's caches are what is timed.
 """
 
 import argparse
+import glob
 import json
 import sys
 
@@ -50,9 +51,14 @@ def main(argv=None) -> int:
         "--trace", metavar="DIR", help="record a trace, and read it back"
     )
     options, chosen = cases.parse(parser, argv)
-    _keep_the_cpu()
+    if not options.seconds > 0:
+        parser.error(f"--seconds: more than 0, got {options.seconds}")
+    wanted = _start_jax()
     device = jax.devices()[0]
     platform = "cuda" if "NVIDIA" in device.device_kind else device.platform
+    if wanted and not {platform, device.platform} & set(wanted.split(",")):
+        print(f"JAX_PLATFORMS={wanted}: there is {device.platform}", file=sys.stderr)
+        return 2
     if not options.json:
         print(f"{device.device_kind} ({platform}), jax {jax.__version__}, ", end="")
         print(f"{options.dtype}\n")
@@ -80,6 +86,8 @@ def main(argv=None) -> int:
 
 def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     """A row and the compiled program, or None, for each case of one shape and direction."""
+    if all(not_here(c, platform) for c in group):
+        return [(_row(c, platform), None) for c in group]
     arrays = inputs(group[0])
     least = sum(map(traffic.logical_bytes, group[0].least_arrays()))
     # xla even where its row was not asked for: it is what the others are measured by.
@@ -101,15 +109,7 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     times = timing.side_by_side(programs, calls=calls, seconds=seconds)
     rows = []
     for case in group:
-        row = {
-            "op": case.op,
-            "implementation": case.implementation,
-            "direction": case.direction,
-            "shape": case.shape.name,
-            "x": case.shape.x,
-            "dtype": case.dtype,
-            "not_here": not_here(case, platform),
-        }
+        row = _row(case, platform)
         if not row["not_here"]:
             taken = times[case.implementation]
             row |= {
@@ -125,6 +125,18 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
             }
         rows.append((row, compiled.get(case.implementation)))
     return rows
+
+
+def _row(case: Case, platform: str) -> dict:
+    return {
+        "op": case.op,
+        "implementation": case.implementation,
+        "direction": case.direction,
+        "shape": case.shape.name,
+        "x": case.shape.x,
+        "dtype": case.dtype,
+        "not_here": not_here(case, platform),
+    }
 
 
 def not_here(case: Case, platform: str) -> str | None:
@@ -192,11 +204,16 @@ def repeated(function, arrays, calls: int):
     return lambda: program(inputs)
 
 
-def _keep_the_cpu() -> None:
-    """The reference needs it, even where JAX_PLATFORMS names the accelerator alone."""
-    platforms = jax.config.jax_platforms
-    if platforms and "cpu" not in platforms.split(","):
-        jax.config.update("jax_platforms", platforms + ",cpu")
+def _start_jax() -> str | None:
+    """-> the platforms that were asked for. The reference needs the CPU beside them."""
+    wanted = jax.config.jax_platforms
+    devices = ("/dev/accel*", "/dev/vfio/*", "/dev/nvidia*")
+    if not wanted and not any(map(glob.glob, devices)):
+        # Where libtpu is installed without a TPU, the profiler would crash on it.
+        jax.config.update("jax_platforms", "cpu")
+    elif wanted and "cpu" not in wanted.split(","):
+        jax.config.update("jax_platforms", wanted + ",cpu")
+    return wanted
 
 
 def _heading() -> str:

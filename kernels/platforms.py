@@ -1,53 +1,83 @@
-"""Which implementation runs, decided when a program is lowered for its platform.
+"""An operation whose implementation is chosen when a program is lowered for a platform.
 
 Never by the host's default device: a program may be compiled for a chip that is not here.
+Only what is chosen is traced, so what one kernel cannot do is no other platform's concern.
 """
 
-from collections.abc import Callable
+import functools
 
 import jax
 from jax.extend.core import Primitive
-from jax.interpreters import mlir
+from jax.interpreters import ad, batching, mlir
+
+PLATFORMS = ("cpu", "tpu", "cuda", "rocm")
+# primitive -> `choose` of `make_operation`, for who looks into a program.
+CHOOSERS = {}
 
 
-def on_platforms(branches: dict[str, Callable], *args, default: Callable):
-    """Runs the branch of the platform that the program is lowered for.
-
-    Args:
-      branches: functions by the names of `jax.lax.platform_dependent` ("cpu", "tpu",
-        "cuda", "rocm").
-      *args: arrays, given to the branch.
-      default: for every other platform.
-    """
-    if not branches:
-        return default(*args)
-    return jax.lax.platform_dependent(*args, default=default, **branches)
-
-
-def refuse(why: str, like: Callable):
-    """A branch that raises `NotImplementedError(why)` if a program with it is lowered.
+def make_operation(name: str, choose, reference):
+    """A function of arrays that is one primitive until its platform is known.
 
     Args:
-      why: the message.
-      like: a function whose results have the shapes and dtypes of this branch's.
+      name: of the primitive, as errors and jaxprs show it.
+      choose: (platform, *arrays, **static) -> the function of the arrays to run there. It
+        may raise `NotImplementedError`.
+      reference: (*arrays, **static) -> results. Gives their shapes and dtypes, and the
+        derivatives, which are its own.
+
+    Returns:
+      A function (*arrays, **static) -> a list of results; static ones are hashable.
+      Mapped by `jax.vmap` it is a loop.
     """
+    primitive = Primitive(name)
+    primitive.multiple_results = True
 
-    def branch(*args):
-        flat, tree = jax.tree.flatten(jax.eval_shape(like, *args))
-        avals = tuple(jax.core.ShapedArray(a.shape, a.dtype) for a in flat)
-        return jax.tree.unflatten(tree, _refuse.bind(*args, why=why, avals=avals))
+    @functools.partial(jax.jit, static_argnames=("static",))
+    def alone(arrays, static):
+        return primitive.bind(*arrays, **dict(static))
 
-    return branch
+    @primitive.def_impl
+    def _(*arrays, **static):
+        return alone(arrays, tuple(sorted(static.items())))
 
+    @primitive.def_effectful_abstract_eval
+    def _(*avals, **static):
+        jaxpr = jax.make_jaxpr(functools.partial(reference, **static))(*avals)
+        return jaxpr.out_avals, set()
 
-_refuse = Primitive("kernel_not_here")
-_refuse.multiple_results = True
-_refuse.def_abstract_eval(lambda *args, why, avals: avals)
+    def lower_for(platform):
+        def chosen(*arrays, **static):
+            return choose(platform, *arrays, **static)(*arrays)
 
+        return mlir.lower_fun(chosen, multiple_results=True)
 
-def _raise(*args, why, avals):
-    raise NotImplementedError(why)
+    for platform in PLATFORMS:
+        mlir.register_lowering(primitive, lower_for(platform), platform=platform)
 
+    def batch(arrays, dims, **static):
+        mapped = [
+            jax.numpy.moveaxis(a, d, 0)
+            for a, d in zip(arrays, dims, strict=True)
+            if d is not None
+        ]
 
-_refuse.def_impl(_raise)
-mlir.register_lowering(_refuse, _raise)
+        def one(rows):
+            rows = iter(rows)
+            each = [
+                a if d is None else next(rows)
+                for a, d in zip(arrays, dims, strict=True)
+            ]
+            return primitive.bind(*each, **static)
+
+        results = jax.lax.map(one, mapped)
+        return results, [0] * len(results)
+
+    batching.primitive_batchers[primitive] = batch
+
+    def jvp(primals, tangents, **static):
+        tangents = [ad.instantiate_zeros(t) for t in tangents]
+        return jax.jvp(functools.partial(reference, **static), primals, tangents)
+
+    ad.primitive_jvps[primitive] = jvp
+    CHOOSERS[primitive] = choose
+    return primitive.bind

@@ -18,8 +18,7 @@ def over_batch(function, *, batched: tuple[bool, ...]):
     Every result of `function` has the batch, or one row for each call, as its first axis;
     what is to be summed over devices is therefore summed outside, where XLA joins that
     sum with the others of the step. The mesh is that of the arguments, or the one of
-    `jax.set_mesh`. A batch that its `data` axis does not divide is computed on every
-    device.
+    `jax.set_mesh`. A batch that its axis does not divide is computed on every device.
 
     Args:
       function: arrays in, an array or a tuple of arrays out.
@@ -27,12 +26,13 @@ def over_batch(function, *, batched: tuple[bool, ...]):
     """
 
     def run(*args):
-        mesh = _mesh_of(args)
+        mesh = _mesh_of(args[0])
         if mesh is None:
             return function(*args)
+        axis = _batch_axis(mesh)
         rows = {a.shape[0] for a, b in zip(args, batched, strict=True) if b}
-        split = all(n % mesh.shape[BATCH_AXIS] == 0 for n in rows)
-        spec = PartitionSpec(BATCH_AXIS) if split else PartitionSpec()
+        split = all(n % mesh.shape[axis] == 0 for n in rows)
+        spec = PartitionSpec(axis) if split else PartitionSpec()
         return jax.shard_map(
             function,
             mesh=mesh,
@@ -44,12 +44,31 @@ def over_batch(function, *, batched: tuple[bool, ...]):
     return run
 
 
-def _mesh_of(args):
+def can_split(x) -> bool:
+    """Whether `over_batch` knows how a program's devices share out the batch.
+
+    It does for one device, in a `shard_map`, and on a mesh of `Auto` axes with one axis
+    or one that is called `data`.
+    """
+    mesh = _mesh_of(x)
+    if mesh is None:
+        return True
+    return _batch_axis(mesh) is not None and all(
+        kind == AxisType.Auto for kind in mesh.axis_types
+    )
+
+
+def _batch_axis(mesh) -> str | None:
+    if len(mesh.axis_names) == 1:
+        return mesh.axis_names[0]
+    return BATCH_AXIS if BATCH_AXIS in mesh.axis_names else None
+
+
+def _mesh_of(x):
     """The mesh to split over, or None where there is nothing to split."""
-    meshes = [jax.typeof(a).sharding.mesh for a in args]
-    for mesh in [*meshes, jax.sharding.get_abstract_mesh()]:
-        if not mesh.empty and BATCH_AXIS in mesh.shape and mesh.size > 1:
-            axis_types = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
-            manual = axis_types[BATCH_AXIS] == AxisType.Manual
-            return None if manual else mesh  # manual: this is one device's part already
+    for mesh in (jax.typeof(x).sharding.mesh, jax.sharding.get_abstract_mesh()):
+        if not mesh.empty and mesh.size > 1:
+            # Manual: this is one device's part already.
+            manual = all(kind == AxisType.Manual for kind in mesh.axis_types)
+            return None if manual else mesh
     return None

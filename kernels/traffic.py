@@ -10,6 +10,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from kernels.cases import Case
 from kernels.interpolated import gpu
+from kernels.platforms import CHOOSERS
 
 LANES, SUBLANES = 128, 8  # XLA's tile on a TPU; bfloat16 pairs rows inside it
 
@@ -78,6 +79,11 @@ def _kernels_of(jaxpr) -> int:
         read.update(id(v) for v in eqn.invars)
         if eqn.primitive.name == "pallas_call":
             total += _call_bytes(eqn)
+            continue
+        if eqn.primitive in CHOOSERS:
+            avals = [v.aval for v in eqn.invars]
+            chosen = CHOOSERS[eqn.primitive]("tpu", *avals, **eqn.params)
+            total += _kernels_of(jax.make_jaxpr(chosen)(*avals).jaxpr)
             continue
         inner = sum(map(_kernels_of, core.jaxprs_in_params(eqn.params)))
         if inner and eqn.primitive.name == "while":

@@ -136,13 +136,15 @@ def test_bound(name):
         close_sums(dshift, np.where(alive, right, 0), DY)
 
 
-def test_bound_in_integers():
-    """Integers are bounded by the last integer within the bound."""
-    x, shift = normals(SHAPE), np.full((3, 6), 3, np.int32)
-    f = functools.partial(shift3d, jnp.asarray(x), implementation="xla")
-    y = f(jnp.asarray(shift), max_shift=BOUND)
-    within = np.float32([[1], [2], [1]]).repeat(6, axis=1)
-    np.testing.assert_array_equal(y, f(jnp.asarray(within)))
+def test_bounded_before_it_is_rounded():
+    """Integers and rounded shifts alike: a bound of 1.5 rounds to 2, half up."""
+    x = jnp.asarray(normals(SHAPE))
+    f = functools.partial(shift3d, implementation="xla")
+    within = jnp.asarray(np.float32([[1], [2], [-1]]).repeat(6, axis=1))
+    beyond = jnp.asarray(np.int32([[3], [3], [-3]]).repeat(6, axis=1))
+    for shift in (beyond, beyond.astype(jnp.float32)):
+        y = f(x, shift, max_shift=(1.0, 1.5, 1.5), quantize=True)
+        np.testing.assert_array_equal(y, f(x, within))
 
 
 def test_straight_through(variant):

@@ -106,6 +106,7 @@ def main(cases_path, results_path):
     sys.modules["jax_triton"] = SimpleNamespace(triton_call=triton_call)
     from kernels.interpolated import gpu
 
+    gpu._any_gpu = lambda: True
     given = np.load(cases_path)
     results = {}
     for i, case in enumerate(json.loads(str(given["cases"]))):

@@ -57,6 +57,13 @@ def _not_installed() -> str | None:
     return None
 
 
+def _any_gpu() -> bool:
+    try:
+        return bool(jax.devices("cuda"))
+    except RuntimeError:
+        return False
+
+
 class Tile(NamedTuple):
     """What a program computes: frames, rows and columns of places, channels."""
 
@@ -172,6 +179,12 @@ def _power_of_2(n: int) -> int:
 
 def _launch(direction, plan: Plan, *args, out_shape):
     import jax_triton
+
+    if _absent.get() is None and not _any_gpu():
+        raise NotImplementedError(
+            "shift3d: 'triton' is compiled for the GPU that is here, and here is none; "
+            "kernels.interpolated.gpu.compiling_for says for which other one"
+        )
 
     from kernels.interpolated import gpu_kernels
 

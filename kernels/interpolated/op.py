@@ -11,8 +11,8 @@ from jaxtyping import Array, Num
 
 from kernels.interpolated import gpu, tpu, xla
 from kernels.interpolated.taps import AXES, clamp, reach
-from kernels.platforms import on_platforms, refuse
-from kernels.sharding import over_batch
+from kernels.platforms import make_operation
+from kernels.sharding import can_split, over_batch
 
 
 class Implementation(NamedTuple):
@@ -115,9 +115,14 @@ def shift3d(
 
     With `quantize`, each component of the shift is rounded half up for the output and
     for the gradient in x, and the gradient in shift is that of the interpolated shift,
-    at the shift before rounding (straight through). A shift of integers is taken as it
-    is and has no gradient. Both only move data: every output is one of x's values, bit
-    for bit, or zero.
+    at the shift before rounding (straight through). A shift of integers has no gradient.
+    Both only move data: every output is one of x's values, bit for bit, or zero.
+
+    A program on several devices is split over the batch: on a mesh with one axis that is
+    the batch's, on others `data` is. What runs is chosen when a program is lowered, by
+    its platform; kernels are left to one device's part where the mesh's axes are not
+    `Auto`, or none is known to be the batch's, and "xla" runs there. `jax.vmap` makes a
+    loop of calls. To compile for a GPU where none is, see `gpu.compiling_for`.
 
     Args:
       x: features, float32 or bfloat16 ("xla": float64 too).
@@ -125,9 +130,10 @@ def shift3d(
       stride: (st, sh, sw), whole numbers from 1.
       quantize: round the shift.
       max_shift: (t, h, w) bounds, in places of x. A shift beyond its bound acts as the
-        bound and has no gradient, nor has one exactly at the upper bound, whose
-        derivative to the right is zero. None: any shift. "pallas_tpu" needs it: its work
-        grows with the bound.
+        bound (and is then rounded, where it is) and has no gradient, nor has one exactly
+        at the upper bound, whose derivative to the right is zero. None: any shift.
+        "pallas_tpu" needs it: its work grows with the bound. With a bound, an x that is
+        not finite may turn outputs within it into nan that do not read it.
       implementation: "xla", "pallas_tpu" or "triton" means that one; None the one that
         `CHOICES` names for the platform the program is lowered for.
 
@@ -145,6 +151,7 @@ def shift3d(
         bool(quantize),
         implementation,
     )
+    x, shift = jnp.asarray(x), jnp.asarray(shift)
     if x.ndim != 5:
         raise ValueError(f"x must be [B, T, H, W, C], got shape {x.shape}")
     if shift.shape != (3, x.shape[-1]):
@@ -155,20 +162,24 @@ def shift3d(
     _check_implementation(how, x)
     if jnp.issubdtype(shift.dtype, jnp.integer):
         how = how._replace(whole=True)
-        if how.max_shift is not None:
-            how = how._replace(max_shift=tuple(float(int(m)) for m in how.max_shift))
         shift = jax.lax.stop_gradient(shift.astype(jnp.float32))
     elif not jnp.issubdtype(shift.dtype, jnp.floating):
         raise ValueError(f"shift must be floats or integers, got {shift.dtype}")
     if 0 in x.shape:
         raise ValueError(f"x has no elements: shape {x.shape}")
+    # In a `shard_map` of the caller's, where devices share one shift but not x, this is
+    # what sums the shift's gradient over them.
+    over = jax.typeof(x).manual_axis_type.varying
+    if axes := tuple(over - jax.typeof(shift).manual_axis_type.varying):
+        shift = jax.lax.pcast(shift, axes, to="varying")
     return _shift3d(x, shift, how)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _shift3d(x, shift, how: How):
     in_use, _ = _in_use(x, shift, how)
-    return _run("forward", how, x, in_use)
+    (y,) = _operation(x, in_use, direction="forward", how=how)
+    return y
 
 
 def _forward(x, shift, how: How):
@@ -178,7 +189,7 @@ def _forward(x, shift, how: How):
 def _backward(how: How, kept, dy):
     x, shift = kept
     in_use, alive = _in_use(x, shift, how)
-    dx, dshift = _run("backward", how, x, in_use, dy)
+    dx, dshift = _operation(x, in_use, dy, direction="backward", how=how)
     return dx, jnp.where(alive, dshift, 0).astype(shift.dtype)
 
 
@@ -194,50 +205,59 @@ def _in_use(x, shift, how: How):
     return shift, bounded & inside
 
 
-def _run(direction: str, how: How, *args):
-    shape = args[0].shape
+def _implementation(name: str, direction: str, how: How):
+    """A function of the arrays, alone or on every device's part of the batch."""
+    implementation = IMPLEMENTATIONS[name]
+    function = functools.partial(
+        getattr(implementation, direction),
+        stride=how.stride,
+        max_shift=how.max_shift,
+        whole=how.whole,
+    )
 
-    def branch(name):
-        implementation = IMPLEMENTATIONS[name]
-        function = functools.partial(
-            getattr(implementation, direction),
-            stride=how.stride,
-            max_shift=how.max_shift,
-            whole=how.whole,
-        )
-        # x and dy have the batch, the shift between them is the same for all of it.
-        batched = (True, False, True)[: len(args)]
-        if not implementation.splits:
-            function = over_batch(function, batched=batched)
+    @jax.named_scope(f"shift3d_{direction}_{name}")
+    def run(x, shift, *dy):
+        if implementation.splits:
+            results = function(x, shift, *dy)
+        else:
+            # Kernels count in 32 bits, whatever the program around them does.
+            with jax.enable_x64(False):
+                batched = (True, False, True)[: 2 + len(dy)]
+                split = over_batch(function, batched=batched)
+                results = split(x, shift.astype(jnp.float32), *dy)
+        if direction == "forward":
+            return [results]
+        dx, parts = results
+        return [dx, parts.sum(axis=0)]  # over devices too, which is why it is here
 
-        @jax.named_scope(f"shift3d_{direction}_{name}")
-        def run(*args):
-            if direction == "forward":
-                return function(*args)
-            dx, parts = function(*args)
-            return dx, parts.sum(axis=0)  # over devices too, which is why it is here
+    return run
 
-        return run
 
-    if how.implementation is None:
-        fits = {
-            c.platform: branch(c.name)
+def _choose(platform: str, x, *_, direction: str, how: How):
+    """What runs on a platform: the named implementation, or that of `CHOICES`."""
+    name = how.implementation
+    if name is None:
+        fitting = [
+            c.name
             for c in CHOICES
-            if _can_run(c.name, args[0], how) and c.fits(shape, how.max_shift)
-        }
-        return on_platforms(fits, *args, default=branch("xla"))
-    platforms = IMPLEMENTATIONS[how.implementation].platforms
-    if platforms is None:
-        return branch(how.implementation)(*args)
-    why = (
-        f"shift3d: {how.implementation!r} runs on {' or '.join(platforms)} alone; "
-        "'xla' runs on every platform"
-    )
-    return on_platforms(
-        {platform: branch(how.implementation) for platform in platforms},
-        *args,
-        default=refuse(why, branch("xla")),
-    )
+            if c.platform == platform and _can_run(c.name, x, how)
+            if c.fits(x.shape, how.max_shift) and can_split(x)
+        ]
+        name = (*fitting, "xla")[0]
+    platforms = IMPLEMENTATIONS[name].platforms
+    if platforms is not None and platform not in platforms:
+        raise NotImplementedError(
+            f"shift3d: {name!r} runs on {' or '.join(platforms)} alone, not on "
+            f"{platform}; 'xla' runs on every platform"
+        )
+    return _implementation(name, direction, how)
+
+
+def _reference(*arrays, direction: str, how: How):
+    return _implementation("xla", direction, how)(*arrays)
+
+
+_operation = make_operation("shift3d", _choose, _reference)
 
 
 def _can_run(name, x, how: How) -> bool:
@@ -249,7 +269,7 @@ def _missing(name, x, how: How) -> str | None:
 
 
 def _check_implementation(how: How, x) -> None:
-    name = how.implementation or "xla"
+    name = "xla" if how.implementation is None else how.implementation
     if name not in IMPLEMENTATIONS:
         raise ValueError(
             f"implementation must be one of {tuple(IMPLEMENTATIONS)}, got {name!r}"
@@ -278,6 +298,8 @@ def _bounds(max_shift) -> tuple[float, float, float] | None:
     if max_shift is None:
         return None
     try:
+        if isinstance(max_shift, (str, set)):
+            raise TypeError
         bounds = tuple(float(m) for m in max_shift)
     except (TypeError, ValueError):
         bounds = ()

@@ -100,10 +100,12 @@ def _cost(plan: Plan, itemsize: int, backward: bool) -> float:
 
 
 def _vmem(plan: Plan, itemsize: int, backward: bool) -> int:
-    """Bytes that a grid step holds: its blocks twice, and the rows kept in float32."""
+    """Bytes that a grid step holds: blocks and weights twice, rows kept in float32."""
     rows_in = plan.rows * plan.stride[0]
     kept = rows_in + 2 * plan.reach[1]
     if backward:
         kept += rows_in + 2 * (plan.rows + 2 * plan.back[1]) + plan.rows
-    scratch = kept * plan.sizes_out[1] * plan.sublanes * LANES * 4
-    return 2 * _blocks(plan, itemsize, backward) + scratch
+    tile = plan.sublanes * LANES * 4
+    taps = sum(2 * r + 1 for r in plan.reach) + (11 if backward else 0)
+    scratch = kept * plan.sizes_out[1] * tile
+    return 2 * _blocks(plan, itemsize, backward) + 2 * taps * tile + scratch

@@ -9,13 +9,16 @@ import jax.numpy as jnp
 
 from kernels.interpolated.taps import hat, nearest, out_sizes, reach, slope
 
+# A window's slices are a text of their own each; two gathers stay two.
+WIDEST_WINDOW = 4
+
 
 def forward(x, shift, *, stride, max_shift, whole):
     """`[B, T, H, W, C]`, shift `[3, C]` in use -> `[B, T', H', W', C]`, x's dtype.
 
     `whole` rounds the shift, and then only moves data.
     """
-    window = reach(max_shift, x.shape[1:4]) or (None,) * 3
+    window = _windows(x, max_shift)
     y = x if whole else x.astype(_wide(x))
     # The last axis first: it is the one whose stride leaves least for the others.
     for axis in (2, 1, 0):
@@ -33,7 +36,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
     With `whole` dx is the transpose of the rounded shift, and the shift's gradient that
     of the interpolated one (straight through).
     """
-    window = reach(max_shift, x.shape[1:4]) or (None,) * 3
+    window = _windows(x, max_shift)
 
     def onwards(axis, y):
         return _parts(y, shift[axis], axis + 1, stride[axis], window[axis])
@@ -65,6 +68,12 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
         dx = _value(back(2, m), w)
     dshift = [p.sum(axis=(0, 1, 2, 3)) for p in products]
     return dx.astype(x.dtype), jnp.stack(dshift)[None]
+
+
+def _windows(x, max_shift):
+    """How far each axis' slices go; None: gathers, where there would be many slices."""
+    window = reach(max_shift, x.shape[1:4]) or (None,) * 3
+    return tuple(None if r is None or r > WIDEST_WINDOW else r for r in window)
 
 
 def _wide(x):
