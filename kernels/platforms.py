@@ -75,7 +75,7 @@ def make_operation(name: str, choose, reference):
     batching.primitive_batchers[primitive] = batch
 
     def jvp(primals, tangents, **static):
-        tangents = [ad.instantiate_zeros(t) for t in tangents]
+        tangents = tuple(ad.instantiate_zeros(t) for t in tangents)
         return jax.jvp(functools.partial(reference, **static), primals, tangents)
 
     ad.primitive_jvps[primitive] = jvp

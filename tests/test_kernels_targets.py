@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -284,7 +285,7 @@ def test_compiles(op, target):
         if case.implementation == "xla" and platform == "tpu":
             assert row["cycles"] > 0 and row["flops"] > 0
         if case.implementation == "triton":
-            assert row["registers"] <= 255 and row["spill_bytes"] == 0
+            assert row["registers"] > 0 and row["spill_bytes"] == 0
     assert done.returncode == 0, done.stderr
     assert "0 failed" in done.stderr
 
@@ -294,7 +295,7 @@ def test_prints_a_table():
     done = run("--target=v5e", "--op=temporal_shift", "--shape=tsm_7")
     assert done.returncode == 0, done.stderr
     assert "temporal_shift xla forward" in done.stdout
-    assert "pallas_tpu" not in done.stdout or "not written" in done.stdout
+    assert re.search(r"temporal_shift pallas_tpu forward .* not written", done.stdout)
     assert " compiled, 0 failed" in done.stdout
 
 

@@ -18,6 +18,7 @@ from kernels import chips, shift3d
 from kernels.interpolated import gpu, xla
 from kernels.interpolated.taps import clamp, out_sizes
 from kernels.shapes import SHIFT3D
+from tests.commands import ROOT
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
@@ -158,7 +159,7 @@ def _interpret(names, folder) -> dict:
         cwd=folder,
         env=os.environ | {
             "TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.getcwd(), "PYTHONWARNINGS": "ignore",
+            "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore",
         },
         capture_output=True,
         text=True,
@@ -292,6 +293,7 @@ def test_compiles_for_an_absent_h100():
         pytest.skip(why)
     done = subprocess.run(
         [sys.executable, "-c", COMPILE],
+        cwd=ROOT,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,

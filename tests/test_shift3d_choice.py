@@ -6,7 +6,6 @@ import re
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from kernels import shift3d
@@ -106,7 +105,7 @@ def test_named_implementation_on_its_platform(stand_ins, platform):
 def test_choices():
     for choice in op.CHOICES:
         assert choice.platform in op.IMPLEMENTATIONS[choice.name].platforms
-        assert len(choice.reason) > 20
+        assert choice.reason
     platforms = [choice.platform for choice in op.CHOICES]
     assert len(set(platforms)) == len(platforms)
 
@@ -136,13 +135,6 @@ def test_choices():
         ({"implementation": "cuda"}, "'xla', 'pallas_tpu', 'triton'.*got 'cuda'"),
         ({"x": X.astype(jnp.float16)}, "'xla' takes x of .*float32.*got float16"),
         ({"x": X.astype(jnp.int8)}, "'xla' takes x of .*got int8"),
-        *(
-            (
-                {"x": np.zeros(X.shape), "implementation": name},
-                f"'{name}' takes x of float32 or bfloat16, got float64",
-            )
-            for name in ("pallas_tpu", "triton")
-        ),
     ],
 )
 def test_wrong_arguments(change, message):
@@ -154,3 +146,11 @@ def test_wrong_arguments(change, message):
 def test_tpu_kernel_needs_a_bound():
     with pytest.raises(NotImplementedError, match="'pallas_tpu' needs max_shift"):
         shift3d(X, SHIFT, implementation="pallas_tpu")
+
+
+@pytest.mark.parametrize("name", ["pallas_tpu", "triton"])
+def test_no_kernel_for_float64(name):
+    with jax.enable_x64(True):
+        x = jnp.zeros(X.shape, jnp.float64)
+        with pytest.raises(ValueError, match=f"'{name}' takes x .* got float64"):
+            shift3d(x, SHIFT, implementation=name)
