@@ -20,8 +20,9 @@ def make_operation(name: str, choose, reference):
 
     Args:
       name: of the primitive, as errors and jaxprs show it.
-      choose: (platform, *arrays, **static) -> the function of the arrays to run there. It
-        may raise `NotImplementedError`.
+      choose: (platform, devices, *arrays, **static) -> the function of the arrays to run
+        there; `devices` is how many XLA shares the program out to. It may raise
+        `NotImplementedError`.
       reference: (*arrays, **static) -> results. Gives their shapes and dtypes, and the
         derivatives, which are its own.
 
@@ -46,10 +47,16 @@ def make_operation(name: str, choose, reference):
         return jaxpr.out_avals, set()
 
     def lower_for(platform):
-        def chosen(*arrays, **static):
-            return choose(platform, *arrays, **static)(*arrays)
+        def rule(context, *arrays, **static):
+            # In a `shard_map` there is no such number: each device has its own part.
+            devices = getattr(context.module_context.axis_context, "num_devices", 1)
 
-        return mlir.lower_fun(chosen, multiple_results=True)
+            def chosen(*arrays):
+                return choose(platform, devices, *arrays, **static)(*arrays)
+
+            return mlir.lower_fun(chosen, multiple_results=True)(context, *arrays)
+
+        return rule
 
     for platform in PLATFORMS:
         mlir.register_lowering(primitive, lower_for(platform), platform=platform)

@@ -44,15 +44,16 @@ def over_batch(function, *, batched: tuple[bool, ...]):
     return run
 
 
-def can_split(x) -> bool:
+def can_split(x, devices: int) -> bool:
     """Whether `over_batch` knows how a program's devices share out the batch.
 
     It does for one device, in a `shard_map`, and on a mesh of `Auto` axes with one axis
-    or one that is called `data`.
+    or one that is called `data`; not where `jax.jit` alone was told of the mesh, by its
+    `in_shardings`.
     """
     mesh = _mesh_of(x)
     if mesh is None:
-        return True
+        return devices == 1
     return _batch_axis(mesh) is not None and all(
         kind == AxisType.Auto for kind in mesh.axis_types
     )

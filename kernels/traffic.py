@@ -82,7 +82,7 @@ def _kernels_of(jaxpr) -> int:
             continue
         if eqn.primitive in CHOOSERS:
             avals = [v.aval for v in eqn.invars]
-            chosen = CHOOSERS[eqn.primitive]("tpu", *avals, **eqn.params)
+            chosen = CHOOSERS[eqn.primitive]("tpu", 1, *avals, **eqn.params)
             total += _kernels_of(jax.make_jaxpr(chosen)(*avals).jaxpr)
             continue
         inner = sum(map(_kernels_of, core.jaxprs_in_params(eqn.params)))

@@ -60,6 +60,21 @@ def test_on_a_mesh(f, x, shift, axes, kind, split):
     close_sums(dshift, np.asarray(expected[1]), x)
 
 
+def test_a_kernel_that_cannot_tell_the_batch_says_so(x, shift):
+    mesh = jax.make_mesh((4, 2), ("rows", "columns"), (AxisType.Auto,) * 2)
+    x = jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
+    named = functools.partial(shift3d, max_shift=ONE, implementation="pallas_tpu")
+    unnamed = functools.partial(shift3d, max_shift=ONE)
+    # Seen in x, or by jit alone.
+    shardings = (x.sharding, NamedSharding(mesh, PartitionSpec()))
+    for clips, told in ((x, {}), (np.asarray(x), {"in_shardings": shardings})):
+        with pytest.raises(NotImplementedError, match="8 devices .* called 'data'"):
+            jax.jit(named, **told).trace(clips, shift).lower(lowering_platforms=("tpu",))
+        traced = jax.jit(unnamed, **told).trace(clips, shift)
+        text = traced.lower(lowering_platforms=("tpu",)).as_text()
+        assert "tpu_custom_call" not in text
+
+
 def test_in_a_shard_map_that_checks_what_varies(f, x, shift):
     mesh = Mesh(np.array(jax.devices()), ("data",))
     batch = PartitionSpec("data")

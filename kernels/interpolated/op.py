@@ -233,7 +233,7 @@ def _implementation(name: str, direction: str, how: How):
     return run
 
 
-def _choose(platform: str, x, *_, direction: str, how: How):
+def _choose(platform: str, devices: int, x, *_, direction: str, how: How):
     """What runs on a platform: the named implementation, or that of `CHOICES`."""
     name = how.implementation
     if name is None:
@@ -241,7 +241,7 @@ def _choose(platform: str, x, *_, direction: str, how: How):
             c.name
             for c in CHOICES
             if c.platform == platform and _can_run(c.name, x, how)
-            if c.fits(x.shape, how.max_shift) and can_split(x)
+            if c.fits(x.shape, how.max_shift) and can_split(x, devices)
         ]
         name = (*fitting, "xla")[0]
     platforms = IMPLEMENTATIONS[name].platforms
@@ -249,6 +249,12 @@ def _choose(platform: str, x, *_, direction: str, how: How):
         raise NotImplementedError(
             f"shift3d: {name!r} runs on {' or '.join(platforms)} alone, not on "
             f"{platform}; 'xla' runs on every platform"
+        )
+    if not IMPLEMENTATIONS[name].splits and not can_split(x, devices):
+        raise NotImplementedError(
+            f"shift3d: {name!r} on {devices} devices needs arrays on a mesh of Auto axes "
+            "with one axis, or one called 'data', or to be inside a shard_map; got "
+            f"{jax.typeof(x).sharding.mesh}"
         )
     return _implementation(name, direction, how)
 
