@@ -69,7 +69,9 @@ def test_a_kernel_that_cannot_tell_the_batch_says_so(x, shift):
     shardings = (x.sharding, NamedSharding(mesh, PartitionSpec()))
     for clips, told in ((x, {}), (np.asarray(x), {"in_shardings": shardings})):
         with pytest.raises(NotImplementedError, match="8 devices .* called 'data'"):
-            jax.jit(named, **told).trace(clips, shift).lower(lowering_platforms=("tpu",))
+            jax.jit(named, **told).trace(clips, shift).lower(
+                lowering_platforms=("tpu",)
+            )
         traced = jax.jit(unnamed, **told).trace(clips, shift)
         text = traced.lower(lowering_platforms=("tpu",)).as_text()
         assert "tpu_custom_call" not in text
