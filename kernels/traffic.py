@@ -81,8 +81,12 @@ def _kernels_of(jaxpr) -> int:
             total += _call_bytes(eqn)
             continue
         if eqn.primitive in CHOOSERS:
+            choose, static = CHOOSERS[eqn.primitive], eqn.params
+
+            def chosen(*arrays, choose=choose, static=static):
+                return choose("tpu", 1, *arrays, **static)(*arrays)
+
             avals = [v.aval for v in eqn.invars]
-            chosen = CHOOSERS[eqn.primitive]("tpu", 1, *avals, **eqn.params)
             total += _kernels_of(jax.make_jaxpr(chosen)(*avals).jaxpr)
             continue
         inner = sum(map(_kernels_of, core.jaxprs_in_params(eqn.params)))
