@@ -19,6 +19,7 @@ neither the host's part of a call nor the device's caches are what is timed.
 
 import argparse
 import glob
+import importlib.util
 import json
 import sys
 
@@ -87,7 +88,7 @@ def main(argv=None) -> int:
 def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     """A row and the compiled program, or None, for each case of one shape and direction."""
     if all(not_here(c, platform) for c in group):
-        return [(_row(c, platform), None) for c in group]
+        return [(c.row() | {"not_here": not_here(c, platform)}, None) for c in group]
     arrays = inputs(group[0])
     least = sum(map(traffic.logical_bytes, group[0].least_arrays()))
     # xla even where its row was not asked for: it is what the others are measured by.
@@ -109,7 +110,7 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     times = timing.side_by_side(programs, calls=calls, seconds=seconds)
     rows = []
     for case in group:
-        row = _row(case, platform)
+        row = case.row() | {"not_here": not_here(case, platform)}
         if not row["not_here"]:
             taken = times[case.implementation]
             row |= {
@@ -125,18 +126,6 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
             }
         rows.append((row, compiled.get(case.implementation)))
     return rows
-
-
-def _row(case: Case, platform: str) -> dict:
-    return {
-        "op": case.op,
-        "implementation": case.implementation,
-        "direction": case.direction,
-        "shape": case.shape.name,
-        "x": case.shape.x,
-        "dtype": case.dtype,
-        "not_here": not_here(case, platform),
-    }
 
 
 def not_here(case: Case, platform: str) -> str | None:
@@ -207,9 +196,10 @@ def repeated(function, arrays, calls: int):
 def _start_jax() -> str | None:
     """-> the platforms that were asked for. The reference needs the CPU beside them."""
     wanted = jax.config.jax_platforms
-    devices = ("/dev/accel*", "/dev/vfio/*", "/dev/nvidia*")
-    if not wanted and not any(map(glob.glob, devices)):
-        # Where libtpu is installed without a TPU, the profiler would crash on it.
+    devices = ("accel*", "vfio/*", "nvidia*", "dxg", "kfd")  # TPU; NVIDIA, WSL; AMD
+    none_here = not any(glob.glob(f"/dev/{d}") for d in devices)
+    if not wanted and none_here and importlib.util.find_spec("libtpu"):
+        # Installed without a TPU it makes the profiler crash.
         jax.config.update("jax_platforms", "cpu")
     elif wanted and "cpu" not in wanted.split(","):
         jax.config.update("jax_platforms", wanted + ",cpu")

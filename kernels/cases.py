@@ -45,6 +45,11 @@ class Case(NamedTuple):
         """Where it runs; None: everywhere."""
         return PLATFORMS[self.implementation]
 
+    def row(self) -> dict:
+        """What a command's row says first, as JSON has it."""
+        x = self.shape.x
+        return self._asdict() | {"shape": self.shape.name, "x": x}
+
     def function(self):
         """The operation, or its vector-Jacobian product with dy as the last argument."""
 

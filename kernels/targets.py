@@ -88,13 +88,7 @@ def measure(case: Case, target: str, device) -> dict:
     """One row: what `COLUMNS` names, the case, `compiled` and `error`."""
     chip = chips.CHIPS[target]
     fewest = traffic.fewest_bytes(case, chip.platform)
-    row = {
-        "op": case.op,
-        "implementation": case.implementation,
-        "direction": case.direction,
-        "shape": case.shape.name,
-        "x": case.shape.x,
-        "dtype": case.dtype,
+    row = case.row() | {
         "target": target,
         "jax": jax.__version__,
         "compiled": None,
