@@ -1,6 +1,7 @@
 """The operations whose speed matters. Imports nothing of vidshift."""
 
+from kernels.frames import Frames
 from kernels.interpolated import shift3d
-from kernels.temporal import temporal_shift
+from kernels.temporal import temporal_shift, temporal_shift_conv
 
-__all__ = ["shift3d", "temporal_shift"]
+__all__ = ["Frames", "shift3d", "temporal_shift", "temporal_shift_conv"]

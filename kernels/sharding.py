@@ -12,36 +12,76 @@ from jax.sharding import AxisType, PartitionSpec
 BATCH_AXIS = "data"
 
 
-def over_batch(function, *, batched: tuple[bool, ...]):
+def over_batch(
+    function,
+    *,
+    batched: tuple[bool, ...],
+    axis: int = 0,
+    result_axis: int | None = None,
+    parts: int | None = None,
+):
     """Runs `function` on each device's rows of its batched arguments.
 
-    Every result of `function` has the batch, or one row for each call, as its first axis;
-    what is to be summed over devices is therefore summed outside, where XLA joins that
-    sum with the others of the step. The mesh is that of the arguments, or the one of
+    Every result of `function` has the batch, or one row for each call, on one axis; what
+    is to be summed over devices is therefore summed outside, where XLA joins that sum
+    with the others of the step. The mesh is that of the arguments, or the one of
     `jax.set_mesh`. A batch that its axis does not divide is computed on every device.
 
     Args:
       function: arrays in, an array or a tuple of arrays out.
-      batched: for each argument, whether its first axis is the batch.
+      batched: for each argument, whether it has the batch.
+      axis: where the arguments have it.
+      result_axis: where the results have it; None: where the arguments do.
+      parts: the device's parts that the axis counts first (`kernels.frames`), where it
+        is not the batch alone; None: the axis is split where it divides.
     """
+    result_axis = axis if result_axis is None else result_axis
 
     def run(*args):
         mesh = _mesh_of(args[0])
         if mesh is None:
             return function(*args)
-        axis = _batch_axis(mesh)
-        rows = {a.shape[0] for a, b in zip(args, batched, strict=True) if b}
-        split = all(n % mesh.shape[axis] == 0 for n in rows)
-        spec = PartitionSpec(axis) if split else PartitionSpec()
+        name = _batch_axis(mesh)
+        rows = {a.shape[axis] for a, b in zip(args, batched, strict=True) if b}
+        if parts is None:
+            split = all(n % mesh.shape[name] == 0 for n in rows)
+        else:
+            split = parts == mesh.shape[name]
+        whole = PartitionSpec()
+
+        def spec(axis):
+            return PartitionSpec(*[None] * axis, name) if split else whole
+
         return jax.shard_map(
             function,
             mesh=mesh,
-            in_specs=tuple(spec if b else PartitionSpec() for b in batched),
-            out_specs=spec,
+            in_specs=tuple(spec(axis) if b else whole for b in batched),
+            out_specs=spec(result_axis),
             check_vma=False,
         )(*args)
 
     return run
+
+
+def batch_devices(x) -> int:
+    """How many devices `over_batch` shares the batch of x out to.
+
+    1 where it cannot know: the mesh is not to be seen, or its axes are not `Auto`.
+    """
+    mesh = _mesh_of(x)
+    if mesh is None or not can_split(x, mesh.size):
+        return 1
+    return mesh.shape[_batch_axis(mesh)]
+
+
+def varying_like(a, x):
+    """An array that devices share, beside x, which they may not.
+
+    In a `shard_map` of the caller's this is what sums the array's gradient over them.
+    """
+    over = jax.typeof(x).manual_axis_type.varying
+    axes = tuple(over - jax.typeof(a).manual_axis_type.varying)
+    return jax.lax.pcast(a, axes, to="varying") if axes else a
 
 
 def can_split(x, devices: int) -> bool:

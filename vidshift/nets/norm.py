@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from kernels import Frames
+
 FREEZE = ("none", "partial", "all")
 
 
@@ -42,7 +44,20 @@ class BatchNorm(nnx.Module):
         if group_clips is not None:
             self.group_clips = group_clips or None
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def scale_and_bias(self) -> tuple[jax.Array, jax.Array]:
+        """What evaluation multiplies by and adds, float32 `[C]` each."""
+        return self._affine(self.mean[...], self.var[...])
+
+    def __call__(self, x: Frames | jax.Array) -> Frames | jax.Array:
+        """Frames, or clips `[B, ..., C]`."""
+        if not isinstance(x, Frames):
+            return self._of_clips(x)
+        if self.use_running_average or self.group_clips is None:
+            # All clips alike: any first axis will do.
+            return x.like(self._of_clips(x.data[None])[0])
+        return Frames.of(self._of_clips(x.clips()))
+
+    def _of_clips(self, x: jax.Array) -> jax.Array:
         if self.use_running_average:
             return self._normalise(x, self.mean[...], self.var[...])
         clips = x.shape[0]
@@ -71,16 +86,18 @@ class BatchNorm(nnx.Module):
 
     def _normalise(self, x, mean, var):
         """In float32 per channel; XLA fuses the casts into the neighbouring ops."""
-        per_channel = (1,) * (x.ndim - 1) + (-1,)
-        mean, var = (
-            m if m.ndim == x.ndim else m.reshape(per_channel) for m in (mean, var)
-        )
+        scale, bias = self._affine(mean, var)
+        per_channel = (1,) * (x.ndim - scale.ndim) + scale.shape
+        scale, bias = scale.reshape(per_channel), bias.reshape(per_channel)
+        return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
+
+    def _affine(self, mean, var):
         scale, bias = self.scale[...], self.bias[...]
         if self.frozen:
             scale, bias = jax.lax.stop_gradient((scale, bias))
+        per_channel = (1,) * (mean.ndim - 1) + (-1,)
         scale = scale.reshape(per_channel) * jax.lax.rsqrt(var + self.epsilon)
-        bias = bias.reshape(per_channel) - mean * scale
-        return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
+        return scale, bias.reshape(per_channel) - mean * scale
 
 
 def batch_norms(model: nnx.Module) -> list[tuple[tuple, BatchNorm]]:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from kernels import Frames
+from vidshift.nets.conv import FrameConv, max_pool
 from vidshift.nets.norm import BatchNorm
 from vidshift.shifts import Scheme, Site, Unit
 
@@ -18,11 +20,11 @@ he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 def conv_unit(cin, cout, kernel, stride=1, *, activation=nnx.relu, dtype, rngs):
     """Convolution without bias over each frame, batch norm, activation."""
-    conv = nnx.Conv(
+    conv = FrameConv(
         cin,
         cout,
         (kernel, kernel),
-        stride,
+        (stride, stride),
         padding=((kernel // 2, kernel // 2),) * 2,
         use_bias=False,
         kernel_init=he_fan_out,
@@ -40,13 +42,14 @@ class ResidualBlock(nnx.Module):
         self.units = nnx.List(units)
         self.shortcut = nnx.data(shortcut)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Frames) -> Frames:
         if self.before is not None:
             x = self.before(x)
         y = x
         for unit in self.units:
             y = unit(y)
-        return nnx.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return y.like(nnx.relu(y.data + shortcut.data))
 
 
 def basic_units(cin, width, stride, unit):
@@ -137,15 +140,16 @@ class ResNet(nnx.Module):
 
     def features(self, clips: jax.Array) -> jax.Array:
         """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H/32, W/32, C]`."""
+        return self._features(clips).clips()
+
+    def _features(self, clips: jax.Array) -> Frames:
         if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
             raise ValueError(
                 f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
             )
-        x = self.stem(clips.astype(self.dtype))
+        x = self.stem(Frames.of(clips.astype(self.dtype)))
         if self.max_pool:
-            frames = x.reshape(-1, *x.shape[2:])  # nnx.max_pool wants one batch axis
-            pooled = nnx.max_pool(frames, (3, 3), (2, 2), ((1, 1), (1, 1)))
-            x = pooled.reshape(*x.shape[:2], *pooled.shape[1:])
+            x = max_pool(x, 3, 2, 1)
         for stage in self.stages:
             for block in stage:
                 x = block(x)
@@ -153,7 +157,8 @@ class ResNet(nnx.Module):
 
     def frame_logits(self, clips: jax.Array, *, rngs=None) -> jax.Array:
         """Logits of every frame, float32 `[B, T, num_classes]`."""
-        pooled = self.features(clips).mean((2, 3))
+        features = self._features(clips)
+        pooled = features.clip_vectors(features.data.mean((0, 1)))
         return self.fc(self.dropout(pooled, rngs=rngs)).astype(jnp.float32)
 
     def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:

@@ -12,8 +12,9 @@ scheme, and only what a scheme adds is new. A TSN run initialises a TSM run as i
 import dataclasses
 from collections.abc import Callable
 
-import jax
 from flax import nnx
+
+from kernels import Frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ Scheme = Callable[[Site, nnx.Module], nnx.Module]
 class Unit(nnx.Module):
     """`activation(norm(conv(x)))`, with a slot before the convolution.
 
-    Features are `[B, T, H, W, C]`; `activation` is a named function or None.
+    Features are `kernels.Frames`; `activation` is a named function or None.
     """
 
     def __init__(self, conv: nnx.Module, norm: nnx.Module, activation=nnx.relu):
@@ -57,8 +58,12 @@ class Unit(nnx.Module):
         self.norm = norm
         self.activation = activation
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Frames) -> Frames:
         if self.before is not None:
             x = self.before(x)
-        x = self.norm(self.conv(x))
-        return x if self.activation is None else self.activation(x)
+        return self.finish(self.conv(x))
+
+    def finish(self, x: Frames) -> Frames:
+        """What follows the convolution."""
+        x = self.norm(x)
+        return x if self.activation is None else x.like(self.activation(x.data))

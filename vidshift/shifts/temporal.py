@@ -1,9 +1,11 @@
 """TSN, which does not mix time, and TSM, which shifts whole frames of some channels."""
 
+from functools import partial
+
 from flax import nnx
 
-from kernels import temporal_shift
-from vidshift.shifts.site import Scheme, Site
+from kernels import Frames, temporal_shift, temporal_shift_conv
+from vidshift.shifts.site import Scheme, Site, Unit
 
 PLACEMENTS = ("blockres", "block")
 
@@ -18,14 +20,49 @@ def tsn(*, causal: bool = False) -> Scheme:
 
 
 class TemporalShift(nnx.Module):
-    """`kernels.temporal_shift` as a layer: `[B, T, H, W, C]` in and out."""
+    """`kernels.temporal_shift` as a layer."""
 
     def __init__(self, fold: int, direction: str):
         self.fold = fold
         self.direction = direction
 
-    def __call__(self, x):
+    def __call__(self, x: Frames) -> Frames:
         return temporal_shift(x, fold=self.fold, direction=self.direction)
+
+
+class ShiftedUnit(Unit):
+    """A unit whose 1x1 convolution reads the frames that the shift before it would move.
+
+    With a batch norm in evaluation mode, one operation does the whole unit.
+    """
+
+    def __init__(self, shift: TemporalShift, unit: Unit):
+        super().__init__(unit.conv, unit.norm, unit.activation)
+        self.before = shift
+
+    def __call__(self, x: Frames) -> Frames:
+        x = x.like(x.data.astype(self.conv.dtype))
+        shifted_conv = partial(
+            temporal_shift_conv,
+            x,
+            self.conv.kernel[...][0, 0],
+            fold=self.before.fold,
+            direction=self.before.direction,
+        )
+        if self.norm.use_running_average and self.activation in (None, nnx.relu):
+            scale, bias = self.norm.scale_and_bias()
+            relu = self.activation is not None
+            return shifted_conv(scale=scale, bias=bias, relu=relu)
+        return self.finish(shifted_conv())
+
+
+def _pointwise(module) -> bool:
+    """Whether a module is a unit with nothing but a 1x1 convolution of stride 1."""
+    if not isinstance(module, Unit) or module.before is not None:
+        return False
+    conv = module.conv
+    plain = conv.bias is None and conv.feature_group_count == 1
+    return plain and set(conv.kernel_size) == {1} and set(conv.strides) == {1}
 
 
 def tsm(
@@ -71,7 +108,10 @@ def tsm(
                     f"fold_div={fold_div} leaves nothing to shift of the "
                     f"{site.in_channels} channels of stage {site.stage}"
                 )
-            module.before = TemporalShift(fold, direction)
+            shift = TemporalShift(fold, direction)
+            if _pointwise(module):
+                return ShiftedUnit(shift, module)
+            module.before = shift
         return module
 
     return scheme
