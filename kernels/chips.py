@@ -33,14 +33,40 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 
 class Chip(NamedTuple):
     platform: str  # as `jax.lax.platform_dependent` calls it
-    topology: dict  # arguments of `get_topology_desc`
+    topology: dict  # arguments of `get_topology_desc` for one chip
     environment: dict[str, str]
     needs: dict[str, str]  # module -> its package
     peak_bytes_per_second: float  # of the memory, by the data sheet
+    memory_bytes: int  # that a program can have
+    peak_flops: dict[str, float]  # compute type -> operations a second, dense
+    link_bytes_per_second: float  # that a chip can send to others while it receives
+    slices: dict[int, dict]  # chips -> what differs in `topology`
     compute_capability: int | None = None
 
 
-def _tpu(name: str, accelerator: str, peak: float) -> Chip:
+# Cloud TPU's slices (cloud.google.com/tpu/docs/v6e, "Supported configurations"; v5e has
+# the same). The smallest that the description of one chip is taken from is 2x2.
+TPU_SLICES = {
+    1: "2x2",
+    4: "2x2",
+    8: "2x4",
+    16: "4x4",
+    32: "4x8",
+    64: "8x8",
+    128: "8x16",
+    256: "16x16",
+}
+
+
+def _tpu(
+    name: str,
+    accelerator: str,
+    *,
+    bytes_per_second: float,
+    memory_gib: float,
+    flops: float,
+    link: float,
+) -> Chip:
     return Chip(
         "tpu",
         {"platform": "tpu", "topology_name": f"{name}:2x2"},
@@ -51,15 +77,40 @@ def _tpu(name: str, accelerator: str, peak: float) -> Chip:
             "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # or a second process aborts
         },
         {"libtpu": "libtpu"},
-        peak,
+        bytes_per_second,
+        int(memory_gib * 2**30),
+        # float32 factors are rounded to bfloat16 unless a program asks for more.
+        {"bfloat16": flops, "float32": flops},
+        link,
+        {n: {"topology_name": f"{name}:{side}"} for n, side in TPU_SLICES.items()},
     )
 
 
 CHIPS = {
-    # Bandwidths: cloud.google.com/tpu/docs/v6e, which has both (rounded to 800 and 1600
-    # since); nvidia.com, H100 data sheet (SXM).
-    "v5e": _tpu("v5e", "v5litepod-4", 819e9),
-    "v6e": _tpu("v6e", "v6e-4", 1640e9),
+    # cloud.google.com/tpu/docs/v5e and .../v6e: peak compute in bfloat16, HBM bandwidth
+    # (both given as 819 and 1640 GB/s, rounded to 800 and 1600 since), and interconnect,
+    # half of the bidirectional 400 and 800 GB/s. Of the 16 and 32 GB of memory libtpu
+    # 0.0.51 gives a program this much, as it says when one needs more.
+    "v5e": _tpu(
+        "v5e",
+        "v5litepod-4",
+        bytes_per_second=819e9,
+        memory_gib=15.75,
+        flops=197e12,
+        link=200e9,
+    ),
+    "v6e": _tpu(
+        "v6e",
+        "v6e-4",
+        bytes_per_second=1640e9,
+        memory_gib=31.24,
+        flops=918e12,
+        link=400e9,
+    ),
+    # nvidia.com, H100 data sheet (SXM): memory, bandwidth, tensor cores without the
+    # sparsity that doubles them (float32 is multiplied as TF32), half of NVLink's 900
+    # GB/s. JAX takes three quarters of the memory unless XLA_PYTHON_CLIENT_MEM_FRACTION
+    # says otherwise.
     "h100": Chip(
         "cuda",
         {
@@ -72,6 +123,10 @@ CHIPS = {
         {"JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"},
         {"jax_cuda12_plugin": "jax-cuda12-plugin", "jax_triton": "jax-triton"},
         3.35e12,
+        80 * 10**9,
+        {"bfloat16": 989e12, "float32": 494e12},
+        450e9,
+        {n: {"topology": f"1x{n}x1"} for n in (1, 2, 4, 8)},  # within one machine
         compute_capability=90,
     ),
 }
@@ -95,9 +150,24 @@ def describe(name: str):
     Raises:
       RuntimeError: a package is missing; it says which.
     """
+    return describe_slice(name, 1)[0]
+
+
+def describe_slice(name: str, count: int) -> list:
+    """The devices of a slice of that many chips; see `describe`.
+
+    Raises:
+      ValueError: no slice has that many chips; the message lists those there are.
+      RuntimeError: a package is missing; it says which.
+    """
+    chip = CHIPS[name]
+    if count not in chip.slices:
+        sizes = ", ".join(map(str, chip.slices))
+        raise ValueError(f"chips={count}: {name} can be compiled for {sizes} chips")
     why = missing(name)
     if why:
         raise RuntimeError(why)
-    os.environ.update(CHIPS[name].environment)
+    os.environ.update(chip.environment)
     jax.config.update("jax_platforms", "cpu")
-    return topologies.get_topology_desc(**CHIPS[name].topology).devices[0]
+    topology = topologies.get_topology_desc(**(chip.topology | chip.slices[count]))
+    return list(topology.devices)[:count]

@@ -1,4 +1,4 @@
-"""Bytes that a compiled program moves, counted from its optimised HLO.
+"""What a compiled program moves, in memory and between chips, from its optimised HLO.
 
 Each top-level instruction of the entry computation reads its operands and writes its
 results, as many bytes as the arrays take in memory: dimensions padded to the layout's
@@ -19,6 +19,11 @@ RENAMES = {
 # They name buffers that slices side by side have filled already.
 RENAMING_TARGETS = ("ConcatBitcast", "SliceBitcast", "AllocateBuffer")
 
+COLLECTIVES = (
+    *("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
+    *("ragged-all-to-all", "collective-permute", "collective-broadcast"),
+)
+
 _SHAPE = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(r"(?:calls|to_apply|body|async_wrapped_computation)=%([\w.\-]+)")
 _BRANCHES = re.compile(
@@ -34,7 +39,7 @@ class Instruction(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Bytes without those of the kernels; how many kernels; what is not exact."""
+    """Bytes, of the kernels only if asked for; how many kernels; what is not exact."""
 
     size_bytes: int
     kernels: int = 0
@@ -44,10 +49,32 @@ class Moved(NamedTuple):
         return Moved(*(a + b for a, b in zip(self[:2], other[:2])), self[2] | other[2])
 
 
-def program_bytes(text: str) -> Moved:
-    """Counts the entry computation of `compiled.as_text()`."""
+class Collective(NamedTuple):
+    """How often one kind runs; bytes of a chip's operands, of an all-gather's results."""
+
+    count: int
+    size_bytes: int
+
+
+def program_bytes(text: str, *, kernels: bool = False) -> Moved:
+    """Counts the entry computation of `compiled.as_text()`.
+
+    Args:
+      kernels: count what kernels read and write too: each operand and each result in
+        main memory once, whatever their grids fetch (`traffic.py` knows that).
+    """
     computations, entry = _parse(text)
-    return _count(computations, entry)
+    return _count(computations, entry, kernels)
+
+
+def collectives(text: str) -> dict[str, Collective]:
+    """What one chip exchanges with others, by kind, in `compiled.as_text()`.
+
+    An asynchronous one counts where it starts, one in a loop as often as the loop runs
+    (once if that is unknown); of branches all are counted.
+    """
+    computations, entry = _parse(text)
+    return _collectives(computations, entry)
 
 
 def estimated_cycles(text: str) -> int | None:
@@ -91,22 +118,49 @@ def stored_bytes(shape: str, *, anywhere: bool = False) -> int:
     return total
 
 
-def _count(computations, name: str) -> Moved:
+def _collectives(computations, name: str) -> dict[str, Collective]:
+    found: dict[str, Collective] = {}
+
+    def add(kind, count, size_bytes):
+        before = found.get(kind, Collective(0, 0))
+        found[kind] = Collective(before.count + count, before.size_bytes + size_bytes)
+
+    instructions = computations[name]
+    for shape, opcode, operands, attributes in instructions.values():
+        kind = opcode.removesuffix("-start")
+        if kind in COLLECTIVES:
+            arrays = [instructions[o].shape for o in operands if o in instructions]
+            sent = sum(stored_bytes(a, anywhere=True) for a in arrays)
+            if kind == "all-gather":  # one that starts gives (operands, results)
+                results = stored_bytes(shape, anywhere=True)
+                sent = results - sent if opcode != kind else results
+            add(kind, 1, sent)
+            continue
+        times = (_trips(attributes) or 1) if opcode == "while" else 1
+        for called in _CALLED.findall(attributes) + _branches(attributes):
+            for kind, inner in _collectives(computations, called).items():
+                add(kind, times * inner.count, times * inner.size_bytes)
+    return found
+
+
+def _count(computations, name: str, kernels: bool) -> Moved:
     instructions = computations[name]
     total = Moved(0)
     for instruction in instructions.values():
-        total += _moved(instruction, instructions, computations)
+        total += _moved(instruction, instructions, computations, kernels)
     return total
 
 
-def _moved(instruction: Instruction, instructions, computations) -> Moved:
+def _moved(instruction: Instruction, instructions, computations, kernels) -> Moved:
     shape, opcode, operands, attributes = instruction
     arrays = [instructions[o].shape for o in operands if o in instructions]
     called = _CALLED.findall(attributes)
+    read = [instructions[o].shape for o in dict.fromkeys(operands) if o in instructions]
+    all_once = stored_bytes(shape) + sum(map(stored_bytes, read))
     if opcode in RENAMES or opcode.endswith("-done"):
         return Moved(0)
     if _is_kernel(instruction):
-        return Moved(0, kernels=1)
+        return Moved(all_once if kernels else 0, kernels=1)
     if opcode == "custom-call" and _target(attributes) in RENAMING_TARGETS:
         return Moved(0)
     if opcode == "copy-start":
@@ -118,19 +172,29 @@ def _moved(instruction: Instruction, instructions, computations) -> Moved:
     if opcode == "dynamic-update-slice":  # in place
         return Moved(_sliced(arrays[1], shape) + stored_bytes(arrays[1]))
     if opcode == "while":
-        once = _count(computations, called[0])
-        trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', attributes)
-        if trips:
-            return once._replace(size_bytes=once.size_bytes * int(trips[1]))
+        once = _count(computations, called[0], kernels)
+        if trips := _trips(attributes):
+            return once._replace(size_bytes=once.size_bytes * trips)
         return once._replace(notes=once.notes | {"a loop is counted once"})
     if opcode == "conditional":
-        branches = _BRANCHES.findall(attributes.replace(", %", ";%"))
-        names = [n.strip().lstrip("%") for b in branches for n in b.split(";")]
-        most = max((_count(computations, n) for n in names), key=lambda m: m[:2])
+        counts = [_count(computations, n, kernels) for n in _branches(attributes)]
+        most = max(counts, key=lambda m: m[:2])
         return most._replace(notes=most.notes | {"of branches, the one moving most"})
     if opcode in ("call", "async-start") and called:
-        return _count(computations, called[0])
-    return Moved(stored_bytes(shape) + sum(map(stored_bytes, dict.fromkeys(arrays))))
+        return _count(computations, called[0], kernels)
+    return Moved(all_once)
+
+
+def _trips(attributes: str) -> int | None:
+    """How often a loop runs, where the compiler found out."""
+    match = re.search(r'"known_trip_count":\{"n":"(\d+)"', attributes)
+    return int(match[1]) if match else None
+
+
+def _branches(attributes: str) -> list[str]:
+    """The computations that a conditional chooses from."""
+    found = _BRANCHES.findall(attributes.replace(", %", ";%"))
+    return [n.strip().lstrip("%") for b in found for n in b.split(";")]
 
 
 def _sliced(part: str, source: str) -> int:
