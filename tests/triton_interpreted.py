@@ -15,9 +15,16 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import triton.language as tl
 from triton.runtime import interpreter
 
-TRITON_TYPES = {"float32": "fp32", "bfloat16": "bf16"}
+TRITON_TYPES = {
+    "float32": "fp32",
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "int32": "i32",
+    "uint16": "u16",
+}
 BITS = {"float32": np.uint32, "bfloat16": np.uint16}
 
 
@@ -29,6 +36,24 @@ class Executor(interpreter.GridExecutor):
 
     def _restore_args_dev(self, *args):
         pass
+
+
+# What a kernel promises of n neighbours, and the compiler believes.
+PROMISES = {
+    "tt.contiguity": lambda group, n: group == group[..., :1] + np.arange(n),
+    "tt.constancy": lambda group, n: group == group[..., :1],
+    "tt.divisibility": lambda group, n: group[..., :1] % n == 0,
+}
+
+
+def _check_promise(handle, key, values):
+    for axis, n in enumerate(values):
+        data = np.moveaxis(handle.data, axis, -1)
+        groups = data.reshape(*data.shape[:-1], -1, n)
+        assert PROMISES[key](groups, n).all(), f"{key} is not {values}"
+
+
+interpreter.TensorHandle.set_attr = _check_promise
 
 
 class Builder:
@@ -43,10 +68,12 @@ class Builder:
     def __enter__(self):
         self.builder.create_masked_load = self.masked_load
         self.builder.create_masked_store = self.masked_store
+        self.builder.create_dot = self.dot
         return self
 
     def __exit__(self, *_):
         del self.builder.create_masked_load, self.builder.create_masked_store
+        del self.builder.create_dot
         self.size_bytes = sum(size for *_, size in self.seen)
 
     def masked_load(self, pointers, mask, *rest):
@@ -60,6 +87,16 @@ class Builder:
         return type(self.builder).create_masked_store(
             self.builder, pointers, value, mask, *rest
         )
+
+    def dot(self, a, b, d, *_):
+        """Triton's own multiplies bfloat16's bits as if they were numbers."""
+        a, b = (
+            (m.data.astype(np.uint32) << 16).view(np.float32)
+            if m.dtype.scalar == tl.bfloat16
+            else m.data.astype(np.float32)
+            for m in (a, b)
+        )
+        return interpreter.TensorHandle(a @ b + d.data, tl.float32)
 
     def note(self, kind, pointers, mask):
         addresses = pointers.data[np.broadcast_to(mask.data, pointers.data.shape)]
@@ -95,8 +132,9 @@ def triton_call(
         )
         for a in args + out
     ]
-    shifts = [a for a in args if a.ndim == 2]
-    with Builder(shifts) as traffic:
+    # Of shift3d the shift, of a convolution the scale and the bias.
+    small = [a for a in args if a.ndim == (2 if name.startswith("shift3d") else 1)]
+    with Builder(small) as traffic:
         Executor(kernel.rewrite(), kernel.arg_names, grid)(*pointers, **of)
     launches.append((name, traffic.size_bytes))
     return jax.tree.unflatten(tree, list(map(jnp.asarray, out)))

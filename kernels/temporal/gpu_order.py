@@ -5,6 +5,8 @@ R counts what lies between two frames of a clip. cuDNN wants its features as
 kernels move nothing there.
 """
 
+import math
+
 import jax
 
 from kernels.temporal import gpu
@@ -13,8 +15,15 @@ from kernels.temporal.move import Move
 
 def missing(x, out_channels: int = 0, *, move: Move) -> str | None:
     """What keeps a call on features of x's shape from running here, or None."""
-    shape = jax.eval_shape(lambda x: _there(x, move), jax.ShapeDtypeStruct(*_of(x)))
-    return gpu.missing(shape, out_channels or None)
+    there = jax.eval_shape(
+        lambda x: _there(x, move), jax.ShapeDtypeStruct(x.shape, x.dtype)
+    )
+    return gpu.missing(there, out_channels or None)
+
+
+def rows(shape) -> tuple[int, int, int, int]:
+    """`[A, T, R, C]` of clips `[B, T, ..., C]`."""
+    return (*shape[:2], math.prod(shape[2:-1]), shape[-1])
 
 
 def shift(x, *, move: Move):
@@ -42,17 +51,13 @@ def conv_dw(x, dz, *, move: Move):
     return gpu.shift_conv_dw(_there(x, move), _there(dz, move), **_how(move))[None]
 
 
-def _of(x):
-    return x.shape, x.dtype
-
-
 def _how(move: Move) -> dict:
     return {"fold": move.fold, "direction": move.direction}
 
 
 def _there(x, move: Move):
     if move.frames is None:
-        return x.reshape(*x.shape[:2], -1, x.shape[-1])
+        return x.reshape(rows(x.shape))
     x = x.transpose(2, 0, 1, 3)
     return x.reshape(move.parts, move.frames, -1, x.shape[-1])
 
