@@ -66,6 +66,7 @@ def main(argv=None) -> int:
         print(_heading())
     here = {"device": device.device_kind, "platform": platform, "jax": jax.__version__}
     groups = {}
+    chosen = [case.on(platform) for case in chosen]
     for case in chosen:
         groups.setdefault((case.op, case.shape.name, case.direction), []).append(case)
     compiled = []
@@ -100,7 +101,7 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     for case in running:
         program = jax.jit(case.function()).lower(*arrays).compile()
         compiled[case.implementation] = program
-        errors[case.implementation] = largest_error(program(*arrays), wanted)
+        errors[case.implementation] = largest_error(case, program(*arrays), wanted)
     calls = 1 if platform == "cpu" else max(1, ROUND_BYTES // least)
     programs = {
         c.implementation: repeated(c.function(), arrays, calls) for c in running
@@ -130,8 +131,6 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
 
 def not_here(case: Case, platform: str) -> str | None:
     """Why a case is not timed on this device, or None."""
-    if not case.written:
-        return f"{case.implementation}: not written"
     if case.platforms and platform not in case.platforms:
         needed = " or ".join(f"a {DEVICES[p]}" for p in case.platforms)
         return f"{case.implementation}: needs {needed.replace('a NVIDIA', 'an NVIDIA')}"
@@ -141,32 +140,49 @@ def not_here(case: Case, platform: str) -> str | None:
 def inputs(case: Case) -> tuple[jax.Array, ...]:
     """Normal features, shifts over the whole range, dy for the first clip alone."""
     key = jax.random.key(0)
-    x, *rest = case.arguments()
+    primals = case.primals()
+    x = primals["x"]
     arrays = [jax.random.normal(key, x.shape, x.dtype)]
-    if case.op == "shift3d":
+    if "shift" in primals:
         bound = jnp.array(case.shape.options["max_shift"])[:, None]
-        shift = jax.random.uniform(jax.random.fold_in(key, 1), rest[0].shape)
+        shift = jax.random.uniform(jax.random.fold_in(key, 1), primals["shift"].shape)
         arrays.append(bound * (2 * shift - 1))
+    if "weight" in primals:
+        c, k = primals["weight"].shape
+        weight = jax.random.normal(jax.random.fold_in(key, 3), (c, k))
+        arrays.append(weight / c**0.5)
     if case.direction == "backward":
-        dy = rest[-1]
-        first = jax.random.normal(jax.random.fold_in(key, 2), (1, *dy.shape[1:]))
-        arrays.append(jnp.zeros(dy.shape, dy.dtype).at[:1].set(first.astype(dy.dtype)))
+        dy = case.arguments()[-1]
+        every = jax.random.normal(jax.random.fold_in(key, 2), dy.shape, dy.dtype)
+        rows = every.shape[2] if case.in_frames else every.shape[0]
+        in_first = jnp.arange(rows) % case.shape.x[0] == 0
+        axis = (1, 1, rows, 1) if case.in_frames else (rows, 1, 1, 1, 1)
+        arrays.append(jnp.where(in_first.reshape(axis), every, 0))
     return tuple(jax.block_until_ready(arrays))
 
 
 def reference(case: Case, arrays) -> list[np.ndarray]:
     """The results for the first clip, by the plain implementation in float64 on the CPU."""
     plain = case._replace(implementation="xla").function()
-    first = [np.asarray(a[:1] if a.ndim == 5 else a).astype(np.float64) for a in arrays]
+    first = [first_clip(case, a).astype(np.float64) for a in arrays]
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         return [np.asarray(r) for r in jax.tree.leaves(jax.jit(plain)(*first))]
 
 
-def largest_error(results, wanted) -> float:
+def first_clip(case: Case, array) -> np.ndarray:
+    """Of features; what is not of clips stays whole."""
+    if array.ndim == 5:
+        array = array[:1]
+    elif array.ndim == 4:
+        array = array[:, :, :: case.shape.x[0]]
+    return np.asarray(array)
+
+
+def largest_error(case: Case, results, wanted) -> float:
     """Over all results, relative to each one's largest value."""
     worst = 0.0
     for result, right in zip(jax.tree.leaves(results), wanted, strict=True):
-        first = np.asarray(result[: right.shape[0]]).astype(np.float64)
+        first = first_clip(case, result).astype(np.float64)
         worst = max(worst, float(np.max(np.abs(first - right)) / np.max(np.abs(right))))
     return worst
 

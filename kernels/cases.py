@@ -7,17 +7,23 @@ import jax
 import jax.numpy as jnp
 
 from kernels import interpolated, temporal
+from kernels.frames import Frames
 from kernels.shapes import SHAPES, Shape
 
 OPERATIONS = {
     "shift3d": interpolated.shift3d,
+    "shift3d_conv": interpolated.shift3d_conv,
     "temporal_shift": temporal.temporal_shift,
+    "temporal_shift_conv": temporal.temporal_shift_conv,
 }
 TABLES = {
     "shift3d": interpolated.IMPLEMENTATIONS,
+    "shift3d_conv": interpolated.CONV_IMPLEMENTATIONS,
     "temporal_shift": temporal.IMPLEMENTATIONS,
+    "temporal_shift_conv": temporal.IMPLEMENTATIONS,
 }
-# "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift).
+# "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift). The
+# convolutions are those of a network in training: without scale, bias and ReLU.
 DIRECTIONS = ("forward", "backward")
 DTYPES = ("bfloat16", "float32")
 # As `jax.lax.platform_dependent` calls them.
@@ -30,15 +36,13 @@ class Case(NamedTuple):
     direction: str
     shape: Shape
     dtype: str
+    # Features as `kernels.frames` orders them, which is how a TPU has them.
+    in_frames: bool = False
 
     @property
     def name(self) -> str:
         """As the operations name their scopes, so that a trace says it twice."""
         return f"{self.op}_{self.direction}_{self.implementation}"
-
-    @property
-    def written(self) -> bool:
-        return TABLES[self.op][self.implementation] is not None
 
     @property
     def platforms(self) -> tuple[str, ...] | None:
@@ -47,16 +51,25 @@ class Case(NamedTuple):
 
     def row(self) -> dict:
         """What a command's row says first, as JSON has it."""
-        x = self.shape.x
-        return self._asdict() | {"shape": self.shape.name, "x": x}
+        row = self._asdict() | {"shape": self.shape.name, "x": self.shape.x}
+        return row | {"out_channels": self.shape.out_channels}
+
+    def on(self, platform: str) -> "Case":
+        """The same with its features in the order that a platform has them in."""
+        ours = self.op.startswith("temporal_shift")
+        return self._replace(in_frames=ours and platform == "tpu")
 
     def function(self):
         """The operation, or its vector-Jacobian product with dy as the last argument."""
 
-        def forward(*arrays):
-            return OPERATIONS[self.op](
-                *arrays, implementation=self.implementation, **self.shape.options
+        def forward(x, *others):
+            y = OPERATIONS[self.op](
+                Frames(x, self.shape.x[1]) if self.in_frames else x,
+                *others,
+                implementation=self.implementation,
+                **self.shape.options,
             )
+            return y.data if self.in_frames else y
 
         def backward(*arrays):
             *primals, dy = arrays
@@ -66,14 +79,24 @@ class Case(NamedTuple):
         function.__name__ = self.name  # the program's name in a trace and in a dump
         return function
 
+    def primals(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of what is differentiated; all but x is float32."""
+        batch, frames, height, width, channels = x = self.shape.x
+        if self.in_frames:
+            x = (height, width, batch * frames, channels)
+        found = {"x": jax.ShapeDtypeStruct(x, jnp.dtype(self.dtype))}
+        if self.op.startswith("shift3d"):
+            found["shift"] = jax.ShapeDtypeStruct((3, channels), jnp.float32)
+        if self.shape.out_channels:
+            weight = (channels, self.shape.out_channels)
+            found["weight"] = jax.ShapeDtypeStruct(weight, jnp.float32)
+        return found
+
     def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """Shapes and dtypes of `function`'s arguments; the shift is float32."""
-        x = jax.ShapeDtypeStruct(self.shape.x, jnp.dtype(self.dtype))
-        primals = [x]
-        if self.op == "shift3d":
-            primals.append(jax.ShapeDtypeStruct((3, x.shape[-1]), jnp.float32))
+        """Shapes and dtypes of `function`'s arguments."""
+        primals = tuple(self.primals().values())
         if self.direction == "forward":
-            return tuple(primals)
+            return primals
         forward = self._replace(direction="forward", implementation="xla").function()
         return (*primals, jax.eval_shape(forward, *primals))
 
@@ -104,7 +127,7 @@ def all_cases(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
     implementations = dict.fromkeys(i for table in TABLES.values() for i in table)
-    shapes = [s.name for table in SHAPES.values() for s in table]
+    shapes = dict.fromkeys(s.name for table in SHAPES.values() for s in table)
     parser.add_argument("--op", choices=OPERATIONS, help="one operation; default: all")
     parser.add_argument(
         "--implementation", choices=implementations, help="one; default: all"

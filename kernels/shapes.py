@@ -16,6 +16,7 @@ class Shape(NamedTuple):
     name: str
     x: tuple[int, int, int, int, int]
     options: dict
+    out_channels: int | None = None  # of a convolution
 
 
 # RubiksNet starts with shifts drawn from (-1, 1).
@@ -42,14 +43,33 @@ SHIFT3D = (
     _rubiks("rubiks_28_wide", 32, 28, 144, max_shift=(1.0, 3.0, 3.0)),
 )
 
+# RubiksNet's last convolution keeps the channels.
+SHIFT3D_CONV = tuple(s._replace(out_channels=s.x[-1]) for s in SHIFT3D)
+
+
+def _tsm(batch, side, channels, out_channels):
+    name = f"tsm_{side}" if out_channels * 4 == channels else f"tsm_{side}_next"
+    options = {"fold": channels // 8}
+    return Shape(name, (batch, 8, side, side, channels), options, out_channels)
+
+
+# The first convolution of a stage's blocks, and of the next stage's first block.
+TEMPORAL_SHIFT_CONV = (
+    _tsm(16, 56, 256, 64),
+    _tsm(16, 56, 256, 128),
+    _tsm(16, 28, 512, 128),
+    _tsm(16, 14, 1024, 256),
+    _tsm(16, 7, 2048, 512),
+)
 TEMPORAL_SHIFT = tuple(
-    Shape(f"tsm_{side}", (batch, 8, side, side, channels), {"fold": channels // 8})
-    for batch, side, channels in [
-        (8, 56, 256),
-        (32, 28, 512),
-        (32, 14, 1024),
-        (32, 7, 2048),
-    ]
+    s._replace(out_channels=None)
+    for s in TEMPORAL_SHIFT_CONV
+    if not s.name.endswith("_next")
 )
 
-SHAPES = {"shift3d": SHIFT3D, "temporal_shift": TEMPORAL_SHIFT}
+SHAPES = {
+    "shift3d": SHIFT3D,
+    "shift3d_conv": SHIFT3D_CONV,
+    "temporal_shift": TEMPORAL_SHIFT,
+    "temporal_shift_conv": TEMPORAL_SHIFT_CONV,
+}

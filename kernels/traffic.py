@@ -9,8 +9,10 @@ from jax.extend import core
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from kernels.cases import Case
-from kernels.interpolated import gpu
+from kernels.interpolated import gpu, gpu_conv
 from kernels.platforms import CHOOSERS
+from kernels.temporal import gpu as temporal_gpu
+from kernels.temporal import gpu_order
 
 LANES, SUBLANES = 128, 8  # XLA's tile on a TPU; bfloat16 pairs rows inside it
 
@@ -20,8 +22,13 @@ def logical_bytes(array) -> int:
 
 
 def tpu_bytes(array) -> int:
-    """As a TPU stores it: channels fill whole lanes, the best other axis the sublanes."""
+    """As a TPU stores it: channels fill whole lanes, the best other axis the sublanes.
+
+    Of `[H, W, N, C]` with few channels, N fills the lanes where it can.
+    """
     *sizes, channels = array.shape
+    if len(sizes) == 3 and channels < LANES and sizes[-1] % LANES == 0:
+        sizes[-1], channels = channels, sizes[-1]
     rows = min(
         (math.prod(sizes) // n * _up(n, SUBLANES) for n in sizes),
         default=1,
@@ -37,19 +44,38 @@ def fewest_bytes(case: Case, platform: str) -> int:
     around them want, so 72 channels take the room of 128.
     """
     stored = tpu_bytes if platform == "tpu" else logical_bytes
-    return sum(map(stored, case.least_arrays()))
+    return sum(map(stored, case.on(platform).least_arrays()))
 
 
 def kernel_bytes(case: Case) -> int:
     """What a kernel's own loads and stores move."""
     if case.implementation == "pallas_tpu":
+        case = case.on("tpu")
         return pallas_bytes(case.function(), *case.arguments())
-    if (case.op, case.implementation) == ("shift3d", "triton"):
-        x = case.arguments()[0]
-        return gpu.fetched_bytes(
-            case.direction, x.shape, x.dtype.itemsize, **case.shape.options
+    if case.implementation != "triton":
+        raise NotImplementedError(f"no count of {case.name}'s bytes")
+    itemsize = case.arguments()[0].dtype.itemsize
+    shape, k, options = case.shape.x, case.shape.out_channels, case.shape.options
+    if case.op == "shift3d":
+        return gpu.fetched_bytes(case.direction, shape, itemsize, **options)
+    if case.op == "shift3d_conv":
+        return gpu_conv.fetched_bytes(case.direction, shape, k, itemsize, **options)
+    return sum(
+        temporal_gpu.fetched_bytes(
+            name, gpu_order.rows(shape), itemsize, out_channels=k, **call
         )
-    raise NotImplementedError(f"no count of {case.name}'s bytes")
+        for name, call in temporal_calls(case)
+    )
+
+
+def temporal_calls(case: Case) -> list[tuple[str, dict]]:
+    """The GPU kernels of a temporal case: names and options."""
+    how = {"direction": "both"} | case.shape.options
+    if case.op == "temporal_shift":
+        return [("shift", how | {"reverse": case.direction == "backward"})]
+    if case.direction == "forward":
+        return [("shift_conv", how)]
+    return [("shift_conv_dx", how), ("shift_conv_dw", how)]
 
 
 def pallas_bytes(function, *args) -> int:

@@ -43,7 +43,7 @@ def test_rows_and_a_trace_read_back(tmp_path):
         low, high = row["seconds_quartiles"]
         assert 0 < low <= row["seconds"] <= high
         assert row["bytes_per_second"] == pytest.approx(
-            2 * 32 * 8 * 7 * 7 * 2048 * 2 / row["seconds"]
+            2 * 16 * 8 * 7 * 7 * 2048 * 2 / row["seconds"]
         )
         assert rows["pallas_tpu", direction]["not_here"].startswith("pallas_tpu: ")
         assert "seconds" not in rows["triton", direction]

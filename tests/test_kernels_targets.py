@@ -263,7 +263,7 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
 @pytest.mark.parametrize("target", CHIPS)
 @pytest.mark.parametrize("op", cases.OPERATIONS)
 def test_compiles(op, target):
-    shape = {"shift3d": "rubiks_7", "temporal_shift": "tsm_7"}[op]
+    shape = "rubiks_7" if op.startswith("shift3d") else "tsm_7"
     done = run(f"--target={target}", f"--op={op}", f"--shape={shape}", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     platform = chips.CHIPS[target].platform
@@ -276,9 +276,6 @@ def test_compiles(op, target):
         (c.implementation, c.direction) for c in expected
     ]
     for row, case in zip(rows, expected, strict=True):
-        if not case.written:
-            assert row["compiled"] is None and row["error"] == "not written"
-            continue
         assert row["compiled"] is True, row["error"]
         assert row["program_ratio"] > 0.5 and row["temporary_bytes"] >= 0
         assert ("kernel_bytes" in row) == (case.implementation != "xla")
@@ -295,7 +292,7 @@ def test_prints_a_table():
     done = run("--target=v5e", "--op=temporal_shift", "--shape=tsm_7")
     assert done.returncode == 0, done.stderr
     assert "temporal_shift xla forward" in done.stdout
-    assert re.search(r"temporal_shift pallas_tpu forward .* not written", done.stdout)
+    assert re.search(r"temporal_shift pallas_tpu forward .* 1.00 ", done.stdout)
     assert " compiled, 0 failed" in done.stdout
 
 
@@ -320,8 +317,6 @@ def test_a_row_that_does_not_compile_is_a_failure(monkeypatch, capsys):
 @pytest.mark.parametrize("op", cases.OPERATIONS)
 def test_kernels_move_hardly_more_than_they_have_to(op, implementation, platform):
     chosen = cases.all_cases(op=op, implementation=implementation)
-    if not chosen[0].written:
-        pytest.skip(f"{op} has no {implementation} kernel yet")
     sums, ratios = {}, {}
     for case in chosen:
         kernel = traffic.kernel_bytes(case)
