@@ -365,8 +365,6 @@ class TestReport:
     @pytest.mark.parametrize(
         ("fields", "options", "message"),
         [
-            ({"batch_size": 6}, {"count": 4}, "batch_size=6 does not .*batch_size=8 "),
-            ({"eval_batch_size": 6}, {"count": 4}, "eval_batch_size=8 "),
             ({"batch_size": 0}, {}, "batch_size must be above 0"),
             ({"protocol": "3x3"}, {}, "10x3"),
             ({"data": DataConfig(name="mine")}, {}, "kinetics400.*--classes"),
@@ -378,6 +376,17 @@ class TestReport:
         with pytest.raises(ValueError, match=message):
             fit.report(config, "v5e", **options)
         assert not compiled
+
+    def test_a_batch_that_does_not_divide_is_the_next_one_and_said(
+        self, compiled, capsys
+    ):
+        config = tiny("tsn", batch_size=6, eval_batch_size=9)
+        fit.report(config, "v5e", count=4, suggest=False)
+        train, evaluation = (p.arguments[-1]["label"].size for p in compiled)
+        assert (train, evaluation) == (8, 12)
+        said = capsys.readouterr().err
+        assert "batch_size=6 does not divide by 4 chips" in said
+        assert "--config.eval_batch_size=12" in said
 
     def test_classes_can_be_given(self, compiled):
         config = tiny()

@@ -6,7 +6,8 @@
 
 Needs `pip install -r requirements-targets.txt`, no data set and no accelerator; a
 ResNet-50 takes some minutes a row. Each row is the train or eval step of the config's
-network, or of the same network without a shift (TSN), at the config's global batch:
+network, or of the same network without a shift (TSN), at the config's global batch, or
+the next one that divides by the chips:
 
   args out temp code  MB on each chip: state and batch, results that do not take an
             argument's place, the compiler's working memory, the program itself
@@ -104,7 +105,7 @@ def report(
     """
     check(config)
     devices = chips.describe_slice(target, count)
-    _check_batches(config, count)
+    config = _whole_batches(config, count)
     mesh = Mesh(np.asarray(devices), ("data",))
     network = runs.describe_model(config, num_classes=_classes(config, classes))
     networks = [network]
@@ -194,18 +195,23 @@ def _classes(config: Config, classes: int | None) -> int:
     return CLASSES[name]
 
 
-def _check_batches(config: Config, count: int) -> None:
+def _whole_batches(config: Config, count: int) -> Config:
+    """The config with the next batches that can be shared out, which it says."""
     for field, parts in (
         ("batch_size", config.optim.accumulate),
         ("eval_batch_size", 1),
     ):
         size, unit = getattr(config, field), count * parts
         if size % unit:
+            whole = -(-size // unit) * unit
             also = f" x {parts} parts" if parts > 1 else ""
-            raise ValueError(
-                f"config.{field}={size} does not divide by {count} chips{also}: give "
-                f"--config.{field}={-(-size // unit) * unit} or another multiple"
+            print(
+                f"config.{field}={size} does not divide by {count} chips{also}; this is "
+                f"for --config.{field}={whole}",
+                file=sys.stderr,
             )
+            config = dataclasses.replace(config, **{field: whole})
+    return config
 
 
 def _measure(

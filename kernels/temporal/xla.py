@@ -14,26 +14,26 @@ from kernels.temporal.move import Move
 
 def shift(x, *, move: Move):
     """Channels `[0, fold)` take another frame, and so on; see `temporal_shift`."""
-    if move.frames is not None and move.parts > 1:
-        # Frames of several devices' parts, and no device's own to be had alone.
-        rows, channels = x.shape[2:]
-        sizes = (move.parts, move.frames, move.clips_of_part(rows))
-        apart = x.reshape(*x.shape[:2], *sizes, channels)
-        return _select(apart, 3, 1, move).reshape(x.shape)
-    if move.frames is not None:
-        return _select(x, 2, move.clips_of_part(x.shape[2]), move)
-    return _select(x, 1, 1, move)
-
-
-def _select(x, axis: int, rows: int, move: Move):
-    """A frame is `rows` rows of `axis`."""
     channel = jax.lax.broadcasted_iota(
         jnp.int32, (1,) * (x.ndim - 1) + x.shape[-1:], x.ndim - 1
     )
     y = x
     for end, step in reversed(move.groups()):
-        y = jnp.where(channel < end, _moved(x, axis, step * rows), y)
+        y = jnp.where(channel < end, other_frame(x, step, move), y)
     return y
+
+
+def other_frame(x, step: int, move: Move):
+    """All channels of frame t + step, zero outside the clip."""
+    if move.frames is None:
+        return _moved(x, 1, step)
+    clips = move.clips_of_part(x.shape[2])
+    if move.parts == 1:
+        return _moved(x, 2, step * clips)
+    # Frames of several devices' parts, and no device's own to be had alone.
+    sizes = (move.parts, move.frames, clips)
+    apart = x.reshape(*x.shape[:2], *sizes, x.shape[3])
+    return _moved(apart, 3, step).reshape(x.shape)
 
 
 def _moved(x, axis: int, by: int):
@@ -87,9 +87,7 @@ def conv_dx_of_moved(dz, weight, *, move: Move):
     for end, step in [*back.groups(), (weight.shape[0], 0)]:
         chosen = ((channels >= start) & (channels < end))[None]
         weights.append(jnp.where(chosen, weight.T, 0))
-        everything = dz.shape[-1]
-        only = Move(everything, "past", move.frames, move.parts, reverse=step > 0)
-        copies.append(shift(dz, move=only) if step else dz)
+        copies.append(other_frame(dz, step, move) if step else dz)
         start = end
     return product(jnp.concatenate(copies, -1), jnp.concatenate(weights, 0))
 
