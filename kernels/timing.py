@@ -34,13 +34,13 @@ def side_by_side(programs: dict, *, calls: int, seconds: float) -> dict[str, Tim
     for name in programs:
         if runs[name] > 1:
             times[name].clear()  # too short to be a measurement
-    blocks = 1
-    while blocks < LEAST_BLOCKS or time.perf_counter() - start < seconds * len(
-        programs
+    allowed = seconds * len(programs)
+    while (
+        min(map(len, times.values()), default=LEAST_BLOCKS) < LEAST_BLOCKS
+        or time.perf_counter() - start < allowed
     ):
         for name, program in programs.items():
             times[name].append(_block(program, runs[name]))
-        blocks += 1
     return {
         name: Timing(*np.percentile(found, (25, 50, 75)) / calls, len(found))
         for name, found in times.items()

@@ -1,0 +1,319 @@
+"""Times PyTorch's TSN and TSM on this machine's device, in the form of vidshift.speed.
+
+    python benchmarks/pytorch_tsm.py
+    python benchmarks/pytorch_tsm.py --how eager compile max-autotune --dtype bfloat16
+    python benchmarks/pytorch_tsm.py --backbone resnet18 --side 32 --how eager   # a CPU
+
+Needs PyTorch and torchvision, which vidshift does not: `pip install torch torchvision`, or
+what https://pytorch.org says for your CUDA. JAX need not be there, and is better in an
+environment of its own.
+
+The network is torchvision's, with a head of 174 classes after dropout, and the mean of the
+frames' logits; batch norm is not folded. TSM's shift stands before the first convolution
+of each block: slices of the features, one frame on or back, are assigned into a new
+tensor of the same strides. Everything is channels_last.
+
+  eager         as it is
+  compile       torch.compile of the network, static shapes; in training its backward pass
+                too, and the optimiser stays eager (its multi-tensor form)
+  max-autotune  the same in that mode, which records CUDA graphs
+
+In bfloat16 the forward pass has weights cast to bfloat16 before; training has float32
+weights under autocast. In float32, convolutions and products may use TF32, as JAX does by
+default. cuDNN looks for its fastest algorithms. SGD is that of vidshift's defaults:
+momentum 0.9, weight decay 5e-4, the gradient clipped to a norm of 20.
+
+Measures and columns are those of `python -m vidshift.speed --help`, but for: compile, the
+seconds of the first two calls; MB, the largest that was allocated then, weights included
+(on CUDA). TSN and TSM take turns, under each `--how` by itself.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+try:
+    import torch
+    import torchvision
+except ImportError as missing:
+    print(
+        f"pytorch_tsm: error: {missing}; pip install torch torchvision", file=sys.stderr
+    )
+    sys.exit(2)
+
+from torch import nn
+
+HOW = {"eager": None, "compile": "default", "max-autotune": "max-autotune"}
+DTYPES = ("float32", "bfloat16")
+BACKBONES = ("resnet18", "resnet34", "resnet50")  # every block is shifted in these
+RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_tsn")
+RESULTS += ("compile_seconds", "program_bytes", "error")
+CLASSES = 174
+FOLD_DIV = 8
+# As in kernels/timing.py: shorter than this, what is timed is the call.
+BLOCK_SECONDS = 0.01
+LEAST_BLOCKS = 3
+
+
+class ShiftedConv(nn.Module):
+    """A convolution of features whose first fold is a frame on, the second one back."""
+
+    def __init__(self, conv: nn.Conv2d, frames: int):
+        super().__init__()
+        self.conv, self.frames = conv, frames
+        self.fold = conv.in_channels // FOLD_DIV
+
+    def forward(self, x):  # [B*T, C, H, W]
+        return self.conv(shifted(x, self.frames, self.fold))
+
+
+def shifted(x: torch.Tensor, frames: int, fold: int) -> torch.Tensor:
+    """TSM's shift (Lin et al., 2019, Section 3) of `[B*T, C, H, W]`; zero outside."""
+    x = x.unflatten(0, (-1, frames))
+    y = torch.empty_like(x)  # of x's strides: channels stay last
+    on, back, rest = slice(0, fold), slice(fold, 2 * fold), slice(2 * fold, None)
+    y[:, :-1, on], y[:, -1, on] = x[:, 1:, on], 0
+    y[:, 1:, back], y[:, 0, back] = x[:, :-1, back], 0
+    y[:, :, rest] = x[:, :, rest]
+    return y.flatten(0, 1)
+
+
+class FrameNetwork(nn.Module):
+    """Frames `[B*T, 3, H, W]` to the mean of a clip's logits, `[B, CLASSES]`."""
+
+    def __init__(self, backbone: str, temporal: str, frames: int):
+        super().__init__()
+        self.frames = frames
+        self.net = getattr(torchvision.models, backbone)(weights=None)
+        head = nn.Linear(self.net.fc.in_features, CLASSES)
+        self.net.fc = nn.Sequential(nn.Dropout(0.5), head)
+        if temporal == "tsm":
+            for stage in range(1, 5):
+                for block in getattr(self.net, f"layer{stage}"):
+                    block.conv1 = ShiftedConv(block.conv1, frames)
+
+    def forward(self, x):
+        return self.net(x).unflatten(0, (-1, self.frames)).mean(1)
+
+
+def make_program(options, temporal: str, how: str, measure: str, dtype: str, rows: int):
+    """A function without arguments: one call of what is measured."""
+    torch.manual_seed(0)
+    device, kind = _device(), getattr(torch, dtype)
+    model = FrameNetwork(options.backbone, temporal, options.frames)
+    model = model.to(device, memory_format=torch.channels_last)
+    size = rows * options.frames, 3, options.side, options.side
+    clips = torch.randn(size, device=device)
+    clips = clips.to(kind, memory_format=torch.channels_last)
+    training = measure == "train"
+    model.train(training)
+    if not training:
+        model.to(kind)
+    run = model
+    if HOW[how]:
+        run = torch.compile(model, mode=HOW[how], dynamic=False)
+
+    def forward():
+        with torch.inference_mode():
+            return run(clips)
+
+    def waited_for():
+        result = forward()
+        wait()
+        return result
+
+    if not training:
+        return waited_for if measure == "latency" else forward
+    labels = torch.randint(CLASSES, (rows,), device=device)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+
+    def step():
+        sgd.zero_grad(set_to_none=True)
+        half = dtype == "bfloat16"
+        with torch.autocast(device.type, kind) if half else contextlib.nullcontext():
+            loss = nn.functional.cross_entropy(run(clips).float(), labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 20.0)
+        sgd.step()
+        return loss
+
+    return step
+
+
+def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> list[dict]:
+    """The rows of TSN and TSM; one that does not fit in memory says so."""
+    torch.compiler.reset()  # a new batch is a new program, not one for any batch
+    programs, found = {}, {}
+    for temporal in ("tsn", "tsm"):
+        name = f"{options.backbone}/{temporal}"
+        found[name] = row = {
+            "name": f"{name} {how}",
+            "backbone": options.backbone,
+            "temporal": temporal,
+            "how": how,
+            "measure": measure,
+            "dtype": dtype,
+            "batch": rows,
+            "frames": options.frames,
+            "side": options.side,
+            **dict.fromkeys(RESULTS),
+        }
+        print(f"compiling {row['name']} {measure} {dtype} ...", file=sys.stderr)
+        try:
+            before = _allocated(reset=True)
+            program = make_program(options, temporal, how, measure, dtype, rows)
+            row["compile_seconds"] = block_seconds(program, 1) + block_seconds(
+                program, 1
+            )
+            if before is not None:
+                row["program_bytes"] = _allocated() - before
+            programs[name] = program
+        except RuntimeError as error:
+            row["error"] = out_of_memory(error)
+    try:
+        times = side_by_side(programs, options.seconds)
+    except RuntimeError as error:
+        times = {}
+        for name in programs:
+            found[name]["error"] = out_of_memory(error)
+    tsn = times.get(f"{options.backbone}/tsn")
+    for name, blocks in times.items():
+        low, median, high = statistics.quantiles(blocks, n=4, method="inclusive")
+        found[name] |= {
+            "seconds": median,
+            "seconds_quartiles": (low, high),
+            "blocks": len(blocks),
+            "clips_per_second": rows / median,
+            "times_tsn": median / statistics.median(tsn) if tsn else None,
+        }
+    return list(found.values())
+
+
+def out_of_memory(error: RuntimeError) -> str:
+    """The reason for a row without times; any other error is raised again."""
+    text = str(error).lower()
+    if not any(said in text for said in ("out of memory", "can't allocate memory")):
+        raise error
+    return "out of memory"
+
+
+def side_by_side(programs: dict[str, Callable], seconds: float) -> dict[str, list]:
+    """Seconds a call of each, in blocks that take turns."""
+    start = time.perf_counter()
+    runs = {
+        name: max(1, round(BLOCK_SECONDS / block_seconds(program, 1)))
+        for name, program in programs.items()
+    }
+    times = {name: [] for name in programs}
+    while min(
+        map(len, times.values()), default=LEAST_BLOCKS
+    ) < LEAST_BLOCKS or time.perf_counter() - start < seconds * len(programs):
+        for name, program in programs.items():
+            times[name].append(block_seconds(program, runs[name]) / runs[name])
+    return times
+
+
+def block_seconds(program: Callable, runs: int) -> float:
+    wait()
+    start = time.perf_counter()
+    for _ in range(runs):
+        program()
+    wait()
+    return time.perf_counter() - start
+
+
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _allocated(*, reset: bool = False) -> int | None:
+    """Bytes at the highest since the last reset; None where nobody counts."""
+    if not torch.cuda.is_available():
+        return None
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.max_memory_allocated()
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("high")
+    cuda = torch.cuda.is_available()
+    here = {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "platform": _device().type,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "cuda": torch.version.cuda if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+    }
+    if not options.json:
+        print(", ".join(f"{k} {v}" for k, v in here.items() if v), end="; ")
+        print(f"{options.frames} frames of {options.side} x {options.side}")
+    batches = {"latency": 1, "throughput": options.batch}
+    if not options.no_train:
+        batches["train"] = options.train_batch
+    for dtype in DTYPES if options.dtype == "both" else [options.dtype]:
+        if not options.json:
+            print(f"\n{dtype}\n{HEADING}", flush=True)
+        for how in options.how:
+            for measure, rows in batches.items():
+                for row in measure_group(options, how, measure, dtype, rows):
+                    row |= here
+                    print(json.dumps(row) if options.json else _line(row), flush=True)
+    return 0
+
+
+HEADING = (
+    f"{'network':32} {'measure':10} {'batch':>5} {'ms':>9} {'(quartiles)':>19} "
+    f"{'clips/s':>8} {'x TSN':>6} {'MB':>7} {'compile':>7}"
+)
+
+
+def _line(row: dict) -> str:
+    start = f"{row['name']:32} {row['measure']:10} {row['batch']:5} "
+    if row["error"]:
+        return start + row["error"]
+    low, high = (1e3 * s for s in row["seconds_quartiles"])
+    ratio = "-" if row["times_tsn"] is None else f"{row['times_tsn']:.3f}"
+    size = "-" if row["program_bytes"] is None else f"{row['program_bytes'] / 1e6:.0f}"
+    return start + (
+        f"{1e3 * row['seconds']:9.3f} {f'({low:.3f}..{high:.3f})':>19} "
+        f"{row['clips_per_second']:8.1f} {ratio:>6} {size:>7} "
+        f"{row['compile_seconds']:7.1f}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pytorch_tsm.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--backbone", choices=BACKBONES, default="resnet50", help="resnet50")
+    add("--how", nargs="+", choices=HOW, default=["eager", "compile"])
+    add("--frames", type=int, default=8, help="of a clip; 8")
+    add("--side", type=int, default=224, help="of a frame, pixels; 224")
+    add("--batch", type=int, default=16, help="clips, of throughput; 16")
+    add("--train-batch", type=int, default=16, help="clips, of a train step; 16")
+    add("--dtype", choices=(*DTYPES, "both"), default="both", help="both")
+    add("--seconds", type=float, default=1, help="of timing a row, about; 1")
+    add("--no-train", action="store_true", help="leave the train step out")
+    add("--json", action="store_true", help="one JSON object a row")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

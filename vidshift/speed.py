@@ -1,0 +1,256 @@
+"""Times whole networks on this machine's device, each beside the same network under TSN.
+
+    python -m vidshift.speed
+    python -m vidshift.speed resnet50/tsm resnet101/tsm:placement=block --dtype bfloat16
+    python -m vidshift.speed resnet_tiny/tsm --side 32      # on a CPU: under a minute
+
+A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
+between them; BACKBONE alone is it under every scheme. Without a NAME: what the papers'
+tables of latency hold, as far as it is here. All of one backbone takes turns in one
+process, so that what disturbs the machine disturbs it all.
+
+  latency     the forward pass, batch 1; each call is waited for before the next
+  throughput  the forward pass, --batch clips; calls are queued, as a program would
+  train       forward, backward and SGD's update, --train-batch clips, each step on the
+              state that the last one left
+  ms          median of blocks of calls, and quartiles
+  x TSN       this network's time over TSN's: 1.02 takes 2 % longer
+  MB          of the compiled program: arguments, results, working memory
+  compile     seconds
+
+Weights and clips are random, and on the device before; clips are normalised already, so
+neither decoding nor transfer is part of this. Parameters are float32; --dtype is what is
+computed in. A float32 product is what the device makes of it by default (TF32 on an
+NVIDIA GPU, bfloat16 on a TPU); JAX_DEFAULT_MATMUL_PRECISION=highest asks for all bits.
+"""
+
+import argparse
+import functools
+import inspect
+import json
+import math
+import re
+import sys
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+import vidshift
+from kernels import timing
+from vidshift.nets.zoo import pick
+from vidshift.training import timed
+from vidshift.training.config import DTYPES, ModelConfig
+
+# TSM Table 5; VSN Table 6; GSF Table 12. Those that are not here yet are left out.
+IN_TABLES = ("resnet50/tsm", "resnet50/vsn", "resnet101/vsn", "resnet50/gsf")
+CLASSES = 174  # Something-Something's
+# Fields of a row besides what was asked for; None where there was not enough memory.
+RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_tsn")
+RESULTS += ("compile_seconds", "program_bytes", "error")
+
+
+class Network(NamedTuple):
+    """What a NAME says."""
+
+    backbone: str
+    temporal: str
+    options: dict
+
+    @property
+    def name(self) -> str:
+        given = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
+        return f"{self.backbone}/{self.temporal}{given and ':'}{given}"
+
+    def under_tsn(self) -> "Network":
+        """Keeps what is an option of the backbone."""
+        own = vidshift.BACKBONES[self.backbone].options
+        kept = {k: v for k, v in self.options.items() if k in own}
+        return Network(self.backbone, "tsn", kept)
+
+    def describe(self, *, dtype: str, frames: int) -> nnx.Module:
+        """The model, of shapes alone, with training's dropout."""
+        options = self.options | {"num_classes": CLASSES, "num_frames": frames}
+        if "dropout" in vidshift.BACKBONES[self.backbone].options:
+            options = {"dropout": ModelConfig().dropout} | options
+        create = functools.partial(vidshift.create, self.backbone, self.temporal)
+        return nnx.eval_shape(functools.partial(create, dtype=dtype, **options))
+
+
+def networks(name: str) -> list[Network]:
+    """Those that a NAME means.
+
+    Raises:
+      ValueError: there is none of that name, or an option has no value.
+    """
+    names, _, given = name.partition(":")
+    backbone, slash, temporal = names.partition("/")
+    pick("backbone", backbone, vidshift.BACKBONES)
+    if slash:
+        pick("temporal scheme", temporal, vidshift.SCHEMES)
+    options = {}
+    for item in given.split(",") if given else ():
+        key, _, value = item.partition("=")
+        if not (key and value):
+            raise ValueError(f"{name}: options are written key=value, got {item!r}")
+        if key in inspect.signature(vidshift.create).parameters:
+            raise ValueError(f"{name}: {key} is none of a network's own options")
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:  # a word
+            options[key] = value
+    schemes = [temporal] if slash else vidshift.SCHEMES
+    return [Network(backbone, scheme, options) for scheme in schemes]
+
+
+def beside_tsn(names: list[str]) -> list[list[Network]]:
+    """What is timed together: a backbone under TSN first, then under its schemes."""
+    groups = {}
+    for network in (n for name in names for n in networks(name)):
+        tsn = network.under_tsn()
+        group = groups.setdefault(tsn.name, [tsn])
+        if network not in group:
+            group.append(network)
+    return list(groups.values())
+
+
+def names_in_tables() -> list[str]:
+    return [
+        name
+        for name in IN_TABLES
+        for backbone, temporal in [name.split("/")]
+        if backbone in vidshift.BACKBONES and temporal in vidshift.SCHEMES
+    ]
+
+
+def measure_group(
+    group: list[Network], measure: str, shape: tuple, dtype: str, seconds: float
+) -> list[dict]:
+    """The rows of a group, TSN's first; one that does not fit in memory says so."""
+    programs, rows = {}, {}
+    for network in group:
+        rows[network.name] = row = {"name": network.name, **network._asdict()}
+        row |= {"measure": measure, "dtype": dtype, "batch": shape[0]}
+        row |= {"frames": shape[1], "side": shape[2], **dict.fromkeys(RESULTS)}
+        print(f"compiling {network.name} {measure} {dtype} ...", file=sys.stderr)
+        try:
+            clips = jax.random.normal(jax.random.key(0), shape, dtype)
+            model = network.describe(dtype=dtype, frames=shape[1])
+            program, facts = timed.compiled(model, measure, clips)
+        except jax.errors.JaxRuntimeError as error:
+            row["error"] = out_of_memory(error)
+        else:
+            programs[network.name] = program
+            row |= facts
+    try:
+        times = timing.side_by_side(programs, calls=1, seconds=seconds)
+    except jax.errors.JaxRuntimeError as error:
+        times = {}  # each fits alone, but not beside the others
+        for name in programs:
+            rows[name]["error"] = out_of_memory(error)
+    tsn = times.get(group[0].name)
+    for name, found in times.items():
+        rows[name] |= {
+            "seconds": found.median,
+            "seconds_quartiles": (found.low, found.high),
+            "blocks": found.blocks,
+            "clips_per_second": shape[0] / found.median,
+            "times_tsn": found.median / tsn.median if tsn else None,
+        }
+    return list(rows.values())
+
+
+def out_of_memory(error: Exception) -> str:
+    """The reason for a row without times; any other error is raised again."""
+    if not re.search("RESOURCE_EXHAUSTED|out of memory", str(error), re.IGNORECASE):
+        raise error
+    return "out of memory"
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        groups = beside_tsn(options.names or names_in_tables())
+        for network in (n for group in groups for n in group):
+            network.describe(dtype="float32", frames=options.frames)
+        device = jax.devices()[0]
+    except (ValueError, RuntimeError) as error:  # a name, an option; no such platform
+        print(f"speed: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    here = {"device": device.device_kind, "platform": device.platform}
+    here["jax"] = jax.__version__
+    batches = {"latency": 1, "throughput": options.batch}
+    if not options.no_train:
+        batches["train"] = options.train_batch
+    if not options.json:
+        print(
+            f"{device.device_kind} ({device.platform}), jax {jax.__version__}; "
+            f"{options.frames} frames of {options.side} x {options.side}"
+        )
+    for dtype in DTYPES if options.dtype == "both" else [options.dtype]:
+        if not options.json:
+            print(f"\n{dtype}\n{HEADING}", flush=True)
+        for group in groups:
+            for measure, rows in batches.items():
+                shape = (rows, options.frames, options.side, options.side, 3)
+                for row in measure_group(group, measure, shape, dtype, options.seconds):
+                    # The device's own peak: of this process so far.
+                    peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
+                    row |= here | {"device_peak_bytes": peak}
+                    print(json.dumps(row) if options.json else _line(row), flush=True)
+    return 0
+
+
+HEADING = (
+    f"{'network':32} {'measure':10} {'batch':>5} {'ms':>9} {'(quartiles)':>19} "
+    f"{'clips/s':>8} {'x TSN':>6} {'MB':>7} {'compile':>7}"
+)
+
+
+def _line(row: dict) -> str:
+    start = f"{row['name']:32} {row['measure']:10} {row['batch']:5} "
+    if row["error"]:
+        return start + row["error"]
+    low, high = (1e3 * s for s in row["seconds_quartiles"])
+    ratio = "-" if row["times_tsn"] is None else f"{row['times_tsn']:.3f}"
+    return start + (
+        f"{1e3 * row['seconds']:9.3f} {f'({low:.3f}..{high:.3f})':>19} "
+        f"{row['clips_per_second']:8.1f} {ratio:>6} {row['program_bytes'] / 1e6:7.0f} "
+        f"{row['compile_seconds']:7.1f}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.speed",
+        description=__doc__,
+        epilog=f"Backbones: {', '.join(vidshift.BACKBONES)}. "
+        f"Schemes: {', '.join(vidshift.SCHEMES)}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, count = parser.add_argument, _positive(int)
+    add("names", nargs="*", metavar="NAME", help=f"default: {names_in_tables()}")
+    add("--frames", type=count, default=8, help="of a clip; 8")
+    add("--side", type=count, default=224, help="of a frame, pixels; 224")
+    add("--batch", type=count, default=16, help="clips, of throughput; 16")
+    add("--train-batch", type=count, default=16, help="clips, of a train step; 16")
+    add("--dtype", choices=(*DTYPES, "both"), default="both", help="both")
+    add("--seconds", type=_positive(float), default=1, help="of timing a row, about; 1")
+    add("--no-train", action="store_true", help="leave the train step out")
+    add("--json", action="store_true", help="one JSON object a row")
+    return parser
+
+
+def _positive(kind: type):
+    def parse(text: str):
+        number = kind(text)
+        if not 0 < number < math.inf:
+            raise argparse.ArgumentTypeError(f"more than 0, got {text}")
+        return number
+
+    parse.__name__ = kind.__name__  # what argparse calls text that is no number
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What `vidshift.speed` times: programs without arguments, on random weights and clips."""
+
+import functools
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vidshift.nets import train_view
+from vidshift.nets.weights import Arrays, split
+from vidshift.training import optimizer
+from vidshift.training.config import OptimConfig
+from vidshift.training.state import TrainState, make_train_step, new_state
+
+STEPS = 100_000  # of the schedule: so long that the learning rate hardly moves
+
+
+def compiled(
+    model: nnx.Module, measure: str, clips: jax.Array
+) -> tuple[Callable, dict]:
+    """A program that has run, on a device that holds all it needs.
+
+    Args:
+      model: in evaluation mode, of shapes alone (`nnx.eval_shape`).
+      measure: "latency" and "throughput" are the forward pass, waited for or not;
+        "train" is `make_train_step` under the defaults of `OptimConfig`.
+      clips: normalised, `[B, T, H, W, 3]`.
+
+    Returns:
+      The program, without arguments, and `compile_seconds` and `program_bytes`
+      (arguments, results and working memory).
+    """
+    skeleton, params, stats = split(model)
+    params, stats = random_weights(params), random_weights(stats)
+    if measure == "train":
+        function, arguments = _train_step(model, params, stats, clips)
+    else:
+        # The weights are arguments: constants would be folded into the program.
+        function = jax.jit(lambda params, stats, x: skeleton.merge(params, stats)(x))
+        arguments = params, stats, clips
+    start = time.perf_counter()
+    program = function.lower(*arguments).compile()
+    compile_seconds = time.perf_counter() - start
+    memory = program.memory_analysis()
+    size_bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    size_bytes += memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    if measure == "train":
+        call = TrainLoop(program, *arguments)
+    elif measure == "latency":
+        call = lambda: jax.block_until_ready(program(*arguments))
+    else:
+        call = functools.partial(program, *arguments)
+    for _ in range(2):  # what happens only once has happened then
+        jax.block_until_ready(call())
+    return call, {"compile_seconds": compile_seconds, "program_bytes": size_bytes}
+
+
+class TrainLoop:
+    """A step called again and again; its state is given up for the next one."""
+
+    def __init__(self, step: Callable, state: TrainState, batch: dict):
+        self.step, self.state, self.batch = step, state, batch
+
+    def __call__(self) -> dict:
+        self.state, metrics = self.step(self.state, self.batch)
+        return metrics
+
+
+def random_weights(like: Arrays) -> Arrays:
+    """Arrays under which features neither vanish nor grow without end."""
+    rng = np.random.default_rng(0)
+
+    def draw(name, shape):
+        if name.endswith((".scale", ".var")):
+            return rng.uniform(0.5, 1.5, shape)
+        spread = np.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.1
+        return spread * rng.standard_normal(shape)
+
+    return {k: jnp.asarray(draw(k, a.shape), a.dtype) for k, a in like.items()}
+
+
+def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Array):
+    rows, config = clips.shape[0], OptimConfig()
+    lr = optimizer.schedule(config, batch_size=rows, steps=STEPS, steps_per_epoch=STEPS)
+    tx = optimizer.make_optimizer(config, optimizer.parameter_kinds(model), lr)
+    skeleton, _, _ = split(train_view(model))
+    as_it_is = lambda batch: (batch["video"], batch["label"])
+    step = make_train_step(skeleton, tx, lr, as_it_is, config, seed=0)
+    classes = model.num_classes
+    batch = {
+        "video": clips,
+        "label": jax.random.randint(jax.random.key(1), (rows,), 0, classes),
+        "fingerprint": jnp.zeros((rows, 2), jnp.uint32),
+        "stop": jnp.zeros(rows, bool),
+    }
+    return step, (new_state(params, stats, tx, ema=False), batch)
