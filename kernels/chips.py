@@ -42,6 +42,7 @@ class Chip(NamedTuple):
     link_bytes_per_second: float  # that a chip can send to others while it receives
     slices: dict[int, dict]  # chips -> what differs in `topology`
     compute_capability: int | None = None
+    clock_hz: float | None = None
 
 
 # Cloud TPU's slices (cloud.google.com/tpu/docs/v6e, "Supported configurations"; v5e has
@@ -66,6 +67,7 @@ def _tpu(
     memory_gib: float,
     flops: float,
     link: float,
+    clock_hz: float | None = None,
 ) -> Chip:
     return Chip(
         "tpu",
@@ -83,6 +85,7 @@ def _tpu(
         {"bfloat16": flops, "float32": flops},
         link,
         {n: {"topology_name": f"{name}:{side}"} for n, side in TPU_SLICES.items()},
+        clock_hz=clock_hz,
     )
 
 
@@ -98,6 +101,7 @@ CHIPS = {
         memory_gib=15.75,
         flops=197e12,
         link=200e9,
+        clock_hz=197e12 / (4 * 128 * 128 * 2),  # four matrix units
     ),
     "v6e": _tpu(
         "v6e",

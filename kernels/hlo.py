@@ -82,12 +82,30 @@ def estimated_cycles(text: str) -> int | None:
     computations, entry = _parse(text)
     if any(_is_kernel(i) for i in computations[entry].values()):
         return None
-    cycles = [
-        int(n)
-        for i in computations[entry].values()
-        for n in re.findall(r'"estimated_cycles":"(\d+)"', i.attributes)
-    ]
-    return sum(cycles) if cycles else None
+    return sum(map(_estimated, computations[entry].values())) or None
+
+
+def modelled_cycles(text: str, *, bytes_per_cycle: float) -> float | None:
+    """The TPU compiler's estimates, and of each kernel, which has none, its bytes' time.
+
+    The compiler expects its own instructions to reach about half of the memory's speed; a
+    kernel counts as if it reached all of it. None where nothing has an estimate.
+    """
+    computations, entry = _parse(text)
+    instructions = computations[entry]
+    cycles = 0.0
+    for instruction in instructions.values():
+        if _is_kernel(instruction):
+            moved = _moved(instruction, instructions, computations, True)
+            cycles += moved.size_bytes / bytes_per_cycle
+        else:
+            cycles += _estimated(instruction)
+    return cycles or None
+
+
+def _estimated(instruction: Instruction) -> int:
+    found = re.findall(r'"estimated_cycles":"(\d+)"', instruction.attributes)
+    return sum(map(int, found))
 
 
 def entry_layouts(text: str) -> str | None:

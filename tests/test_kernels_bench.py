@@ -64,15 +64,22 @@ def test_prints_tables(tmp_path):
 
 
 @pytest.mark.parametrize("direction", cases.DIRECTIONS)
-def test_error_is_that_of_the_implementation(direction):
-    case = cases.Case("shift3d", "xla", direction, SMALL, "float32")
+@pytest.mark.parametrize("op", cases.OPERATIONS)
+def test_error_is_that_of_the_implementation(op, direction):
+    shape = SMALL
+    if op.startswith("temporal_shift"):
+        shape = SMALL._replace(options={"fold": 3})
+    if op.endswith("conv"):
+        shape = shape._replace(out_channels=5)
+    # In the order that a TPU would have them in, where there is one.
+    case = cases.Case(op, "xla", direction, shape, "float32").on("tpu")
     arrays = bench.inputs(case)
     wanted = bench.reference(case, arrays)
     assert all(r.dtype == np.float64 for r in wanted)
     results = jax.jit(case.function())(*arrays)
-    assert bench.largest_error(results, wanted) < 1e-5
+    assert bench.largest_error(case, results, wanted) < 1e-5
     wrong = jax.tree.map(lambda r: r * 1.01, results)
-    assert bench.largest_error(wrong, wanted) == pytest.approx(0.01, rel=0.1)
+    assert bench.largest_error(case, wrong, wanted) == pytest.approx(0.01, rel=0.1)
 
 
 def test_bfloat16_rounds_the_inputs_of_both():
@@ -80,7 +87,7 @@ def test_bfloat16_rounds_the_inputs_of_both():
     arrays = bench.inputs(case)
     results = jax.jit(case.function())(*arrays)
     # Half a step of bfloat16, 2**-9, at the largest value.
-    assert bench.largest_error(results, bench.reference(case, arrays)) < 2**-8
+    assert bench.largest_error(case, results, bench.reference(case, arrays)) < 2**-8
 
 
 def test_shifts_fill_the_range():

@@ -18,6 +18,8 @@ the next one that divides by the chips:
             instruction and kernel of the compiled program
   Gflop     of one chip's matrix products and convolutions, counted in the program
             before it is compiled
+  Mcycles   what the TPU's compiler models, and each kernel's bytes at the memory's peak;
+            for comparing programs, since the compiler is more careful than a kernel
   ms        a step at the chip's limits: the longer of moved over bandwidth ("memory")
             and Gflop over peak ("compute"). No step is faster; how near one comes to it
             only the chip can tell
@@ -71,6 +73,7 @@ COLUMNS = (  # heading, width, field, divided by, decimals
     ("of chip", 7, "share", 0.01, 1),
     ("moved", 8, "moved_bytes", 1e9, 3),
     ("Gflop", 8, "flops", 1e9, 1),
+    ("Mcycles", 7, "modelled_cycles", 1e6, 1),
     ("ms", 8, "step_seconds", 1e-3, 3),
     ("limit", 7, "limit", None, None),
     ("clips/s", 8, "clips_per_second_per_chip", 1, 0),

@@ -90,6 +90,9 @@ def _backward(how: How, kept, dy):
     given = dict(zip(how.extras, extras, strict=True))
     wide = jnp.promote_types(x.dtype, jnp.float32)
     dy = dy if y is None else jnp.where(y > 0, dy, 0)
+    if op.beyond_vmem(x, how):
+        # Both gradients read it. XLA would work it out for each of them.
+        dy = jax.lax.optimization_barrier(dy)
     dz = dy
     if "scale" in given:
         scale = given["scale"].astype(wide)

@@ -67,7 +67,8 @@ class Choice(NamedTuple):
     reason: str
 
 
-def _beyond_vmem(x, how: How) -> bool:
+def beyond_vmem(x, how: How) -> bool:
+    """Whether a TPU has to read a device's part of x from its main memory."""
     size_bytes = x.size * x.dtype.itemsize // how.move.parts
     return how.move.frames is not None and size_bytes > tpu.VMEM_BYTES
 
@@ -79,7 +80,7 @@ CHOICES = (
         "conv",
         "pallas_tpu",
         lambda x, how: (
-            bool(how.extras) and how.out_channels % 128 == 0 and _beyond_vmem(x, how)
+            bool(how.extras) and how.out_channels % 128 == 0 and beyond_vmem(x, how)
         ),
         "XLA reads the three copies of each channel that it selects from at half of the "
         "memory's speed. Features that fit VMEM it keeps there, which no kernel can ask "
@@ -91,7 +92,7 @@ CHOICES = (
         "tpu",
         "conv_dw",
         "pallas_tpu",
-        _beyond_vmem,
+        beyond_vmem,
         "as in the forward pass; the result is small",
     ),
     *(

@@ -166,6 +166,10 @@ def measure(program: Program, target: str, mesh: Mesh) -> dict:
         "memory_seconds": moved.size_bytes / chip.peak_bytes_per_second,
         "compute_seconds": row["flops"] / chip.peak_flops[program.dtype],
     }
+    if chip.clock_hz:
+        row["modelled_cycles"] = hlo.modelled_cycles(
+            text, bytes_per_cycle=chip.peak_bytes_per_second / chip.clock_hz
+        )
     row["step_seconds"] = max(row["memory_seconds"], row["compute_seconds"])
     row["clips_per_second"] = program.clips / row["step_seconds"]
     return row
