@@ -173,7 +173,8 @@ def _moved(instruction: Instruction, instructions, computations, kernels) -> Mov
     shape, opcode, operands, attributes = instruction
     arrays = [instructions[o].shape for o in operands if o in instructions]
     called = _CALLED.findall(attributes)
-    read = [instructions[o].shape for o in dict.fromkeys(operands) if o in instructions]
+    sources = dict.fromkeys(_renamed(o, instructions) for o in operands)
+    read = [instructions[o].shape for o in sources if o in instructions]
     all_once = stored_bytes(shape) + sum(map(stored_bytes, read))
     if opcode in RENAMES or opcode.endswith("-done"):
         return Moved(0)
@@ -213,6 +214,13 @@ def _branches(attributes: str) -> list[str]:
     """The computations that a conditional chooses from."""
     found = _BRANCHES.findall(attributes.replace(", %", ";%"))
     return [n.strip().lstrip("%") for b in found for n in b.split(";")]
+
+
+def _renamed(name: str, instructions) -> str:
+    """What an array is called before bitcasts, which name it anew and move nothing."""
+    while name in instructions and instructions[name].opcode == "bitcast":
+        name = instructions[name].operands[0]
+    return name
 
 
 def _sliced(part: str, source: str) -> int:

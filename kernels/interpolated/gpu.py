@@ -102,7 +102,7 @@ SECTOR_BYTES = 32  # what the memory is read by: a block's channels fill one
 
 def forward(x, shift, *, stride, max_shift, whole):
     """As `xla.forward`."""
-    plan = _plan("forward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
+    plan = make_plan("forward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
     y = jax.ShapeDtypeStruct((x.shape[0], *plan.sizes, x.shape[4]), x.dtype)
     shift = nearest(shift) if whole else shift
     return _launch("forward", plan, x, shift, out_shape=y)
@@ -110,7 +110,7 @@ def forward(x, shift, *, stride, max_shift, whole):
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
     """As `xla.backward`, with a part of the shift's gradient for each tile."""
-    plan = _plan("backward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
+    plan = make_plan("backward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
     dx = jax.ShapeDtypeStruct(x.shape, x.dtype)
     parts = jax.ShapeDtypeStruct((plan.tiles, 3, x.shape[4]), jnp.float32)
     return _launch(
@@ -118,7 +118,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
     )
 
 
-def _plan(direction, shape, itemsize, stride, max_shift, whole) -> Plan:
+def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) -> Plan:
     b, t, h, w, c = shape
     window = reach(max_shift, (t, h, w)) or (t, h, w)
     near = (
@@ -132,7 +132,8 @@ def _plan(direction, shape, itemsize, stride, max_shift, whole) -> Plan:
         # A tile of dx is all that a tile of dy was read from, but for the frames.
         sizes = (t, *sizes[1:])
     wide = max(window[1:]) > 1
-    tile = _tile(sizes, c, itemsize, LANES[direction] * (2 if wide else 1), wide)
+    lanes = lanes or LANES[direction] * (2 if wide else 1)
+    tile = _tile(sizes, c, itemsize, lanes, wide)
     tiles = b * math.prod(out_sizes(sizes, tile[:3]))
     constants = {
         **dict(zip(("T", "H", "W", "C"), shape[1:], strict=True)),
@@ -156,7 +157,7 @@ def _plan(direction, shape, itemsize, stride, max_shift, whole) -> Plan:
 def _tile(sizes, channels, itemsize, lanes, wide) -> Tile:
     """The tile, in even parts of the map, with the fewest idle lanes and places around."""
     t, h, w = sizes
-    lanes = min(lanes, max(16, _power_of_2(h * w)))
+    lanes = min(lanes, max(16, power_of_2(h * w)))
 
     def parts(rows):
         columns = min(w, lanes // rows)
@@ -169,36 +170,54 @@ def _tile(sizes, channels, itemsize, lanes, wide) -> Tile:
 
     rows, columns = min(map(parts, range(1, min(h, lanes) + 1)), key=cost)
     block = max(ELEMENTS // lanes, 8 if wide else SECTOR_BYTES // itemsize)
-    block = min(block, max(VECTOR, _power_of_2(channels)))
+    block = min(block, max(VECTOR, power_of_2(channels)))
     return Tile(-(-t // -(-t // FRAMES)), rows, columns, lanes, block)
 
 
-def _power_of_2(n: int) -> int:
+def power_of_2(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
 def _launch(direction, plan: Plan, *args, out_shape):
+    return launch(
+        plan.kernel,
+        f"shift3d_{direction}_triton",
+        *args,
+        out_shape=out_shape,
+        programs=plan.programs,
+        warps=plan.warps,
+        constants=plan.constants,
+    )
+
+
+def launch(kernel, name, *args, out_shape, programs, warps, constants):
+    """The kernel called `kernel`, of either file of them, on a grid of programs."""
     import jax_triton
 
     if _absent.get() is None and not _any_gpu():
         raise NotImplementedError(
-            "shift3d: 'triton' is compiled for the GPU that is here, and here is none; "
+            f"{name} is compiled for the GPU that is here, and here is none; "
             "kernels.interpolated.gpu.compiling_for says for which other one"
         )
-
-    from kernels.interpolated import gpu_kernels
-
     return jax_triton.triton_call(
         *args,
-        kernel=getattr(gpu_kernels, plan.kernel),
+        kernel=_kernel(kernel),
         out_shape=out_shape,
-        grid=(plan.programs,),
-        name=f"shift3d_{direction}_triton",
-        num_warps=plan.warps,
+        grid=(programs,),
+        name=name,
+        num_warps=warps,
         num_stages=1,  # the taps are in the L1 cache: no copies of them to shared memory
         compute_capability=_absent.get(),
-        **plan.constants,
+        **constants,
     )
+
+
+def _kernel(name: str):
+    if name.startswith("conv"):
+        from kernels.interpolated import gpu_conv_kernels as kernels
+    else:
+        from kernels.interpolated import gpu_kernels as kernels
+    return getattr(kernels, name)
 
 
 def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
@@ -208,19 +227,30 @@ def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
     other program. The taps are those of the whole window, or with no bound of the whole
     clip; the kernel for such shifts loads only taps that some channel has.
     """
-    plan = _plan(direction, shape, itemsize, stride, max_shift, False)
+    plan = make_plan(direction, shape, itemsize, stride, max_shift, False)
     b, *sizes, c = shape
-    reads = [plan.constants[name] for name in ("RT", "RH", "RW")]
-    axes = list(zip(sizes, plan.sizes, plan.tile[:3], stride, reads, strict=True))
     if direction == "forward":
-        x = math.prod(_read(n, n2, part, st, r) for n, n2, part, st, r in axes)
-        return b * c * itemsize * (x + math.prod(plan.sizes))
+        return b * c * itemsize * (places_read(plan, shape) + math.prod(plan.sizes))
+    axes = zip(sizes, plan.tile[:3], stride, _farthest(plan), strict=True)
     dy = math.prod(
         _read_back(n, part if axis == 0 else part * st, st, r)
-        for axis, (n, _, part, st, r) in enumerate(axes)
+        for axis, (n, part, st, r) in enumerate(axes)
     )
     parts = plan.tiles * 3 * c * 4
     return b * c * itemsize * (dy + 2 * math.prod(sizes)) + parts
+
+
+def places_read(plan, shape) -> int:
+    """Of a clip of x, by the tiles of a plan going forward, summed over tiles."""
+    stride = [plan.constants[name] for name in ("ST", "SH", "SW")]
+    axes = zip(
+        shape[1:4], plan.sizes, plan.tile[:3], stride, _farthest(plan), strict=True
+    )
+    return math.prod(_read(*axis) for axis in axes)
+
+
+def _farthest(plan) -> list[int]:
+    return [plan.constants[name] for name in ("RT", "RH", "RW")]
 
 
 def _read(n: int, n2: int, part: int, st: int, r: int) -> int:
@@ -255,7 +285,16 @@ def _read_back(n: int, part: int, st: int, r: int) -> int:
 def resources(
     direction, shape, dtype, *, stride, max_shift, whole=False, compute_capability=90
 ) -> dict:
-    """What the compiled kernel takes of an absent GPU.
+    """What the compiled kernel takes of an absent GPU; see `kernel_resources`."""
+    dtype = jnp.dtype(dtype)
+    plan = make_plan(direction, shape, dtype.itemsize, stride, max_shift, whole)
+    return kernel_resources(
+        plan.kernel, dtype, plan.constants, plan.warps, compute_capability
+    )
+
+
+def kernel_resources(name, dtype, constants, warps, compute_capability=90) -> dict:
+    """What a compiled kernel takes of an absent GPU.
 
     Returns:
       registers of a thread; spills: bytes of a thread's stack, where registers did not
@@ -265,17 +304,13 @@ def resources(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from kernels.interpolated import gpu_kernels
-
-    dtype = jnp.dtype(dtype)
-    plan = _plan(direction, shape, dtype.itemsize, stride, max_shift, whole)
-    kernel = getattr(gpu_kernels, plan.kernel)
-    features = {"bfloat16": "*bf16", "float32": "*fp32"}[dtype.name]
-    of_shift = ("shift_ptr", "whole_ptr", "parts_ptr")
+    kernel = _kernel(name)
+    features = {"bfloat16": "*bf16", "float32": "*fp32"}[jnp.dtype(dtype).name]
+    wide = ("shift_ptr", "whole_ptr", "parts_ptr", "scale_ptr", "bias_ptr")
     signature = {
         name: "constexpr"
-        if name in plan.constants
-        else ("*fp32" if name in of_shift else features)
+        if name in constants
+        else ("*fp32" if name in wide else features)
         for name in kernel.arg_names
     }
     aligned = {
@@ -287,10 +322,10 @@ def resources(
     with tempfile.TemporaryDirectory() as folder, triton.knobs.cache.scope():
         triton.knobs.cache.dir = folder  # jax-triton takes Triton's own away
         compiled = triton.compile(
-            ASTSource(kernel, signature, constexprs=plan.constants, attrs=aligned),
+            ASTSource(kernel, signature, constexprs=constants, attrs=aligned),
             target=GPUTarget("cuda", compute_capability, 32),
             options={
-                "num_warps": plan.warps,
+                "num_warps": warps,
                 "num_stages": 1,
                 "enable_fp_fusion": True,
             },
@@ -306,5 +341,5 @@ def resources(
         "registers": int(registers),
         "spills": int(stack),
         "shared": compiled.metadata.shared,
-        "warps": plan.warps,
+        "warps": warps,
     }

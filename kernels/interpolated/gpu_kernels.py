@@ -32,7 +32,17 @@ def _tile(
     c = tl.max_contiguous(
         program % ((C + BC - 1) // BC) * BC + tl.arange(0, BC), VECTOR
     )
-    tile = row
+    b, t0, h0, w0, h, w, on_map = _places(row, T, H, W, TC, PH, PW, P)
+    inside = on_map & (c < C)[None, :]
+    return row, b, t0, h0, w0, h, w, c[None, :], inside
+
+
+@triton.jit
+def _places(
+    tile, T: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
+    TC: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr, P: tl.constexpr,
+):  # fmt: skip
+    """A tile's clip, first frame, row and column, and its places `[P, 1]`."""
     w0 = tile % ((W + PW - 1) // PW) * PW
     tile = tile // ((W + PW - 1) // PW)
     h0 = tile % ((H + PH - 1) // PH) * PH
@@ -42,8 +52,7 @@ def _tile(
     p = tl.arange(0, P)[:, None]
     h = h0 + p // PW
     w = w0 + p % PW
-    inside = (p < PH * PW) & (h < H) & (w < W) & (c < C)[None, :]
-    return row, b, t0, h0, w0, h, w, c[None, :], inside
+    return b, t0, h0, w0, h, w, (p < PH * PW) & (h < H) & (w < W)
 
 
 @triton.jit

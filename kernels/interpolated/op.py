@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Num
 
 from kernels.interpolated import gpu, tpu, xla
-from kernels.interpolated.taps import AXES, clamp, reach
+from kernels.interpolated.arguments import How, in_use, prepare
+from kernels.interpolated.taps import reach
 from kernels.platforms import make_operation
 from kernels.sharding import can_split, over_batch
 
@@ -83,15 +83,6 @@ CHOICES = (
 )
 
 
-class How(NamedTuple):
-    """What is known when the program is traced."""
-
-    stride: tuple[int, int, int]
-    max_shift: tuple[float, float, float] | None
-    whole: bool  # the shift is rounded, and the output only moves data
-    implementation: str | None
-
-
 def shift3d(
     x: Num[Array, "B T H W C"],
     shift: Num[Array, "3 C"],
@@ -145,40 +136,17 @@ def shift3d(
       ValueError: a shape, stride, bound, dtype or name that is none of the above.
       NotImplementedError: the named implementation cannot run here; it says why.
     """
-    how = How(
-        _whole_triple("stride", stride, least=1),
-        _bounds(max_shift),
-        bool(quantize),
-        implementation,
+    x, shift, how = prepare(
+        x, shift, IMPLEMENTATIONS, stride, quantize, max_shift, implementation
     )
-    x, shift = jnp.asarray(x), jnp.asarray(shift)
-    if x.ndim != 5:
-        raise ValueError(f"x must be [B, T, H, W, C], got shape {x.shape}")
-    if shift.shape != (3, x.shape[-1]):
-        raise ValueError(
-            f"shift must be [3, C] with rows {AXES} and C={x.shape[-1]} as in x, "
-            f"got shape {shift.shape}"
-        )
-    _check_implementation(how, x)
-    if jnp.issubdtype(shift.dtype, jnp.integer):
-        how = how._replace(whole=True)
-        shift = jax.lax.stop_gradient(shift.astype(jnp.float32))
-    elif not jnp.issubdtype(shift.dtype, jnp.floating):
-        raise ValueError(f"shift must be floats or integers, got {shift.dtype}")
-    if 0 in x.shape:
-        raise ValueError(f"x has no elements: shape {x.shape}")
-    # In a `shard_map` of the caller's, where devices share one shift but not x, this is
-    # what sums the shift's gradient over them.
-    over = jax.typeof(x).manual_axis_type.varying
-    if axes := tuple(over - jax.typeof(shift).manual_axis_type.varying):
-        shift = jax.lax.pcast(shift, axes, to="varying")
+    _check_can_run(how, x)
     return _shift3d(x, shift, how)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _shift3d(x, shift, how: How):
-    in_use, _ = _in_use(x, shift, how)
-    (y,) = _operation(x, in_use, direction="forward", how=how)
+    used, _ = in_use(x, shift, how)
+    (y,) = _operation(x, used, direction="forward", how=how)
     return y
 
 
@@ -188,21 +156,12 @@ def _forward(x, shift, how: How):
 
 def _backward(how: How, kept, dy):
     x, shift = kept
-    in_use, alive = _in_use(x, shift, how)
-    dx, dshift = _operation(x, in_use, dy, direction="backward", how=how)
+    used, alive = in_use(x, shift, how)
+    dx, dshift = _operation(x, used, dy, direction="backward", how=how)
     return dx, jnp.where(alive, dshift, 0).astype(shift.dtype)
 
 
 _shift3d.defvjp(_forward, _backward)
-
-
-def _in_use(x, shift, how: How):
-    """The clamped shift in the type of the sums, and where its gradient lives."""
-    shift = shift.astype(jnp.promote_types(shift.dtype, jnp.float32))
-    shift, bounded = clamp(shift, how.max_shift)
-    # From a shift by an axis' whole size on, the output is zero and stays so.
-    shift, inside = clamp(shift, x.shape[1:4])
-    return shift, bounded & inside
 
 
 def _implementation(name: str, direction: str, how: How):
@@ -237,26 +196,36 @@ def _choose(platform: str, devices: int, x, *_, direction: str, how: How):
     """What runs on a platform: the named implementation, or that of `CHOICES`."""
     name = how.implementation
     if name is None:
-        fitting = [
-            c.name
-            for c in CHOICES
-            if c.platform == platform and _can_run(c.name, x, how)
-            if c.fits(x.shape, how.max_shift) and can_split(x, devices)
-        ]
-        name = (*fitting, "xla")[0]
-    platforms = IMPLEMENTATIONS[name].platforms
+        name = chosen(platform, devices, x, how)
+    check_platform("shift3d", IMPLEMENTATIONS, name, platform, devices, x)
+    return _implementation(name, direction, how)
+
+
+def chosen(platform: str, devices: int, x, how: How) -> str:
+    """Of `CHOICES`, what runs where none is named."""
+    fitting = [
+        c.name
+        for c in CHOICES
+        if c.platform == platform and _can_run(c.name, x, how)
+        if c.fits(x.shape, how.max_shift) and can_split(x, devices)
+    ]
+    return (*fitting, "xla")[0]
+
+
+def check_platform(operation: str, table, name, platform: str, devices: int, x) -> None:
+    """Raises NotImplementedError where `table[name]` cannot run."""
+    platforms = table[name].platforms
     if platforms is not None and platform not in platforms:
         raise NotImplementedError(
-            f"shift3d: {name!r} runs on {' or '.join(platforms)} alone, not on "
+            f"{operation}: {name!r} runs on {' or '.join(platforms)} alone, not on "
             f"{platform}; 'xla' runs on every platform"
         )
-    if not IMPLEMENTATIONS[name].splits and not can_split(x, devices):
+    if not table[name].splits and not can_split(x, devices):
         raise NotImplementedError(
-            f"shift3d: {name!r} on {devices} devices needs arrays on a mesh of Auto axes "
-            "with one axis, or one called 'data', or to be inside a shard_map; got "
+            f"{operation}: {name!r} on {devices} devices needs arrays on a mesh of Auto "
+            "axes with one axis, or one called 'data', or to be inside a shard_map; got "
             f"{jax.typeof(x).sharding.mesh}"
         )
-    return _implementation(name, direction, how)
 
 
 def _reference(*arrays, direction: str, how: How):
@@ -274,44 +243,7 @@ def _missing(name, x, how: How) -> str | None:
     return IMPLEMENTATIONS[name].missing(x, stride=how.stride, max_shift=how.max_shift)
 
 
-def _check_implementation(how: How, x) -> None:
-    name = "xla" if how.implementation is None else how.implementation
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be one of {tuple(IMPLEMENTATIONS)}, got {name!r}"
-        )
-    dtypes = IMPLEMENTATIONS[name].dtypes
-    if x.dtype.name not in dtypes:
-        raise ValueError(f"{name!r} takes x of {' or '.join(dtypes)}, got {x.dtype}")
-    if missing := _missing(name, x, how):
+def _check_can_run(how: How, x) -> None:
+    name = how.implementation
+    if name is not None and (missing := _missing(name, x, how)):
         raise NotImplementedError(f"shift3d: {name!r} {missing}")
-
-
-def _whole_triple(name: str, values, *, least: int) -> tuple[int, int, int]:
-    try:
-        triple = tuple(values)
-        whole = tuple(int(v) for v in triple)
-    except (TypeError, ValueError, OverflowError):
-        triple, whole = values, None
-    if whole is None or len(whole) != 3 or whole != triple or min(whole) < least:
-        raise ValueError(
-            f"{name} must be three whole numbers (t, h, w) from {least}, got {values!r}"
-        )
-    return whole
-
-
-def _bounds(max_shift) -> tuple[float, float, float] | None:
-    if max_shift is None:
-        return None
-    try:
-        if isinstance(max_shift, (str, set)):
-            raise TypeError
-        bounds = tuple(float(m) for m in max_shift)
-    except (TypeError, ValueError):
-        bounds = ()
-    if len(bounds) != 3 or not np.all(np.isfinite(bounds)) or min(bounds) < 0:
-        raise ValueError(
-            f"max_shift must be None or three finite numbers (t, h, w) from 0, "
-            f"got {max_shift!r}"
-        )
-    return bounds

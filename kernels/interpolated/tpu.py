@@ -41,26 +41,18 @@ def forward(x, shift, *, stride, max_shift, whole):
     """As `xla.forward`."""
     frame_stride, stride = stride[0], (1, *stride[1:])
     plan = make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=False)
-    s = nearest(shift) if whole else shift
-    taps = [
-        _map_taps(s[2], plan.reach[2], plan),
-        _map_taps(s[1], plan.reach[1], plan),
-        _frame_taps(s[0], plan, towards=1),
-    ]
+    taps = forward_taps(nearest(shift) if whole else shift, plan)
     y = _call(
         functools.partial(forward_kernel, plan=plan, whole=whole),
         "shift3d_forward_pallas_tpu",
         plan,
         taps,
-        inputs=[_Rows(_grouped(x, plan), plan.rows * stride[1], plan.reach[1])],
+        inputs=[Rows(grouped(x, plan), plan.rows * stride[1], plan.reach[1])],
         outputs=[(plan.sizes_out, plan.rows, x.dtype)],
-        scratch=[
-            (plan.rows * stride[1] + 2 * plan.reach[1], plan.sizes_out[1]),
-            (plan.sizes[1] + 2 * plan.reach[2],),
-        ],
+        scratch=forward_scratch(plan),
         flops_an_element=4 * (sum(plan.reach) + 3),
     )[0]
-    return _ungrouped(y, plan)[:, ::frame_stride]
+    return ungrouped(y, plan)[:, ::frame_stride]
 
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
@@ -68,48 +60,24 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
     frame_stride, stride = stride[0], (1, *stride[1:])
     plan = make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=True)
     dy = spread(dy, 1, frame_stride, x.shape[1])
-    taps = [
-        _map_taps(shift[2], plan.reach[2], plan),
-        _map_taps(shift[1], plan.reach[1], plan),
-        _map_pair(shift[2], plan.reach[2], plan),
-        _map_pair(shift[1], plan.reach[1], plan),
-        _frame_pair(shift[0], plan),
-    ]
-    if whole:
-        s = nearest(shift)
-        taps += [
-            _map_taps(s[2], plan.reach[2], plan),
-            _map_taps(s[1], plan.reach[1], plan),
-            _frame_taps(s[0], plan, towards=-1),
-        ]
-    rows_in = plan.rows * stride[1]
-    columns = plan.sizes_out[1]
-    e, m = (plan.rows + 2 * plan.back[1], columns), (columns + 2 * plan.back[2],)
+    taps = backward_taps(shift, plan, whole)
     dx, parts = _call(
         functools.partial(backward_kernel, plan=plan, whole=whole),
         "shift3d_backward_pallas_tpu",
         plan,
         taps,
         inputs=[
-            _Rows(_grouped(x, plan), rows_in, plan.reach[1]),
-            _Rows(_grouped(dy, plan), plan.rows, plan.back[1]),
+            Rows(grouped(x, plan), plan.rows * stride[1], plan.reach[1]),
+            Rows(grouped(dy, plan), plan.rows, plan.back[1]),
         ],
-        outputs=[(plan.sizes, rows_in, x.dtype), None],
-        scratch=[
-            (rows_in + 2 * plan.reach[1], columns),  # u
-            (plan.sizes[1] + 2 * plan.reach[2],),  # a row of x
-            (rows_in, columns),  # D_w x
-            e,
-            m,
-            (plan.rows, columns),  # D_t' dy
-            *([e, m] if whole else []),
-        ],
+        outputs=[(plan.sizes, plan.rows * stride[1], x.dtype), None],
+        scratch=backward_scratch(plan, whole),
         flops_an_element=20 * (sum(plan.reach) + 3),
     )
-    return _ungrouped(dx, plan), parts
+    return ungrouped(dx, plan), parts
 
 
-def _grouped(x, plan: Plan):
+def grouped(x, plan: Plan):
     """`[B, T, H, W, C]` -> `[G, H, W, N, C]`; clips and frames that pad are zero."""
     pads = [
         (0, plan.groups * plan.clips - plan.batch),
@@ -122,7 +90,7 @@ def _grouped(x, plan: Plan):
     return x.transpose(0, 3, 4, 1, 2, 5).reshape(plan.groups, h, w, plan.sublanes, c)
 
 
-def _ungrouped(x, plan: Plan):
+def ungrouped(x, plan: Plan):
     g, h, w, _, c = x.shape
     x = x.reshape(g, h, w, plan.clips, plan.clip_rows, c).transpose(0, 3, 4, 1, 2, 5)
     x = x.reshape(g * plan.clips, plan.clip_rows, h, w, c)
@@ -132,26 +100,52 @@ def _ungrouped(x, plan: Plan):
 # Weights: tiles `[N, C]`, one a tap.
 
 
-def _map_taps(shift, reach, plan: Plan):
+def forward_taps(shift, plan: Plan):
+    return [
+        map_taps(shift[2], plan.reach[2], plan),
+        map_taps(shift[1], plan.reach[1], plan),
+        frame_taps(shift[0], plan, towards=1),
+    ]
+
+
+def backward_taps(shift, plan: Plan, whole: bool):
+    taps = [
+        map_taps(shift[2], plan.reach[2], plan),
+        map_taps(shift[1], plan.reach[1], plan),
+        map_pair(shift[2], plan.reach[2], plan),
+        map_pair(shift[1], plan.reach[1], plan),
+        frame_pair(shift[0], plan),
+    ]
+    if whole:
+        s = nearest(shift)
+        taps += [
+            map_taps(s[2], plan.reach[2], plan),
+            map_taps(s[1], plan.reach[1], plan),
+            frame_taps(s[0], plan, towards=-1),
+        ]
+    return taps
+
+
+def map_taps(shift, reach, plan: Plan):
     """The hat's weights of the taps of a window along h or w."""
     k = jnp.arange(-reach, reach + 1, dtype=shift.dtype)[:, None]
     return _tiles(hat(shift[None], k), plan)
 
 
-def _frame_taps(shift, plan: Plan, *, towards: int):
+def frame_taps(shift, plan: Plan, *, towards: int):
     """Those along t: zero where frame n + towards * k is not in the clip of frame n."""
     k = jnp.arange(-plan.reach[0], plan.reach[0] + 1, dtype=shift.dtype)
     taps = hat(shift[None], k[:, None])
     return taps[:, None] * _inside(towards * k, plan)[..., None]
 
 
-def _map_pair(shift, reach, plan: Plan):
-    """What `_pair` needs: the lower of its two taps, and both weights."""
+def map_pair(shift, reach, plan: Plan):
+    """What `_pair` of the kernels needs: the lower of its two taps, and both weights."""
     low = _lower_tap(shift, reach)
     return _tiles(jnp.stack([low, 1 - (shift - low), shift - low]), plan)
 
 
-def _frame_pair(shift, plan: Plan):
+def frame_pair(shift, plan: Plan):
     """The same along t, backwards, with the weights of a value and those of a slope."""
     low = _lower_tap(shift, plan.reach[0])
     first, second = (_inside(-(low + d), plan).T for d in (0, 1))
@@ -177,15 +171,68 @@ def _tiles(weights, plan: Plan):
     )
 
 
+# What the kernels keep in VMEM, in tiles.
+
+
+def forward_scratch(plan: Plan):
+    return [
+        (plan.rows * plan.stride[0] + 2 * plan.reach[1], plan.sizes_out[1]),
+        (plan.sizes[1] + 2 * plan.reach[2],),
+    ]
+
+
+def backward_scratch(plan: Plan, whole: bool):
+    rows_in, columns = plan.rows * plan.stride[0], plan.sizes_out[1]
+    e, m = (plan.rows + 2 * plan.back[1], columns), (columns + 2 * plan.back[2],)
+    return [
+        *forward_scratch(plan),  # u, a row of x
+        (rows_in, columns),  # D_w x
+        e,
+        m,
+        (plan.rows, columns),  # D_t' dy
+        *([e, m] if whole else []),
+    ]
+
+
 # The call.
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """An input in blocks of rows, with the rows of its halo before and after."""
 
     array: jax.Array
     rows: int
     halo: int
+
+
+def row_specs(rows: Rows, plan: Plan, tile, order):
+    """Of a block of rows; where there are several with a halo, one before and one after.
+
+    `order` takes a step of the grid to (group, block of rows, tile of channels).
+    """
+    height, width = rows.array.shape[1:3]
+
+    def spec(count, number):
+        def index(*step):
+            g, h, c = order(*step)
+            return g, number(h), 0, 0, c
+
+        return pl.BlockSpec((1, count, width, *tile), index)
+
+    main = spec(rows.rows, lambda h: h)
+    if plan.blocks == 1 or not rows.halo:
+        return [main]
+    before, after = halo_blocks(height, rows.rows, rows.halo)
+    return [spec(rows.halo, before), main, spec(rows.halo, after)]
+
+
+def halo_blocks(height: int, rows: int, halo: int):
+    """Block of rows -> which of the blocks of `halo` rows is before it, and after it."""
+    each, last = rows // halo, -(-height // halo) - 1
+    return (
+        lambda h: jnp.maximum(h * each - 1, 0),
+        lambda h: jnp.minimum((h + 1) * each, last),
+    )
 
 
 def _call(kernel, name, plan, taps, *, inputs, outputs, scratch, flops_an_element):
@@ -195,28 +242,10 @@ def _call(kernel, name, plan, taps, *, inputs, outputs, scratch, flops_an_elemen
     for weights in taps:
         specs.append(pl.BlockSpec((len(weights), *tile), lambda c, g, h: (0, 0, c)))
         arrays.append(weights)
-    for array, rows, halo in inputs:
-        height, width = array.shape[1:3]
-
-        def spec(rows, row_block, width=width):
-            return pl.BlockSpec(
-                (1, rows, width, *tile), lambda c, g, h: (g, row_block(h), 0, 0, c)
-            )
-
-        halos = []
-        if plan.blocks > 1 and halo:
-            each, last = rows // halo, -(-height // halo) - 1
-            halos = [
-                spec(halo, lambda h, each=each: jnp.maximum(h * each - 1, 0)),
-                spec(
-                    halo,
-                    lambda h, each=each, last=last: jnp.minimum((h + 1) * each, last),
-                ),
-            ]
-        main = spec(rows, lambda h: h)
-        these = [halos[0], main, halos[1]] if halos else [main]
+    for rows in inputs:
+        these = row_specs(rows, plan, tile, lambda c, g, h: (g, h, c))
         specs += these
-        arrays += [array] * len(these)
+        arrays += [rows.array] * len(these)
     out_specs, out_shapes = [], []
     for output in outputs:
         if output is None:  # the parts of the shift's gradient

@@ -117,6 +117,17 @@ def _fill(row_ref, tile_of, plan: Plan) -> None:
 
 def forward_kernel(aw, ah, at, *refs, plan: Plan, whole: bool):
     *x_refs, y_ref, u_ref, row_ref = refs
+
+    def store(o, i, y):
+        y_ref[0, o, i] = y.astype(y_ref.dtype)
+
+    taps = (aw, ah, at)
+    shift_rows(taps, x_refs, u_ref, row_ref, pl.program_id(2), plan, whole, store)
+
+
+def shift_rows(taps, x_refs, u_ref, row_ref, block, plan: Plan, whole: bool, store):
+    """`store(row, column, tile)` for each tile of a block of y, in float32."""
+    aw, ah, at = taps
     height, (stride_h, stride_w) = plan.sizes[0], plan.stride
     _clear_borders(row_ref, plan.reach[2])
     _clear_halo(x_refs, u_ref, plan.reach[1])
@@ -131,48 +142,80 @@ def forward_kernel(aw, ah, at, *refs, plan: Plan, whole: bool):
 
         _columns(plan.sizes_out[1], plan, column)
 
-    _each_row(
-        x_refs, pl.program_id(2), plan.rows * stride_h, plan.reach[1], height, in_row
-    )
+    _each_row(x_refs, block, plan.rows * stride_h, plan.reach[1], height, in_row)
 
     @pl.loop(0, plan.rows)
     def _(o):
         def column(i, carry):
             tiles = [u_ref[o * stride_h + k, i] for k in range(ah.shape[0])]
             frames = _turned(_sum_taps(_all(ah), tiles, whole), plan.reach[0], 1)
-            y_ref[0, o, i] = _sum_taps(_all(at), frames, whole).astype(y_ref.dtype)
+            store(o, i, _sum_taps(_all(at), frames, whole))
             return carry
 
         _columns(plan.sizes_out[1], plan, column)
 
 
-def backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: Plan, whole: bool):
-    """The gradients share what they can, by moving each map to the other side.
-
-    With A_t, A_h, A_w the interpolations and D_t, D_h, D_w their slopes in the shift:
-    e = A_t' dy, m = A_h' e, dx = A_w' m; u = A_w x; and the shift's gradients are
-    <D_t' dy, A_h u>, <e, D_h u> and <m, D_w x>.
-    """
-    qw, qh, qt = refs[:3] if whole else (aw, ah, None)
-    refs = refs[3:] if whole else refs
+def backward_kernel(*refs, plan: Plan, whole: bool):
+    count = backward_taps(whole)
+    taps, refs = refs[:count], refs[count:]
     halos = 3 if plan.blocks > 1 else 1
     x_count, dy_count = (halos if r[1] else 1 for r in (plan.reach, plan.back))
     x_refs, dy_refs, refs = refs[:x_count], refs[x_count:][:dy_count], refs[x_count:]
-    dx_ref, parts_ref, u_ref, row_ref, dw_ref, e_ref, m_ref, dt_ref, *more = refs[
-        dy_count:
-    ]
-    # What dx is made of; with `whole` other weights than the shift's gradient.
-    eq_ref, mq_ref = more if whole else (e_ref, m_ref)
-    height, (stride_h, stride_w) = plan.sizes[0], plan.stride
-    rows_out, columns_out = plan.sizes_out
+    dx_ref, parts_ref, *scratch = refs[dy_count:]
     block = pl.program_id(2)
+
+    def each_dy_row(body):
+        rows = (plan.rows, plan.back[1], plan.sizes_out[0])
+        _each_row(dy_refs, block, *rows, body)
+
+    sums = gradients(taps, x_refs, each_dy_row, dx_ref, scratch, block, plan, whole)
+
+    @pl.when(block == 0)
+    def _():
+        parts_ref[...] = jnp.zeros_like(parts_ref)
+
+    for axis, tile in enumerate(sums):
+        parts_ref[0, axis] += jnp.sum(tile, axis=0)
+
+
+def backward_taps(whole: bool) -> int:
+    """How many arrays of weights `gradients` takes."""
+    return 8 if whole else 5
+
+
+def gradients(
+    taps, x_refs, each_dy_row, dx_ref, scratch, block, plan, whole, shifted=None
+):
+    """Writes a block of dx; -> the shift's gradient as tiles whose rows are to be summed.
+
+    The gradients share what they can, by moving each map to the other side. With A_t,
+    A_h, A_w the interpolations and D_t, D_h, D_w their slopes in the shift: e = A_t' dy,
+    m = A_h' e, dx = A_w' m; u = A_w x; and the shift's gradients are <D_t' dy, A_h u>,
+    <e, D_h u> and <m, D_w x>.
+
+    `shifted` is the weights along t and `store` of `shift_rows`, for y = A_t A_h u too, and with
+    `whole` another scratch like u, where x is moved and not mixed.
+    """
+    aw, ah, pair_w, pair_h, pair_t, *whole_taps = taps
+    u_ref, row_ref, dw_ref, e_ref, m_ref, dt_ref, *more = scratch
+    # What dx is made of; with `whole` other weights than the shift's gradient.
+    qw, qh, qt = whole_taps if whole else (aw, ah, None)
+    eq_ref, mq_ref = more if whole else (e_ref, m_ref)
+    frame_taps, store, uq_ref = shifted or (None, None, None)
+    height, (stride_h, stride_w) = plan.sizes[0], plan.stride
+    columns_out = plan.sizes_out[1]
+    move = shifted is not None and whole
     _clear_borders(row_ref, plan.reach[2])
     _clear_borders(m_ref, plan.back[2])
     _clear_halo(x_refs, u_ref, plan.reach[1])
-    _clear_halo(dy_refs, e_ref, plan.back[1])
+    if move:
+        _clear_halo(x_refs, uq_ref, plan.reach[1])
+    if plan.blocks == 1:
+        _clear_borders(e_ref, plan.back[1])
     if whole:
         _clear_borders(mq_ref, plan.back[2])
-        _clear_halo(dy_refs, eq_ref, plan.back[1])
+        if plan.blocks == 1:
+            _clear_borders(eq_ref, plan.back[1])
 
     def out_row(tile_of, j, place):
         def column(i, carry):
@@ -186,7 +229,7 @@ def backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: Plan, whole: bo
 
         _columns(columns_out, plan, column)
 
-    _each_row(dy_refs, block, plan.rows, plan.back[1], rows_out, out_row)
+    each_dy_row(out_row)
 
     def in_row(tile_of, j, place):
         _fill(row_ref, tile_of, plan)
@@ -196,6 +239,8 @@ def backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: Plan, whole: bo
             u_ref[place, i], slope = _pair(tiles, pair_w)
             if j is not None:
                 dw_ref[j, i] = slope
+            if move:
+                uq_ref[place, i] = _sum_taps(_all(qw), tiles, whole)
             return carry
 
         _columns(columns_out, plan, column)
@@ -209,6 +254,12 @@ def backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: Plan, whole: bo
             by_t, by_h, by_w = sums
             by_t += dt_ref[o, i] * value
             by_h += e_ref[plan.back[1] + o, i] * slope
+            if move:
+                tiles = [uq_ref[o * stride_h + k, i] for k in range(qh.shape[0])]
+                value = _sum_taps(_all(qh), tiles, whole)
+            if shifted:
+                frames = _turned(value, plan.reach[0], 1)
+                store(o, i, _sum_taps(_all(frame_taps), frames, whole))
             return by_t, by_h, by_w
 
         sums = _columns(columns_out, plan, along_t_and_h, sums)
@@ -228,14 +279,7 @@ def backward_kernel(aw, ah, pair_w, pair_h, pair_t, *refs, plan: Plan, whole: bo
         return sums
 
     nothing = jnp.zeros(row_ref.shape[1:], jnp.float32)
-    sums = jax.lax.fori_loop(0, plan.rows, row, (nothing,) * 3)
-
-    @pl.when(block == 0)
-    def _():
-        parts_ref[...] = jnp.zeros_like(parts_ref)
-
-    for axis, tile in enumerate(sums):
-        parts_ref[0, axis] += jnp.sum(tile, axis=0)
+    return jax.lax.fori_loop(0, plan.rows, row, (nothing,) * 3)
 
 
 def _phase_taps(count: int, stride: int, phase: int) -> list[tuple[int, int]]:

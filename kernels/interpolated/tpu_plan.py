@@ -42,6 +42,18 @@ class Plan(NamedTuple):
 
 
 def make_plan(shape, itemsize, stride, max_shift, *, backward: bool) -> Plan:
+    return choose_plan(
+        shape,
+        stride,
+        max_shift,
+        backward=backward,
+        vmem=lambda plan: _vmem(plan, itemsize, backward),
+        cost=lambda plan: _cost(plan, itemsize, backward),
+    )
+
+
+def choose_plan(shape, stride, max_shift, *, backward: bool, vmem, cost) -> Plan:
+    """The blocks of rows with the least `cost(plan)` whose `vmem(plan)` bytes there are."""
     batch, frames, height, width, channels = shape
     window = reach(max_shift, shape[1:4])
     back = tuple(-(-r // st) for r, st in zip(window, stride, strict=True))
@@ -73,13 +85,13 @@ def make_plan(shape, itemsize, stride, max_shift, *, backward: bool) -> Plan:
         step = math.lcm(step, back[1]) if backward else step
     choices = {step * n for n in range(1, -(-sizes_out[0] // step) + 1)}
     plans = [plan._replace(rows=rows) for rows in choices | {sizes_out[0]}]
-    fitting = [p for p in plans if _vmem(p, itemsize, backward) <= VMEM_BYTES]
+    fitting = [p for p in plans if vmem(p) <= VMEM_BYTES]
     if not fitting:
         raise ValueError(
             f"has no room in VMEM for {width} columns x {plan.sublanes} frames with "
             f"max_shift reaching {window}"
         )
-    return min(fitting, key=lambda p: _cost(p, itemsize, backward))
+    return min(fitting, key=cost)
 
 
 def _blocks(plan: Plan, itemsize: int, backward: bool) -> int:
@@ -94,9 +106,14 @@ def _blocks(plan: Plan, itemsize: int, backward: bool) -> int:
 
 
 def _cost(plan: Plan, itemsize: int, backward: bool) -> float:
-    """In bytes: what is moved, the first block, which nothing overlaps, and the steps."""
     steps = plan.groups * -(-plan.channels // LANES) * plan.blocks
-    return (steps + 1) * _blocks(plan, itemsize, backward) + steps * STEP_BYTES
+    block = _blocks(plan, itemsize, backward)
+    return step_cost(steps, block, steps * block)
+
+
+def step_cost(steps: int, first_bytes: int, moved_bytes: int) -> float:
+    """In bytes: what is moved, the first block, which nothing overlaps, and the steps."""
+    return first_bytes + moved_bytes + steps * STEP_BYTES
 
 
 def _vmem(plan: Plan, itemsize: int, backward: bool) -> int:

@@ -160,6 +160,7 @@ def resources(
     fold,
     direction="both",
     out_channels=None,
+    reverse=False,
     compute_capability=90,
 ) -> dict:
     """What the compiled kernel takes of an absent GPU; arguments as `fetched_bytes`.
@@ -183,6 +184,7 @@ def resources(
         fold=fold,
         direction=direction,
         out_channels=out_channels or 0,
+        reverse=reverse,
         epilogue={"SCALE": True, "BIAS": True, "RELU": True},
     )
     kernel = getattr(gpu_kernels, launch.kernel)
