@@ -48,7 +48,7 @@ CASES = {
 }  # fmt: skip
 # Of a GPU: few of them have several tiles each, many have single frames.
 PROGRAMS = dict.fromkeys(CASES, 2) | {"near": 264}
-QUICK = ("near_whole", "far_strided")
+QUICK = ("far_strided",)
 ALL_CASES = [
     pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
     for name in CASES

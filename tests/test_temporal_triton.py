@@ -105,7 +105,7 @@ FAR = {
 }
 
 
-QUICK = ("odd", "uniform", "past", "moved_programs", "far_shift", "far_dw", "far_dx")
+QUICK = ("odd", "past", "far_dx")
 
 
 def marked(names):
@@ -316,9 +316,9 @@ def test_registers_suffice(name):
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("dtype", ["bfloat16"])
 @pytest.mark.parametrize("name", ["shift", *PRODUCTS])
-@pytest.mark.parametrize("shape", TEMPORAL_SHIFT, ids=lambda s: s.name)
+@pytest.mark.parametrize("shape", TEMPORAL_SHIFT[::3], ids=lambda s: s.name)
 def test_registers_suffice_at_the_named_shapes(shape, name, dtype):
     _check_resources(name, shape, dtype)
 
@@ -339,7 +339,7 @@ def _check_resources(name, shape, dtype):
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-@pytest.mark.parametrize("channels", [24, 32, 64, 96, 160])  # MobileNetV2's
+@pytest.mark.parametrize("channels", [24, 160])  # MobileNetV2's first and last
 def test_registers_suffice_for_other_folds(channels, dtype):
     for name in PRODUCTS:
         of = {"fold": channels // 8, "out_channels": 96}
