@@ -15,6 +15,7 @@ import dataclasses
 from typing import Any
 
 import jax
+from jax.sharding import AxisType
 from jaxtyping import Array, Shaped
 
 from kernels.sharding import batch_devices
@@ -26,7 +27,8 @@ class Frames:
     """Features of every frame of a batch of clips.
 
     `data` is `[H, W, N, C]`, where N counts (parts, frames, clips of a part); `frames` is
-    T, and `parts` how many devices share the clips.
+    T, and `parts` how many devices share the clips. Made on one side of a `shard_map`'s
+    border they mean nothing on the other: take clips across.
     """
 
     data: Any  # of its shape alone where a program is only traced
@@ -36,6 +38,9 @@ class Frames:
     @classmethod
     def of(cls, clips: Shaped[Array, "B T H W C"]) -> "Frames":
         """Clips as frames, in as many parts as the mesh of the clips says."""
+        if clips.ndim != 5:
+            raise ValueError(f"clips must be [B, T, H, W, C], got shape {clips.shape}")
+        _refuse_explicit(clips)
         batch, frames, height, width, channels = clips.shape
         parts = batch_devices(clips)
         parts = parts if batch % parts == 0 else 1
@@ -57,6 +62,37 @@ class Frames:
         x = vectors.reshape(self.parts, self.frames, -1, vectors.shape[-1])
         return x.swapaxes(1, 2).reshape(-1, self.frames, vectors.shape[-1])
 
+    def check(self) -> None:
+        """Whether the array can be what the numbers say.
+
+        Raises:
+          ValueError: N does not consist of parts x frames x clips, or the frames are
+            those of several devices while each has its own (in a `shard_map`).
+        """
+        shape, each = self.data.shape, self.parts * self.frames
+        if len(shape) != 4 or each < 1 or shape[2] % each:
+            raise ValueError(
+                f"frames must be [H, W, N, C] with N a multiple of {self.parts} parts x "
+                f"{self.frames} frames, got shape {shape}"
+            )
+        axes = jax.typeof(self.data).sharding.mesh.axis_types
+        if self.parts > 1 and axes and all(a == AxisType.Manual for a in axes):
+            raise ValueError(
+                f"frames in {self.parts} devices' parts are of no use to one device: in "
+                "a shard_map, make them of its own clips"
+            )
+
     def like(self, data: Shaped[Array, "H2 W2 N C2"]) -> "Frames":
         """Other features of the same frames."""
         return dataclasses.replace(self, data=data)
+
+
+def _refuse_explicit(clips) -> None:
+    """Explicit axes want the sharding of every reshape spelt out."""
+    sharding = jax.typeof(clips).sharding
+    if any(axis is not None for axis in sharding.spec):
+        raise NotImplementedError(
+            "clips on a mesh of Explicit axes cannot become frames; make the mesh with "
+            "axis_types=(jax.sharding.AxisType.Auto,) for each axis, got "
+            f"{sharding.mesh}"
+        )

@@ -257,7 +257,6 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
     ("op", "target"),
     [
         pytest.param("shift3d", "v5e", marks=needs("v5e")),
-        pytest.param("temporal_shift_conv", "v5e", marks=needs("v5e")),
         pytest.param("temporal_shift", "h100", marks=needs("h100")),
         *(
             pytest.param(op, target, marks=[needs(target), pytest.mark.slow])
@@ -267,6 +266,7 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
                 ("shift3d_conv", "v5e"),
                 ("shift3d_conv", "h100"),
                 ("temporal_shift", "v5e"),
+                ("temporal_shift_conv", "v5e"),
                 ("temporal_shift_conv", "h100"),
                 ("temporal_shift_conv", "v6e"),
             )

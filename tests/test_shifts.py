@@ -1,5 +1,7 @@
 """Which sites a scheme fills, with what, and what a frame's logits may then depend on."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,3 +124,20 @@ def test_errors(options, message):
 
 def test_causal_may_shift_all_channels():
     tsm(fold_div=1, causal=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"causal": "False"}, "causal must be True or False, got 'False'"),
+        ({"fold_div": 2.5}, "fold_div must be a whole number from 1, got 2.5"),
+    ],
+)
+def test_options_of_another_kind(options, message):
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(tsm)(**options)  # before the annotations are checked
+
+
+def test_a_share_that_is_none():
+    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\)"):
+        create("resnet_tiny", "tsm", num_classes=2, num_frames=2, dropout=1.0)

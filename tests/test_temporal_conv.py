@@ -1,6 +1,7 @@
 """The shift and the product after it: values, gradients, devices, what is chosen."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -207,6 +208,53 @@ def test_split_over_devices(batch):
         assert np.allclose(got, want, atol=1e-4 * np.abs(want).max())
 
 
+def test_derivatives_of_the_gradient_on_a_mesh(devices):
+    x, weight, *_ = arrays_of((8, 3, 2, 2, 8), 4, "float32")
+    shared = jax.device_put(x, NamedSharding(devices, PartitionSpec("data")))
+
+    def loss(weight, x):
+        return (temporal_shift_conv(Frames.of(x), weight, fold=2).data ** 3).sum()
+
+    def of_gradient(weight, x):
+        return (jax.grad(loss)(weight, x) ** 2).sum()
+
+    wanted = jax.grad(of_gradient)(weight, x)
+    got = jax.jit(jax.grad(of_gradient))(weight, shared)
+    assert np.allclose(got, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+    # And outside of a program of one's own.
+    got, wanted = jax.grad(loss)(weight, shared), jax.grad(loss)(weight, x)
+    assert np.allclose(got, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("frames", [Frames(jnp.ones((2, 2, 7, 4)), 3),
+                                    Frames(jnp.ones((2, 2, 6, 4)), 0)])  # fmt: skip
+def test_frames_that_cannot_be(frames):
+    with pytest.raises(ValueError, match="N a multiple of 1 parts x"):
+        temporal_shift_conv(frames, jnp.ones((4, 4)), fold=1)
+
+
+def test_frames_do_not_cross_into_a_shard_map(devices):
+    x = jnp.ones((64, 3, 2, 2, 8))
+    shared = jax.device_put(x, NamedSharding(devices, PartitionSpec("data")))
+
+    def each(frames):
+        return temporal_shift_conv(frames, jnp.ones((8, 4)), fold=1)
+
+    spec = PartitionSpec(None, None, "data")
+    mapped = jax.shard_map(each, mesh=devices, in_specs=spec, out_specs=spec)
+    with pytest.raises(ValueError, match="make them of its own clips"):
+        jax.jit(lambda x: mapped(Frames.of(x)).data)(shared)
+
+
+def test_a_mesh_of_explicit_axes_is_refused():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    x = jax.device_put(
+        jnp.ones((8, 3, 2, 2, 8)), NamedSharding(mesh, PartitionSpec("data"))
+    )
+    with pytest.raises(NotImplementedError, match="axis_types"):
+        Frames.of(x)
+
+
 def test_in_a_shard_map_the_weights_gradient_is_summed():
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x, weight, *_ = arrays_of((8, 4, 2, 3, 8), 6, "float32")
@@ -298,6 +346,8 @@ def test_what_is_chosen(platform, piece, side, c, k, extras, expected):
         ({"x": jnp.ones((1, 2, 8), jnp.int32)}, "floating type, got int32"),
         ({"x": jnp.ones((2, 8))}, r"x must be \[B, T, ..., C\]"),
         ({"fold": 5}, "fold=5"),
+        ({"fold": 1.5}, "fold must be a whole number, got 1.5"),
+        ({"weight": jnp.ones((8, 6), complex)}, "weight must be of a floating type"),
         ({"direction": "future"}, "direction must be one of"),
         ({"implementation": "cuda"}, "implementation must be one of"),
         ({"x": jnp.ones((8, 2, 8), jnp.float16), "implementation": "pallas_tpu"},
@@ -306,18 +356,10 @@ def test_what_is_chosen(platform, piece, side, c, k, extras, expected):
 )  # fmt: skip
 def test_bad_input(changed, message):
     arguments = {"x": jnp.ones((1, 2, 8)), "weight": jnp.ones((8, 6)), "fold": 2}
-    call = functools.partial(temporal_shift_conv, **(arguments | changed))
-    call = _without_shape_checks(call)
+    # Without the check of annotations, which would notice first.
+    unchecked = inspect.unwrap(temporal_shift_conv)
     with pytest.raises(ValueError, match=message):
-        call()
-
-
-def _without_shape_checks(call):
-    """The shapes are wrong on purpose, which jaxtyping would notice first."""
-    return functools.partial(
-        call.func.__wrapped__ if hasattr(call.func, "__wrapped__") else call.func,
-        **call.keywords,
-    )
+        unchecked(**(arguments | changed))
 
 
 @pytest.mark.parametrize(

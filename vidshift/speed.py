@@ -97,8 +97,10 @@ def networks(name: str) -> list[Network]:
             raise ValueError(f"{name}: {key} is none of a network's own options")
         try:
             options[key] = json.loads(value)
-        except json.JSONDecodeError:  # a word
-            options[key] = value
+        except json.JSONDecodeError:  # a word, perhaps one of Python's
+            options[key] = {"True": True, "False": False, "None": None}.get(
+                value, value
+            )
     schemes = [temporal] if slash else vidshift.SCHEMES
     return [Network(backbone, scheme, options) for scheme in schemes]
 

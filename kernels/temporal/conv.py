@@ -56,6 +56,11 @@ def temporal_shift_conv(
     )
     if not jnp.issubdtype(data.dtype, jnp.floating):
         raise ValueError(f"x must be of a floating type, got {data.dtype}")
+    weight = jnp.asarray(weight)
+    scale, bias = (None if a is None else jnp.asarray(a) for a in (scale, bias))
+    for name, array in (("weight", weight), ("scale", scale), ("bias", bias)):
+        if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
+            raise ValueError(f"{name} must be of a floating type, got {array.dtype}")
     if weight.ndim != 2 or weight.shape[0] != data.shape[-1]:
         raise ValueError(
             f"weight must be [C, K] with C={data.shape[-1]} as in x, "
@@ -98,8 +103,7 @@ def _backward(how: How, kept, dy):
         scale = given["scale"].astype(wide)
         dz = (dy * scale.reshape((1,) * (dy.ndim - 1) + (-1,))).astype(dy.dtype)
     dx = op.operation(dz, weight, piece="conv_dx", how=how)
-    # Over devices too, which is why it is here.
-    dw = op.operation(x, dy, piece="conv_dw", how=how).sum(0)
+    dw = op.operation(x, dy, piece="conv_dw", how=how)
     found = {}
     if "bias" in given:
         found["bias"] = dy.astype(wide).sum(tuple(range(dy.ndim - 1)))

@@ -122,12 +122,15 @@ def features_of(x, *, fold, direction, implementation):
       ValueError: as `temporal_shift`.
       NotImplementedError: as `temporal_shift`.
     """
+    if int(fold) != fold:
+        raise ValueError(f"fold must be a whole number, got {fold!r}")
     if isinstance(x, Frames):
+        x.check()
         data, like = x.data, x.like
-        move = Move(fold, direction, x.frames, x.parts)
+        move = Move(int(fold), direction, x.frames, x.parts)
     else:
         data, like = jnp.asarray(x), lambda y: y
-        move = Move(fold, direction)
+        move = Move(int(fold), direction)
         if data.ndim < 3:
             raise ValueError(f"x must be [B, T, ..., C], got shape {data.shape}")
     if direction not in DIRECTIONS:
@@ -206,12 +209,17 @@ def _run(name: str, piece: str, how: How, platform: str | None, *arrays):
     """Runs a piece on every device's part of the batch."""
     implementation, move = IMPLEMENTATIONS[name], how.move
     batched = PIECES[piece][: len(arrays)]
-    own_parts = move.parts > 1 and batch_devices(arrays[0]) == move.parts
+    # The reference, without a platform, says what the whole arrays' results are.
+    own_parts = (
+        platform is not None
+        and move.parts > 1
+        and batch_devices(arrays[0]) == move.parts
+    )
     if own_parts:
         move = move._replace(parts=1)
     function = functools.partial(_piece, name, piece, how, move, platform)
     if platform is None or (implementation.splits and not own_parts):
-        return [function(*arrays)]
+        return [_summed(piece, function(*arrays))]
     frames = move.frames is not None
     split = over_batch(
         function,
@@ -221,10 +229,15 @@ def _run(name: str, piece: str, how: How, platform: str | None, *arrays):
         parts=how.move.parts if frames else None,
     )
     if implementation.splits:
-        return [split(*arrays)]
+        return [_summed(piece, split(*arrays))]
     # Kernels count in 32 bits, whatever the program around them does.
     with jax.enable_x64(False):
-        return [split(*arrays)]
+        return [_summed(piece, split(*arrays))]
+
+
+def _summed(piece: str, result):
+    """The devices' parts of a gradient become one."""
+    return result.sum(0) if piece == "conv_dw" else result
 
 
 def _piece(name, piece, how: How, move: Move, platform, *arrays):

@@ -30,7 +30,7 @@ def temporal_shift(
     Pure data movement: every value is bit-equal to an input value or zero.
 
     Before a 1x1 convolution, `temporal_shift_conv` does both at once. What runs is chosen
-    when a program is lowered, by its platform.
+    when a program is lowered, by its platform. Differentiable in reverse mode.
 
     Args:
       x: features `[B, T, ..., C]`, any dtype, channels last; or `Frames`, the order that

@@ -101,6 +101,8 @@ class ResNet(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be a number in [0, 1), got {dropout!r}")
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
         self.stem = unit(in_channels, width, 3 if small_stem else 7, 2)
         self.max_pool = not small_stem
@@ -139,7 +141,10 @@ class ResNet(nnx.Module):
         self.dtype = dtype
 
     def features(self, clips: jax.Array) -> jax.Array:
-        """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H/32, W/32, C]`."""
+        """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H/32, W/32, C]`.
+
+        Rounded up; H/8 and W/8 with three stages and a small stem.
+        """
         return self._features(clips).clips()
 
     def _features(self, clips: jax.Array) -> Frames:

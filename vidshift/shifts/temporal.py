@@ -87,9 +87,17 @@ def tsm(
         has 23 blocks or more (ResNet-101), which no single site can know.
 
     Raises:
-      ValueError: a placement that does not exist, or a fold_div below 2 (1 when
-        causal), for which the folds do not fit.
+      ValueError: a placement that does not exist, an option of another type, or a
+        fold_div below 2 (1 when causal), for which the folds do not fit.
     """
+    for name, value in (
+        ("causal", causal),
+        ("every_second_block", every_second_block),
+    ):
+        if value not in (True, False):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+    if fold_div not in range(1, 2**31):
+        raise ValueError(f"fold_div must be a whole number from 1, got {fold_div!r}")
     if placement not in PLACEMENTS:
         raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
     if fold_div < (1 if causal else 2):
