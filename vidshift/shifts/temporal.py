@@ -96,8 +96,8 @@ def tsm(
     ):
         if value not in (True, False):
             raise ValueError(f"{name} must be True or False, got {value!r}")
-    if fold_div not in range(1, 2**31):
-        raise ValueError(f"fold_div must be a whole number from 1, got {fold_div!r}")
+    if fold_div not in range(2**31):
+        raise ValueError(f"fold_div must be a whole number, got {fold_div!r}")
     if placement not in PLACEMENTS:
         raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
     if fold_div < (1 if causal else 2):
