@@ -269,6 +269,7 @@ def test_without_shift_keeps_the_network():
 
 
 @needs_v5e
+@pytest.mark.slow
 def test_evaluation_on_several_chips():
     row = measure(tiny("tsn"), "v5e", 4, step="eval")
     # The logits go to all; so many numbers, in tiles of 8 x 128.

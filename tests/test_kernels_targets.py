@@ -299,6 +299,7 @@ def test_compiles(op, target):
 
 
 @needs("v5e")
+@pytest.mark.slow
 def test_prints_a_table():
     done = run("--target=v5e", "--op=temporal_shift", "--shape=tsm_7")
     assert done.returncode == 0, done.stderr
