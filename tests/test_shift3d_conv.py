@@ -16,6 +16,8 @@ from tests.shift3d_conv_reference import (
     on_cpu,
 )
 
+pytestmark = pytest.mark.slow
+
 # name -> (x, K, options)
 CASES = {
     "plain": ((2, 4, 3, 5, 6), 5, {}),

@@ -16,6 +16,8 @@ from tests.shift3d_conv_reference import (
 )
 from tests.test_shift3d_sharding import collectives
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"max_shift": (1.0, 1.0, 1.0), "relu": True}
 SHAPE, OUTPUTS = (8, 3, 3, 4, 6), 5
 

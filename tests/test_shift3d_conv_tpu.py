@@ -16,6 +16,8 @@ from kernels.interpolated.taps import out_sizes
 from kernels.shapes import SHIFT3D
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def call(shape, direction):
     """A function of `shape`'s x and as many outputs, and its arguments, in bfloat16."""

@@ -21,6 +21,8 @@ from kernels.shapes import SHIFT3D
 from tests.commands import ROOT
 from tests.shift3d_conv_reference import EPS, arguments
 
+pytestmark = pytest.mark.slow
+
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="triton is not installed (it is for Linux)",

@@ -18,6 +18,8 @@ from kernels.shapes import TEMPORAL_SHIFT
 from kernels.temporal import gpu, gpu_plan
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="triton is not installed (it is for Linux)",
