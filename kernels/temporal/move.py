@@ -27,11 +27,6 @@ class Move(NamedTuple):
             return [(self.fold, -sign)]
         return [(self.fold, sign), (2 * self.fold, -sign)]
 
-    @property
-    def end(self) -> int:
-        """The first channel of those that stay."""
-        return max((end for end, _ in self.groups()), default=0)
-
     def clips_of_part(self, rows: int) -> int:
         """Clips side by side in each frame of `[H, W, N, C]` with N = rows."""
         return rows // (self.parts * self.frames)
