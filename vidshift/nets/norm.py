@@ -12,8 +12,8 @@ FREEZE = ("none", "partial", "all")
 class BatchNorm(nnx.Module):
     """Batch norm over all axes but the last, as PyTorch computes it.
 
-    epsilon 1e-5; running statistics keep 0.9 of the old value (PyTorch's momentum 0.1)
-    and hold the Bessel-corrected variance. Statistics are float32 whatever the input.
+    `momentum` is the share of the old running statistics that is kept (1 - PyTorch's);
+    they hold the Bessel-corrected variance. Statistics are float32 whatever the input.
     Under a sharded `jit` a statistic is that of the global batch.
 
     Attributes set through `nnx.view`:
@@ -26,14 +26,14 @@ class BatchNorm(nnx.Module):
     no gradient.
     """
 
-    def __init__(self, features: int, *, dtype=jnp.float32):
+    def __init__(self, features: int, *, epsilon=1e-5, momentum=0.9, dtype=jnp.float32):
         self.scale = nnx.Param(jnp.ones(features))
         self.bias = nnx.Param(jnp.zeros(features))
         self.mean = nnx.BatchStat(jnp.zeros(features))
         self.var = nnx.BatchStat(jnp.ones(features))
         self.dtype = dtype
-        self.momentum = 0.9
-        self.epsilon = 1e-5
+        self.momentum = momentum
+        self.epsilon = epsilon
         self.use_running_average = True
         self.group_clips: int | None = None
         self.frozen = False

@@ -1,4 +1,4 @@
-"""ResNet-18/34/50/101 (He et al., 2016) over the frames of a clip.
+"""ResNet-18/34/50/101 (He et al., 2016) and ResNeXt-101 (Xie et al., 2017).
 
 The form is torchvision's "v1.5", which TSM, GSF and RubiksNet's baselines use: the
 stride of a bottleneck sits in its 3x3 convolution, padding is explicit and symmetric.
@@ -6,41 +6,23 @@ stride of a bottleneck sits in its 3x3 convolution, padding is explicit and symm
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
-from vidshift.nets.conv import FrameConv, max_pool
-from vidshift.nets.norm import BatchNorm
-from vidshift.shifts import Scheme, Site, Unit
-
-he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-def conv_unit(cin, cout, kernel, stride=1, *, activation=nnx.relu, dtype, rngs):
-    """Convolution without bias over each frame, batch norm, activation."""
-    conv = FrameConv(
-        cin,
-        cout,
-        (kernel, kernel),
-        (stride, stride),
-        padding=((kernel // 2, kernel // 2),) * 2,
-        use_bias=False,
-        kernel_init=he_fan_out,
-        dtype=dtype,
-        rngs=rngs,
-    )
-    return Unit(conv, BatchNorm(cout, dtype=dtype), activation)
+from vidshift.nets.conv import conv_unit, max_pool
+from vidshift.nets.frame_network import FrameNetwork
+from vidshift.shifts import Scheme, Site
 
 
 class ResidualBlock(nnx.Module):
-    """`relu(units(x) + shortcut(x))`, with a slot before both."""
+    """`relu(units(x) + shortcut(x))`, with a slot `before` and one `after` it all."""
 
     def __init__(self, units: list[nnx.Module], shortcut: nnx.Module | None):
         self.before = nnx.data(None)
         self.units = nnx.List(units)
         self.shortcut = nnx.data(shortcut)
+        self.after = nnx.data(None)
 
     def __call__(self, x: Frames) -> Frames:
         if self.before is not None:
@@ -49,7 +31,8 @@ class ResidualBlock(nnx.Module):
         for unit in self.units:
             y = unit(y)
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return y.like(nnx.relu(y.data + shortcut.data))
+        y = y.like(nnx.relu(y.data + shortcut.data))
+        return y if self.after is None else self.after(y)
 
 
 def basic_units(cin, width, stride, unit):
@@ -60,20 +43,21 @@ def basic_units(cin, width, stride, unit):
     ]
 
 
-def bottleneck_units(cin, width, stride, unit):
-    """1x1 down, 3x3 with the stride, 1x1 up to four times the width."""
+def bottleneck_units(cin, width, stride, unit, *, widen=1, groups=1):
+    """1x1 down, 3x3 with the stride, 1x1 up to four times the width.
+
+    `widen` multiplies the inner channels, which `groups` share among them (ResNeXt).
+    """
+    inner = width * widen
     return [
-        (cin, width, unit(cin, width, 1)),
-        (width, width, unit(width, width, 3, stride)),
-        (width, 4 * width, unit(width, 4 * width, 1, activation=None)),
+        (cin, inner, unit(cin, inner, 1)),
+        (inner, inner, unit(inner, inner, 3, stride, groups=groups)),
+        (inner, 4 * width, unit(inner, 4 * width, 1, activation=None)),
     ]
 
 
-class ResNet(nnx.Module):
-    """Clips `[B, T, H, W, in_channels]` to logits `[B, num_classes]`.
-
-    The head works frame by frame (global average pool, dropout, linear) and the
-    logits are averaged over frames, TSN's consensus.
+class ResNet(FrameNetwork):
+    """A residual network over frames; see `FrameNetwork` for the head.
 
     Args:
       scheme: how time is mixed (`vidshift.shifts`).
@@ -101,8 +85,6 @@ class ResNet(nnx.Module):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be a number in [0, 1), got {dropout!r}")
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
         self.stem = unit(in_channels, width, 3 if small_stem else 7, 2)
         self.max_pool = not small_stem
@@ -126,49 +108,25 @@ class ResNet(nnx.Module):
                 cin = cout
             stages.append(nnx.List(built))
         self.stages = nnx.List(stages)
-        self.dropout = nnx.Dropout(dropout, deterministic=True)
-        # N(0, 0.001) and zero bias: the official initialisation of a new head.
-        self.fc = nnx.Linear(
+        super().__init__(
             cin,
-            num_classes,
-            kernel_init=nnx.initializers.normal(0.001),
+            num_classes=num_classes,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            dropout=dropout,
             dtype=dtype,
             rngs=rngs,
         )
-        self.in_channels = in_channels
-        self.num_frames = num_frames
-        self.num_classes = num_classes
-        self.dtype = dtype
 
-    def features(self, clips: jax.Array) -> jax.Array:
-        """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H/32, W/32, C]`.
-
-        Rounded up; H/8 and W/8 with three stages and a small stem.
-        """
-        return self._features(clips).clips()
-
-    def _features(self, clips: jax.Array) -> Frames:
-        if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
-            raise ValueError(
-                f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
-            )
-        x = self.stem(Frames.of(clips.astype(self.dtype)))
+    def body(self, x: Frames) -> Frames:
+        """To `[H/32, W/32]`, rounded up; H/8 with three stages and a small stem."""
+        x = self.stem(x)
         if self.max_pool:
             x = max_pool(x, 3, 2, 1)
         for stage in self.stages:
             for block in stage:
                 x = block(x)
         return x
-
-    def frame_logits(self, clips: jax.Array, *, rngs=None) -> jax.Array:
-        """Logits of every frame, float32 `[B, T, num_classes]`."""
-        features = self._features(clips)
-        pooled = features.clip_vectors(features.data.mean((0, 1)))
-        return self.fc(self.dropout(pooled, rngs=rngs)).astype(jnp.float32)
-
-    def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
-        """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training."""
-        return self.frame_logits(clips, rngs=rngs).mean(1)
 
 
 # One basic block a stage and a small stem: for tests and the quick start.
@@ -179,3 +137,8 @@ resnet18 = partial(ResNet, blocks=(2, 2, 2, 2), block_units=basic_units)
 resnet34 = partial(ResNet, blocks=(3, 4, 6, 3), block_units=basic_units)
 resnet50 = partial(ResNet, blocks=(3, 4, 6, 3), block_units=bottleneck_units)
 resnet101 = partial(ResNet, blocks=(3, 4, 23, 3), block_units=bottleneck_units)
+resnext101_32x4d = partial(
+    ResNet,
+    blocks=(3, 4, 23, 3),
+    block_units=partial(bottleneck_units, widen=2, groups=32),
+)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.nets import resnet
-from vidshift.shifts import SCHEMES
+from vidshift.shifts import AFTER, BEFORE, SCHEMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,12 @@ BACKBONES = {
     "resnet101": Backbone(
         resnet.resnet101, scheme_options={"tsm": {"every_second_block": True}}
     ),
+    "resnext101_32x4d": Backbone(
+        resnet.resnext101_32x4d, scheme_options={"tsm": {"every_second_block": True}}
+    ),
 }
+# What a scheme may ask for by name besides its options.
+OF_NETWORK = ("num_frames", "dtype", "rngs")
 
 
 def pick(kind: str, name: str, table: Mapping):
@@ -84,28 +89,80 @@ def create(
     """
     base = pick("backbone", backbone, BACKBONES)
     make_scheme = pick("temporal scheme", temporal, SCHEMES)
-    of_scheme = tuple(inspect.signature(make_scheme).parameters)
-    unknown = sorted(set(options) - set(of_scheme) - set(base.options))
+    of_scheme = inspect.signature(make_scheme).parameters.keys() - set(OF_NETWORK)
+    known = sorted({*of_scheme, *base.options, *BEFORE, *AFTER})
+    unknown = sorted(options.keys() - set(known))
     if unknown:
-        known = ", ".join(sorted({*of_scheme, *base.options}))
         raise ValueError(
             f"{backbone} with {temporal} has no option {', '.join(unknown)}; "
-            f"it takes: {known}"
+            f"it takes: {', '.join(known)}"
         )
     for name, value in (("num_classes", num_classes), ("num_frames", num_frames)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    options = {name: value for name, value in options.items() if value is not None}
+    network = {
+        "num_frames": num_frames,
+        "dtype": jnp.dtype(dtype),
+        "rngs": nnx.Rngs(0) if rngs is None else rngs,
+    }
+
+    def scheme_of(make, options):
+        asked = inspect.signature(make).parameters.keys() & network.keys()
+        return Counted(make(**options, **{name: network[name] for name in asked}))
+
     scheme_options = dict(base.scheme_options.get(temporal, {}))
     scheme_options |= {k: v for k, v in options.items() if k in of_scheme}
-    return base.make(
-        make_scheme(**scheme_options),
+    schemes = {temporal: scheme_of(make_scheme, scheme_options)}
+    for name, make in BEFORE.items():
+        if _flag(name, options):
+            schemes = {name: scheme_of(make, {})} | schemes
+    for name, make in AFTER.items():
+        if _flag(name, options):
+            schemes[name] = scheme_of(make, {})
+
+    def all_of_them(site, module):
+        for scheme in schemes.values():
+            module = scheme(site, module)
+        return module
+
+    model = base.make(
+        all_of_them,
         num_classes=num_classes,
-        num_frames=num_frames,
         in_channels=in_channels,
-        dtype=jnp.dtype(dtype),
-        rngs=nnx.Rngs(0) if rngs is None else rngs,
+        **network,
         **{k: v for k, v in options.items() if k in base.options},
     )
+    for name, scheme in schemes.items():
+        if name != "tsn" and not scheme.used:
+            raise ValueError(
+                f"{backbone} has no place for {name}"
+                + f" with {scheme_options}" * bool(scheme_options and name == temporal)
+            )
+    return model
+
+
+class Counted:
+    """A scheme that counts the sites it changed something at."""
+
+    def __init__(self, scheme):
+        self.scheme = scheme
+        self.used = 0
+
+    def __call__(self, site, module):
+        before = dict(vars(module))
+        new = self.scheme(site, module)
+        self.used += new is not module or any(
+            vars(module)[name] is not value for name, value in before.items()
+        )
+        return new
+
+
+def _flag(name: str, options: Mapping) -> bool:
+    value = options.get(name, False)
+    if value not in (True, False):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:

@@ -22,8 +22,11 @@ class Site:
     """A place in a backbone that a scheme may change.
 
     `stage` and `block` count from 0, `blocks` is the stage's length. `unit` is the
-    unit's position in its block, or None for the block itself; `units` is how many
-    units the block's residual branch has. Channels are those of the full-width network.
+    unit's position in its branch, or None for the block itself; `units` is how many
+    units that branch has. `residual` says that the block adds its input, or a projection
+    of it, to what its one branch computes. Blocks of several branches side by side
+    (Inception) are not residual, and `branch` names the unit's. Channels are those of the
+    full-width network.
     """
 
     stage: int
@@ -33,30 +36,52 @@ class Site:
     units: int
     in_channels: int
     out_channels: int
+    residual: bool = True
+    branch: str = ""
 
     @property
     def first_unit(self) -> bool:
-        return self.unit == 0
+        """The first of a residual branch."""
+        return self.residual and self.unit == 0
+
+    @property
+    def last_unit(self) -> bool:
+        """The last of a residual branch."""
+        return self.residual and self.unit == self.units - 1
 
     @property
     def whole_block(self) -> bool:
         return self.unit is None
 
+    @property
+    def last_block(self) -> bool:
+        """The last of its stage."""
+        return self.block == self.blocks - 1
+
 
 Scheme = Callable[[Site, nnx.Module], nnx.Module]
 
 
-class Unit(nnx.Module):
-    """`activation(norm(conv(x)))`, with a slot before the convolution.
+def put(module: nnx.Module, slot: str, layer: nnx.Module) -> None:
+    """Fills a slot, after what is in it already."""
+    there = getattr(module, slot)
+    setattr(module, slot, layer if there is None else nnx.Sequential(there, layer))
 
-    Features are `kernels.Frames`; `activation` is a named function or None.
+
+class Unit(nnx.Module):
+    """`activation(norm(conv(x)))`, with slots around it and before the norm.
+
+    Features are `kernels.Frames`; `activation` is a named function or None. The slots are
+    `before` the convolution, `between` it and the norm, and `after` the activation.
     """
 
     def __init__(self, conv: nnx.Module, norm: nnx.Module, activation=nnx.relu):
         self.before = nnx.data(None)
         self.conv = conv
+        self.between = nnx.data(None)
         self.norm = norm
         self.activation = activation
+        self.after = nnx.data(None)
 
     def __call__(self, x: Frames) -> Frames:
         if self.before is not None:
@@ -65,5 +90,9 @@ class Unit(nnx.Module):
 
     def finish(self, x: Frames) -> Frames:
         """What follows the convolution."""
+        if self.between is not None:
+            x = self.between(x)
         x = self.norm(x)
-        return x if self.activation is None else x.like(self.activation(x.data))
+        if self.activation is not None:
+            x = x.like(self.activation(x.data))
+        return x if self.after is None else self.after(x)

@@ -5,7 +5,7 @@ from functools import partial
 from flax import nnx
 
 from kernels import Frames, temporal_shift, temporal_shift_conv
-from vidshift.shifts.site import Scheme, Site, Unit
+from vidshift.shifts.site import Scheme, Site, Unit, put
 
 PLACEMENTS = ("blockres", "block")
 
@@ -49,7 +49,9 @@ class ShiftedUnit(Unit):
             fold=self.before.fold,
             direction=self.before.direction,
         )
-        if self.norm.use_running_average and self.activation in (None, nnx.relu):
+        in_one = self.between is None and self.after is None
+        in_one &= self.activation in (None, nnx.relu)
+        if self.norm.use_running_average and in_one:
             scale, bias = self.norm.scale_and_bias()
             relu = self.activation is not None
             return shifted_conv(scale=scale, bias=bias, relu=relu)
@@ -119,7 +121,7 @@ def tsm(
             shift = TemporalShift(fold, direction)
             if _pointwise(module):
                 return ShiftedUnit(shift, module)
-            module.before = shift
+            put(module, "before", shift)
         return module
 
     return scheme

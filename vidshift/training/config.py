@@ -21,19 +21,41 @@ class ModelConfig:
     dtype: str = "float32"
     # Share of pooled features dropped in training.
     dropout: float = 0.5
-    # Options of the scheme; None leaves its default, and a scheme that does not know
-    # an option refuses it.
+    # Options of vidshift.create, documented at the scheme or backbone. None leaves the
+    # default, and a network that does not know an option refuses it.
+    # TSM:
     causal: bool | None = None
     fold_div: int | None = None
     placement: str | None = None
+    # VSN:
+    shuffle_block: str | None = None
+    shuffle_stages: tuple[int, ...] | None = None
+    other_blocks: str | None = None
+    inverse: str | None = None
+    # GSM and GSF:
+    ratio: float | None = None
+    place: str | None = None
+    modules: int | None = None
+    gate: str | int | None = None
+    fusion: str | None = None
+    # Under any scheme, where the backbone has the place:
+    non_local: bool | None = None
+    temporal_pool: bool | None = None
+    # RubiksNet:
+    variant: str | None = None
+    space: str | None = None
+    time: str | None = None
+    # MobileNetV2:
+    width_mult: float | None = None
+    # Slow and SlowFast:
+    head_size: int | None = None
 
     def options(self) -> dict:
         """What `vidshift.create` takes besides the names and the type."""
-        own = ("causal", "fold_div", "placement")
-        given = {name: getattr(self, name) for name in own}
-        return {"dropout": self.dropout} | {
-            name: value for name, value in given.items() if value is not None
-        }
+        own = {f.name for f in dataclasses.fields(self)}
+        own -= {"backbone", "temporal", "dtype"}
+        given = {name: getattr(self, name) for name in sorted(own)}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclasses.dataclass(slots=True)

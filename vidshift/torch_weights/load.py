@@ -1,0 +1,99 @@
+"""Official PyTorch checkpoints into models, by tables of names, one a family.
+
+Works from our side: every variable of the model has one official name, so what is
+missing, unexpected or misshapen falls out of comparing two sets of names.
+"""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vidshift.torch_weights import resnet
+from vidshift.torch_weights.rules import CONV, Family
+
+FAMILIES: tuple[Family, ...] = (*resnet.FAMILIES,)
+
+
+def load_torch(
+    model: nnx.Module, state_dict: Mapping[str, np.ndarray], *, head: str = "load"
+) -> None:
+    """Loads an official state dict into a model, in place.
+
+    Args:
+      model: a network of `vidshift.create`.
+      state_dict: arrays under official names, with or without a leading `module.`.
+      head: "load" the classifier too, or "skip" it and keep the model's own.
+
+    Raises:
+      ValueError: the family is not known, or is one of another backbone, or names are
+        missing, unexpected or misshapen; one error lists all of them, and the model is
+        left as it was.
+    """
+    if head not in ("load", "skip"):
+        raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
+    if "state_dict" in state_dict:
+        raise ValueError("this is a whole checkpoint: pass its ['state_dict']")
+    given = {k.removeprefix("module."): v for k, v in state_dict.items()}
+    family = recognise(model, set(given))
+    of_head = {f"{h}.{leaf}" for h in family.heads for leaf in ("weight", "bias")}
+    head_name = next(
+        (h for h in family.heads if f"{h}.weight" in given), family.heads[0]
+    )
+
+    official = family.names(model)
+    wanted = {}  # official name -> (our path, variable, leaf)
+    for path, variable in nnx.to_flat_state(nnx.state(model, is_weight)):
+        ours = ".".join(map(str, path))
+        if ours.startswith("fc."):
+            leaf = CONV[ours.removeprefix("fc.")]
+            name = f"{head_name}.{leaf.name}"
+        else:
+            name, leaf = official(ours)
+        if not (head == "skip" and name in of_head):
+            wanted[name] = (path, variable, leaf)
+
+    skipped = of_head if head == "skip" else set()
+    arrays, misshapen = {}, []
+    for name in wanted.keys() & given.keys():
+        path, variable, leaf = wanted[name]
+        array = leaf.to_ours(np.asarray(given[name]), variable.shape)
+        if array.shape != variable.shape:
+            misshapen.append(f"{name} {array.shape}, the model has {variable.shape}")
+        arrays[path] = variable.replace(jnp.asarray(array, variable.dtype))
+    problems = {
+        "missing": sorted(wanted.keys() - given.keys()),
+        "unexpected": sorted(
+            name
+            for name in given.keys() - wanted.keys() - skipped
+            if not name.endswith("num_batches_tracked")
+        ),
+        "misshapen (channels last)": sorted(misshapen),
+    }
+    if any(problems.values()):
+        listed = "; ".join(f"{k}: {', '.join(v)}" for k, v in problems.items() if v)
+        raise ValueError(f"the state dict does not fit the model: {listed}")
+    nnx.update(model, nnx.from_flat_state(arrays))
+
+
+def is_weight(path, variable) -> bool:
+    return isinstance(variable, nnx.Param | nnx.BatchStat)
+
+
+def recognise(model: nnx.Module, names: set[str]) -> Family:
+    """The family of a state dict with these names, one for the model's backbone."""
+    found = [family for family in FAMILIES if family.recognise(names)]
+    for family in found:
+        if isinstance(model, family.backbone):
+            return family
+    if found:
+        raise ValueError(
+            f"the state dict is one of a {found[0].backbone.__name__} (family "
+            f"{found[0].name!r}), the model is a {type(model).__name__}"
+        )
+    known = ", ".join(sorted({family.name for family in FAMILIES}))
+    raise ValueError(
+        f"the state dict belongs to no known family ({known}); it has {len(names)} "
+        f"names ({', '.join(sorted(names)[:3])}...)"
+    )

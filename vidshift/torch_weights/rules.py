@@ -1,0 +1,101 @@
+"""What a table of official names is made of."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from flax import nnx
+
+
+class Leaf(NamedTuple):
+    """An array of a module: PyTorch's name, and what brings it into our order of axes.
+
+    `to_ours(array, shape)` is given the shape of our variable.
+    """
+
+    name: str
+    to_ours: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+
+
+def channels_last(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A kernel `[out, in, ...]` as `[..., in, out]`; vectors and scalars stay.
+
+    An axis of time of length 1 is dropped where our convolution has none.
+    """
+    if array.ndim == 5 and len(shape) == 4 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim < 2:
+        return array
+    return np.moveaxis(array, (0, 1), (-1, -2))
+
+
+def as_it_is(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return array
+
+
+# Our leaf name -> PyTorch's.
+CONV = {"kernel": Leaf("weight", channels_last), "bias": Leaf("bias", as_it_is)}
+NORM = {
+    "scale": Leaf("weight", as_it_is),
+    "bias": Leaf("bias", as_it_is),
+    "mean": Leaf("running_mean", as_it_is),
+    "var": Leaf("running_var", as_it_is),
+}
+
+
+class Rule(NamedTuple):
+    """How modules of ours whose path matches are called there.
+
+    `theirs` takes the groups of the regular expression `ours`, numbers as `int`, and
+    gives the module's official name without the family's prefix.
+    """
+
+    ours: str
+    theirs: Callable[..., str]
+    leaves: Mapping[str, Leaf]
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """How one official code base names the arrays of one kind of backbone.
+
+    `heads` are the names that it gives the classifier, our `fc`, without the prefix.
+    `recognise` looks at all names of a state dict. `rename(model)` gives what has the
+    last word on a module's official name (without the prefix), from our path and that
+    name: TSM adds `.net` to what is shifted.
+    """
+
+    name: str
+    backbone: type[nnx.Module]
+    recognise: Callable[[set[str]], bool]
+    rules: tuple[Rule, ...]
+    prefix: str = ""
+    heads: tuple[str, ...] = ("fc",)
+    rename: Callable[[nnx.Module], Callable[[str, str], str]] = lambda model: (
+        lambda ours, theirs: theirs
+    )
+
+    def names(self, model: nnx.Module) -> Callable[[str], tuple[str, Leaf]]:
+        """What gives the official name, and the leaf, of a variable's dotted path.
+
+        It raises a ValueError where no rule knows the path: no such official model
+        exists.
+        """
+        rename = self.rename(model)
+
+        def official(path: str) -> tuple[str, Leaf]:
+            ours, leaf = path.rsplit(".", 1)
+            for rule in self.rules:
+                match = re.fullmatch(rule.ours, ours)
+                if match and leaf in rule.leaves:
+                    groups = (int(g) if g.isdigit() else g for g in match.groups())
+                    found = rule.leaves[leaf]
+                    name = rename(ours, rule.theirs(*groups))
+                    return f"{self.prefix}{name}.{found.name}", found
+            raise ValueError(
+                f"{path} has no name in checkpoints of family {self.name!r}"
+            )
+
+        return official
