@@ -25,8 +25,8 @@ from vidshift.data.on_device import normalise, prepare
 from vidshift.data.view import View
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
-from vidshift.nets.norm import freeze
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh, optimizer, resume

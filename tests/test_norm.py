@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.networks import random_clips, random_network, resnet
 from vidshift import train_view
-from vidshift.nets.norm import BatchNorm, batch_norms, freeze
+from vidshift.layers.norm import BatchNorm, batch_norms, freeze
 from vidshift.nets.weights import named_arrays, split
 
 SHAPE = (4, 3, 2, 2, 5)

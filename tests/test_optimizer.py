@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from tests.networks import resnet
-from vidshift.nets.norm import freeze
+from vidshift.layers.norm import freeze
 from vidshift.training import optimizer
 from vidshift.training.config import OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds, schedule

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from tests.networks import random_network, resnet
 from vidshift import train_view
-from vidshift.nets.norm import freeze
+from vidshift.layers.norm import freeze
 from vidshift.nets.weights import named_arrays, split
 from vidshift.training import mesh
 from vidshift.training.config import OptimConfig

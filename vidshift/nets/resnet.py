@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
-from vidshift.nets.conv import conv_unit, max_pool
+from vidshift.layers.conv import max_pool
 from vidshift.nets.frame_network import FrameNetwork
+from vidshift.nets.units import conv_unit
 from vidshift.shifts import Scheme, Site
 
 

@@ -20,8 +20,8 @@ from kernels.interpolated import gpu
 from vidshift.data.on_device import normalise, prepare
 from vidshift.evaluation.evaluate import make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
-from vidshift.nets.norm import freeze
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import BACKBONES, pick
 from vidshift.training import optimizer

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from vidshift.nets.norm import batch_norms
+from vidshift.layers.norm import batch_norms
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.training.config import OptimConfig

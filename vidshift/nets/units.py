@@ -1,32 +1,13 @@
-"""Convolutions over each frame of a clip."""
+"""Units: a convolution, its norm, its activation."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
-from vidshift.nets.norm import BatchNorm
+from vidshift.layers.conv import FrameConv
+from vidshift.layers.norm import BatchNorm
 from vidshift.shifts import Unit
 
 he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-class FrameConv(nnx.Conv):
-    """A 2-D convolution of every frame, `nnx.Conv` in its parameters."""
-
-    def __call__(self, x: Frames) -> Frames:
-        data, kernel = self.promote_dtype((x.data, self.kernel[...]), dtype=self.dtype)
-        y = jax.lax.conv_general_dilated(
-            data,
-            kernel,
-            self.strides,
-            self.padding,
-            dimension_numbers=("HWNC", "HWIO", "HWNC"),
-            feature_group_count=self.feature_group_count,
-        )
-        if self.bias is not None:
-            y = y + self.bias[...].astype(y.dtype).reshape(1, 1, 1, -1)
-        return x.like(y)
 
 
 def conv_unit(
@@ -71,18 +52,3 @@ def conv_unit(
     )
     norm = BatchNorm(cout, epsilon=epsilon, momentum=momentum, dtype=dtype)
     return Unit(conv, norm, activation)
-
-
-def max_pool(x: Frames, side: int, stride: int, padding: int) -> Frames:
-    """The largest value of each window of a frame; beyond its edges is -inf."""
-    around = (padding, padding)
-    return x.like(
-        jax.lax.reduce_window(
-            x.data,
-            -jnp.inf,
-            jax.lax.max,
-            (side, side, 1, 1),
-            (stride, stride, 1, 1),
-            (around, around, (0, 0), (0, 0)),
-        )
-    )
