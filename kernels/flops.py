@@ -15,30 +15,34 @@ from jax.extend import core
 from kernels.platforms import CHOOSERS
 
 
-def flops(jaxpr) -> int:
+def flops(jaxpr, *, hanging: bool = False) -> int:
     """Counts a `jax.make_jaxpr(f)(...)`, or the `jaxpr` of a `jit` that was traced.
 
     It is the sum over all devices. An operation that is chosen when it is lowered counts
     as it is written for XLA, a loop as often as it runs, of branches the largest. A
     kernel that is called by name counts by its `cost_estimate`.
 
+    Args:
+      hanging: count where a convolution's window hangs over the edge, too, as published
+        tables do: every result takes a whole window.
+
     Raises:
       NotImplementedError: products in a loop of unknown length, or a kernel that says
         nothing of its cost.
     """
-    return _of_jaxpr(getattr(jaxpr, "jaxpr", jaxpr))
+    return _of_jaxpr(getattr(jaxpr, "jaxpr", jaxpr), hanging)
 
 
-def _of_jaxpr(jaxpr) -> int:
-    return sum(map(_of_equation, jaxpr.eqns))
+def _of_jaxpr(jaxpr, hanging: bool) -> int:
+    return sum(_of_equation(eqn, hanging) for eqn in jaxpr.eqns)
 
 
-def _of_equation(eqn) -> int:
+def _of_equation(eqn, hanging: bool) -> int:
     name, params = eqn.primitive.name, eqn.params
     if name == "dot_general":
         return _of_product(eqn)
     if name == "conv_general_dilated":
-        return _of_convolution(eqn)
+        return _of_convolution(eqn, hanging)
     if name == "pallas_call":
         if params["cost_estimate"] is None:
             raise NotImplementedError(f"{params['name']} has no cost_estimate")
@@ -46,8 +50,8 @@ def _of_equation(eqn) -> int:
     if name == "triton_kernel_call":
         raise NotImplementedError("a Triton kernel says nothing of its cost")
     if eqn.primitive in CHOOSERS:
-        return _of_jaxpr(_as_written_for_xla(eqn))
-    inner = [_of_jaxpr(j) for j in core.jaxprs_in_params(params)]
+        return _of_jaxpr(_as_written_for_xla(eqn), hanging)
+    inner = [_of_jaxpr(j, hanging) for j in core.jaxprs_in_params(params)]
     if name == "cond":
         return max(inner)
     if name == "while" and any(inner):
@@ -71,13 +75,19 @@ def _of_product(eqn) -> int:
     return 2 * math.prod(result) * math.prod(left[i] for i in contracted)
 
 
-def _of_convolution(eqn) -> int:
+def _of_convolution(eqn, hanging: bool) -> int:
     params = eqn.params
     numbers = params["dimension_numbers"]
     left, right = (v.aval.shape for v in eqn.invars)
     result = eqn.outvars[0].aval.shape
     batch, features = (result[i] for i in numbers.out_spec[:2])
     pairs = batch * features * right[numbers.rhs_spec[1]]
+    if hanging:
+        places = (
+            right[i] * result[j]
+            for i, j in zip(numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
+        )
+        return 2 * pairs * math.prod(places)
     for axis, (low, _) in enumerate(params["padding"]):
         pairs *= _places(
             left[numbers.lhs_spec[2 + axis]],

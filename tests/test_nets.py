@@ -9,6 +9,7 @@ from flax import nnx
 from tests.networks import random_clips, random_network, resnet, tiny
 from vidshift import BACKBONES, SCHEMES, create, train_view
 from vidshift.nets.weights import named_arrays
+from vidshift.nets.zoo import NoPlaceError
 
 # Parameters without the head, and the head's inputs. The ImageNet networks' counts are
 # torchvision's less its head of 1,000 classes; the last was added up by hand.
@@ -18,6 +19,9 @@ PARAMETERS = {
     "resnet50": (23_508_032, 2048),
     "resnet101": (42_500_160, 2048),
     "resnext101_32x4d": (42_128_704, 2048),
+    "mobilenet_v2": (2_223_872, 1280),
+    "bn_inception": (10_270_240, 1024),
+    "inception_v3": (21_802_784, 2048),
     "resnet_tiny": (77_392, 64),
 }
 
@@ -31,17 +35,39 @@ def abstract(backbone, temporal="tsn", num_classes=10, **options) -> nnx.Module:
     return nnx.eval_shape(lambda: create(backbone, temporal, **options))
 
 
-@pytest.mark.parametrize("temporal", SCHEMES)
+# Backbone -> the schemes it has a place for, besides TSN.
+RESIDUAL = {"tsm", "vsn", "gsm", "gsf", "i3d"}
+PLACES = {
+    "mobilenet_v2": RESIDUAL,
+    "bn_inception": {"tsm", "gsm", "gsf"},
+    "inception_v3": {"tsm", "gsm", "gsf"},
+    # They mix time by themselves.
+    **{b: set() for b in BACKBONES if b.startswith(("rubiksnet_", "slow"))},
+}
+# A compact shuffle mixes nothing around a convolution of so many groups of channels.
+HEADTAIL = {"shuffle_block": "headtail"}
+OPTIONS = dict.fromkeys([("mobilenet_v2", "vsn"), ("resnext101_32x4d", "vsn")], HEADTAIL)
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_output_shapes_and_parameter_counts(backbone, temporal):
-    model = abstract(backbone, temporal)
-    clips = jax.ShapeDtypeStruct((2, 4, 64, 64, 3), jnp.float32)
-    whole, by_frame = jax.eval_shape(
-        lambda m, c: (m(c), m.frame_logits(c)), model, clips
-    )
-    assert whole.shape == (2, 10) and by_frame.shape == (2, 4, 10)
+def test_output_shapes_parameter_counts_and_places(backbone):
+    clips = jax.ShapeDtypeStruct((2, 8, 64, 64, 3), jnp.float32)
     body, features = PARAMETERS[backbone]
-    assert count(model) == body + 10 * features + 10
+    for temporal in SCHEMES:
+        options = {"num_frames": 8} | OPTIONS.get((backbone, temporal), {})
+        if temporal not in PLACES.get(backbone, RESIDUAL) | {"tsn"}:
+            with pytest.raises(NoPlaceError, match=f"no place for {temporal}"):
+                abstract(backbone, temporal, **options)
+            continue
+        model = abstract(backbone, temporal, **options)
+        assert jax.eval_shape(lambda m, c: m(c), model, clips).shape == (2, 10)
+        if not backbone.startswith("slow"):  # their head pools over time
+            by_frame = jax.eval_shape(lambda m, c: m.frame_logits(c), model, clips)
+            assert by_frame.shape == (2, 8, 10)
+        if temporal in ("tsn", "tsm", "vsn"):
+            assert count(model) == body + 10 * features + 10
+        else:
+            assert count(model) > body + 10 * features + 10
 
 
 # Published, or counted on the official code.
@@ -102,11 +128,11 @@ def test_wrong_clips():
     ("arguments", "options", "messages"),
     [
         (("resnet5",), {}, ["backbone 'resnet5'", "'resnet50'", *BACKBONES]),
-        (("resnet18", "tms"), {}, ["scheme 'tms'", "one of: tsn, tsm"]),
+        (("resnet18", "tms"), {}, ["scheme 'tms'", ", ".join(SCHEMES)]),
         (
             ("resnet18", "tsm"),
             {"fold": 8},
-            ["no option fold", "causal, dropout, every_second_block, fold_div"],
+            ["no option fold;", "causal, dropout, every_second_block, fold_div"],
         ),
         (("resnet18", "tsn"), {"fold_div": 8}, ["tsn", "it takes: causal, dropout"]),
         (("resnet18",), {"num_classes": 0}, ["num_classes must be", "got 0"]),

@@ -196,12 +196,9 @@ def test_a_backbone_is_beside_its_own_tsn():
     ]
 
 
-def test_without_a_name_the_papers_networks_that_are_here(monkeypatch):
-    assert "resnet50/tsm" in speed.names_in_tables()
-    monkeypatch.setattr(vidshift, "SCHEMES", {"tsn": None, "vsn": None})
-    assert speed.names_in_tables() == ["resnet50/vsn", "resnet101/vsn"]
-    monkeypatch.setattr(vidshift, "BACKBONES", {"resnet101": None})
-    assert speed.names_in_tables() == ["resnet101/vsn"]
+def test_the_papers_networks_exist():
+    for name in speed.IN_TABLES:
+        assert speed.beside_tsn([name])
 
 
 @pytest.mark.parametrize(
@@ -210,7 +207,7 @@ def test_without_a_name_the_papers_networks_that_are_here(monkeypatch):
         ("resnet_tny/tsm", "did you mean 'resnet_tiny'?); one of: resnet_tiny,"),
         ("resnet_tiny/tsx", "one of: tsn, tsm"),
         ("resnet_tiny/", "one of: tsn, tsm"),
-        ("resnet_tiny/tsm:placment=block", "fold_div, placement"),
+        ("resnet_tiny/tsm:placment=block", "non_local, placement"),
         ("resnet_tiny/tsm:causal", "key=value, got 'causal'"),
         ("resnet_tiny/tsm:dtype=float32", "dtype is none of a network's own options"),
     ],

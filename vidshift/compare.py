@@ -20,6 +20,14 @@ ROWS = {
     "TSN": ["--config.model.temporal=tsn"],
     "TSM": ["--config.model.temporal=tsm"],
     "causal TSM": ["--config.model.temporal=tsm", "--config.model.causal=true"],
+    "VSN": ["--config.model.temporal=vsn"],
+    "GSM": ["--config.model.temporal=gsm"],
+    "GSF": ["--config.model.temporal=gsf"],
+    "I3D": ["--config.model.temporal=i3d"],
+    "RubiksNet": [
+        "--config.model.backbone=rubiksnet_micro",
+        "--config.model.temporal=tsn",  # it shifts by itself
+    ],
 }
 
 

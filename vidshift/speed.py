@@ -6,7 +6,7 @@
 
 A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
 between them; BACKBONE alone is it under every scheme. Without a NAME: what the papers'
-tables of latency hold, as far as it is here. All of one backbone takes turns in one
+tables of latency hold. All of one backbone takes turns in one
 process, so that what disturbs the machine disturbs it all.
 
   latency     the forward pass, batch 1; each call is waited for before the next
@@ -25,56 +25,27 @@ NVIDIA GPU, bfloat16 on a TPU); JAX_DEFAULT_MATMUL_PRECISION=highest asks for al
 """
 
 import argparse
-import functools
-import inspect
 import json
 import math
 import re
 import sys
-from typing import NamedTuple
 
 import jax
 from flax import nnx
 
 import vidshift
 from kernels import timing
-from vidshift.nets.zoo import pick
+from vidshift.nets.names import Network, parse, under_every_scheme
 from vidshift.training import timed
 from vidshift.training.config import DTYPES, ModelConfig
 
-# TSM Table 5; VSN Table 6; GSF Table 12. Those that are not here yet are left out.
-IN_TABLES = ("resnet50/tsm", "resnet50/vsn", "resnet101/vsn", "resnet50/gsf")
+# TSM Table 5; VSN Table 6; GSF Table 12.
+IN_TABLES = ("resnet50/tsm", "resnet50/i3d", "resnet50/vsn", "resnet50/gsf")
+IN_TABLES += ("resnet101/vsn", "rubiksnet_large/tsn")
 CLASSES = 174  # Something-Something's
 # Fields of a row besides what was asked for; None where there was not enough memory.
 RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_tsn")
 RESULTS += ("compile_seconds", "program_bytes", "error")
-
-
-class Network(NamedTuple):
-    """What a NAME says."""
-
-    backbone: str
-    temporal: str
-    options: dict
-
-    @property
-    def name(self) -> str:
-        given = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
-        return f"{self.backbone}/{self.temporal}{given and ':'}{given}"
-
-    def under_tsn(self) -> "Network":
-        """Keeps what is an option of the backbone."""
-        own = vidshift.BACKBONES[self.backbone].options
-        kept = {k: v for k, v in self.options.items() if k in own}
-        return Network(self.backbone, "tsn", kept)
-
-    def describe(self, *, dtype: str, frames: int) -> nnx.Module:
-        """The model, of shapes alone, with training's dropout."""
-        options = self.options | {"num_classes": CLASSES, "num_frames": frames}
-        if "dropout" in vidshift.BACKBONES[self.backbone].options:
-            options = {"dropout": ModelConfig().dropout} | options
-        create = functools.partial(vidshift.create, self.backbone, self.temporal)
-        return nnx.eval_shape(functools.partial(create, dtype=dtype, **options))
 
 
 def networks(name: str) -> list[Network]:
@@ -83,26 +54,17 @@ def networks(name: str) -> list[Network]:
     Raises:
       ValueError: there is none of that name, or an option has no value.
     """
-    names, _, given = name.partition(":")
-    backbone, slash, temporal = names.partition("/")
-    pick("backbone", backbone, vidshift.BACKBONES)
-    if slash:
-        pick("temporal scheme", temporal, vidshift.SCHEMES)
-    options = {}
-    for item in given.split(",") if given else ():
-        key, _, value = item.partition("=")
-        if not (key and value):
-            raise ValueError(f"{name}: options are written key=value, got {item!r}")
-        if key in inspect.signature(vidshift.create).parameters:
-            raise ValueError(f"{name}: {key} is none of a network's own options")
-        try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:  # a word, perhaps one of Python's
-            options[key] = {"True": True, "False": False, "None": None}.get(
-                value, value
-            )
-    schemes = [temporal] if slash else vidshift.SCHEMES
-    return [Network(backbone, scheme, options) for scheme in schemes]
+    network = parse(name)
+    one = "/" in name.partition(":")[0]
+    return [network] if one else under_every_scheme(network)
+
+
+def model_of(network: Network, *, dtype: str, frames: int) -> nnx.Module:
+    """The model, of shapes alone, with training's dropout."""
+    dropout = {"dropout": ModelConfig().dropout}
+    return network.abstract(
+        num_classes=CLASSES, num_frames=frames, dtype=dtype, **dropout
+    )
 
 
 def beside_tsn(names: list[str]) -> list[list[Network]]:
@@ -114,15 +76,6 @@ def beside_tsn(names: list[str]) -> list[list[Network]]:
         if network not in group:
             group.append(network)
     return list(groups.values())
-
-
-def names_in_tables() -> list[str]:
-    return [
-        name
-        for name in IN_TABLES
-        for backbone, temporal in [name.split("/")]
-        if backbone in vidshift.BACKBONES and temporal in vidshift.SCHEMES
-    ]
 
 
 def measure_group(
@@ -137,7 +90,7 @@ def measure_group(
         print(f"compiling {network.name} {measure} {dtype} ...", file=sys.stderr)
         try:
             clips = jax.random.normal(jax.random.key(0), shape, dtype)
-            model = network.describe(dtype=dtype, frames=shape[1])
+            model = model_of(network, dtype=dtype, frames=shape[1])
             program, facts = timed.compiled(model, measure, clips)
         except jax.errors.JaxRuntimeError as error:
             row["error"] = out_of_memory(error)
@@ -172,9 +125,9 @@ def out_of_memory(error: Exception) -> str:
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
-        groups = beside_tsn(options.names or names_in_tables())
+        groups = beside_tsn(options.names or IN_TABLES)
         for network in (n for group in groups for n in group):
-            network.describe(dtype="float32", frames=options.frames)
+            model_of(network, dtype="float32", frames=options.frames)
         device = jax.devices()[0]
     except (ValueError, RuntimeError) as error:  # a name, an option; no such platform
         print(f"speed: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -231,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, count = parser.add_argument, _positive(int)
-    add("names", nargs="*", metavar="NAME", help=f"default: {names_in_tables()}")
+    add("names", nargs="*", metavar="NAME", help=f"default: {IN_TABLES}")
     add("--frames", type=count, default=8, help="of a clip; 8")
     add("--side", type=count, default=224, help="of a frame, pixels; 224")
     add("--batch", type=count, default=16, help="clips, of throughput; 16")

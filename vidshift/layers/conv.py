@@ -1,7 +1,6 @@
 """Convolutions over each frame of a clip."""
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
@@ -23,18 +22,3 @@ class FrameConv(nnx.Conv):
         if self.bias is not None:
             y = y + self.bias[...].astype(y.dtype).reshape(1, 1, 1, -1)
         return x.like(y)
-
-
-def max_pool(x: Frames, side: int, stride: int, padding: int) -> Frames:
-    """The largest value of each window of a frame; beyond its edges is -inf."""
-    around = (padding, padding)
-    return x.like(
-        jax.lax.reduce_window(
-            x.data,
-            -jnp.inf,
-            jax.lax.max,
-            (side, side, 1, 1),
-            (stride, stride, 1, 1),
-            (around, around, (0, 0), (0, 0)),
-        )
-    )

@@ -106,7 +106,7 @@ def batch_norms(model: nnx.Module) -> list[tuple[tuple, BatchNorm]]:
 
 
 def freeze(model: nnx.Module, which: str) -> None:
-    """Freezes batch norms: "none", "partial" (all but the stem's), "all".
+    """Freezes batch norms: "none", "partial" (all but the network's first), "all".
 
     Partial is TSM's default for small data sets ("partial BN"): every norm but the
     first keeps its running statistics, scale and bias.
@@ -116,6 +116,13 @@ def freeze(model: nnx.Module, which: str) -> None:
     """
     if which not in FREEZE:
         raise ValueError(f"freeze must be one of {FREEZE}, got {which!r}")
-    for path, norm in batch_norms(model):
-        first = path[0] == "stem"
-        norm.frozen = which == "all" or (which == "partial" and not first)
+    norms = batch_norms(model)
+    first = min((path for path, _ in norms), key=_place, default=())
+    for path, norm in norms:
+        norm.frozen = which == "all" or (which == "partial" and path != first)
+
+
+def _place(path: tuple) -> tuple:
+    """Sorts what is in a network: the stem, the stages by number, the rest."""
+    known = ("stem", "stages")
+    return (known.index(path[0]) if path[0] in known else len(known), *path)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
-from vidshift.layers.conv import max_pool
+from vidshift.layers.pool import max_pool
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit
 from vidshift.shifts import Scheme, Site

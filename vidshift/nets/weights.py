@@ -1,5 +1,6 @@
 """A network as plain arrays under dotted names: what is trained, saved and compared."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -38,3 +39,13 @@ def split(model: nnx.Module) -> tuple[Skeleton, Arrays, Arrays]:
         named_arrays(model, nnx.Param),
         named_arrays(model, nnx.BatchStat),
     )
+
+
+def first_kernels(make: Callable[[int], nnx.Module]) -> list[str]:
+    """Names of the kernels that read a clip's channels, on their axis -2.
+
+    Args:
+      make: from a number of channels to the model, of shapes alone.
+    """
+    three, four = (named_arrays(make(channels), nnx.Param) for channels in (3, 4))
+    return [name for name in three if three[name].shape != four[name].shape]

@@ -8,8 +8,15 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 from flax import nnx
 
-from vidshift.nets import resnet
-from vidshift.shifts import AFTER, BEFORE, SCHEMES
+from vidshift.nets import (
+    bn_inception,
+    inception_v3,
+    mobilenet_v2,
+    resnet,
+    rubiksnet,
+    slowfast,
+)
+from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +31,10 @@ class Backbone:
     scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
 
+# RubiksNet's own options.
+RUBIKSNET = ("dropout", "variant", "space", "time", "max_shift")
+# Options of Slow and SlowFast.
+SLOWFAST = ("dropout", "head_size")
 BACKBONES = {
     "resnet_tiny": Backbone(resnet.resnet_tiny),
     "resnet18": Backbone(resnet.resnet18),
@@ -36,6 +47,37 @@ BACKBONES = {
     "resnext101_32x4d": Backbone(
         resnet.resnext101_32x4d, scheme_options={"tsm": {"every_second_block": True}}
     ),
+    # Half of its blocks' channels, but no quarter, is always a multiple of 4.
+    "mobilenet_v2": Backbone(
+        mobilenet_v2.mobilenet_v2,
+        options=("dropout", "width_mult"),
+        scheme_options={"gsm": {"ratio": 0.5}, "gsf": {"ratio": 0.5}},
+    ),
+    "bn_inception": Backbone(
+        bn_inception.BNInception,
+        scheme_options={
+            "tsm": {"placement": "block"},
+            "gsm": {"ratio": 1.0},
+            "gsf": {"ratio": 1.0},
+        },
+    ),
+    "inception_v3": Backbone(
+        inception_v3.InceptionV3,
+        scheme_options={
+            "tsm": {"placement": "block"},
+            # Official GSM differs from GSF in mixed_3, and leaves mixed_6 out.
+            "gsm": {"ratio": 1.0, "elsewhere": {(1, 0): "double_3x3", (1, 3): None}},
+            "gsf": {"ratio": 1.0},
+        },
+    ),
+    "rubiksnet_micro": Backbone(rubiksnet.rubiksnet_micro, RUBIKSNET),
+    "rubiksnet_tiny": Backbone(rubiksnet.rubiksnet_tiny, RUBIKSNET),
+    "rubiksnet_small": Backbone(rubiksnet.rubiksnet_small, RUBIKSNET),
+    "rubiksnet_medium": Backbone(rubiksnet.rubiksnet_medium, RUBIKSNET),
+    "rubiksnet_large": Backbone(rubiksnet.rubiksnet_large, RUBIKSNET),
+    "slow_8x8_r50": Backbone(slowfast.slow_8x8_r50, SLOWFAST),
+    "slowfast_4x16_r50": Backbone(slowfast.slowfast_4x16_r50, SLOWFAST),
+    "slowfast_8x8_r50": Backbone(slowfast.slowfast_8x8_r50, SLOWFAST),
 }
 # What a scheme may ask for by name besides its options.
 OF_NETWORK = ("num_frames", "dtype", "rngs")
@@ -86,6 +128,7 @@ def create(
 
     Raises:
       ValueError: a name or an option that does not exist, with the right ones.
+      NoPlaceError: a backbone and a scheme that do not go together.
     """
     base = pick("backbone", backbone, BACKBONES)
     make_scheme = pick("temporal scheme", temporal, SCHEMES)
@@ -114,6 +157,9 @@ def create(
     scheme_options = dict(base.scheme_options.get(temporal, {}))
     scheme_options |= {k: v for k, v in options.items() if k in of_scheme}
     schemes = {temporal: scheme_of(make_scheme, scheme_options)}
+    for name in (*BEFORE, *AFTER):
+        if _flag(name, options) and options.get("causal"):
+            raise ValueError(f"{name} reads later frames, which causal=True forbids")
     for name, make in BEFORE.items():
         if _flag(name, options):
             schemes = {name: scheme_of(make, {})} | schemes
@@ -134,9 +180,10 @@ def create(
         **{k: v for k, v in options.items() if k in base.options},
     )
     for name, scheme in schemes.items():
-        if name != "tsn" and not scheme.used:
-            raise ValueError(
+        if name != "tsn" and (scheme.missing or not scheme.used):
+            raise NoPlaceError(
                 f"{backbone} has no place for {name}"
+                + f" in {', '.join(sorted(scheme.missing))}" * bool(scheme.missing)
                 + f" with {scheme_options}" * bool(scheme_options and name == temporal)
             )
     return model
@@ -148,6 +195,7 @@ class Counted:
     def __init__(self, scheme):
         self.scheme = scheme
         self.used = 0
+        self.missing = getattr(scheme, "missing", set())
 
     def __call__(self, site, module):
         before = dict(vars(module))

@@ -25,7 +25,8 @@ class Site:
     unit's position in its branch, or None for the block itself; `units` is how many
     units that branch has. `residual` says that the block adds its input, or a projection
     of it, to what its one branch computes. Blocks of several branches side by side
-    (Inception) are not residual, and `branch` names the unit's. Channels are those of the
+    (Inception) are not residual, and `branch` names the unit's; `branches` are those of
+    the block that have units, the one with the fewest first. Channels are those of the
     full-width network.
     """
 
@@ -38,6 +39,7 @@ class Site:
     out_channels: int
     residual: bool = True
     branch: str = ""
+    branches: tuple[str, ...] = ()
 
     @property
     def first_unit(self) -> bool:
@@ -50,6 +52,11 @@ class Site:
         return self.residual and self.unit == self.units - 1
 
     @property
+    def least(self) -> bool:
+        """In the branch of a block of several that has the fewest units."""
+        return bool(self.branches) and self.branch == self.branches[0]
+
+    @property
     def whole_block(self) -> bool:
         return self.unit is None
 
@@ -59,7 +66,13 @@ class Site:
         return self.block == self.blocks - 1
 
 
+# One that is asked for particular places keeps those that it has not met in an attribute
+# `missing`, a set of words.
 Scheme = Callable[[Site, nnx.Module], nnx.Module]
+
+
+class NoPlaceError(ValueError):
+    """A backbone without a place for what was asked for."""
 
 
 def put(module: nnx.Module, slot: str, layer: nnx.Module) -> None:

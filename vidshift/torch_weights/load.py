@@ -10,10 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift.torch_weights import resnet
-from vidshift.torch_weights.rules import CONV, Family
+from vidshift.torch_weights import inception, mobilenet_v2, resnet, rubiksnet, slowfast
+from vidshift.torch_weights.rules import Family
 
-FAMILIES: tuple[Family, ...] = (*resnet.FAMILIES,)
+FAMILIES: tuple[Family, ...] = (
+    *resnet.FAMILIES,
+    *mobilenet_v2.FAMILIES,
+    *inception.FAMILIES,
+    *rubiksnet.FAMILIES,
+    *slowfast.FAMILIES,
+)
 
 
 def load_torch(
@@ -27,16 +33,19 @@ def load_torch(
       head: "load" the classifier too, or "skip" it and keep the model's own.
 
     Raises:
-      ValueError: the family is not known, or is one of another backbone, or names are
-        missing, unexpected or misshapen; one error lists all of them, and the model is
-        left as it was.
+      ValueError: the family is not known, or is one of another backbone or of shifts in
+        the other direction, or names are missing, unexpected or misshapen; one error
+        lists all of them, and the model is left as it was.
     """
     if head not in ("load", "skip"):
         raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
-    if "state_dict" in state_dict:
-        raise ValueError("this is a whole checkpoint: pass its ['state_dict']")
+    # Of checkpoints of TSM, GSF, SlowFast, RubiksNet.
+    for key in ("state_dict", "model_state_dict", "model_state", "model"):
+        if key in state_dict:
+            raise ValueError(f"this is a whole checkpoint: pass its [{key!r}]")
     given = {k.removeprefix("module."): v for k, v in state_dict.items()}
     family = recognise(model, set(given))
+    family.check(model, head)
     of_head = {f"{h}.{leaf}" for h in family.heads for leaf in ("weight", "bias")}
     head_name = next(
         (h for h in family.heads if f"{h}.weight" in given), family.heads[0]
@@ -47,7 +56,7 @@ def load_torch(
     for path, variable in nnx.to_flat_state(nnx.state(model, is_weight)):
         ours = ".".join(map(str, path))
         if ours.startswith("fc."):
-            leaf = CONV[ours.removeprefix("fc.")]
+            leaf = family.head_leaves[ours.removeprefix("fc.")]
             name = f"{head_name}.{leaf.name}"
         else:
             name, leaf = official(ours)

@@ -3,7 +3,10 @@
 from flax import nnx
 
 from vidshift.nets.resnet import ResNet
+from vidshift.shifts.non_local import NonLocal
 from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts.temporal_pool import TemporalPool
+from vidshift.torch_weights.gate import gate_rules
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
 BLOCK = r"stages\.(\d+)\.(\d+)"
@@ -30,22 +33,52 @@ RULES = (
         lambda s, b: f"layer{s + 1}.{b}.downsample.1",
         NORM,
     ),
+    *(
+        Rule(
+            BLOCK + rf"\.after\.{ours}",
+            lambda s, b, theirs=theirs: f"layer{s + 1}.{b}.nl.{theirs}",
+            leaves,
+        )
+        for ours, theirs, leaves in (
+            ("theta", "theta", CONV),
+            # Each in a sequence with what follows it.
+            ("phi", "phi.0", CONV),
+            ("g", "g.0", CONV),
+            (r"out\.conv", "W.0", CONV),
+            (r"out\.norm", "W.1", NORM),
+        )
+    ),
+    # Official networks have their gates after the last convolution of a bottleneck.
+    *gate_rules(BLOCK + r"\.units\.2", lambda s, b: f"layer{s + 1}.{b}.gsf"),
 )
 
 
 def with_wrappers(model: nnx.Module):
-    """TSM's wrapper of a shifted block, or of a shifted convolution, is a `.net`."""
-    shifted = {
-        ".".join(map(str, path))
-        for path, module in nnx.iter_modules(model)
-        if isinstance(getattr(module, "before", None), TemporalShift)
-    }
+    """What the official TSM code wraps has one more part in its name.
+
+    A shifted convolution or block, and a whole layer that is pooled over time before, is
+    a `.net`; a block that a non-local block follows is a `.block` beside its `.nl`.
+    """
+
+    def having(slot: str, kind: type[nnx.Module]) -> set[str]:
+        return {
+            ".".join(map(str, path[: path.index(slot)]))
+            for path, module in nnx.iter_modules(model)
+            if slot in path and isinstance(module, kind)
+        }
+
+    shifted = having("before", TemporalShift)
+    pooled = having("before", TemporalPool)
+    attended = having("after", NonLocal)
 
     def rename(ours: str, theirs: str) -> str:
-        block, unit = (".".join(ours.split(".")[:n]) for n in (3, 5))
+        stage, block, unit = (".".join(ours.split(".")[:n]) for n in (2, 3, 5))
         official = theirs.split(".")
-        if block in shifted and len(official) > 2:
-            official.insert(2, "net")
+        if len(official) > 2 and official[2] != "nl":
+            wrappers = ["block"] * (block in attended) + ["net"] * (block in shifted)
+            official[2:2] = wrappers
+        if f"{stage}.0" in pooled:
+            official.insert(1, "net")
         if unit in shifted and ours.endswith(".conv"):
             official.append("net")
         return ".".join(official)

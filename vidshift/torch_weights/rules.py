@@ -61,10 +61,13 @@ class Rule(NamedTuple):
 class Family:
     """How one official code base names the arrays of one kind of backbone.
 
-    `heads` are the names that it gives the classifier, our `fc`, without the prefix.
+    `heads` are the names that it gives the classifier, our `fc`, without the prefix,
+    and `head_leaves` its arrays.
     `recognise` looks at all names of a state dict. `rename(model)` gives what has the
     last word on a module's official name (without the prefix), from our path and that
-    name: TSM adds `.net` to what is shifted.
+    name: TSM adds `.net` to what is shifted. `check(model, head)` raises a ValueError
+    where arrays would mean something else in the model than names and shapes can say;
+    `head` is `load_torch`'s.
     """
 
     name: str
@@ -73,9 +76,11 @@ class Family:
     rules: tuple[Rule, ...]
     prefix: str = ""
     heads: tuple[str, ...] = ("fc",)
+    head_leaves: Mapping[str, Leaf] = dataclasses.field(default_factory=lambda: CONV)
     rename: Callable[[nnx.Module], Callable[[str, str], str]] = lambda model: (
         lambda ours, theirs: theirs
     )
+    check: Callable[[nnx.Module, str], None] = lambda model, head: None
 
     def names(self, model: nnx.Module) -> Callable[[str], tuple[str, Leaf]]:
         """What gives the official name, and the leaf, of a variable's dotted path.

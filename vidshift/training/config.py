@@ -36,7 +36,7 @@ class ModelConfig:
     ratio: float | None = None
     place: str | None = None
     modules: int | None = None
-    gate: str | int | None = None
+    gate: int | None = None  # 1, -1 or 0 at every place; None learns it
     fusion: str | None = None
     # Under any scheme, where the backbone has the place:
     non_local: bool | None = None

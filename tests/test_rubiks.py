@@ -1,0 +1,244 @@
+"""RubiksNet's shifting layers against NumPy, and what of them is learned."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.networks import random_clips
+from tests.shift3d_reference import by_corners
+from vidshift.nets.weights import named_arrays
+from vidshift.shifts.rubiks import (
+    AttentionShift,
+    Shift2D,
+    Shift3D,
+    ShiftParam,
+    Temperature,
+    group_rows,
+    tsm_row,
+)
+
+SHAPE = (2, 3, 4, 5, 16)  # B, T, H, W, C: two channels a fold of TSM's
+
+
+def layer(kind=Shift3D, channels=SHAPE[-1], **options):
+    if kind is not AttentionShift:
+        options = {"max_shift": 2.0} | options  # a narrow window compiles sooner
+    return kind(channels, rngs=nnx.Rngs(0), **options)
+
+
+def shifted(module, clips, *weight):
+    return jax.jit(lambda m, c, *w: m(c, *w))(module, clips, *weight)
+
+
+# ------------------------------------------------------------------ patterns
+def test_time_is_that_of_tsm():
+    assert tsm_row(17).tolist() == [[1, 1, -1, -1] + 13 * [0]]
+
+
+def test_space_is_shiftnets_window():
+    h, w = group_rows(11).tolist()
+    assert h == [-1, 0, 1, -1, 0, 1, -1, 0, 1, -1, 0]
+    assert w == [-1, -1, -1, 0, 0, 0, 1, 1, 1, -1, -1]
+    for channels in (54, 72):
+        _, count = np.unique(group_rows(channels), axis=1, return_counts=True)
+        assert count.tolist() == [channels // 9] * 9
+    assert group_rows(25, 5)[:, 23].tolist() == [1, 2]
+
+
+# -------------------------------------------------------------------- shifts
+def test_learned_shifts_start_within_one():
+    shift = layer(channels=4000).shift
+    assert isinstance(shift, ShiftParam)
+    drawn = np.asarray(shift[...])
+    assert drawn.shape == (3, 4000) and -1 <= drawn.min() < -0.99 < 0.99 < drawn.max()
+    assert abs(drawn.mean()) < 0.02
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kind", [Shift3D, Shift2D])
+def test_values(kind, stride):
+    module, clips = layer(kind, stride=stride), random_clips(*SHAPE)
+    module.shift[...] = 2.0 * module.shift[...]
+    rows = np.zeros((3, SHAPE[-1]), np.float32)
+    rows[-len(module.shift[...]) :] = module.shift[...]
+    expected = by_corners(clips, rows, (1, stride, stride))
+    np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-5)
+
+
+def test_space_alone_reads_no_other_frame():
+    module, clips = layer(Shift2D), random_clips(*SHAPE)
+    frames = clips.reshape(-1, 1, *SHAPE[2:])
+    one_by_one = shifted(module, frames).reshape(SHAPE)
+    np.testing.assert_array_equal(shifted(module, clips), one_by_one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fixed", "rows", "learned"),
+    [
+        (Shift3D, {}, "thw", "thw"),
+        (Shift3D, {"time": "fixed"}, "Thw", "hw"),
+        (Shift3D, {"space": "fixed"}, "tHW", "t"),
+        (Shift3D, {"space": "fixed", "time": "fixed"}, "THW", ""),
+        (Shift2D, {}, "0hw", "hw"),
+        (Shift2D, {"space": "fixed"}, "0HW", ""),
+    ],
+)
+def test_which_rows_are_learned(kind, fixed, rows, learned):
+    module = layer(kind, **fixed)
+    own = {} if module.shift is None else dict(zip(learned, module.shift[...]))
+    assert len(own) == len(learned)
+    patterns = np.concatenate([tsm_row(16), group_rows(16)])
+    own |= dict(zip("THW", patterns)) | {"0": np.zeros(16)}
+    np.testing.assert_array_equal(module.rows(), np.stack([own[r] for r in rows]))
+    assert np.issubdtype(module.rows().dtype, np.integer) is (not learned)
+    assert list(named_arrays(module)) == ["shift"] * bool(learned)
+    expected = by_corners(random_clips(*SHAPE), np.asarray(module.rows()), (1, 1, 1))
+    actual = shifted(module, random_clips(*SHAPE))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_all_fixed_moves_frames_and_pixels_as_they_are():
+    clips = random_clips(*SHAPE)
+    y = shifted(layer(time="fixed", space="fixed"), clips)
+    # Channel 0: the next frame, a row up and a column left. Channel 2: the frame
+    # before, a row down and a column left. Channel 4: the same frame and place.
+    np.testing.assert_array_equal(y[:, :-1, 1:, 1:, 0], clips[:, 1:, :-1, :-1, 0])
+    np.testing.assert_array_equal(y[:, 1:, :-1, 1:, 2], clips[:, :-1, 1:, :-1, 2])
+    np.testing.assert_array_equal(y[..., 4], clips[..., 4])
+    assert not y[:, -1, ..., 0].any() and not y[:, 0, ..., 2].any()
+
+
+def test_quantised_is_interpolated_at_whole_distances():
+    plain, rounded = layer(), layer(quantize=True)
+    clips = random_clips(*SHAPE)
+    rounded.shift[...] = 2 * plain.shift[...]
+    plain.shift[...] = jnp.floor(rounded.shift[...] + 0.5)
+    np.testing.assert_array_equal(shifted(rounded, clips), shifted(plain, clips))
+    plain.shift[...] = rounded.shift[...]
+    assert not np.allclose(shifted(rounded, clips), shifted(plain, clips), atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [Shift3D, Shift2D])
+def test_the_product_after_it(kind):
+    module, clips = layer(kind, stride=2), random_clips(*SHAPE)
+    weight = random_clips(SHAPE[-1], 7)
+    apart = jnp.einsum("...c,ck->...k", shifted(module, clips), weight)
+    np.testing.assert_allclose(shifted(module, clips, weight), apart, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("quantize", [False, True])
+def test_shift_learns_within_its_bound(quantize, dtype):
+    module = layer(quantize=quantize)
+    module.shift[0, 3], module.shift[1, 5] = 2.5, -7.0
+    clips = random_clips(*SHAPE).astype(dtype)
+
+    @jax.jit
+    def gradient(module, clips):
+        graphdef, state = nnx.split(module)
+
+        def loss(state):
+            y = nnx.merge(graphdef, state)(clips)
+            return (y.astype(jnp.float32) ** 2).sum()
+
+        return nnx.as_pure(jax.grad(loss)(state))["shift"]
+
+    found = np.array(gradient(module, clips))
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+    assert found[0, 3] == found[1, 5] == 0
+    found[0, 3] = found[1, 5] = 1
+    assert (found != 0).all()
+
+
+def test_beyond_the_bound_acts_as_the_bound():
+    module, clips = layer(max_shift=1.5), random_clips(*SHAPE)
+    module.shift[...] = jnp.full((3, 16), 3.0)
+    there = shifted(module, clips)
+    module.shift[...] = jnp.full((3, 16), 1.5)
+    np.testing.assert_array_equal(there, shifted(module, clips))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Shift3D, {"time": "tsm"}, r"time must be one of .*'fixed'.*, got 'tsm'"),
+        (Shift3D, {"space": "none"}, r"space must be one of .*, got 'none'"),
+        (Shift3D, {"max_shift": 0.0}, "max_shift must be finite and above 0, got 0.0"),
+        (Shift3D, {"max_shift": np.inf}, "max_shift must be finite and .* got inf"),
+        (AttentionShift, {"taps": 4}, "taps must be an odd number from 3, got 4"),
+        (AttentionShift, {"taps": 1}, "taps must be an odd number from 3, got 1"),
+    ],
+)
+def test_errors(kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        layer(kind, **options)
+
+
+# ----------------------------------------------------------------- attention
+def by_loop(clips, weight, temperature) -> np.ndarray:
+    """Frame by frame, channel by channel and tap by tap, in float64."""
+    clips, weight = np.asarray(clips, np.float64), np.asarray(weight, np.float64)
+    frames, (channels, taps) = clips.shape[1], weight.shape
+    y = np.zeros_like(clips)
+    for c in range(channels):
+        mean = weight[c].sum() / taps
+        spread = np.sqrt(((weight[c] - mean) ** 2).sum() / (taps - 1))
+        e = np.exp(weight[c] / (spread + 1e-6) / temperature)
+        for t in range(frames):
+            for tap in range(taps):
+                source = t + tap - taps // 2
+                if 0 <= source < frames:
+                    y[:, t, ..., c] += e[tap] / e.sum() * clips[:, source, ..., c]
+    return y
+
+
+@pytest.mark.parametrize(("taps", "frames"), [(3, 4), (3, 1), (5, 4), (7, 2)])
+def test_attention_is_a_loop_over_taps(taps, frames):
+    module = layer(AttentionShift, 6, taps=taps, init=(0.0, 1.0), temperature=0.5)
+    clips = random_clips(2, frames, 3, 2, 6)
+    expected = by_loop(clips, module.weight[...], 0.5)
+    np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-5)
+
+
+def test_attention_starts_as_the_paper_has_it():
+    module = layer(AttentionShift, 2000)
+    weight = np.asarray(module.weight[...])
+    assert weight.shape == (2000, 3) and 1 <= weight.min() < weight.max() <= 1.05
+    assert module.temperature[...] == 2.0
+    share = np.asarray(module.attention())
+    np.testing.assert_allclose(share.sum(1), 1, atol=1e-6)
+    # The mean of the largest share, whatever the bounds of the draw.
+    assert abs(share.max(1).mean() - 0.496) < 0.01
+    as_in_code = layer(AttentionShift, 2000, init=(0.0, 1.0))
+    assert np.asarray(as_in_code.weight[...]).min() < 0.01
+    assert abs(np.asarray(as_in_code.attention()).max(1).mean() - 0.496) < 0.01
+
+
+def test_cold_attention_is_a_shift_by_whole_frames():
+    module, clips = layer(AttentionShift, 6), random_clips(2, 4, 3, 2, 6)
+    order = np.array([[0, 1, 2], [2, 1, 0], [1, 2, 0]] * 2, np.float32)
+    module.weight[...] = jnp.asarray(order)
+    module.temperature[...] = jnp.float32(1e-3)
+    rows = np.stack([order.argmax(1) - 1.0, np.zeros(6), np.zeros(6)])
+    expected = by_corners(clips, rows, (1, 1, 1))
+    np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_attention_learns_and_its_temperature_does_not(dtype):
+    module = layer(AttentionShift, 6)
+    clips = random_clips(2, 4, 3, 2, 6).astype(dtype)
+    assert shifted(module, clips).dtype == dtype
+    assert set(named_arrays(module, nnx.Param)) == {"weight"}
+    assert set(named_arrays(module, nnx.BatchStat)) == {"temperature"}
+    assert isinstance(module.temperature, Temperature)
+    graphdef, weight, temperature = nnx.split(module, nnx.Param, ...)
+
+    def loss(weight):
+        y = nnx.merge(graphdef, weight, nnx.as_pure(temperature))(clips)
+        return (y.astype(jnp.float32) ** 2).sum()
+
+    gradient = np.asarray(jax.jit(jax.grad(loss))(nnx.as_pure(weight))["weight"])
+    assert np.isfinite(gradient).all() and (gradient != 0).all()

@@ -1,0 +1,255 @@
+"""Turns a PyTorch checkpoint into one of vidshift's.
+
+    python -m vidshift.convert tsm_ssv2.pth --backbone resnet50 --temporal tsm \\
+        --classes labels.json --out runs/official_tsm
+    python -m vidshift.convert resnet50-0676ba61.pth --backbone resnet50 --out imagenet
+
+FILE is what the official code saved: `.pth`, `.pth.tar`, `.pt`, `.pyth` or
+`.safetensors`. It is read without PyTorch, and no code that it holds is run. What is
+written serves `vidshift.load(DIR)`, `eval.py --workdir=DIR` and
+`train.py --config.init=DIR`; an image network, as the second line makes it, initialises
+its backbone under every scheme.
+
+The checkpoint says how clips are prepared, too: the sides and the normalisation are those
+of the official code for the backbone. The official Inceptions take BGR from 0 to 255;
+their first convolution is turned round here, and takes RGB as all others do.
+"""
+
+import argparse
+import functools
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+
+from vidshift import runs
+from vidshift.class_names import read_class_names
+from vidshift.data import DATASETS, Split
+from vidshift.nets import create, names
+from vidshift.nets.weights import first_kernels, named_arrays, split
+from vidshift.nets.zoo import pick
+from vidshift.pixels import CAFFE, official_pixels
+from vidshift.torch_weights import files, load_torch
+from vidshift.torch_weights.load import recognise
+from vidshift.torch_weights.rules import Family
+from vidshift.training import checkpoints
+from vidshift.training.config import Config, DataConfig, ModelConfig
+
+# Of the Fast pathway. Other networks have 8 unless it is said otherwise.
+FRAMES = {"slowfast_4x16_r50": 32, "slowfast_8x8_r50": 32}
+
+
+class Source(NamedTuple):
+    """What a PyTorch file holds, once the network is known that it is of."""
+
+    arrays: dict[str, np.ndarray]
+    family: Family
+    # The classifier's names, and its rows.
+    head: list[str]
+    classes: int | None
+    # Ours of the kernels that read a clip's channels, and their number.
+    first: list[str]
+    in_channels: int
+    # What else is in the file.
+    rest: list[str]
+
+
+def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> Source:
+    """Reads a file.
+
+    Args:
+      path: PyTorch's or safetensors'.
+      make: gives the abstract network for `in_channels` and `num_classes`.
+
+    Raises:
+      ValueError: it cannot be read, or is of another network.
+      OSError: it cannot be opened.
+    """
+    file = files.read(path)
+    arrays = {name.removeprefix("module."): a for name, a in file.arrays.items()}
+    model = make()
+    family = recognise(model, set(arrays))
+    head = [f"{name}.{leaf}" for name in family.heads for leaf in ("weight", "bias")]
+    head = [name for name in head if name in arrays]
+    first = first_kernels(lambda channels: make(in_channels=channels))
+    there = [family.names(model)(name)[0] for name in first]
+    # Kernels there are [out, in, ...]. A missing one is load_torch's to report.
+    channels = [arrays[name].shape[1] for name in there if name in arrays]
+    return Source(
+        arrays,
+        family,
+        head,
+        len(arrays[head[0]]) if head else None,
+        first,
+        channels[0] if channels else 3,
+        file.rest,
+    )
+
+
+def count_classes(source: Source, options, classes: tuple[str, ...] | None) -> int:
+    """Those of the file's head, or with --skip-head those that are asked for.
+
+    Raises:
+      ValueError: their number is unknown, or there are two.
+    """
+    counts = {
+        "--num_classes": options.num_classes,
+        "--classes": classes and len(classes),
+    }
+    counts = {option: count for option, count in counts.items() if count}
+    hint = ""
+    if not options.skip_head:
+        if not source.head:
+            raise ValueError("the file has no head: --skip-head draws a new one")
+        counts = {f"the file's {source.head[0]}": source.classes} | counts
+        hint = "; --skip-head leaves the file's head out"
+    elif not counts and source.head:
+        return source.classes
+    if not counts:
+        raise ValueError(
+            "--skip-head needs --num_classes or --classes: no head is there"
+        )
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{of}: {count}" for of, count in counts.items())
+        raise ValueError(f"two numbers of classes ({listed}){hint}")
+    return next(iter(counts.values()))
+
+
+def convert(options: argparse.Namespace) -> str:
+    """Writes the checkpoint that the command's options ask for; says what is in it.
+
+    Raises:
+      ValueError: the file is none that fits, or an option does not.
+      OSError: a file cannot be opened.
+    """
+    if options.data:
+        pick("data set", options.data, DATASETS)
+    given = ",".join(options.option)
+    network = names.parse(f"{options.backbone}/{options.temporal}:{given}")
+    num_frames = options.num_frames or FRAMES.get(network.backbone, 8)
+    make = functools.partial(network.abstract, num_frames=num_frames)
+    source = open_source(options.file, functools.partial(make, num_classes=2))
+    classes = options.classes and read_class_names(options.classes)
+    num_classes = count_classes(source, options, classes)
+    classes = classes or tuple(map(str, range(num_classes)))
+    flow = source.in_channels != 3
+    bgr = network.backbone in CAFFE and not flow if options.bgr is None else options.bgr
+    if bgr and flow:
+        raise ValueError(f"--bgr is of 3 channels, the file has {source.in_channels}")
+
+    sizes = {"num_classes": num_classes, "in_channels": source.in_channels}
+    model = make(**sizes)
+    load_torch(model, source.arrays, head="skip" if options.skip_head else "load")
+    _, params, stats = split(model)
+    new = sorted(n for n, a in params.items() if isinstance(a, jax.ShapeDtypeStruct))
+
+    @jax.jit  # which leaves out what is not asked for
+    def draw():
+        sizes_and_options = sizes | {"num_frames": num_frames} | network.options
+        drawn = create(network.backbone, network.temporal, **sizes_and_options)
+        return {name: a for name, a in named_arrays(drawn).items() if name in new}
+
+    if new:
+        params |= draw()
+    if bgr:
+        params |= {name: params[name][..., ::-1, :] for name in source.first}
+
+    known = ModelConfig.__dataclass_fields__
+    chosen = {name: v for name, v in network.options.items() if name in known}
+    pixels = official_pixels(
+        network.backbone, in_channels=source.in_channels, bgr=bgr
+    )._asdict()
+    config = Config(
+        model=ModelConfig(network.backbone, network.temporal, **chosen),
+        data=DataConfig(options.data, num_frames=num_frames, **pixels),
+    )
+    description = runs.describe(config, Split(source=[], classes=classes))
+    description["model"] |= network.options
+    if flow:
+        description["model"]["in_channels"] = source.in_channels
+    params, stats = (jax.tree.map(np.asarray, part) for part in (params, stats))
+    checkpoints.write_weights(options.out, params, stats, description)
+
+    counts = [n for n in source.arrays if n.endswith("num_batches_tracked")]
+    unused = [f"{len(counts)} counts of batches"] if counts else []
+    unused += source.head if options.skip_head else []
+    unused += source.rest
+    report = (
+        f"{options.out}: {network.name} from {source.family.name}'s names, "
+        f"{len(params) + len(stats) - len(new)} arrays, "
+        f"{sum(p.size for p in params.values()):,} parameters, {num_classes} classes"
+    )
+    if unused:
+        report += f"\nnot used: {', '.join(unused)}"
+    if new:
+        report += f"\nnew: {', '.join(new)}"
+    if bgr:
+        report += "\nthe file's network takes BGR, this one RGB"
+    return report
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        print(convert(options))
+    except (ValueError, OSError) as error:
+        print(f"convert: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("file", type=pathlib.Path, metavar="FILE", help="PyTorch's or safetensors'")
+    add("--backbone", required=True, metavar="NAME", help="of vidshift.BACKBONES")
+    add("--temporal", default="tsn", metavar="NAME", help="of vidshift.SCHEMES; tsn")
+    add(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        metavar="DIR",
+        help="a new run's folder",
+    )
+    add("--num_classes", type=_count, metavar="N", help="default: the file's head's")
+    add("--num_frames", type=_count, metavar="T", help="of a clip; 8, SlowFast 32")
+    add(
+        "--classes",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="names: one a line, or .json (a list, name: number, number: name)",
+    )
+    add("--data", default="", metavar="NAME", help="the data set that eval.py scores")
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of vidshift.create, such as variant=attention; may be repeated",
+    )
+    add(
+        "--bgr",
+        action=argparse.BooleanOptionalAction,
+        help="the file's network takes BGR from 0 to 255; as the official Inceptions do",
+    )
+    add("--skip-head", action="store_true", help="leave the file's head out, draw one")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Parameters and multiplications of networks, beside what the papers print for them.
+
+    python -m vidshift.cost                          # every published row
+    python -m vidshift.cost resnet50/gsf             # its rows
+    python -m vidshift.cost resnet50/gsf:ratio=0.5 --frames 16 --classes 101   # any other
+
+A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
+between them; BACKBONE alone is TSN. Both are counted from the network itself: parameters
+are what is trained; `macs` are the products of convolutions and linear layers for one
+clip, windows that hang over the edge counted whole. Where a source counts element-wise
+work too, the last columns count as it does: `as the source counts`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from kernels import Frames
+from kernels.flops import flops
+from vidshift.layers.norm import BatchNorm
+from vidshift.nets import train_view
+from vidshift.nets.names import Network, parse
+from vidshift.nets.weights import named_arrays
+from vidshift.published import KINETICS, ROWS, Published
+from vidshift.shifts.rubiks import Shift2D, Shift3D
+
+# How a source counts: products, and so much for an element of what a layer gives.
+CONVENTIONS = {
+    "products": {},
+    # thop 0.1.1: two operations a batch norm's element, doubled for its scale and bias.
+    "thop": {BatchNorm: 4},
+    # RubiksNet's script is not released. Two a batch norm's element and six an
+    # interpolated one come to all the figures of its Table 1.
+    "shifts": {BatchNorm: 2, Shift3D: 6, Shift2D: 6},
+}
+
+
+class Cost(NamedTuple):
+    """Of one clip. `macs_as_source` is `macs` and what the source counts besides."""
+
+    parameters: int
+    macs: int
+    macs_as_source: int
+
+
+def cost(
+    network: Network, *, classes: int, frames: int, side: int, counts: str = "products"
+) -> Cost:
+    """Counts a network without running it.
+
+    Args:
+      counts: a key of `CONVENTIONS`.
+
+    Raises:
+      ValueError: the network does not exist, or does not take such clips.
+    """
+    model = train_view(network.abstract(num_classes=classes, num_frames=frames))
+    parameters = sum(a.size for a in named_arrays(model, nnx.Param).values())
+    tally = Tally()
+    for parent, name, layer in list(_layers(model, tuple(CONVENTIONS[counts]))):
+        setattr(parent, name, Measured(layer, tally))
+    clip = jax.ShapeDtypeStruct((1, frames, side, side, model.in_channels), jnp.float32)
+    traced = jax.make_jaxpr(lambda m, c: m(c, rngs=jax.random.key(0)))(model, clip)
+    macs = flops(traced, hanging=True) // 2
+    besides = sum(CONVENTIONS[counts][kind] * n for kind, n in tally.elements)
+    return Cost(parameters, macs, macs + besides)
+
+
+class Tally:
+    """(kind of layer, elements it gave), one entry a call."""
+
+    def __init__(self):
+        self.elements: list[tuple[type, int]] = []
+
+
+class Measured(nnx.Module):
+    """A layer, and a tally of the sizes of what it gives."""
+
+    use_running_average = False  # what a unit asks its norm
+
+    def __init__(self, layer: nnx.Module, tally: Tally):
+        self.layer = layer
+        self.tally = nnx.static(tally)
+
+    def __call__(self, *arguments):
+        y = self.layer(*arguments)
+        size = y.data.size if isinstance(y, Frames) else y.size
+        if isinstance(self.layer, Shift3D):  # it has multiplied by a weight, perhaps
+            size = size // y.shape[-1] * self.layer.channels
+        self.tally.elements.append((type(self.layer), size))
+        return y
+
+
+def _layers(model: nnx.Module, kinds: tuple[type, ...]) -> Iterator[tuple]:
+    """(parent, name, layer) of every layer of some kinds."""
+    for _, parent in nnx.iter_modules(model):
+        for name, child in vars(parent).items():
+            if isinstance(child, kinds):
+                yield parent, name, child
+
+
+def rows(names: list[str], **clips) -> Iterator[dict]:
+    """What is printed: the published rows of these networks, or one that is asked for.
+
+    Args:
+      names: networks; none means every published row.
+      **clips: `classes`, `frames`, `side`; None where not given. A network of which no
+        row is published with those is counted with them, or by default 400 classes, 8
+        frames of 224.
+    """
+    found = []
+    for network in map(parse, names):
+        own = [
+            row
+            for row in ROWS
+            if parse(row.network) == network
+            and all(getattr(row, k) == v for k, v in clips.items() if v is not None)
+        ]
+        asked = {"classes": KINETICS, "frames": 8, "side": 224}
+        asked |= {k: v for k, v in clips.items() if v is not None}
+        found += own or [Published(network.name, **asked)]
+    for row in found if names else ROWS:
+        yield beside(row)
+
+
+def beside(row: Published) -> dict:
+    """A published row with our count."""
+    network = parse(row.network)
+    clips = {"classes": row.classes, "frames": row.frames, "side": row.side}
+    found = cost(network, **clips, counts=row.counts)
+    return {
+        "name": network.name,
+        "width": 1.0,
+        **clips,
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "macs_as_source": found.macs_as_source,
+        "published_parameters": _number(row.parameters, 1e6),
+        "published_macs": _number(row.macs, 1e9),
+        "agrees": agrees(found.parameters / 1e6, row.parameters)
+        and agrees(found.macs_as_source / 1e9, row.macs),
+        "counts": row.counts,
+        "source": row.source,
+        "note": row.note,
+    }
+
+
+def _number(printed: str, unit: float) -> int | None:
+    return round(float(printed) * unit) if printed else None
+
+
+def agrees(ours: float, printed: str) -> bool:
+    """Whether a number is within 1 % of what is printed, or rounds to it."""
+    if not printed:
+        return True
+    digits = len(printed.partition(".")[2])
+    return abs(ours / float(printed) - 1) <= 0.01 or round(ours, digits) == float(
+        printed
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.cost",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="default: all that is published")
+    add("--classes", type=int, help="of the head; 400")
+    add("--frames", type=int, help="of a clip; 8")
+    add("--side", type=int, help="of a frame, pixels; 224")
+    add("--json", action="store_true", help="one JSON object a row")
+    options = parser.parse_args(argv)
+    clips = {k: getattr(options, k) for k in ("classes", "frames", "side")}
+    if not options.json:
+        print(HEADING)
+    try:
+        for row in rows(options.names, **clips):
+            print(json.dumps(row) if options.json else _line(row), flush=True)
+    except ValueError as error:
+        print(f"cost: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+HEADING = (
+    "| network | classes | clip | parameters | printed | MACs | as the source counts "
+    "| printed | source |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def _line(row: dict) -> str:
+    as_source = ""
+    if row["counts"] != "products":
+        as_source = f"{row['macs_as_source'] / 1e9:.2f} G"
+    said = [row["source"], "" if row["agrees"] else "**differs**", row["note"]]
+    cells = (
+        f"`{row['name']}`",
+        f"{row['classes']}",
+        f"{row['frames']} x {row['side']}²",
+        f"{row['parameters']:,}",
+        _printed(row["published_parameters"], 1e6, "M"),
+        f"{row['macs'] / 1e9:.2f} G",
+        as_source,
+        _printed(row["published_macs"], 1e9, "G"),
+        "; ".join(filter(None, said)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _printed(number: int | None, unit: float, letter: str) -> str:
+    return "" if number is None else f"{number / unit:g} {letter}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What networks that mix time themselves share: the head over space and time."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from kernels import Frames
+
+
+class ClipNetwork(nnx.Module):
+    """Clips `[B, T, H, W, in_channels]` to logits `[B, num_classes]`.
+
+    A subclass builds its layers, calls this constructor, and writes `pathways`. The head
+    pools over space and time, so there are no logits of single frames.
+
+    With `head_size` the head is the official one (SlowFast's repository): average
+    pooling with a fixed window, that of clips of `num_frames` frames and `head_size`
+    pixels a side, at stride 1, and the classifier at each of its positions. The logits of
+    a larger clip are the logarithm of the mean over positions of the softmax, the
+    official answer in evaluation; in training, where the official code has none, they
+    are the same. A clip of fewer frames is pooled over those that there are, where
+    the official code stops: slimmer budgets (A3D) need them.
+
+    Args:
+      channels: of what the pathways give, all together.
+      dropout: share of pooled features dropped in training.
+      head_size: side in pixels of the clips that the window fits, or None for one
+        average over all that there is, whatever its size.
+      dtype: compute type; parameters and logits are float32.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        num_classes: int,
+        num_frames: int,
+        in_channels: int,
+        dropout: float,
+        head_size: int | None,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be a number in [0, 1), got {dropout!r}")
+        if head_size is not None and head_size not in range(32, 2**31):
+            raise ValueError(
+                f"head_size must be a whole number of at least 32 pixels, got "
+                f"{head_size!r}"
+            )
+        self.dropout = nnx.Dropout(dropout, deterministic=True)
+        # N(0, 0.01) and zero bias, as in the official code.
+        self.fc = nnx.Linear(
+            channels,
+            num_classes,
+            kernel_init=nnx.initializers.normal(0.01),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.head_size = head_size
+        self.in_channels = in_channels
+        self.num_frames = num_frames
+        self.num_classes = num_classes
+        self.dtype = dtype
+
+    def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
+        """The last features of each pathway, and its frames in `num_frames`."""
+        raise NotImplementedError
+
+    def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
+        """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training.
+
+        Raises:
+          ValueError: clips of another shape, or too small for the head's window.
+        """
+        if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
+            raise ValueError(
+                f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
+            )
+        found = self.pathways(clips.astype(self.dtype))
+        pooled = [self._pool(x.clips(), frames) for x, frames in found]
+        positions = {x.shape[1] for x in pooled}
+        if len(positions) > 1:
+            raise ValueError(
+                f"clips of {clips.shape[1]} frames give the pathways other numbers of "
+                f"positions, {sorted(positions)}, with head_size={self.head_size} and "
+                f"num_frames={self.num_frames}"
+            )
+        features = self.dropout(jnp.concatenate(pooled, -1), rngs=rngs)
+        logits = self.fc(features).astype(jnp.float32)  # [B, positions, classes]
+        if logits.shape[1] == 1:
+            return logits[:, 0]
+        summed = jax.nn.logsumexp(jax.nn.log_softmax(logits), 1)
+        return summed - math.log(logits.shape[1])
+
+    def _pool(self, x: jax.Array, frames: int) -> jax.Array:
+        """Means of all windows of `[B, T, H, W, C]`, in order: `[B, positions, C]`."""
+        space = x.shape[2:4]
+        if self.head_size is None:
+            return x.mean((1, 2, 3))[:, None]
+        side = self.head_size // 32
+        if min(space) < side:
+            raise ValueError(
+                f"head_size={self.head_size} pools {side} x {side} places, but the "
+                f"clips leave {space[0]} x {space[1]}; give larger clips, or "
+                "head_size=None"
+            )
+        window = (min(frames, x.shape[1]), side, side)
+        if window == x.shape[1:4]:
+            return x.mean((1, 2, 3))[:, None]
+        # Summed in float32, as a mean is.
+        sums = jax.lax.reduce_window(
+            x.astype(jnp.float32), 0.0, jax.lax.add, (1, *window, 1), (1,) * 5, "VALID"
+        )
+        means = (sums / math.prod(window)).astype(x.dtype)
+        return means.reshape(x.shape[0], -1, x.shape[-1])

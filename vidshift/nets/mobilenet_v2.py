@@ -1,0 +1,175 @@
+"""MobileNetV2 (Sandler et al., CVPR 2018), in the form of the official TSM code."""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+
+from kernels import Frames
+from vidshift.nets.frame_network import FrameNetwork
+from vidshift.nets.units import conv_unit
+from vidshift.shifts import Scheme, Site
+
+STEM = 32  # channels, at any width
+# The paper's table 2: how many times a block widens its input, its output channels,
+# blocks, and the first block's stride.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+class InvertedResidual(nnx.Module):
+    """`units(x)`, plus x where `residual`; a slot `before` and one `after` it all."""
+
+    def __init__(self, units: list[nnx.Module], residual: bool):
+        self.before = nnx.data(None)
+        self.units = nnx.List(units)
+        self.residual = residual
+        self.after = nnx.data(None)
+
+    def __call__(self, x: Frames) -> Frames:
+        if self.before is not None:
+            x = self.before(x)
+        y = x
+        for unit in self.units:
+            y = unit(y)
+        if self.residual:
+            y = y.like(y.data + x.data)
+        return y if self.after is None else self.after(y)
+
+
+class Row(NamedTuple):
+    """A block's channels, stride, and how many times it widens its input."""
+
+    cin: int
+    cout: int
+    stride: int
+    expand: int
+
+    @property
+    def residual(self) -> bool:
+        return self.stride == 1 and self.cin == self.cout
+
+
+def block_rows(stages, width_mult: float) -> list[list[Row]]:
+    """The blocks of each stage."""
+    rows, cin = [], STEM
+    for expand, channels, length, stride in stages:
+        cout = channels if expand == 1 else _wide(channels, width_mult)
+        rest = [Row(cout, cout, 1, expand)] * (length - 1)
+        rows.append([Row(cin, cout, stride, expand), *rest])
+        cin = cout
+    return rows
+
+
+def inverted_units(cin, cout, stride, expand, unit):
+    """1x1 to `expand` times the width, 3x3 of each channel, 1x1: `[(in, out, unit)]`.
+
+    With `expand` of 1 the first is left out. The last has no activation.
+    """
+    inner = expand * cin
+    widen = [] if expand == 1 else [(cin, inner, unit(cin, inner, 1))]
+    return widen + [
+        (inner, inner, unit(inner, inner, 3, stride, groups=inner)),
+        (inner, cout, unit(inner, cout, 1, activation=None)),
+    ]
+
+
+class MobileNetV2(FrameNetwork):
+    """An inverted residual network over frames; see `FrameNetwork` for the head.
+
+    A block is residual where stride and channels let it add its input: none that does
+    not widen it, and never the first of a stage, unless a `width_mult` of at most 1/6
+    rounds two stages to the same channels. TSM shifts the residual ones, ten of 17.
+
+    Args:
+      scheme: how time is mixed (`vidshift.shifts`).
+      stages: rows as in `STAGES`.
+      width_mult: multiplies channels, which are then rounded up to a multiple of 8, as
+        in the official code. The stem keeps 32 channels, a stage that does not widen
+        (the first) its own, and the last convolution at least 1,280. Torchvision's
+        networks are others at any width but 1: they round to the nearest multiple (at
+        1.4, 24 channels become 32 there and 40 here), stem and first stage included.
+      dropout: share of pooled features dropped in training.
+      dtype: compute type; parameters and logits are float32.
+
+    Raises:
+      ValueError: a `width_mult` that is not a positive number.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        *,
+        stages,
+        width_mult=1.0,
+        num_classes: int,
+        num_frames: int,
+        in_channels=3,
+        dropout=0.0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        number = isinstance(width_mult, int | float) and width_mult is not True
+        if not number or not 0 < width_mult < math.inf:
+            raise ValueError(
+                f"width_mult must be a positive number, got {width_mult!r}"
+            )
+        unit = partial(conv_unit, activation=nnx.relu6, dtype=dtype, rngs=rngs)
+        self.stem = unit(in_channels, STEM, 3, 2)
+        rows = block_rows(stages, width_mult)
+        built = []
+        for stage, rows_of_stage in enumerate(rows):
+            blocks = []
+            for block, row in enumerate(rows_of_stage):
+                parts = inverted_units(row.cin, row.cout, row.stride, row.expand, unit)
+                place = partial(
+                    Site,
+                    stage,
+                    block,
+                    len(rows_of_stage),
+                    units=len(parts),
+                    residual=row.residual,
+                )
+                units = [
+                    scheme(place(unit=i, in_channels=ci, out_channels=co), module)
+                    for i, (ci, co, module) in enumerate(parts)
+                ]
+                site = place(unit=None, in_channels=row.cin, out_channels=row.cout)
+                blocks.append(scheme(site, InvertedResidual(units, row.residual)))
+            built.append(nnx.List(blocks))
+        self.stages = nnx.List(built)
+        last = _wide(1280, max(width_mult, 1.0))
+        self.last = unit(rows[-1][-1].cout, last, 1)
+        super().__init__(
+            last,
+            num_classes=num_classes,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            dropout=dropout,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def body(self, x: Frames) -> Frames:
+        """To `[H/32, W/32]`, rounded up."""
+        x = self.stem(x)
+        for stage in self.stages:
+            for block in stage:
+                x = block(x)
+        return self.last(x)
+
+
+def _wide(channels: int, width_mult: float) -> int:
+    return math.ceil(channels * width_mult / 8) * 8
+
+
+mobilenet_v2 = partial(MobileNetV2, stages=STAGES)

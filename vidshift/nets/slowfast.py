@@ -1,0 +1,261 @@
+"""Slow and SlowFast networks of ResNet-50 (Feichtenhofer et al., ICCV 2019).
+
+Where the paper leaves it open, the form is that of the official code (SlowFast's
+repository), whose counts of parameters it has. The networks mix time by themselves and
+have no site for a scheme.
+
+Inputs that a narrower Slow pathway (A3D) keeps in full come first: a fused block reads
+[lateral, slow] channels and the classifier [fast, slow], the other way round than the
+official code, so that a narrower network's weights are leading slices of the full ones.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from kernels import Frames
+from vidshift.layers.norm import BatchNorm
+from vidshift.layers.pool import max_pool
+from vidshift.layers.time_conv import TimeConv
+from vidshift.nets.clip_network import ClipNetwork
+from vidshift.nets.resnet import ResidualBlock
+from vidshift.nets.units import conv_unit, he_fan_out
+from vidshift.shifts import Scheme, Unit
+
+RESNET50 = (3, 4, 6, 3)
+# Frames that the first convolution of a block sees, by stage.
+SLOW_TIME = (1, 1, 3, 3)
+FAST_TIME = (3, 3, 3, 3)
+
+
+class Channels(NamedTuple):
+    """Of a pathway: after the stem, within and after the blocks of each stage."""
+
+    stem: int
+    inner: tuple[int, ...]
+    outer: tuple[int, ...]
+
+    @classmethod
+    def of(cls, base: int, width: float = 1.0) -> "Channels":
+        """Of a ResNet with `base` channels, each number slimmed to `width` (A3D)."""
+        if not 0 < width <= 1:
+            raise ValueError(f"width must be in (0, 1], got {width!r}")
+        inner = [base * 2**stage for stage in range(4)]
+        slim = partial(make_divisible, width=width)
+        return cls(
+            slim(base), tuple(map(slim, inner)), tuple(slim(4 * c) for c in inner)
+        )
+
+
+def make_divisible(channels: int, width: float) -> int:
+    """`channels * width` as a multiple of 8, the nearest that keeps 90 % of it."""
+    wanted = channels * width
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * wanted else nearest + 8
+
+
+# The Fast pathway has an eighth of the Slow one's channels, and a lateral convolution
+# gives twice as many as it reads: those after the stem and the stages 0, 1 and 2.
+FAST = Channels.of(8)
+LATERAL = tuple(2 * c for c in (FAST.stem, *FAST.outer[:3]))
+
+
+def time_unit(cin, cout, kernel, stride=(1, 1, 1), *, activation=nnx.relu, dtype, rngs):
+    """A convolution over frames and time, batch norm, activation.
+
+    `kernel` and `stride` are (time, height, width); half of the kernel is padded.
+    """
+    if kernel[0] == 1:
+        own = {"activation": activation, "dtype": dtype, "rngs": rngs}
+        return conv_unit(cin, cout, kernel[1:], stride[1], **own)
+    conv = TimeConv(
+        cin,
+        cout,
+        kernel,
+        stride,
+        padding=tuple((k // 2, k // 2) for k in kernel),
+        use_bias=False,
+        kernel_init=he_fan_out,
+        dtype=dtype,
+        rngs=rngs,
+    )
+    return Unit(conv, BatchNorm(cout, dtype=dtype), activation)
+
+
+def stem_and_stages(
+    channels: Channels, *, stem_time, time, blocks, lateral=(0,) * 4, in_channels, unit
+):
+    """A pathway's layers, named as a ResNet's, whose weights may initialise them."""
+    stem = unit(in_channels, channels.stem, (stem_time, 7, 7), (1, 2, 2))
+    stages, cin = [], channels.stem
+    for stage, (inner, outer) in enumerate(zip(channels.inner, channels.outer)):
+        cin, built = cin + lateral[stage], []
+        for block in range(blocks[stage]):
+            stride = (1, 2, 2) if stage > 0 and block == 0 else (1, 1, 1)
+            units = [
+                unit(cin, inner, (time[stage], 1, 1)),
+                unit(inner, inner, (1, 3, 3), stride),
+                unit(inner, outer, (1, 1, 1), activation=None),
+            ]
+            # A block starts as its shortcut (Goyal et al., 2017).
+            units[-1].norm.scale[...] = jnp.zeros(outer)
+            shortcut = None
+            if block == 0:
+                shortcut = unit(cin, outer, (1, 1, 1), stride, activation=None)
+            built.append(ResidualBlock(units, shortcut))
+            cin = outer
+        stages.append(nnx.List(built))
+    return stem, nnx.List(stages)
+
+
+def stem_and_pool(stem: Unit, clips: jax.Array) -> Frames:
+    return max_pool(stem(Frames.of(clips)), 3, 2, 1)
+
+
+class Slow(ClipNetwork):
+    """The Slow pathway alone: a ResNet that sees three frames in its last two stages.
+
+    Args:
+      scheme: not used; there is no site.
+      blocks: residual blocks of the four stages.
+      width: share of the channels that are kept, each number a multiple of 8 (A3D).
+      dropout, head_size: see `ClipNetwork`.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        *,
+        blocks=RESNET50,
+        width=1.0,
+        num_classes: int,
+        num_frames: int,
+        in_channels=3,
+        dropout=0.0,
+        head_size=None,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        del scheme
+        channels = Channels.of(64, width)
+        self.stem, self.stages = stem_and_stages(
+            channels,
+            stem_time=1,
+            time=SLOW_TIME,
+            blocks=blocks,
+            in_channels=in_channels,
+            unit=partial(time_unit, dtype=dtype, rngs=rngs),
+        )
+        super().__init__(
+            channels.outer[-1],
+            num_classes=num_classes,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            dropout=dropout,
+            head_size=head_size,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
+        x = stem_and_pool(self.stem, clips)
+        for stage in self.stages:
+            for block in stage:
+                x = block(x)
+        return [(x, self.num_frames)]
+
+
+class Pathway(nnx.Module):
+    """One of SlowFast's."""
+
+    def __init__(self, channels: Channels, **layers):
+        self.stem, self.stages = stem_and_stages(channels, **layers)
+
+
+class SlowFast(ClipNetwork):
+    """A Slow pathway with few frames that also reads what a Fast one made of all.
+
+    Clips hold the Fast pathway's frames, a multiple of `alpha`; of T frames the Slow
+    pathway takes `T // alpha`, evenly from the first to the last, rounded down.
+
+    Args:
+      scheme: not used; there is no site.
+      alpha: frames of the Fast pathway for each of the Slow one's.
+      lateral_time: frames that a lateral convolution sees.
+      blocks: residual blocks of the four stages, in both pathways.
+      width: share of the Slow pathway's channels that are kept, each number a multiple
+        of 8; the Fast pathway and the lateral convolutions stay whole (A3D).
+      dropout, head_size: see `ClipNetwork`.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        *,
+        alpha: int,
+        lateral_time: int,
+        blocks=RESNET50,
+        width=1.0,
+        num_classes: int,
+        num_frames: int,
+        in_channels=3,
+        dropout=0.0,
+        head_size=None,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        del scheme
+        if num_frames % alpha:
+            raise ValueError(
+                f"num_frames must be a multiple of {alpha}, got {num_frames}"
+            )
+        self.alpha = alpha
+        slow = Channels.of(64, width)
+        unit = partial(time_unit, dtype=dtype, rngs=rngs)
+        pathway = partial(Pathway, blocks=blocks, in_channels=in_channels, unit=unit)
+        self.slow = pathway(slow, stem_time=1, time=SLOW_TIME, lateral=LATERAL)
+        self.fast = pathway(FAST, stem_time=5, time=FAST_TIME)
+        self.lateral = nnx.List(
+            unit(c // 2, c, (lateral_time, 1, 1), (alpha, 1, 1)) for c in LATERAL
+        )
+        super().__init__(
+            FAST.outer[-1] + slow.outer[-1],
+            num_classes=num_classes,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            dropout=dropout,
+            head_size=head_size,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
+        frames, slow_frames = clips.shape[1], clips.shape[1] // self.alpha
+        if frames % self.alpha:
+            raise ValueError(
+                f"clips must have a multiple of {self.alpha} frames, got {frames}"
+            )
+        taken = np.arange(slow_frames) * (frames - 1) // max(slow_frames - 1, 1)
+        slow = stem_and_pool(self.slow.stem, clips[:, taken])
+        fast = stem_and_pool(self.fast.stem, clips)
+        for lateral, slow_stage, fast_stage in zip(
+            self.lateral, self.slow.stages, self.fast.stages
+        ):
+            fused = jnp.concatenate([lateral(fast).data, slow.data], -1)
+            slow = slow.like(fused)
+            for block in slow_stage:
+                slow = block(slow)
+            for block in fast_stage:
+                fast = block(fast)
+        return [(fast, self.num_frames), (slow, self.num_frames // self.alpha)]
+
+
+# Named frames x step of the Slow pathway. With a clip of 64 frames the Fast pathway of
+# both takes every second.
+slow_8x8_r50 = partial(Slow)
+slowfast_4x16_r50 = partial(SlowFast, alpha=8, lateral_time=5)
+slowfast_8x8_r50 = partial(SlowFast, alpha=4, lateral_time=7)

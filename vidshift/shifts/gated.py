@@ -1,0 +1,192 @@
+"""GSM and GSF: a gate, a shift and a fusion between a convolution and its norm."""
+
+from collections.abc import Mapping
+
+from flax import nnx
+
+from vidshift.shifts.gate import GateShiftFuse, torch_default
+from vidshift.shifts.site import Scheme, Site, put
+
+GATES = ("learned", *GateShiftFuse.FIXED)
+FUSIONS = ("learned", "sum")
+BRANCHES = ("1x1", "3x3", "double_3x3", "pool")
+
+# In ResNet the official code draws every 2-D convolution like this, the fusion's too; in
+# Inception they stay as PyTorch makes them.
+he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def gsf(
+    *,
+    dtype,
+    rngs: nnx.Rngs,
+    ratio: float = 0.25,
+    place: str | None = None,
+    modules: int | None = None,
+    gate: str | int = "learned",
+    fusion: str = "learned",
+) -> Scheme:
+    """Gate-Shift-Fuse (Sudhakaran et al., TPAMI 2023; the official code's form).
+
+    Tables 3 and 4 and the code put the module of a residual branch after its last
+    convolution; the paper's text says after the second.
+
+    Args:
+      dtype, rngs: the network's.
+      ratio: share of a unit's channels that pass the module: 0.25 is the paper's for
+        ResNet, 1.0 that for Inception. One channel more if their number is odd; it has to
+        be a multiple of 4.
+      place: in residual branches None or "last", their last unit; "conv1", "conv2", ...,
+        that unit; "all", every one (Table 3). In Inception's blocks None or "least", the
+        first unit of the branch with the fewest; "1x1", "3x3", "double_3x3" or "pool",
+        the last unit of that branch, and as "least" in a block without it; "all", the
+        last unit of every branch (Table 1, see below).
+      modules: gate only the last that many blocks of those that have the place (Tables 6
+        and 7); None means all of them.
+      gate: "learned", or 1, -1 or 0 at every place (Table 5: TSM, a temporal difference,
+        TSN).
+      fusion: "learned" or "sum" (Table 5: GSM).
+
+    Table 1 counts its branches from 1 without names. With 29 C + 40 parameters a module,
+    "pool" gives branch 1 (10.48 M), "3x3" branch 3 and None branch 4 (10.50 M), with their
+    FLOPs, and "all" 10.62 M. Branch 2 (10.49 M) is then "double_3x3", whose last units
+    have 10.495 M; both its figures would fit if BN-Inception's two blocks of stride 2 had
+    the module after their first unit instead, which no text says. FLOPs of "all" (16.72 G
+    against about 16.70 G here) are not explained.
+
+    Raises:
+      ValueError: a value that an option does not take, a place that the network does not
+        have, or a number of channels that is no multiple of 4.
+    """
+    return _scheme(
+        dtype=dtype,
+        rngs=rngs,
+        ratio=ratio,
+        place=place,
+        modules=modules,
+        gate=gate,
+        fusion=fusion,
+    )
+
+
+def gsm(
+    *,
+    dtype,
+    rngs: nnx.Rngs,
+    ratio: float = 0.25,
+    place: str | None = None,
+    modules: int | None = None,
+    gate: str | int = "learned",
+    elsewhere: Mapping[tuple[int, int], str | None] | None = None,
+) -> Scheme:
+    """The Gate-Shift Module (Sudhakaran et al., CVPR 2020): GSF that fuses by a sum.
+
+    Its gate starts at zero, GSF's as PyTorch's convolutions do.
+
+    Args:
+      dtype, rngs, ratio, place, modules, gate: see `gsf`. GSM was published for Inception
+        with all channels.
+      elsewhere: with no `place`, for a block `(stage, block)` of Inception the branch
+        whose first unit has the module there, or None for no module: InceptionV3's
+        official GSM has two such blocks.
+
+    Raises:
+      ValueError: see `gsf`.
+    """
+    return _scheme(
+        dtype=dtype,
+        rngs=rngs,
+        ratio=ratio,
+        place=place,
+        modules=modules,
+        gate=gate,
+        fusion="sum",
+        zero_gate=True,
+        elsewhere=elsewhere,
+    )
+
+
+def _scheme(
+    *,
+    dtype,
+    rngs,
+    ratio,
+    place,
+    modules,
+    gate,
+    fusion,
+    zero_gate=False,
+    elsewhere: Mapping[tuple[int, int], str | None] | None = None,
+) -> Scheme:
+    elsewhere = elsewhere or {}
+    if not 0 < ratio <= 1:
+        raise ValueError(f"ratio must be above 0 and at most 1, got {ratio!r}")
+    if modules is not None and modules not in range(1, 2**31):
+        raise ValueError(f"modules must be a whole number from 1, got {modules!r}")
+    for name, value, allowed in (("gate", gate, GATES), ("fusion", fusion, FUSIONS)):
+        if value not in allowed or isinstance(value, bool):
+            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+
+    # (stage, block) -> its units with a gate and what was in their slots, from the input.
+    gated = {}
+
+    def scheme(site: Site, module):
+        if site.whole_block or not (site.residual or site.branch):
+            return module
+        if not _here(site, place, elsewhere):
+            return module
+        channels = int(site.out_channels * ratio)
+        channels += channels % 2
+        if channels % 4 or not channels:
+            raise ValueError(
+                f"ratio={ratio}: {channels} of the {site.out_channels} channels of unit "
+                f"{site.unit} in block {site.block} of stage {site.stage} are no multiple "
+                "of 4, which the gate's halves need"
+            )
+        layer = GateShiftFuse(
+            site.out_channels,
+            channels,
+            gate=gate,
+            zero_gate=zero_gate,
+            fusion=fusion,
+            fusion_init=he_fan_out if site.residual else torch_default,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        gated.setdefault((site.stage, site.block), []).append((module, module.between))
+        put(module, "between", layer)
+        if modules is not None and len(gated) > modules:
+            # Which blocks are the last ones shows when they come.
+            for unit, before in gated.pop(next(iter(gated))):
+                unit.between = nnx.data(before)
+        return module
+
+    return scheme
+
+
+def _here(site: Site, place: str | None, elsewhere: Mapping) -> bool:
+    """Whether a unit is where the place says."""
+    last = site.unit == site.units - 1
+    if site.residual:
+        convolutions = {f"conv{unit + 1}": unit for unit in range(site.units)}
+        _known(place, ("last", *convolutions, "all"))
+        if place in convolutions:
+            return site.unit == convolutions[place]
+        return last or place == "all"
+    _known(place, ("least", *BRANCHES, "all"))
+    least = site.least and site.unit == 0
+    if place == "all":
+        return last
+    if place in BRANCHES:
+        return last and site.branch == place if place in site.branches else least
+    where = (site.stage, site.block)
+    if place is None and where in elsewhere:
+        return site.unit == 0 and site.branch == elsewhere[where]
+    return least
+
+
+def _known(place: str | None, places: tuple[str, ...]) -> None:
+    if place is not None and place not in places:
+        raise ValueError(
+            f"place must be one of {', '.join(places)} in this backbone, got {place!r}"
+        )

@@ -1,0 +1,191 @@
+"""Files of PyTorch weights as NumPy arrays: `torch.save`'s two formats, and safetensors.
+
+Since PyTorch 1.6 `torch.save` writes a ZIP archive of a pickle and the bytes of each
+storage; before that, a stream of five pickles and then the storages. TSM's published
+files are of 2019.
+"""
+
+import functools
+import io
+import os
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+
+from vidshift.torch_weights.unpickle import (
+    STORAGES,
+    Tensor,
+    TorchFileError,
+    Unpickler,
+)
+
+# Where checkpoints keep the state dict: TSM and Lightning; PySlowFast and PyTorchVideo;
+# GSF; RubiksNet.
+KEYS = ("state_dict", "model_state", "model_state_dict", "model")
+# What a stream's first pickle says.
+MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+SAFETENSORS = {
+    "F64": STORAGES["DoubleStorage"],
+    "F32": STORAGES["FloatStorage"],
+    "F16": STORAGES["HalfStorage"],
+    "BF16": STORAGES["BFloat16Storage"],
+    "I64": STORAGES["LongStorage"],
+    "I32": STORAGES["IntStorage"],
+    "I16": STORAGES["ShortStorage"],
+    "I8": STORAGES["CharStorage"],
+    "U8": STORAGES["ByteStorage"],
+    "BOOL": STORAGES["BoolStorage"],
+}
+# The object of a file, and what reads a storage's bytes by its key.
+Opened = tuple[object, Callable[[str], bytes]]
+
+
+class TorchFile(NamedTuple):
+    """The state dict's `arrays`, and the names of what else the file holds."""
+
+    arrays: dict[str, np.ndarray]
+    rest: list[str]
+
+
+def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The state dict of a `.pth`, `.pth.tar`, `.pt`, `.pyth` or `.safetensors` file.
+
+    PyTorch is not needed, and no code of the file is run.
+
+    Args:
+      path: what `torch.save` wrote, or safetensors; the content says which.
+
+    Returns:
+      Arrays under the file's names, some of them read-only; floats of 16 bits as
+      float32. What is no tensor is left out.
+
+    Raises:
+      TorchFileError: it is another file, damaged, or has no state dict.
+      OSError: it cannot be opened.
+    """
+    return read(path).arrays
+
+
+def read(path: str | os.PathLike) -> TorchFile:
+    """`read_torch` with the names of what else is in the file."""
+    path = pathlib.Path(path)
+    with path.open("rb") as file:
+        try:
+            return _read(file)
+        except TorchFileError as error:
+            raise TorchFileError(f"{path}: {error}") from None
+        except Exception as error:  # whatever damage does to pickle, zipfile and NumPy
+            raise TorchFileError(
+                f"{path} is damaged ({type(error).__name__}: {error})"
+            ) from error
+
+
+def _read(file: io.BufferedReader) -> TorchFile:
+    start = file.read(len(MAGIC))
+    file.seek(0)
+    if start[8:9] == b"{":  # after the length of a JSON object
+        return TorchFile(_of_safetensors(file.read()), [])
+    if start.startswith(b"PK\3\4"):
+        content, read_storage = _open_zip(file)
+    elif start == MAGIC:
+        content, read_storage = _open_stream(file)
+    else:
+        raise TorchFileError(
+            f"neither PyTorch nor safetensors wrote it: it begins with {start!r}"
+        )
+    key, tensors = _state_dict(content)
+    arrays = {
+        name: _wide(tensor.array(read_storage(tensor.storage.key)))
+        for name, tensor in tensors.items()
+    }
+    return TorchFile(arrays, [str(name) for name in content if key not in (None, name)])
+
+
+def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, entry in safetensors.deserialize(data):
+        if entry["dtype"] not in SAFETENSORS:
+            raise TorchFileError(f"{name} is of type {entry['dtype']}")
+        flat = np.frombuffer(bytes(entry["data"]), SAFETENSORS[entry["dtype"]])
+        arrays[name] = _wide(flat.reshape(entry["shape"]))
+    return arrays
+
+
+def _open_zip(file: io.BufferedReader) -> Opened:
+    archive = zipfile.ZipFile(file)
+    names = archive.namelist()
+    pickles = [name for name in names if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise TorchFileError("a ZIP archive, but not one of torch.save: no data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    order = folder + "byteorder"
+    if order in names:
+        _check_order(archive.read(order) == b"little")
+    content = Unpickler(io.BytesIO(archive.read(pickles[0]))).load()
+    return content, functools.cache(lambda key: archive.read(f"{folder}data/{key}"))
+
+
+def _open_stream(file: io.BufferedReader) -> Opened:
+    file.seek(len(MAGIC))
+    Unpickler(file).load()  # the format's version, 1001 in all of them
+    _check_order(Unpickler(file).load()["little_endian"])
+    unpickler = Unpickler(file)
+    content = unpickler.load()
+    places = {}
+    for key in Unpickler(file).load():
+        size = int.from_bytes(file.read(8), "little")
+        size *= unpickler.dtypes[key].itemsize
+        places[key] = (file.tell(), size)
+        file.seek(size, os.SEEK_CUR)
+    end = file.tell()
+    if end > file.seek(0, os.SEEK_END):
+        raise TorchFileError(f"it is cut short: {file.tell()} of at least {end} bytes")
+
+    @functools.cache
+    def read_storage(key: str) -> bytes:
+        start, size = places[key]
+        file.seek(start)
+        return file.read(size)
+
+    return content, read_storage
+
+
+def _check_order(little: bool) -> None:
+    if not little:
+        raise TorchFileError("it was written by a big-endian machine")
+
+
+def _state_dict(content) -> tuple[str | None, dict[str, Tensor]]:
+    """The key of the state dict, None where it is all there is, and its tensors."""
+    if not isinstance(content, dict):
+        raise TorchFileError(
+            f"it holds a whole {_kind(content)}, not a state dict; where its code is "
+            "installed, save its state_dict()"
+        )
+    for key in (*KEYS, None):
+        found = content if key is None else content.get(key)
+        if not isinstance(found, dict):
+            continue
+        tensors = {n: t for n, t in found.items() if isinstance(t, Tensor)}
+        nested = any(isinstance(value, dict) for value in found.values())
+        if tensors and not nested and all(isinstance(name, str) for name in tensors):
+            return key, tensors
+    there = ", ".join(f"{name} ({_kind(value)})" for name, value in content.items())
+    raise TorchFileError(
+        f"it has no state dict under {', '.join(KEYS)}, nor is it one; it has: {there}"
+    )
+
+
+def _kind(value) -> str:
+    return getattr(value, "name", type(value).__name__)
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    half = array.dtype in (np.float16, jnp.bfloat16)
+    return array.astype(np.float32) if half else array

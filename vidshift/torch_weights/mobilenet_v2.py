@@ -1,0 +1,133 @@
+"""Names of MobileNetV2: the official TSM code's, its online demo's, and torchvision's.
+
+What a file's names say of shifts decides where it may go:
+
+- `tsm`, the training code's: a shifted convolution is a `.net`. Its channels [0, C/8)
+  bring the next frame, where a causal network's bring the previous one, so a network
+  fits only that shifts the same convolutions both ways, and none that is causal.
+- `tsm_online`, bare names: the causal network of the online demo, and the same code
+  base's network for images without any shift, cannot be told apart. With their
+  classifier they fit any network but one that reads the next frame; without it
+  (`head="skip"`) they initialise any.
+- `torchvision`: a network for images, which initialises any.
+"""
+
+from itertools import accumulate
+
+from flax import nnx
+
+from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
+from vidshift.shifts.temporal import TemporalShift
+from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
+
+# Blocks are numbered through all stages there; 0 is the stem.
+FIRST = tuple(accumulate((length for _, _, length, _ in STAGES), initial=1))
+UNIT = r"stages\.(\d+)\.(\d+)\.units\.(\d+)"
+
+
+def rules(conv, norm) -> tuple[Rule, ...]:
+    """Rules from what gives a unit's layers their places in its block's `conv`.
+
+    `conv` and `norm` take the number of the unit, and whether it is the block's last.
+    """
+
+    def inside(place):
+        def theirs(stage, block, unit):
+            widens = STAGES[stage][0] > 1
+            last = unit == (2 if widens else 1)
+            return f"features.{FIRST[stage] + block}.conv.{place(unit, last)}"
+
+        return theirs
+
+    return (
+        Rule(r"stem\.conv", lambda: "features.0.0", CONV),
+        Rule(r"stem\.norm", lambda: "features.0.1", NORM),
+        Rule(UNIT + r"\.conv", inside(conv), CONV),
+        Rule(UNIT + r"\.norm", inside(norm), NORM),
+        Rule(r"last\.conv", lambda: f"features.{FIRST[-1]}.0", CONV),
+        Rule(r"last\.norm", lambda: f"features.{FIRST[-1]}.1", NORM),
+    )
+
+
+# Convolution, norm and activation of one unit after the other.
+FLAT = rules(lambda unit, last: 3 * unit, lambda unit, last: 3 * unit + 1)
+# A unit with an activation is a module of its own.
+NESTED = rules(
+    lambda unit, last: f"{unit}" if last else f"{unit}.0",
+    lambda unit, last: f"{unit + 1}" if last else f"{unit}.1",
+)
+
+
+def directions(model: nnx.Module) -> dict[str, str]:
+    """Path of a unit or block that is shifted -> in which direction."""
+    return {
+        ".".join(map(str, path)): module.before.direction
+        for path, module in nnx.iter_modules(model)
+        if isinstance(getattr(module, "before", None), TemporalShift)
+    }
+
+
+def with_wrappers(model: nnx.Module):
+    """TSM's wrapper of a shifted convolution is a `.net`."""
+    shifted = directions(model)
+
+    def rename(ours: str, theirs: str) -> str:
+        wrapped = ours.endswith(".conv") and ours.removesuffix(".conv") in shifted
+        return theirs + ".net" * wrapped
+
+    return rename
+
+
+def check_offline(model: nnx.Module, head: str) -> None:
+    shifted = directions(model)
+    if "past" in shifted.values():
+        raise ValueError(
+            "the state dict is one of TSM's training code, whose shifts read the next "
+            "frame where those of a causal network read the previous one: its weights "
+            "do not fit the model, which is causal"
+        )
+    if not all("units" in path for path in shifted):
+        raise ValueError(
+            "the state dict is one of TSM's training code, whose MobileNetV2 shifts "
+            'residual branches; the model, of placement="block", shifts whole blocks'
+        )
+
+
+def check_bare(model: nnx.Module, head: str) -> None:
+    if head == "load" and "both" in directions(model).values():
+        raise ValueError(
+            "the state dict is one of TSM's online network, which reads the previous "
+            "frame where the model reads the next one, or of a network without shifts: "
+            'its classifier does not fit the model; head="skip" takes the rest as '
+            "initial weights"
+        )
+
+
+FAMILIES = (
+    Family(
+        "tsm",
+        MobileNetV2,
+        lambda names: "base_model.features.0.0.weight" in names,
+        FLAT,
+        prefix="base_model.",
+        # Trained without dropout, the classifier stays where it was.
+        heads=("new_fc", "base_model.classifier"),
+        rename=with_wrappers,
+        check=check_offline,
+    ),
+    Family(
+        "tsm_online",
+        MobileNetV2,
+        lambda names: "features.1.conv.0.weight" in names,
+        FLAT,
+        heads=("classifier",),
+        check=check_bare,
+    ),
+    Family(
+        "torchvision",
+        MobileNetV2,
+        lambda names: "features.1.conv.0.0.weight" in names,
+        NESTED,
+        heads=("classifier.1",),
+    ),
+)

@@ -1,0 +1,161 @@
+"""Names of Slow and SlowFast: SlowFast's own repository's, and PyTorchVideo's.
+
+Both code bases store the inputs of a fused block as [slow, lateral] and those of the
+classifier as [slow, fast]; ours are the other way round (`vidshift.nets.slowfast`).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vidshift.nets.slowfast import FAST, LATERAL, Slow, SlowFast
+from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule, channels_last
+
+# Slow's layers have no pathway in their path.
+PATHWAY = r"(|slow\.|fast\.)"
+BLOCK = PATHWAY + r"stages\.(\d+)\.(\d+)"
+
+
+def last_inputs_first(count: int) -> dict[str, Leaf]:
+    """Of a convolution or linear layer whose `count` last inputs come first here."""
+
+    def to_ours(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        array = channels_last(array, shape)
+        return array if array.ndim < 2 else np.roll(array, count, axis=-2)
+
+    return CONV | {"kernel": Leaf("weight", to_ours)}
+
+
+def rules(
+    *,
+    pathways: Mapping[str, str],
+    stem: tuple[str, str],
+    unit: tuple[str, str],
+    shortcut: tuple[str, str],
+    lateral: tuple[str, str],
+    first_stage: int,
+    first_lateral: int,
+) -> tuple[Rule, ...]:
+    """A code base's names of (convolution, norm), with what differs in braces.
+
+    Args:
+      pathways: `{pathway}` by ours.
+      first_stage, first_lateral: where `{stage}` and lateral `{index}` start.
+    """
+
+    def pair(ours, names, fields, leaves=CONV):
+        conv, norm = names
+        return [
+            Rule(rf"{ours}\.conv", lambda *p: conv.format(**fields(*p)), leaves),
+            Rule(rf"{ours}\.norm", lambda *p: norm.format(**fields(*p)), NORM),
+        ]
+
+    def in_block(pathway, stage, block, unit=0):
+        return {
+            "pathway": pathways[pathway],
+            "stage": stage + first_stage,
+            "block": block,
+            "unit": "abc"[unit],
+        }
+
+    fused = []
+    for stage, count in enumerate(LATERAL):
+        block, leaves = rf"(slow\.)stages\.({stage})\.(0)", last_inputs_first(count)
+        fused += pair(block + r"\.units\.(0)", unit, in_block, leaves)
+        fused += pair(block + r"\.shortcut", shortcut, in_block, leaves)
+    return (
+        *fused,  # before the same paths below: the first that fits counts
+        *pair(PATHWAY + "stem", stem, lambda p: {"pathway": pathways[p]}),
+        *pair(BLOCK + r"\.units\.(\d+)", unit, in_block),
+        *pair(BLOCK + r"\.shortcut", shortcut, in_block),
+        *pair(r"lateral\.(\d+)", lateral, lambda i: {"index": i + first_lateral}),
+    )
+
+
+PYSLOWFAST = rules(
+    pathways={"": "pathway0", "slow.": "pathway0", "fast.": "pathway1"},
+    stem=("s1.{pathway}_stem.conv", "s1.{pathway}_stem.bn"),
+    unit=(
+        "s{stage}.{pathway}_res{block}.branch2.{unit}",
+        "s{stage}.{pathway}_res{block}.branch2.{unit}_bn",
+    ),
+    shortcut=(
+        "s{stage}.{pathway}_res{block}.branch1",
+        "s{stage}.{pathway}_res{block}.branch1_bn",
+    ),
+    lateral=("s{index}_fuse.conv_f2s", "s{index}_fuse.bn"),
+    first_stage=2,
+    first_lateral=1,
+)
+PYTORCHVIDEO = rules(
+    pathways={
+        "": "",
+        "slow.": "multipathway_blocks.0.",
+        "fast.": "multipathway_blocks.1.",
+    },
+    stem=("blocks.0.{pathway}conv", "blocks.0.{pathway}norm"),
+    unit=(
+        "blocks.{stage}.{pathway}res_blocks.{block}.branch2.conv_{unit}",
+        "blocks.{stage}.{pathway}res_blocks.{block}.branch2.norm_{unit}",
+    ),
+    shortcut=(
+        "blocks.{stage}.{pathway}res_blocks.{block}.branch1_conv",
+        "blocks.{stage}.{pathway}res_blocks.{block}.branch1_norm",
+    ),
+    lateral=(
+        "blocks.{index}.multipathway_fusion.conv_fast_to_slow",
+        "blocks.{index}.multipathway_fusion.norm",
+    ),
+    first_stage=1,
+    first_lateral=0,
+)
+FUSED_HEAD = last_inputs_first(FAST.outer[-1])
+
+
+def pytorchvideo(prefix: str) -> tuple[Family, Family]:
+    return (
+        Family(
+            "pytorchvideo",
+            Slow,
+            lambda names: prefix + "blocks.0.conv.weight" in names,
+            PYTORCHVIDEO,
+            prefix=prefix,
+            heads=(prefix + "blocks.5.proj",),
+        ),
+        Family(
+            "pytorchvideo",
+            SlowFast,
+            lambda names: (
+                prefix + "blocks.0.multipathway_blocks.1.conv.weight" in names
+            ),
+            PYTORCHVIDEO,
+            prefix=prefix,
+            heads=(prefix + "blocks.6.proj",),
+            head_leaves=FUSED_HEAD,
+        ),
+    )
+
+
+FAMILIES = (
+    Family(
+        "pyslowfast",
+        Slow,
+        lambda names: (
+            "s1.pathway0_stem.conv.weight" in names
+            and "s1.pathway1_stem.conv.weight" not in names
+        ),
+        PYSLOWFAST,
+        heads=("head.projection",),
+    ),
+    Family(
+        "pyslowfast",
+        SlowFast,
+        lambda names: "s1.pathway1_stem.conv.weight" in names,
+        PYSLOWFAST,
+        heads=("head.projection",),
+        head_leaves=FUSED_HEAD,
+    ),
+    *pytorchvideo(""),
+    # As SlowFast's repository saves PyTorchVideo's models that it trained.
+    *pytorchvideo("model."),
+)
