@@ -46,7 +46,9 @@ PLACES = {
 }
 # A compact shuffle mixes nothing around a convolution of so many groups of channels.
 HEADTAIL = {"shuffle_block": "headtail"}
-OPTIONS = dict.fromkeys([("mobilenet_v2", "vsn"), ("resnext101_32x4d", "vsn")], HEADTAIL)
+OPTIONS = dict.fromkeys(
+    [("mobilenet_v2", "vsn"), ("resnext101_32x4d", "vsn")], HEADTAIL
+)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -54,7 +54,9 @@ def expected(layer: NonLocal, clips) -> np.ndarray:
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 4)])  # a last row is left out
+@pytest.mark.parametrize(
+    ("height", "width"), [(2, 2), (5, 4)]
+)  # a last row is left out
 def test_values(parts, height, width):
     block, clips = layer(), random_clips(2, 3, height, width, 6)
     y = jax.jit(lambda clips: block(in_parts(clips, parts)))(clips)
@@ -72,7 +74,7 @@ def test_large_scores():
 def test_bfloat16_computes_in_it_but_for_the_softmax():
     exact, rounded = layer(), layer(dtype=jnp.bfloat16)
     clips = random_clips(1, 3, 4, 4, 6).astype(jnp.bfloat16)
-    y = rounded(Frames.of(clips))
+    y = jax.jit(rounded)(Frames.of(clips))
     assert y.data.dtype == jnp.bfloat16
     wanted = expected(exact, clips.astype(jnp.float32))
     error = np.abs(np.asarray(y.clips(), np.float64) - wanted).max()
@@ -84,17 +86,23 @@ def test_bfloat16_computes_in_it_but_for_the_softmax():
 
 def test_a_new_block_changes_nothing():
     """And its convolutions are drawn as PyTorch draws them."""
-    block = NonLocal(64, rngs=nnx.Rngs(0))
+
+    @jax.jit
+    def make_and_call(x):
+        block = NonLocal(64, rngs=nnx.Rngs(0))
+        return block(x), named_arrays(block)
+
     x = Frames.of(random_clips(1, 2, 2, 2, 64))
-    np.testing.assert_array_equal(block(x).data, x.data)
-    for conv, fan_in in ((block.theta, 64), (block.out.conv, 32)):
-        for array in (conv.kernel[...], conv.bias[...]):
+    y, arrays = make_and_call(x)
+    np.testing.assert_array_equal(y.data, x.data)
+    for conv, fan_in in (("theta", 64), ("out.conv", 32)):
+        for array in (arrays[f"{conv}.kernel"], arrays[f"{conv}.bias"]):
             bound = fan_in**-0.5
             assert 0.9 * bound < jnp.abs(array).max() <= bound
             assert array.min() < 0 < array.max()
 
 
-def test_every_frame_of_the_clip_and_no_other_clip_is_seen():
+def test_every_frame_of_its_clip_and_no_other_is_seen():
     block, clips = layer(), random_clips(2, 4, 2, 2, 6)
     run = jax.jit(lambda clips: block(Frames.of(clips)).clips())
     changed = run(clips) != run(clips.at[0, 1].add(1.0))

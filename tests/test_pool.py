@@ -29,7 +29,9 @@ def windows(x: Frames, result: Frames, side, stride, padding, outside, reduce):
         [
             [
                 reduce(
-                    wide[i * stride : i * stride + side, j * stride : j * stride + side],
+                    wide[
+                        i * stride : i * stride + side, j * stride : j * stride + side
+                    ],
                     axis=(0, 1),
                 )
                 for j in range(columns)

@@ -26,12 +26,19 @@ def pooled(clips) -> np.ndarray:
     return np.stack(windows, 1)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize(("frames", "left"), [(1, 1), (2, 1), (4, 2), (5, 3), (8, 4)])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("frames", "left", "parts", "dtype"),
+    [
+        (1, 1, 1, "float32"),
+        (2, 1, 1, "float32"),
+        (5, 3, 1, "float32"),
+        (8, 4, 2, "float32"),
+        (5, 3, 2, "bfloat16"),
+    ],
+)
 def test_values_are_those_of_a_loop(frames, left, parts, dtype):
     clips = random_clips(4, frames, 2, 3, 5).astype(dtype) - 9  # zeros would be larger
-    y = TemporalPool()(in_parts(clips, parts))
+    y = jax.jit(lambda clips: TemporalPool()(in_parts(clips, parts)))(clips)
     assert (y.frames, y.parts, y.data.dtype) == (left, parts, dtype)
     np.testing.assert_array_equal(y.clips(), pooled(clips))
 
@@ -51,9 +58,7 @@ def test_no_collectives_when_sharded_over_the_batch(devices):
     np.testing.assert_array_equal(program(shared), pooled(clips))
 
 
-@pytest.mark.parametrize(
-    ("frames", "options"), [(4, {}), (5, {"placement": "block"})]
-)
+@pytest.mark.parametrize(("frames", "options"), [(4, {}), (5, {"placement": "block"})])
 def test_a_network_after_it_works_on_the_frames_left(frames, options):
     """The same layers, with the pooling done by hand in between."""
     model, plain = tiny(temporal_pool=True, **options), tiny(**options)
@@ -67,9 +72,9 @@ def test_a_network_after_it_works_on_the_frames_left(frames, options):
         return plain.fc(x.clip_vectors(x.data.mean((0, 1))))
 
     clips = random_clips(2, frames, 4, 4, 3)
-    found = model.frame_logits(clips)
+    found = jax.jit(model.frame_logits)(clips)
     assert found.shape == (2, (frames + 1) // 2, 4)
-    np.testing.assert_allclose(found, by_hand(clips), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, by_hand(clips), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("temporal", ["tsn", "tsm", "gsf"])
@@ -135,10 +140,13 @@ def test_official_names(placement):
     model = tiny(temporal_pool=True, placement=placement)
     load_torch(model, given)
     (name,) = (k for k in given if "layer2" in k and "conv1" in k)
-    assert name == {
-        "blockres": "base_model.layer2.net.0.conv1.net.weight",
-        "block": "base_model.layer2.net.0.net.conv1.weight",
-    }[placement]
+    assert (
+        name
+        == {
+            "blockres": "base_model.layer2.net.0.conv1.net.weight",
+            "block": "base_model.layer2.net.0.net.conv1.weight",
+        }[placement]
+    )
     kernel = model.stages[1][0].units[0].conv.kernel[...]
     np.testing.assert_array_equal(kernel, given[name].transpose(2, 3, 1, 0))
     with pytest.raises(ValueError, match="missing: base_model.layer2.0."):

@@ -30,9 +30,15 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
         "tsm_bninception_4f",
         "names_only/gsf_inceptionv3_8f",
         "names_only/gsm_inceptionv3_8f",
+        "rubiksnet_tiny",
+        "rubiksnet_small",
+        "rubiksnet_tiny_aq",
         "names_only/tsm_r101_16f",
         "names_only/tsm_r18_8f",
         "names_only/tsm_r50_block_8f",
+        "names_only/rubiksnet_medium",
+        "names_only/rubiksnet_large",
+        "names_only/rubiksnet_large_aq",
     ],
 )
 def test_names_and_shapes_are_the_official_ones(case):

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 from flax import nnx
 
 from kernels import Frames, temporal_shift, temporal_shift_conv
@@ -20,13 +21,13 @@ def tsn(*, causal: bool = False) -> Scheme:
 
 
 class TemporalShift(nnx.Module):
-    """`kernels.temporal_shift` as a layer."""
+    """`kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`."""
 
     def __init__(self, fold: int, direction: str):
         self.fold = fold
         self.direction = direction
 
-    def __call__(self, x: Frames) -> Frames:
+    def __call__(self, x: Frames | jax.Array) -> Frames | jax.Array:
         return temporal_shift(x, fold=self.fold, direction=self.direction)
 
 

@@ -101,7 +101,6 @@ INCEPTION_V3 = {
 def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
     """Of GSF, GSM, of neither (TSN, and TSM's BN-Inception), and of ImageNet."""
 
-
     def trained(name: str, gate: str) -> Family:
         def recognise(names):
             gates = any(n.startswith(f"base_model.{gate}") for n in names)
