@@ -31,6 +31,7 @@ from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh, optimizer, resume
 from vidshift.training.config import Config, check
+from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
@@ -110,9 +111,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     cleanup.callback(saved.close)
     first = saved.latest() or 0
     if config.init and not first:
-        params, stats, report = resume.initial_weights(
-            config.init, params, stats, description["classes"]
-        )
+        params, stats, report = initial_weights(config.init, params, stats, description)
         say(report)
 
     # ------------------------------------------------------------------ state

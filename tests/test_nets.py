@@ -12,7 +12,8 @@ from vidshift.nets.weights import named_arrays
 from vidshift.nets.zoo import NoPlaceError
 
 # Parameters without the head, and the head's inputs. The ImageNet networks' counts are
-# torchvision's less its head of 1,000 classes; the last was added up by hand.
+# torchvision's less its head of 1,000 classes, RubiksNets' the official code's less one
+# of 174; the small networks' were added up by hand.
 PARAMETERS = {
     "resnet18": (11_176_512, 512),
     "resnet34": (21_284_672, 512),
@@ -22,6 +23,11 @@ PARAMETERS = {
     "mobilenet_v2": (2_223_872, 1280),
     "bn_inception": (10_270_240, 1024),
     "inception_v3": (21_802_784, 2048),
+    "rubiksnet_tiny": (1_823_418, 432),
+    "rubiksnet_small": (3_496_968, 576),
+    "rubiksnet_medium": (6_085_224, 576),
+    "rubiksnet_large": (8_437_896, 576),
+    "rubiksnet_micro": (32_724, 108),
     "resnet_tiny": (77_392, 64),
 }
 

@@ -145,7 +145,6 @@ def test_frames_too_small_to_pool():
     [
         ("resnet34", "tsn"),
         ("resnet34", "vsn"),
-        ("resnet34", "gsf"),
         ("resnet101", "tsm"),
     ],
 )

@@ -8,7 +8,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tests.networks import random_clips, random_network, resnet
-from vidshift import train_view
+from vidshift import create, train_view
 from vidshift.layers.norm import BatchNorm, batch_norms, freeze
 from vidshift.nets.weights import named_arrays, split
 
@@ -112,6 +112,22 @@ def test_frozen_norms_stay_in_evaluation_mode(which, training):
             found.add("stem.norm" if path[0] == "stem" else "inner")
     assert found == training
     assert len(batch_norms(model)) == 6  # two a block, the stem's, one shortcut's
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first"),
+    [
+        ("mobilenet_v2", "stem.norm"),
+        ("inception_v3", "stem.0.units.0.norm"),  # of five norms in the stem
+        ("rubiksnet_micro", "stages.0.0.norm"),  # its stem has none
+    ],
+)
+def test_partial_leaves_the_first_norm_of_the_network(backbone, first):
+    model = nnx.eval_shape(lambda: create(backbone, num_classes=2, num_frames=8))
+    freeze(model, "partial")
+    assert [".".join(map(str, p)) for p, n in batch_norms(model) if not n.frozen] == [
+        first
+    ]
 
 
 def test_a_frozen_norm_does_not_move_its_statistics():

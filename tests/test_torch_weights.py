@@ -198,6 +198,16 @@ def test_shifted_weights_do_not_fit_a_network_without_shifts():
     assert_same(model, before)
 
 
+def test_offline_weights_do_not_fit_a_causal_network():
+    model = tiny("tsm", causal=True)
+    before = arrays(model)
+    with pytest.raises(
+        ValueError, match="weights do not fit the model, which is causal"
+    ):
+        load_torch(model, state_dict(), head="skip")
+    assert_same(model, before)
+
+
 def test_unknown_family():
     with pytest.raises(ValueError, match="no known family .*tsm.*a, b, c"):
         load_torch(tiny(), dict.fromkeys("dcba", np.zeros(1)))

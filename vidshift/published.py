@@ -90,6 +90,15 @@ ROWS = (
     Published("resnet34/tsm", SOMETHING, 8, 224, "21.4", "29.4", "RubiksNet Table 1"),
     Published("resnet18/tsm", SOMETHING, 8, 224, "11.3", "14.6", "RubiksNet Table 1"),
     # --------------------------------- GSF (Sudhakaran et al., TPAMI 2023), Tables 1-8
+    *(
+        _gsf(f'bn_inception/gsf:place="{place}"', 8, parameters, macs, "Table 1", note)
+        for place, parameters, macs, note in (
+            ("pool", "10.48", "16.51", "branch 1; its number is not explained there"),
+            ("double_3x3", "10.49", "16.52", "branch 2; see vidshift.shifts.gated.gsf"),
+            ("3x3", "10.5", "16.5", "branch 3; see vidshift.shifts.gated.gsf"),
+            ("all", "10.62", "16.72", "all branches"),
+        )
+    ),
     _gsf("bn_inception/gsf", 8, "10.5", "16.53", "Tables 1, 2, 6, 8: branch 4, 100 %"),
     *(
         _gsf(f"bn_inception/gsf:ratio={ratio}", 8, parameters, macs, "Table 2")

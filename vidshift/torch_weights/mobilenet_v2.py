@@ -18,6 +18,7 @@ from flax import nnx
 
 from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
 from vidshift.shifts.temporal import TemporalShift
+from vidshift.torch_weights.resnet import refuse_causal
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
 # Blocks are numbered through all stages there; 0 is the stem.
@@ -79,14 +80,8 @@ def with_wrappers(model: nnx.Module):
 
 
 def check_offline(model: nnx.Module, head: str) -> None:
-    shifted = directions(model)
-    if "past" in shifted.values():
-        raise ValueError(
-            "the state dict is one of TSM's training code, whose shifts read the next "
-            "frame where those of a causal network read the previous one: its weights "
-            "do not fit the model, which is causal"
-        )
-    if not all("units" in path for path in shifted):
+    refuse_causal(model, head)
+    if not all("units" in path for path in directions(model)):
         raise ValueError(
             "the state dict is one of TSM's training code, whose MobileNetV2 shifts "
             'residual branches; the model, of placement="block", shifts whole blocks'

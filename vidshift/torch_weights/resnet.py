@@ -86,6 +86,18 @@ def with_wrappers(model: nnx.Module):
     return rename
 
 
+def refuse_causal(model: nnx.Module, head: str) -> None:
+    """Names do not tell which way a convolution's input was shifted."""
+    del head
+    shifts = (m for _, m in nnx.iter_modules(model) if isinstance(m, TemporalShift))
+    if any(shift.direction == "past" for shift in shifts):
+        raise ValueError(
+            "the state dict is one of TSM's training code, whose shifts read the next "
+            "frame where those of a causal network read the previous one: its weights "
+            "do not fit the model, which is causal"
+        )
+
+
 FAMILIES = (
     Family(
         "tsm",
@@ -98,6 +110,7 @@ FAMILIES = (
         prefix="base_model.",
         heads=("new_fc", "base_model.fc"),
         rename=with_wrappers,
+        check=refuse_causal,
     ),
     # Torchvision's have no wrapper, and initialise a network under any scheme.
     Family("torchvision", ResNet, lambda names: "layer1.0.bn1.weight" in names, RULES),

@@ -163,8 +163,8 @@ class Config:
     validate_epochs: float = 1.0
     # The protocol of validation and of the test at the end.
     protocol: str = "1x1"
-    # A run or checkpoint whose weights the network starts from. The head is replaced
-    # when the classes differ.
+    # A run or checkpoint whose weights the network starts from; an image network's (TSN)
+    # are for every scheme. The head is replaced when the classes differ.
     init: str = ""
     seed: int = 0
     # Steps between lines on the terminal; the metrics file has every step.

@@ -1,0 +1,168 @@
+"""A new network's first weights: another run's or a converted checkpoint's, inflated.
+
+A network's names are the same under every scheme, so an image network's checkpoint fits
+the video networks of its backbone: what only a scheme has starts afresh, and arrays that
+cover more in the new network (frames, channels of a clip) are made from the smaller ones.
+"""
+
+import collections
+import re
+
+import numpy as np
+from flax import nnx
+
+from vidshift.nets import create
+from vidshift.nets.weights import Arrays, first_kernels, named_arrays
+from vidshift.nets.zoo import BACKBONES
+from vidshift.shifts import AFTER, BEFORE
+from vidshift.training import checkpoints
+from vidshift.training.checkpoints import CheckpointError
+from vidshift.training.inflation import find_inflation
+
+# Backbones that another one's weights fit, by that one.
+SAME_NAMES = {("resnet50", "slow_8x8_r50")}
+# Arguments of `vidshift.create` that are no options.
+ARGUMENTS = (
+    "backbone",
+    "temporal",
+    "num_classes",
+    "num_frames",
+    "dtype",
+    "in_channels",
+)
+
+
+def initial_weights(
+    source: str, params: Arrays, stats: Arrays, description: dict
+) -> tuple[Arrays, Arrays, str]:
+    """Weights of another run or converted checkpoint for a new network.
+
+    The head stays new where the classes differ. Where the source is an image network
+    (TSN, or RubiksNet's spatial variant), so does what the new network has beyond the
+    image network of its backbone. Every other name must be on both sides, with the same
+    shape or one that `vidshift.training.inflation` makes the other of.
+
+    Args:
+      source: a run's folder, or a checkpoint's.
+      params, stats: of the new network, as drawn.
+      description: its `vidshift.runs.describe`.
+
+    Returns:
+      parameters, statistics, and lines that say what was loaded, inflated and is new.
+
+    Raises:
+      CheckpointError: `source` is no checkpoint, or its network is another one.
+    """
+    checkpoint = checkpoints.find(source)
+    stored = checkpoints.read_description(checkpoint)
+    model, theirs = description["model"], stored["model"]
+    _check_network(source, theirs, model)
+    found_params, found_stats = checkpoints.read_weights(checkpoint)
+    found, ours = found_params | found_stats, params | stats
+    head = {name for name in ours if name.startswith("fc.")}
+    head = head if stored["classes"] != description["classes"] else set()
+    of_images = is_image_network(theirs)
+
+    new = ours.keys() - found.keys() - head
+    if new and of_images:
+        image = named_arrays(_abstract(as_image_network(model)))
+        problems = {"missing there": new & image.keys()}
+    else:
+        problems = {"missing there": new}
+    problems["unknown here"] = found.keys() - ours.keys() - head
+    both = (ours.keys() & found.keys()) - head
+    taken = {n: found[n] for n in both if found[n].shape == ours[n].shape}
+    inflated, misshapen = collections.defaultdict(list), set()
+    first = []
+    if both - taken.keys():
+        first = first_kernels(lambda n: _abstract(model | {"in_channels": n}))
+    for name in both - taken.keys():
+        there, here = found[name], np.asarray(ours[name])
+        rule = find_inflation(there, here, first=name in first, of_images=of_images)
+        if rule is None:
+            misshapen.add(name)
+        else:
+            taken[name] = rule.make(there, here).astype(here.dtype)
+            inflated[rule.how].append(name)
+    problems["of another shape"] = misshapen
+    if any(problems.values()):
+        listed = "; ".join(
+            f"{len(names)} {what} ({shorten(names)})"
+            for what, names in problems.items()
+            if names
+        )
+        raise CheckpointError(f"init={source} does not fit the network: {listed}")
+
+    lines = [f"initialised {len(taken)} arrays from {checkpoint}"]
+    lines += [f"  {how}: {shorten(names)}" for how, names in inflated.items()]
+    if new:
+        lines.append(f"  new: {shorten(new)}")
+    if head:
+        lines.append(f"  new, since the classes differ: {shorten(head)}")
+    lines += _other_pixels(stored["input"], description["input"])
+    merged = ours | taken
+    return (
+        {name: merged[name] for name in params},
+        {name: merged[name] for name in stats},
+        "\n".join(lines),
+    )
+
+
+def is_image_network(model: dict) -> bool:
+    """Whether a network (arguments of `vidshift.create`) sees frames one by one."""
+    spatial = "variant" not in BACKBONES[model["backbone"]].options
+    spatial |= model.get("variant") == "spatial"
+    return (
+        spatial
+        and not model["backbone"].startswith("slow")
+        and model["temporal"] == "tsn"
+        and not any(model.get(name) for name in (*BEFORE, *AFTER))
+    )
+
+
+def as_image_network(model: dict) -> dict:
+    """The arguments of the same network without what mixes time, if it has such a form."""
+    own = BACKBONES[model["backbone"]].options
+    image = {k: v for k, v in model.items() if k in (*ARGUMENTS, *own)}
+    image["temporal"] = "tsn"
+    if "variant" in own:
+        image["variant"] = "spatial"
+        image.pop("time", None)
+    return image
+
+
+def shorten(names) -> str:
+    """Names with `*` for numbers and how often; the first eight of them."""
+    kinds = collections.Counter(
+        re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in sorted(names)
+    )
+    listed = [f"{n} x {kind}" if n > 1 else kind for kind, n in kinds.items()]
+    return ", ".join(listed[:8]) + ", ..." * (len(listed) > 8)
+
+
+def _check_network(source: str, theirs: dict, ours: dict) -> None:
+    pair = theirs["backbone"], ours["backbone"]
+    if pair[0] != pair[1] and pair not in SAME_NAMES:
+        raise CheckpointError(
+            f"init={source} is a {pair[0]}, the network is a {pair[1]}"
+        )
+    frames = theirs["num_frames"], ours["num_frames"]
+    if theirs["temporal"] == "vsn" and frames[0] != frames[1]:
+        raise CheckpointError(
+            f"init={source} is under VSN, whose shuffle depends on the frames: its "
+            f"weights belong to {frames[0]} frames, the network has {frames[1]}"
+        )
+
+
+def _abstract(model: dict) -> nnx.Module:
+    return nnx.eval_shape(lambda: create(**model))
+
+
+def _other_pixels(theirs: dict, ours: dict) -> list[str]:
+    """Weights meet the pixels that they were trained on only with one normalisation."""
+    differing = [key for key in ("mean", "std") if theirs[key] != ours[key]]
+    return [
+        f"  its pixels were normalised by another data.{key}: {theirs[key]}, here "
+        f"{ours[key]}"
+        for key in differing
+    ]
