@@ -24,7 +24,7 @@ def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Modu
 
     def draw(name, like):
         leaf = name.rsplit(".", 1)[-1]
-        if leaf in ("scale", "var"):
+        if leaf in ("scale", "var", "temperature"):
             array = rng.uniform(0.5, 1.5, like.shape)
         elif leaf == "kernel":
             array = rng.normal(0, np.prod(like.shape[:-1]) ** -0.5, like.shape)

@@ -15,14 +15,22 @@ from vidshift import create, load_torch, parity
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
+# The other families' cases are in the tests of their networks.
 @pytest.mark.parametrize(
-    "case", [pytest.param("tsn_r50_8f", marks=pytest.mark.slow), "tsm_r50_8f"]
+    ("case", "parameters"),
+    [
+        pytest.param("tsn_r50_8f", 23_864_558, marks=pytest.mark.slow),
+        ("tsm_r50_8f", 23_864_558),
+        pytest.param("gsf_r50_8f", 23_974_702, marks=pytest.mark.slow),
+        pytest.param("slow_8x8_r50", 32_454_096, marks=pytest.mark.slow),
+        pytest.param("slowfast_4x16_r50", 34_480_216, marks=pytest.mark.slow),
+    ],
 )
-def test_official_networks(case, capsys):
+def test_official_networks(case, parameters, capsys):
     assert parity.main([str(GOLDEN / f"{case}.json")]) == 0
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"case", "relative_error", "parameters"}
-    assert row["case"] == case and row["parameters"] == 23_864_558
+    assert row["case"] == case and row["parameters"] == parameters
     assert row["relative_error"] < 2e-6  # what float32 rounding leaves
 
 

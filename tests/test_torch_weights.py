@@ -39,6 +39,11 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
         "names_only/rubiksnet_medium",
         "names_only/rubiksnet_large",
         "names_only/rubiksnet_large_aq",
+        "names_only/slowfast_8x8_r50",
+        "names_only/gsf_r101_8f",
+        "slowfast_4x16_r50",
+        "slow_8x8_r50",
+        "gsf_r50_8f",
     ],
 )
 def test_names_and_shapes_are_the_official_ones(case):
