@@ -31,7 +31,7 @@ def test_official_networks(case, parameters, capsys):
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"case", "relative_error", "parameters"}
     assert row["case"] == case and row["parameters"] == parameters
-    assert row["relative_error"] < 2e-6  # what float32 rounding leaves
+    assert row["relative_error"] < 1e-5  # what float32 rounding leaves
 
 
 @pytest.fixture(scope="module")
