@@ -190,7 +190,7 @@ def test_a_backbone_is_beside_its_own_tsn():
         ]
     )
     assert [[n.name for n in group] for group in groups] == [
-        ["resnet18/tsn", "resnet18/tsm", "resnet18/tsm:fold_div=4"],
+        [*(f"resnet18/{t}" for t in vidshift.SCHEMES), "resnet18/tsm:fold_div=4"],
         ["resnet34/tsn", "resnet34/tsm"],
         ["resnet18/tsn:dropout=0.1", "resnet18/tsm:dropout=0.1,fold_div=4"],
     ]
