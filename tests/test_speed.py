@@ -162,7 +162,7 @@ def test_features_neither_vanish_nor_grow():
     logits = {}
     for temporal in ("tsn", "tsm"):
         network = speed.Network("resnet_tiny", temporal, {})
-        model = network.describe(dtype="bfloat16", frames=4)
+        model = speed.model_of(network, dtype="bfloat16", frames=4)
         program, _ = timed.compiled(model, "throughput", clips)
         logits[temporal] = program()
     assert logits["tsn"].shape == (2, speed.CLASSES)
