@@ -143,7 +143,8 @@ def test_other_errors_are_not_taken_for_memory():
 
 
 def test_training_goes_on_from_the_last_state():
-    model = speed.networks("resnet_tiny/tsm")[0].describe(dtype="float32", frames=2)
+    (network,) = speed.networks("resnet_tiny/tsm")
+    model = speed.model_of(network, dtype="float32", frames=2)
     clips = jax.random.normal(jax.random.key(0), (2, 2, 32, 32, 3))
     program, facts = timed.compiled(model, "train", clips)
     assert int(program.state.step) == 2  # the calls before anything is timed
