@@ -29,6 +29,10 @@ PARAMETERS = {
     "rubiksnet_large": (8_437_896, 576),
     "rubiksnet_micro": (32_724, 108),
     "resnet_tiny": (77_392, 64),
+    # PySlowFast's counts less their heads of 400 classes.
+    "slow_8x8_r50": (31_634_496, 2048),
+    "slowfast_4x16_r50": (33_558_216, 2304),
+    "slowfast_8x8_r50": (33_644_488, 2304),
 }
 
 
