@@ -40,6 +40,9 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.", lower_b
 OUT = flags.DEFINE_string(
     "out", None, "Folder for scores and confusion matrix; evaluation/ of the run."
 )
+SOFT = flags.DEFINE_bool(
+    "soft", False, "Leave a RubiksNet's attention as it was trained: do not harden it."
+)
 VIDEO = flags.DEFINE_string("video", None, "A video file to classify instead.")
 TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.", lower_bound=1)
 
@@ -58,7 +61,7 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
     views = runs.read_clip(
         video, checkpoint, clips=protocol.clips, crops=protocol.crops
     )
-    logits = jax.jit(runs.load(checkpoint))(views).mean(0)
+    logits = jax.jit(runs.load(checkpoint, soft=SOFT.value))(views).mean(0)
     names = runs.class_names(checkpoint)
     values, indices = jax.lax.top_k(jax.nn.softmax(logits), min(TOP.value, len(names)))
     for share, index in zip(values.tolist(), indices.tolist(), strict=True):
@@ -79,7 +82,12 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
     )
     devices = mesh.make_mesh()
     mesh.check_batch("batch_size", BATCH_SIZE.value, devices)
-    skeleton, params, stats = split_model(runs.load(checkpoint))
+    skeleton, params, stats = split_model(runs.load(checkpoint, soft=SOFT.value))
+    hardening = {}
+    if not SOFT.value:
+        hardening = runs.hardening(
+            description["model"], *checkpoints.read_weights(checkpoint)
+        )
     dtype = jnp.dtype(description["model"]["dtype"])
     as_seen = functools.partial(
         normalise, mean=seen["mean"], std=seen["std"], dtype=dtype
@@ -115,6 +123,7 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
         "split": SPLIT.value,
         "protocol": PROTOCOL.value,
         **scores.summary(part.reversed_labels),
+        **hardening,
         "failed": len(scores.failures),
         "per_class": {
             name: None if math.isnan(share) else share

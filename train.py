@@ -29,7 +29,7 @@ from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
-from vidshift.training import checkpoints, command, mesh, optimizer, resume
+from vidshift.training import attention, checkpoints, command, mesh, optimizer, resume
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
@@ -103,8 +103,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     description = runs.describe(config, data)
     model = create(**description["model"], rngs=nnx.Rngs(config.seed))
     freeze(model, config.norm.freeze)
-    for_eval, params, stats = split(model)
+    _, params, stats = split(model)
     for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
+    for_eval, as_evaluated = runs.for_evaluation(description["model"])
     if chief:
         cleanup.enter_context(checkpoints.lock(workdir))
     saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
@@ -121,7 +122,12 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         steps=steps,
         steps_per_epoch=steps_per_epoch,
     )
-    tx = optimizer.make_optimizer(config.optim, optimizer.parameter_kinds(model), lr)
+    tx = optimizer.make_optimizer(
+        config.optim,
+        optimizer.parameter_kinds(model),
+        lr,
+        steps_per_epoch=steps_per_epoch,
+    )
     state = new_state(params, stats, tx, ema=config.optim.ema is not None)
     state = mesh.replicate(devices, state)
     if first > steps:
@@ -142,6 +148,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         functools.partial(prepare, flip_labels=data.flip_labels, **normalisation),
         config.optim,
         seed=config.seed,
+        temperature=attention.temperature(
+            config.optim.attention, steps=steps, steps_per_epoch=steps_per_epoch
+        ),
     )
     eval_step = make_eval_step(
         for_eval, functools.partial(normalise, **normalisation), devices
@@ -159,13 +168,15 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         ) as batches:
             scores = evaluate(
                 eval_step,
-                params,
-                stats,
+                *as_evaluated(params, stats),
                 batches,
                 devices,
                 stop=lambda: mesh.any_process(bool(stop)),
             )
-        return scores and scores.summary(part.reversed_labels)
+        return scores and (
+            scores.summary(part.reversed_labels)
+            | runs.hardening(description["model"], params, stats)
+        )
 
     # ------------------------------------------------------------------- loop
     log = RunLog(

@@ -57,7 +57,7 @@ def torch_sgd(params, all_grads, config, lr, table):
 
 
 def ours(params, all_grads, config, lr):
-    tx = make_optimizer(config, KINDS, lr)
+    tx = make_optimizer(config, KINDS, lr, steps_per_epoch=1)
     params = {k: jnp.asarray(p) for k, p in params.items()}
     state = tx.init(params)
     for grads in all_grads:
@@ -184,4 +184,5 @@ def test_errors():
     with pytest.raises(ValueError, match="warmup_epochs=10.0 is 100 steps, .* has 100"):
         rates(OptimConfig(warmup_epochs=10.0), [0])
     with pytest.raises(ValueError, match="optim.groups 'fc5'.*plain, tsm, tsm_fc5"):
-        make_optimizer(OptimConfig(groups="fc5"), KINDS, lambda step: 0.1)
+        config = OptimConfig(groups="fc5")
+        make_optimizer(config, KINDS, lambda step: 0.1, steps_per_epoch=1)

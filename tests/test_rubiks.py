@@ -10,11 +10,9 @@ from tests.networks import random_clips
 from tests.shift3d_reference import by_corners
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.rubiks import (
-    AttentionShift,
     Shift2D,
     Shift3D,
     ShiftParam,
-    Temperature,
     group_rows,
     tsm_row,
 )
@@ -23,8 +21,7 @@ SHAPE = (2, 3, 4, 5, 16)  # B, T, H, W, C: two channels a fold of TSM's
 
 
 def layer(kind=Shift3D, channels=SHAPE[-1], **options):
-    if kind is not AttentionShift:
-        options = {"max_shift": 2.0} | options  # a narrow window compiles sooner
+    options = {"max_shift": 2.0} | options  # a narrow window compiles sooner
     return kind(channels, rngs=nnx.Rngs(0), **options)
 
 
@@ -54,6 +51,18 @@ def test_learned_shifts_start_within_one():
     drawn = np.asarray(shift[...])
     assert drawn.shape == (3, 4000) and -1 <= drawn.min() < -0.99 < 0.99 < drawn.max()
     assert abs(drawn.mean()) < 0.02
+
+
+def test_what_a_learned_time_may_start_from():
+    def rows(**options):
+        return np.asarray(layer(channels=4000, **options).shift[...])
+
+    plain, half = rows(), rows(time_init="uni0.5")
+    np.testing.assert_array_equal(half[0], 0.5 * plain[0])
+    np.testing.assert_array_equal(half[1:], plain[1:])
+    np.testing.assert_array_equal(rows(time_init="tsm")[:1], tsm_row(4000))
+    noise = rows(time_init="tsm-g0.1")[0] - tsm_row(4000)[0]
+    assert abs(noise.std() - 0.1) < 0.01 and abs(noise.mean()) < 0.01
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -167,78 +176,10 @@ def test_beyond_the_bound_acts_as_the_bound():
         (Shift3D, {"space": "none"}, r"space must be one of .*, got 'none'"),
         (Shift3D, {"max_shift": 0.0}, "max_shift must be finite and above 0, got 0.0"),
         (Shift3D, {"max_shift": np.inf}, "max_shift must be finite and .* got inf"),
-        (AttentionShift, {"taps": 4}, "taps must be an odd number from 3, got 4"),
-        (AttentionShift, {"taps": 1}, "taps must be an odd number from 3, got 1"),
+        (Shift3D, {"time_init": "tms"}, 'time_init must be "uni<number>".* got .tms'),
+        (Shift3D, {"time_init": "uni"}, 'time_init must be "uni<number>".* got .uni'),
     ],
 )
 def test_errors(kind, options, message):
     with pytest.raises(ValueError, match=message):
         layer(kind, **options)
-
-
-# ----------------------------------------------------------------- attention
-def by_loop(clips, weight, temperature) -> np.ndarray:
-    """Frame by frame, channel by channel and tap by tap, in float64."""
-    clips, weight = np.asarray(clips, np.float64), np.asarray(weight, np.float64)
-    frames, (channels, taps) = clips.shape[1], weight.shape
-    y = np.zeros_like(clips)
-    for c in range(channels):
-        mean = weight[c].sum() / taps
-        spread = np.sqrt(((weight[c] - mean) ** 2).sum() / (taps - 1))
-        e = np.exp(weight[c] / (spread + 1e-6) / temperature)
-        for t in range(frames):
-            for tap in range(taps):
-                source = t + tap - taps // 2
-                if 0 <= source < frames:
-                    y[:, t, ..., c] += e[tap] / e.sum() * clips[:, source, ..., c]
-    return y
-
-
-@pytest.mark.parametrize(("taps", "frames"), [(3, 4), (3, 1), (5, 4), (7, 2)])
-def test_attention_is_a_loop_over_taps(taps, frames):
-    module = layer(AttentionShift, 6, taps=taps, init=(0.0, 1.0), temperature=0.5)
-    clips = random_clips(2, frames, 3, 2, 6)
-    expected = by_loop(clips, module.weight[...], 0.5)
-    np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-5)
-
-
-def test_attention_starts_as_the_paper_has_it():
-    module = layer(AttentionShift, 2000)
-    weight = np.asarray(module.weight[...])
-    assert weight.shape == (2000, 3) and 1 <= weight.min() < weight.max() <= 1.05
-    assert module.temperature[...] == 2.0
-    share = np.asarray(module.attention())
-    np.testing.assert_allclose(share.sum(1), 1, atol=1e-6)
-    # The mean of the largest share, whatever the bounds of the draw.
-    assert abs(share.max(1).mean() - 0.496) < 0.01
-    as_in_code = layer(AttentionShift, 2000, init=(0.0, 1.0))
-    assert np.asarray(as_in_code.weight[...]).min() < 0.01
-    assert abs(np.asarray(as_in_code.attention()).max(1).mean() - 0.496) < 0.01
-
-
-def test_cold_attention_is_a_shift_by_whole_frames():
-    module, clips = layer(AttentionShift, 6), random_clips(2, 4, 3, 2, 6)
-    order = np.array([[0, 1, 2], [2, 1, 0], [1, 2, 0]] * 2, np.float32)
-    module.weight[...] = jnp.asarray(order)
-    module.temperature[...] = jnp.float32(1e-3)
-    rows = np.stack([order.argmax(1) - 1.0, np.zeros(6), np.zeros(6)])
-    expected = by_corners(clips, rows, (1, 1, 1))
-    np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_attention_learns_and_its_temperature_does_not(dtype):
-    module = layer(AttentionShift, 6)
-    clips = random_clips(2, 4, 3, 2, 6).astype(dtype)
-    assert shifted(module, clips).dtype == dtype
-    assert set(named_arrays(module, nnx.Param)) == {"weight"}
-    assert set(named_arrays(module, nnx.BatchStat)) == {"temperature"}
-    assert isinstance(module.temperature, Temperature)
-    graphdef, weight, temperature = nnx.split(module, nnx.Param, ...)
-
-    def loss(weight):
-        y = nnx.merge(graphdef, weight, nnx.as_pure(temperature))(clips)
-        return (y.astype(jnp.float32) ** 2).sum()
-
-    gradient = np.asarray(jax.jit(jax.grad(loss))(nnx.as_pure(weight))["weight"])
-    assert np.isfinite(gradient).all() and (gradient != 0).all()

@@ -21,7 +21,8 @@ from vidshift.nets.weights import named_arrays, split
 from vidshift.nets.zoo import NoPlaceError
 from vidshift.parity import made_up_weight
 from vidshift.shifts import SCHEMES, Site
-from vidshift.shifts.rubiks import AttentionShift, Shift2D, Shift3D, ShiftParam
+from vidshift.shifts.attention import AttentionShift
+from vidshift.shifts.rubiks import Shift2D, Shift3D, ShiftParam
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -330,6 +331,13 @@ def test_others_mix_time_by_themselves(variant):
         ({"time": "none"}, r"time must be one of .*, got 'none'"),
         ({"variant": "spatial", "time": "fixed"}, "variant='spatial' has none to fix"),
         ({"variant": "attention", "time": "fixed"}, "variant='attention' has none"),
+        ({"time_init": "tsm", "variant": "attention"}, "got 'attention' with time="),
+        ({"time_init": "tsm", "time": "fixed"}, "'interpolated' with time='fixed'"),
+        ({"taps": 5}, "taps, .* are of the variant 'attention', got variant='interp"),
+        ({"hardened": True}, "hardened are of the variant 'attention'"),
+        ({"variant": "attention", "hardened": 2}, "hardened must be True or False"),
+        ({"variant": "attention", "taps": 4}, "taps must be an odd number from 3"),
+        ({"variant": "attention", "attention_init": "x"}, "attention_init must be one"),
         ({"max_shift": -1.0}, "max_shift must be finite and above 0, got -1.0"),
         ({"shift": 1}, "takes: .*dropout, max_shift, .*space, .*time, variant"),
     ],

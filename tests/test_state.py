@@ -47,7 +47,8 @@ class Run:
             return model
 
         model = random_network(make)
-        tx = make_optimizer(config, parameter_kinds(model), lambda step: lr)
+        kinds = parameter_kinds(model)
+        tx = make_optimizer(config, kinds, lambda step: lr, steps_per_epoch=1)
         self.skeleton, params, stats = split(train_view(model))
         self.state = new_state(params, stats, tx, ema=config.ema is not None)
         self.step = make_train_step(
@@ -57,6 +58,7 @@ class Run:
             lambda rows: (rows["video"], rows["label"]),
             config,
             seed=3,
+            temperature=lambda step: 1.0,  # there is no attention
         )
 
 

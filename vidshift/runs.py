@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ from vidshift.data.on_device import normalise
 from vidshift.data.split import Split
 from vidshift.data.view import View, clip_from_video
 from vidshift.nets import create
-from vidshift.nets.weights import split
+from vidshift.nets.weights import Arrays, Skeleton, split
+from vidshift.shifts.attention import harden, undecided
 from vidshift.training import checkpoints
 from vidshift.training.config import Config
 
@@ -49,20 +51,61 @@ def describe(config: Config, data: Split) -> dict:
     return json.loads(json.dumps(description))
 
 
-def load(run: str | os.PathLike, *, which: str = "best") -> nnx.Module:
+def for_evaluation(
+    model: dict, *, soft: bool = False
+) -> tuple[Skeleton, Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]]:
+    """What is evaluated of a network that was trained.
+
+    A RubiksNet with attention is hardened: its attention becomes whole shifts.
+
+    Args:
+      model: arguments of `vidshift.create`.
+      soft: leave the attention as it was trained.
+
+    Returns:
+      The network without its arrays, and what makes them of the trained ones.
+    """
+    as_evaluated = lambda params, stats: (params, stats)
+    if has_attention(model) and not soft:
+        model, as_evaluated = model | {"hardened": True}, harden
+        model = {k: v for k, v in model.items() if k != "attention_init"}
+    skeleton, _, _ = split(nnx.eval_shape(lambda: create(**model)))
+    return skeleton, as_evaluated
+
+
+def has_attention(model: dict) -> bool:
+    """Whether a network (arguments of `vidshift.create`) has attention to harden."""
+    return model.get("variant") == "attention" and not model.get("hardened")
+
+
+def hardening(model: dict, params: Arrays, stats: Arrays) -> dict:
+    """Figures of a report: how many channels hardening changes; {} without attention."""
+    if not has_attention(model):
+        return {}
+    channels = [a.shape[0] for k, a in params.items() if k.endswith("attention.weight")]
+    return {
+        "attention_channels": sum(channels),
+        "undecided_channels": sum(undecided(params, stats).values()),
+    }
+
+
+def load(
+    run: str | os.PathLike, *, which: str = "best", soft: bool = False
+) -> nnx.Module:
     """The network of a run or checkpoint, in evaluation mode.
 
     Args:
       run: a run's directory, one checkpoint in it, or a converted checkpoint.
       which: "best" by validation top-1, or "last".
+      soft: leave a RubiksNet's attention as it was trained; else it is hardened.
 
     Raises:
       CheckpointError: nothing complete is there.
     """
     checkpoint = checkpoints.find(run, which)
     model = checkpoints.read_description(checkpoint)["model"]
-    skeleton, _, _ = split(nnx.eval_shape(lambda: create(**model)))
-    weights = checkpoints.read_weights(checkpoint)
+    skeleton, as_evaluated = for_evaluation(model, soft=soft)
+    weights = as_evaluated(*checkpoints.read_weights(checkpoint))
     return skeleton.merge(*jax.tree.map(jnp.asarray, weights))
 
 

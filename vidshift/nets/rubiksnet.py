@@ -17,10 +17,10 @@ from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import he_fan_out
 from vidshift.shifts import Scheme, Site
+from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.rubiks import (
     MAX_SHIFT,
     ROWS,
-    AttentionShift,
     Shift2D,
     Shift3D,
     check_choice,
@@ -51,8 +51,11 @@ class PointUnit(nnx.Module):
         self.after = nnx.data(None)
 
     def __call__(self, clips: jax.Array) -> jax.Array:
-        y = self.conv(in_slot(self.before, clips))
-        y = self.norm(in_slot(self.between, y))
+        return self.finish(self.conv(in_slot(self.before, clips)))
+
+    def finish(self, clips: jax.Array) -> jax.Array:
+        """What follows the convolution."""
+        y = self.norm(in_slot(self.between, clips))
         return in_slot(self.after, nnx.relu(y))
 
 
@@ -82,7 +85,7 @@ class ShiftBlock(nnx.Module):
         out: nnx.Linear,
         *,
         shortcut: nnx.Linear | None,
-        attention: AttentionShift | None,
+        attention: AttentionShift | WholeShift | None,
         se: SqueezeExcite | None,
     ):
         self.before = nnx.data(None)
@@ -102,9 +105,10 @@ class ShiftBlock(nnx.Module):
         shortcut = clips
         if self.shortcut is not None:
             shortcut = self.shortcut(a[:, :, :: self.stride, :: self.stride])
-        if self.attention is not None:
-            a = self.attention(a)
-        y = self.unit(a)
+        if isinstance(self.attention, WholeShift):
+            y = self.unit.finish(self.attention(a, self.unit.conv.kernel[...]))
+        else:
+            y = self.unit(a if self.attention is None else self.attention(a))
         if self.se is None:
             y = self.shift(y, self.out.kernel[...])
         else:
@@ -126,6 +130,12 @@ class RubiksNet(FrameNetwork):
         convolution and whose shift is 2-D; "spatial", the 2-D shift alone.
       space, time: "learned" or "fixed" (the paper's Table 4): ShiftNet's and TSM's
         distances. `time` is of the first two variants.
+      time_init: what learned distances in time start from, see
+        `vidshift.shifts.rubiks.first_time_row`; of the first two variants.
+      taps: frames that the attention chooses from, an odd number.
+      attention_init: "paper" or "code" (`vidshift.shifts.attention.INITS`).
+      hardened: the "attention" variant after training, whose attention has become whole
+        shifts (`vidshift.shifts.attention.harden`).
       max_shift: of learned shifts, in places (`vidshift.shifts.rubiks.Shift3D`).
       dropout: share of pooled features dropped in training.
       dtype: compute type; parameters and logits are float32.
@@ -145,6 +155,10 @@ class RubiksNet(FrameNetwork):
         variant="interpolated",
         space="learned",
         time="learned",
+        time_init=None,
+        taps=None,
+        attention_init=None,
+        hardened=False,
         max_shift=MAX_SHIFT,
         num_classes: int,
         num_frames: int,
@@ -161,9 +175,30 @@ class RubiksNet(FrameNetwork):
                 f"time='fixed' is of the variants 'interpolated' and 'quantized', whose "
                 f"shift has time; variant={variant!r} has none to fix"
             )
+        if time_init is not None and not (in_3d and time == "learned"):
+            raise ValueError(
+                f"time_init={time_init!r} is of the variants 'interpolated' and "
+                f"'quantized' with a learned time, got {variant!r} with time={time!r}"
+            )
+        of_attention = {"taps": taps, "init": attention_init}
+        of_attention = {k: v for k, v in of_attention.items() if v is not None}
+        if variant != "attention" and (of_attention or hardened):
+            raise ValueError(
+                "taps, attention_init and hardened are of the variant 'attention', got "
+                f"variant={variant!r}"
+            )
+        if hardened not in (True, False):
+            raise ValueError(f"hardened must be True or False, got {hardened!r}")
+        new_attention = lambda channels: None
+        if hardened:
+            of_attention.pop("init", None)
+            new_attention = partial(WholeShift, **of_attention)
+        elif variant == "attention":
+            new_attention = partial(AttentionShift, **of_attention, rngs=rngs)
         of_shift = {"space": space, "max_shift": max_shift, "rngs": rngs}
         if in_3d:
             quantize = variant == "quantized"
+            of_shift |= {"time_init": "uni1" if time_init is None else time_init}
             new_shift = partial(Shift3D, time=time, quantize=quantize, **of_shift)
         else:
             new_shift = partial(Shift2D, **of_shift)
@@ -200,11 +235,7 @@ class RubiksNet(FrameNetwork):
                     new_shift(width, stride=stride),
                     linear(width, width),
                     shortcut=linear(cin, width) if stride > 1 or cin != width else None,
-                    attention=(
-                        AttentionShift(cin, rngs=rngs)
-                        if variant == "attention"
-                        else None
-                    ),
+                    attention=new_attention(cin),
                     se=SqueezeExcite(width, linear) if squeeze else None,
                 )
                 if variant == "spatial":

@@ -32,7 +32,8 @@ class Backbone:
 
 
 # RubiksNet's own options.
-RUBIKSNET = ("dropout", "variant", "space", "time", "max_shift")
+RUBIKSNET = ("dropout", "variant", "space", "time", "time_init", "max_shift")
+RUBIKSNET += ("taps", "attention_init", "hardened")
 # Options of Slow and SlowFast.
 SLOWFAST = ("dropout", "head_size")
 BACKBONES = {

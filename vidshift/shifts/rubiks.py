@@ -1,9 +1,11 @@
 """RubiksNet's shifts (Fan et al., ECCV 2020, section 3.1): by learned distances in time
-and space, by rounded ones, by fixed ones, and by attention over the neighbouring frames.
+and space, by rounded ones, by fixed ones. Those by attention are in `attention.py`.
 
 All take and give clips `[B, T, H, W, C]`. A positive distance reads later frames and
 places further down and to the right.
 """
+
+import re
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +23,6 @@ MAX_SHIFT = 4.0
 
 class ShiftParam(nnx.Param):
     """A learned shift, in places: rows t, h, w, those that are learned, by channel."""
-
-
-class Temperature(nnx.BatchStat):
-    """A softmax' temperature: not trained, saved with the statistics, traced."""
 
 
 def tsm_row(channels: int) -> Int[np.ndarray, "1 C"]:
@@ -46,6 +44,33 @@ def group_rows(channels: int, side: int = 3) -> Int[np.ndarray, "2 C"]:
     return np.stack(rows).astype(np.int32)
 
 
+def first_time_row(init: str, drawn: jax.Array, rngs: nnx.Rngs) -> jax.Array:
+    """A learned row of distances in time to start from, float32 `[C]`.
+
+    The official code's names for a 2-D network that becomes a 3-D one
+    (`create_3d_from_2d`): "uni<a>" is U(-a, a), "tsm" TSM's pattern, "tsm-g<std>" that
+    plus a normal of so wide a spread.
+
+    Args:
+      drawn: from U(-1, 1), `[C]`.
+
+    Raises:
+      ValueError: none of these names.
+    """
+    found = re.fullmatch(r"(uni|tsm-g)(\d+\.?\d*|\.\d+)|tsm", str(init))
+    if not found:
+        raise ValueError(
+            'time_init must be "uni<number>", "tsm" or "tsm-g<number>", such as '
+            f'"uni1", got {init!r}'
+        )
+    if found[1] == "uni":
+        return float(found[2]) * drawn
+    pattern = jnp.asarray(tsm_row(len(drawn))[0], drawn.dtype)
+    if found[1] is None:
+        return pattern
+    return pattern + float(found[2]) * jax.random.normal(rngs.params(), drawn.shape)
+
+
 class Shift3D(nnx.Module):
     """`kernels.shift3d` as a layer, with the 1x1 convolution after it if given one.
 
@@ -56,6 +81,7 @@ class Shift3D(nnx.Module):
         pattern, made from the number of channels when it is needed. The parameter
         `shift`, `[rows, C]`, has those of the rows t, h, w that are learned; where none
         is, it is None, and whole frames and pixels are moved. `time` may be "none".
+      time_init: what a learned row in time starts from (`first_time_row`).
       quantize: round the shift; its gradient is that of the shift before rounding.
       max_shift: largest distance of a learned shift, in places. One beyond it acts as it
         and does not learn.
@@ -71,6 +97,7 @@ class Shift3D(nnx.Module):
         stride: int = 1,
         time: str = "learned",
         space: str = "learned",
+        time_init: str = "uni1",
         quantize: bool = False,
         max_shift: float = MAX_SHIFT,
         rngs: nnx.Rngs,
@@ -83,6 +110,8 @@ class Shift3D(nnx.Module):
         self.shift = nnx.data(None)
         if rows:
             draw = jax.random.uniform(rngs.params(), (rows, channels), minval=-1.0)
+            if time == "learned":
+                draw = draw.at[0].set(first_time_row(time_init, draw[0], rngs))
             self.shift = ShiftParam(draw)
         self.channels = channels
         self.stride = stride
@@ -126,63 +155,6 @@ class Shift2D(Shift3D):
 
     def __init__(self, channels: int, **options):
         super().__init__(channels, time="none", **options)
-
-
-class AttentionShift(nnx.Module):
-    """A soft choice of whole shifts in time: each channel mixes its neighbouring frames.
-
-    `y[t] = sum over d of p[c, d + taps // 2] x[t + d]` for d from `-(taps // 2)`, with
-    `p = softmax(w / (std(w) + 1e-6) / temperature)` over the taps and zero outside the
-    clip. At a low temperature it is one shift by a whole number.
-
-    The paper's equation 7 multiplies by the temperature, which its text and the official
-    code, followed here, divide by. The standard deviation is the unbiased one.
-
-    Args:
-      channels: C.
-      taps: odd, from 3: shifts by up to `taps // 2` frames each way.
-      init: bounds of the weights' first uniform draw. The paper's (1, 1.05); the code's
-        are (0, 1), which gives the same probabilities and smaller gradients.
-      temperature: to start from.
-
-    Raises:
-      ValueError: taps that are even or too few.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        taps: int = 3,
-        init: tuple[float, float] = (1.0, 1.05),
-        temperature: float = 2.0,
-        rngs: nnx.Rngs,
-    ):
-        if taps < 3 or taps % 2 == 0:
-            raise ValueError(f"taps must be an odd number from 3, got {taps}")
-        low, high = init
-        draw = jax.random.uniform(rngs.params(), (channels, taps), None, low, high)
-        self.weight = nnx.Param(draw)
-        self.temperature = Temperature(jnp.float32(temperature))
-
-    def attention(self) -> Float[Array, "C taps"]:
-        """The share of each tap, from the past on."""
-        w = self.weight[...]
-        spread = jnp.std(w, axis=1, keepdims=True, ddof=1)
-        return jax.nn.softmax(w / (spread + 1e-6) / self.temperature[...], axis=1)
-
-    def __call__(self, clips: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
-        attention = self.attention()
-        frames, taps = clips.shape[1], attention.shape[1]
-        around = [(0, 0)] * clips.ndim
-        around[1] = (taps // 2, taps // 2)
-        padded = jnp.pad(clips, around)
-        # Sums are in float32, which XLA fuses with the casts: one read, one write.
-        total = sum(
-            padded[:, tap : tap + frames] * attention[:, tap].reshape(1, 1, 1, 1, -1)
-            for tap in range(taps)
-        )
-        return total.astype(clips.dtype)
 
 
 def check_choice(name: str, value, choices: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from kernels import chips, hlo
 from kernels.flops import flops
 from kernels.interpolated import gpu
+from vidshift import runs
 from vidshift.data.on_device import normalise, prepare
 from vidshift.evaluation.evaluate import make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
@@ -24,7 +25,7 @@ from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import BACKBONES, pick
-from vidshift.training import optimizer
+from vidshift.training import attention, optimizer
 from vidshift.training.config import Config
 from vidshift.training.state import make_train_step, new_state
 
@@ -65,6 +66,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
         ),
         config.optim,
         seed=config.seed,
+        temperature=attention.temperature(config.optim.attention, **_run(config)),
     )
     rows, side = config.batch_size, config.data.crop
     batch = {
@@ -84,8 +86,9 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     """The step of validation during a run of `train.py`; arguments as above."""
     model = nnx.eval_shape(lambda: create(**network))
     freeze(model, config.norm.freeze)
-    for_eval, params, stats = split(model)
     state, _, _ = _state(config, model)
+    for_eval, as_evaluated = runs.for_evaluation(network)
+    params, stats = jax.eval_shape(as_evaluated, state.params, state.stats)
     normalisation = _normalisation(config, network)
     step = make_eval_step(for_eval, functools.partial(normalise, **normalisation), mesh)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
@@ -177,17 +180,19 @@ def measure(program: Program, target: str, mesh: Mesh) -> dict:
 
 def _state(config: Config, model: nnx.Module):
     """The abstract training state of an abstract model, its optimiser and schedule."""
-    lr = optimizer.schedule(
-        config.optim,
-        batch_size=config.batch_size,
-        steps=max(1, round(config.epochs * STEPS_PER_EPOCH)),
-        steps_per_epoch=STEPS_PER_EPOCH,
-    )
+    lr = optimizer.schedule(config.optim, batch_size=config.batch_size, **_run(config))
     kinds = optimizer.parameter_kinds(model)
-    tx = optimizer.make_optimizer(config.optim, kinds, lr)
+    tx = optimizer.make_optimizer(
+        config.optim, kinds, lr, steps_per_epoch=STEPS_PER_EPOCH
+    )
     new = functools.partial(new_state, tx=tx, ema=config.optim.ema is not None)
     _, params, stats = split(model)
     return jax.eval_shape(new, params, stats), tx, lr
+
+
+def _run(config: Config) -> dict:
+    steps = max(1, round(config.epochs * STEPS_PER_EPOCH))
+    return {"steps": steps, "steps_per_epoch": STEPS_PER_EPOCH}
 
 
 def _normalisation(config: Config, network: dict) -> dict:

@@ -45,6 +45,10 @@ class ModelConfig:
     variant: str | None = None
     space: str | None = None
     time: str | None = None
+    time_init: str | None = None
+    taps: int | None = None
+    attention_init: str | None = None
+    max_shift: float | None = None
     # MobileNetV2:
     width_mult: float | None = None
     # Slow and SlowFast:
@@ -87,6 +91,42 @@ class DataConfig:
 
 
 @dataclasses.dataclass(slots=True)
+class ShiftConfig:
+    """How learned shifts are trained; only a RubiksNet has some. They do not decay."""
+
+    # Learning rate over that of the other parameters, from warmup_epochs on, and before.
+    # The paper (A6): 1:100 "after a warm-up period"; how long, and what holds before, it
+    # leaves open. Here shifts then stay where they were drawn.
+    lr: float = 0.01
+    warmup_epochs: float = 0.0
+    warmup_lr: float = 0.0
+    # What is made of each channel's gradient: a name in
+    # vidshift.training.shift_gradient.FORMS.
+    gradient: str = "paper"
+    # The factor of time in it. The paper's lambda of equation 9; A6 has 0.1, by the name
+    # of Z, which equation 10 computes. The official code's default is 1.
+    time_factor: float = 0.1
+
+
+@dataclasses.dataclass(slots=True)
+class AttentionConfig:
+    """How RubiksNet's attention over frames is trained. Its weights do not decay."""
+
+    # The softmax' temperature falls exponentially from the first to the last, step by
+    # step, over so many epochs; None: over the whole run.
+    temperature_start: float = 2.0
+    temperature_end: float = 1e-3
+    anneal_epochs: float | None = None
+    # Learning rate over that of the other parameters; the paper names none.
+    lr: float = 1.0
+    # Share of channels, the mean over layers, that may move (equation 8); None: no such
+    # loss. The paper leaves open its weight and its norm, "absolute" or "squared".
+    budget: float | None = None
+    budget_weight: float = 1.0
+    budget_norm: str = "absolute"
+
+
+@dataclasses.dataclass(slots=True)
 class OptimConfig:
     # Peak learning rate of SGD. With lr_batch_size, that of a batch of lr_batch_size
     # clips, scaled linearly to the batch that is used (Goyal et al., 2017).
@@ -101,8 +141,8 @@ class OptimConfig:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
-    # Largest L2 norm of the whole gradient; None (also on the command line) does not
-    # clip.
+    # Largest L2 norm of the whole gradient, less that of shifts whose gradient is
+    # normalised; None (also on the command line) does not clip.
     clip_norm: float | None = 20.0
     # Learning-rate and decay multipliers by kind of parameter: a name in
     # vidshift.training.optimizer.GROUPS.
@@ -113,6 +153,9 @@ class OptimConfig:
     # Decay of the moving average of weights and statistics, which is then what is
     # evaluated; None keeps no average.
     ema: float | None = None
+    # RubiksNet's own:
+    shift: ShiftConfig = dataclasses.field(default_factory=ShiftConfig)
+    attention: AttentionConfig = dataclasses.field(default_factory=AttentionConfig)
 
 
 @dataclasses.dataclass(slots=True)
@@ -178,6 +221,7 @@ def check(config: Config) -> None:
       ValueError: naming the field, the value and what is needed.
     """
     data, optim = config.data, config.optim
+    shift, attention = optim.shift, optim.attention
     share, positive = "in [0, 1)", "above 0"
     needs = {  # field: (value, what is needed); None is left to fields that allow it
         "batch_size": (config.batch_size, positive),
@@ -203,6 +247,16 @@ def check(config: Config) -> None:
         "optim.accumulate": (optim.accumulate, positive),
         "optim.label_smoothing": (optim.label_smoothing, share),
         "optim.ema": (optim.ema, share),
+        "optim.shift.lr": (shift.lr, "0 or more"),
+        "optim.shift.warmup_epochs": (shift.warmup_epochs, "0 or more"),
+        "optim.shift.warmup_lr": (shift.warmup_lr, "0 or more"),
+        "optim.shift.time_factor": (shift.time_factor, "0 or more"),
+        "optim.attention.temperature_start": (attention.temperature_start, positive),
+        "optim.attention.temperature_end": (attention.temperature_end, positive),
+        "optim.attention.anneal_epochs": (attention.anneal_epochs, positive),
+        "optim.attention.lr": (attention.lr, "0 or more"),
+        "optim.attention.budget": (attention.budget, "in [0, 1]"),
+        "optim.attention.budget_weight": (attention.budget_weight, "0 or more"),
         "norm.group_clips": (config.norm.group_clips, positive),
         "checkpoint.keep_last": (config.checkpoint.keep_last, positive),
         "checkpoint.every_steps": (config.checkpoint.every_steps, positive),

@@ -127,7 +127,8 @@ def as_image_network(model: dict) -> dict:
     image["temporal"] = "tsn"
     if "variant" in own:
         image["variant"] = "spatial"
-        image.pop("time", None)
+        for name in ("time", "time_init", "taps", "attention_init", "hardened"):
+            image.pop(name, None)
     return image
 
 

@@ -38,6 +38,8 @@ class RunLog:
 
     Each line has a `kind`: "train" (every step: `step`, `loss`, `top1`, `lr`,
     `grad_norm`, `clips`), "speed", "validation", "test" or "end" (`params_sha256`).
+    With attention shifts "train" has `temperature`, `attention_moved` and
+    `moved_channels` too (`state.make_train_step`), and "shifts" the latter by layer.
 
     Args:
       workdir: the run's directory.
@@ -93,6 +95,9 @@ class RunLog:
         for name, value in values.items():
             if isinstance(value, int | float):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
+            elif isinstance(value, list):  # by layer
+                for layer, part in enumerate(value):
+                    self._board.add_scalar(f"{kind}/{name}/{layer}", part, step)
 
     def figures(self, kind: str, step: int, figures: dict) -> None:
         """A validation or test result, to the file and the terminal."""
@@ -101,6 +106,11 @@ class RunLog:
         shown = "  ".join(
             f"{name} {100 * figures[name]:.1f} %" for name in shares if name in figures
         )
+        if "undecided_channels" in figures:
+            shown += (
+                f"  hardened, {figures['undecided_channels']} of "
+                f"{figures['attention_channels']} channels undecided"
+            )
         self.say(f"{kind} at step {step}: {shown}  ({figures['clips']} clips)")
 
     def train(
@@ -113,9 +123,13 @@ class RunLog:
         Raises:
           NotFiniteError: the loss or its gradient is NaN or infinite.
         """
-        values = {
-            name: float(metrics[name]) for name in ("loss", "top1", "lr", "grad_norm")
-        }
+        names = ("loss", "top1", "lr", "grad_norm")
+        by_layer = metrics.get("moved_channels")
+        if by_layer is not None:
+            names += ("temperature", "attention_moved")
+        values = {name: float(metrics[name]) for name in names}
+        if by_layer is not None:
+            values["moved_channels"] = float(by_layer.mean())
         high, low = (int(word) for word in metrics["clips"])
         self.line("train", step, **values, clips=f"{high:08x}{low:08x}")
         for name in ("loss", "grad_norm"):
@@ -131,6 +145,8 @@ class RunLog:
             )
             self._bar.set_postfix_str(speed, refresh=False)
         if step % self._log_steps == 0 or step == self._steps:
+            if by_layer is not None:
+                self.line("shifts", step, moved_channels=by_layer.tolist())
             self._speed(step, values, clips, failed)
 
     def _speed(self, step: int, values: dict, clips: int, failed: int) -> None:
@@ -151,6 +167,11 @@ class RunLog:
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
             f"waiting for data {100 * waiting:.0f} %  left {left}"
+            + (
+                f"  moved channels {100 * values['moved_channels']:.1f} %"
+                if "moved_channels" in values
+                else ""
+            )
             + (f"  failed videos {failed}" if failed else "")
         )
         self.restart_clock()

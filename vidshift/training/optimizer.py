@@ -7,7 +7,10 @@ from flax import nnx
 from vidshift.layers.norm import batch_norms
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
+from vidshift.shifts.attention import AttentionParam
+from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.config import OptimConfig
+from vidshift.training.shift_gradient import FORMS, normalise_shifts
 
 # Kind of parameter -> (learning-rate multiplier, weight-decay multiplier).
 _PLAIN = {
@@ -28,16 +31,23 @@ GROUPS = {
     # What GSM's and GSF's code does: multipliers defined but not applied.
     "uniform": dict.fromkeys(_PLAIN, (1, 1)),
 }
+# Kinds by the type of the parameter, in every group: config.optim.shift and .attention.
+BY_TYPE = {ShiftParam: "shift", AttentionParam: "attention"}
 
 
 def parameter_kinds(model: nnx.Module) -> dict[str, str]:
-    """Name of each parameter -> its kind: a key of a `GROUPS` table, or "frozen"."""
+    """Name of each parameter -> its kind.
+
+    That is a key of a `GROUPS` table, one of `BY_TYPE`, or "frozen".
+    """
     norms = {".".join(map(str, path)): norm for path, norm in batch_norms(model)}
     kinds = {}
-    for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+    for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         *parts, leaf = map(str, path)
         owner = ".".join(parts)
-        if owner in norms:
+        if type(variable) in BY_TYPE:
+            kind = BY_TYPE[type(variable)]
+        elif owner in norms:
             kind = "frozen" if norms[owner].frozen else "norm"
         else:
             kind = "bias" if leaf == "bias" else "weight"
@@ -86,20 +96,38 @@ def schedule(
     return lr
 
 
+def shift_rate(config: OptimConfig, *, steps_per_epoch: float) -> optax.Schedule:
+    """Learning rate of shifts over that of the other parameters, by step."""
+    shift = config.shift
+    warmup_steps = round(shift.warmup_epochs * steps_per_epoch)
+    return lambda step: jnp.where(step < warmup_steps, shift.warmup_lr, shift.lr)
+
+
 def make_optimizer(
-    config: OptimConfig, kinds: dict[str, str], lr: optax.Schedule
+    config: OptimConfig,
+    kinds: dict[str, str],
+    lr: optax.Schedule,
+    *,
+    steps_per_epoch: float,
 ) -> optax.GradientTransformation:
     """SGD with momentum over named arrays, in PyTorch's order of operations.
 
     Clip, add decay, accumulate momentum, multiply by the group's and the schedule's
     learning rate. Frozen parameters have no gradient (`nets.norm`), so they do not count
-    in the clipped norm, and get no decay.
+    in the clipped norm, and get no decay. The gradient of learned shifts is normalised
+    first (`shift_gradient`); what is left of it says nothing of its size, so that it
+    neither counts in the clipped norm nor is clipped.
 
     Raises:
-      ValueError: `optim.groups` is no name in `GROUPS`.
+      ValueError: `optim.groups` is no name in `GROUPS`, or `optim.shift.gradient` none
+        in `FORMS`.
     """
     table = pick("optim.groups", config.groups, GROUPS) | {"frozen": (0, 0)}
+    table |= {"shift": (1, 0), "attention": (config.attention.lr, 0)}
     multipliers = {name: table[kind] for name, kind in kinds.items()}
+    shifts = {name for name, kind in kinds.items() if kind == "shift"}
+    form = config.shift.gradient
+    of_shifts = pick("optim.shift.gradient", form, FORMS) is not None and shifts
 
     def decay(grads: Arrays, params: Arrays) -> Arrays:
         return {
@@ -114,11 +142,24 @@ def make_optimizer(
     clip = optax.identity()
     if config.clip_norm is not None:
         clip = optax.clip_by_global_norm(config.clip_norm)
+    normalise = slow = optax.identity()
+    if of_shifts:
+        normalise = normalise_shifts(
+            shifts, form=form, time_factor=config.shift.time_factor
+        )
+        clip = optax.masked(clip, {name: name not in shifts for name in kinds})
+    if shifts:
+        rate = shift_rate(config, steps_per_epoch=steps_per_epoch)
+        slow = optax.masked(
+            optax.scale_by_schedule(rate), {name: name in shifts for name in kinds}
+        )
     return optax.chain(
+        normalise,
         clip,
         optax.stateless(decay),
         optax.trace(config.momentum, nesterov=config.nesterov),
         optax.stateless(multiply),
+        slow,
         optax.scale_by_learning_rate(lr),
     )
 

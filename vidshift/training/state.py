@@ -12,6 +12,12 @@ import optax
 from flax import nnx
 
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
+from vidshift.shifts.attention import (
+    attention_layers,
+    shifted_shares,
+    with_temperature,
+)
+from vidshift.training.attention import budget_loss
 from vidshift.training.config import OptimConfig
 
 Batch = dict[str, jax.Array]
@@ -77,16 +83,22 @@ def make_train_step(
     config: OptimConfig,
     *,
     seed: int,
+    temperature: optax.Schedule,
 ):
     """Builds the jitted `(state, batch) -> (state, metrics)`; the state is donated.
 
     Args:
       skeleton: the model in training mode.
       prepare: batch to (normalised clips `[B, T, H, W, C]`, labels `[B]`).
-      config: label smoothing, accumulation and the moving average are read here.
+      config: label smoothing, accumulation, the moving average and the attention's
+        budget are read here.
+      temperature: of attention shifts, by step.
 
     The metrics are `loss`, `top1` (share right on the batch), `lr`, `grad_norm`
     (before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
+    With attention shifts also `temperature`, `attention_moved` (of equation 8, the mean
+    over layers), and `moved_channels`, how many channels' largest tap is another
+    frame's: the share in each layer, `[layers]`.
     """
     parts = config.accumulate
 
@@ -95,14 +107,19 @@ def make_train_step(
         clips, labels = prepare(batch)
         logits = model(clips, rngs=key)
         loss = cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        right = (logits.argmax(-1) == labels).mean()
-        return loss, (named_arrays(model, nnx.BatchStat), right)
+        seen = {"top1": (logits.argmax(-1) == labels).mean()}
+        if attention_layers(model):
+            soft, hard = shifted_shares(model)
+            loss += budget_loss(config.attention, soft)
+            seen |= {"attention_moved": soft.mean(), "moved_channels": hard}
+        seen["loss"] = loss
+        return loss, (named_arrays(model, nnx.BatchStat), seen)
 
-    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    grad_fn = jax.grad(loss_fn, has_aux=True)
 
     def whole_batch(params, stats, batch, key):
-        (loss, (stats, right)), grads = grad_fn(params, stats, batch, key)
-        return loss, right, stats, grads
+        grads, (stats, seen) = grad_fn(params, stats, batch, key)
+        return seen, stats, grads
 
     def in_parts(params, stats, batch, key):
         """Part j takes rows j, j + parts, ...: each is spread over all devices."""
@@ -110,37 +127,42 @@ def make_train_step(
             lambda a: a.reshape(-1, parts, *a.shape[1:]).swapaxes(0, 1), batch
         )
 
-        def one(carry, part):
+        def add(carry, part):
             stats, total = carry
             index, batch = part
-            loss, right, stats, grads = whole_batch(
+            seen, stats, grads = whole_batch(
                 params, stats, batch, jax.random.fold_in(key, index)
             )
-            return (stats, jax.tree.map(jnp.add, total, (loss, right, grads))), None
+            return (stats, jax.tree.map(jnp.add, total, (seen, grads))), None
 
-        zeros = (jnp.float32(0), jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
-        (stats, total), _ = jax.lax.scan(one, (stats, zeros), (jnp.arange(parts), cut))
-        loss, right, grads = jax.tree.map(lambda a: a / parts, total)
-        return loss, right, stats, grads
+        first = jax.tree.map(lambda a: a[0], cut)
+        seen, _, grads = jax.eval_shape(whole_batch, params, stats, first, key)
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (seen, grads))
+        (stats, total), _ = jax.lax.scan(add, (stats, zeros), (jnp.arange(parts), cut))
+        seen, grads = jax.tree.map(lambda a: a / parts, total)
+        return seen, stats, grads
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: TrainState, batch: Batch):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         compute = whole_batch if parts == 1 else in_parts
-        loss, right, stats, grads = compute(state.params, state.stats, batch, key)
+        now = temperature(state.step)
+        before = with_temperature(state.stats, now)
+        seen, stats, grads = compute(state.params, before, batch, key)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = {}
         if config.ema is not None:
             ema = optax.incremental_update(params | stats, state.ema, 1 - config.ema)
-        metrics = {
-            "loss": loss,
-            "top1": right,
+            ema = with_temperature(ema, now)  # no result of training: not averaged
+        metrics = seen | {
             "lr": lr(state.step),
             "grad_norm": optax.tree.norm(grads),
             "clips": clips_fingerprint(batch["fingerprint"]),
             "stop": batch["stop"].any(),
         }
+        if "moved_channels" in seen:
+            metrics["temperature"] = now
         return TrainState(state.step + 1, params, stats, opt, ema), metrics
 
     return train_step

@@ -11,7 +11,7 @@ from flax import nnx
 
 from vidshift.nets import train_view
 from vidshift.nets.weights import Arrays, split
-from vidshift.training import optimizer
+from vidshift.training import attention, optimizer
 from vidshift.training.config import OptimConfig
 from vidshift.training.state import TrainState, make_train_step, new_state
 
@@ -85,10 +85,21 @@ def random_weights(like: Arrays) -> Arrays:
 def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Array):
     rows, config = clips.shape[0], OptimConfig()
     lr = optimizer.schedule(config, batch_size=rows, steps=STEPS, steps_per_epoch=STEPS)
-    tx = optimizer.make_optimizer(config, optimizer.parameter_kinds(model), lr)
+    kinds = optimizer.parameter_kinds(model)
+    tx = optimizer.make_optimizer(config, kinds, lr, steps_per_epoch=STEPS)
     skeleton, _, _ = split(train_view(model))
     as_it_is = lambda batch: (batch["video"], batch["label"])
-    step = make_train_step(skeleton, tx, lr, as_it_is, config, seed=0)
+    step = make_train_step(
+        skeleton,
+        tx,
+        lr,
+        as_it_is,
+        config,
+        seed=0,
+        temperature=attention.temperature(
+            config.attention, steps=STEPS, steps_per_epoch=STEPS
+        ),
+    )
     classes = model.num_classes
     batch = {
         "video": clips,
