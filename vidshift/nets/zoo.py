@@ -5,6 +5,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -144,11 +145,8 @@ def create(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     options = {name: value for name, value in options.items() if value is not None}
-    network = {
-        "num_frames": num_frames,
-        "dtype": jnp.dtype(dtype),
-        "rngs": nnx.Rngs(0) if rngs is None else rngs,
-    }
+    keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
+    network = {"num_frames": num_frames, "dtype": jnp.dtype(dtype), "rngs": keys}
 
     def scheme_of(make, options):
         asked = inspect.signature(make).parameters.keys() & network.keys()
@@ -186,7 +184,28 @@ def create(
                 + f" in {', '.join(sorted(scheme.missing))}" * bool(scheme.missing)
                 + f" with {scheme_options}" * bool(scheme_options and name == temporal)
             )
+    keys.close()
     return model
+
+
+class Keys(nnx.Rngs):
+    """The keys that an `nnx.Rngs` gives for parameters, which it then has given.
+
+    Its own counter is an array. While a program is traced, flax asks at every count for
+    the sharding of a value that has none, which takes milliseconds, more for each layer.
+    """
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.stream = rngs.params
+        self.given = 0
+
+    def params(self):
+        count = self.stream.count[...] + self.given
+        self.given += 1
+        return jax.random.fold_in(self.stream.key[...], count)
+
+    def close(self) -> None:
+        self.stream.count.set_value(self.stream.count[...] + self.given)
 
 
 class Counted:
