@@ -151,6 +151,25 @@ def test_wrong_clips():
         (("resnet18", "tsn"), {"fold_div": 8}, ["tsn", "it takes: causal, dropout"]),
         (("resnet18",), {"num_classes": 0}, ["num_classes must be", "got 0"]),
         (("resnet18",), {"num_frames": -1}, ["num_frames must be", "got -1"]),
+        (("resnet18",), {"in_channels": 0}, ["in_channels must be", "got 0"]),
+        (("resnet18",), {"dtype": "int32"}, ["dtype must be a floating type"]),
+        (("resnet18",), {"dtype": "floaty"}, ["dtype must be a floating type"]),
+        (("resnet18",), {"dropout": True}, ["dropout must be", "got True"]),
+        # What reads later frames.
+        (("slow_8x8_r50",), {"causal": True}, ["slow_8x8_r50 reads later frames"]),
+        (("rubiksnet_micro",), {"causal": True}, ["rubiksnet_micro reads later"]),
+        (
+            ("resnet18", "vsn"),
+            {"temporal_pool": True},
+            ["num_frames=4 frames, of which", "shuffle_stages=(0,)"],
+        ),
+        # Places that are not there.
+        (("resnet_tiny", "gsf"), {"modules": 100}, ["no place for gsf in 100 blocks"]),
+        (
+            ("bn_inception", "gsm"),
+            {"elsewhere": {(9, 9): None}},
+            ["no place for gsm in block 9 of stage 9"],
+        ),
     ],
 )
 def test_errors_name_what_would_be_right(arguments, options, messages):
@@ -205,3 +224,8 @@ def test_dropout_keeps_the_expected_features():
     keys = jax.random.split(jax.random.key(0), 4000)
     draws = jax.jit(jax.vmap(lambda key: frozen(clips, rngs=key)))(keys)
     np.testing.assert_allclose(draws.mean(0), model(clips), atol=0.1)
+
+
+def test_the_past_alone_where_nothing_else_is_read():
+    abstract("rubiksnet_micro", variant="spatial", causal=True)
+    abstract("resnet_tiny", "vsn", temporal_pool=True, shuffle_stages=(0,))

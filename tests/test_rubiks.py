@@ -165,8 +165,12 @@ def test_beyond_the_bound_acts_as_the_bound():
     [
         (Shift3D, {"time": "tsm"}, r"time must be one of .*'fixed'.*, got 'tsm'"),
         (Shift3D, {"space": "none"}, r"space must be one of .*, got 'none'"),
-        (Shift3D, {"max_shift": 0.0}, "max_shift must be finite and above 0, got 0.0"),
-        (Shift3D, {"max_shift": np.inf}, "max_shift must be finite and .* got inf"),
+        (
+            Shift3D,
+            {"max_shift": 0.0},
+            "max_shift must be a finite number above 0, got 0.0",
+        ),
+        (Shift3D, {"max_shift": np.inf}, "max_shift must be a finite .* got inf"),
         (AttentionShift, {"taps": 4}, "taps must be an odd number from 3, got 4"),
         (AttentionShift, {"taps": 1}, "taps must be an odd number from 3, got 1"),
     ],

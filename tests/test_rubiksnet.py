@@ -330,7 +330,7 @@ def test_others_mix_time_by_themselves(variant):
         ({"time": "none"}, r"time must be one of .*, got 'none'"),
         ({"variant": "spatial", "time": "fixed"}, "variant='spatial' has none to fix"),
         ({"variant": "attention", "time": "fixed"}, "variant='attention' has none"),
-        ({"max_shift": -1.0}, "max_shift must be finite and above 0, got -1.0"),
+        ({"max_shift": -1.0}, "max_shift must be a finite number above 0, got -1.0"),
         ({"shift": 1}, "takes: .*dropout, max_shift, .*space, .*time, variant"),
     ],
 )

@@ -17,13 +17,13 @@ from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import he_fan_out
 from vidshift.shifts import Scheme, Site
+from vidshift.shifts.options import check_choice
 from vidshift.shifts.rubiks import (
     MAX_SHIFT,
     ROWS,
     AttentionShift,
     Shift2D,
     Shift3D,
-    check_choice,
 )
 from vidshift.shifts.temporal import TemporalShift
 
