@@ -216,10 +216,21 @@ def test_official_pixels():
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert official_pixels("inception_v3", bgr=False) == (*imagenet, 261, 229)
     assert official_pixels("resnet50", bgr=False) == (*imagenet, 256, 224)
-    slow = ((0.45,) * 3, (0.225,) * 3, 256, 224)
+    slow = ((0.45,) * 3, (0.225,) * 3, 256, 256)
     assert official_pixels("slowfast_4x16_r50", bgr=False) == slow
     flow = official_pixels("bn_inception", in_channels=10, bgr=False)
     assert flow == ((128 / 255,) * 10, (1 / 255,) * 10, 256, 224)
+
+
+def test_slow_networks_keep_the_pooling_that_they_were_trained_with():
+    def options(*given):
+        line = ["file.pyth", "--out=out", f"--backbone={given[0]}", *given[1:]]
+        return convert.network_of(convert._parser().parse_args(line)).options
+
+    for backbone in ("slow_8x8_r50", "slowfast_4x16_r50", "slowfast_8x8_r50"):
+        assert options(backbone) == {"head_size": 224}
+        assert options(backbone, "--option=head_size=64") == {"head_size": 64}
+    assert options("resnet50") == {}
 
 
 def test_a_folder_with_checkpoints_is_kept(tsm, tmp_path, capsys):

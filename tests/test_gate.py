@@ -190,7 +190,7 @@ def test_places_in_a_residual_network(options, places):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"ratio": 0}, "ratio must be above 0 and at most 1, got 0"),
+        ({"ratio": 0}, "ratio must be a finite number above 0 and at most 1, got 0"),
         ({"ratio": 1.5}, "at most 1, got 1.5"),
         ({"ratio": 0.1}, "6 of the 64 channels of unit 1 in block 0 of stage 0"),
         ({"place": "1x1"}, "place must be one of last, conv1, conv2, all"),

@@ -251,7 +251,9 @@ def test_gates_take_half_of_the_channels(temporal):
 
 @pytest.mark.parametrize("width_mult", [0, -1.0, math.nan, math.inf, True, "1"])
 def test_wrong_width(width_mult):
-    with pytest.raises(ValueError, match="width_mult must be a positive number, got"):
+    with pytest.raises(
+        ValueError, match="width_mult must be a finite number above 0, got"
+    ):
         mobilenet(width_mult=width_mult)
 
 

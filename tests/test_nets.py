@@ -72,10 +72,12 @@ def test_output_shapes_parameter_counts_and_places(backbone):
                 abstract(backbone, temporal, **options)
             continue
         model = abstract(backbone, temporal, **options)
-        assert jax.eval_shape(lambda m, c: m(c), model, clips).shape == (2, 10)
-        if not backbone.startswith("slow"):  # their head pools over time
-            by_frame = jax.eval_shape(lambda m, c: m.frame_logits(c), model, clips)
-            assert by_frame.shape == (2, 8, 10)
+        if backbone.startswith("slow"):  # their head pools over time
+            logits = jax.eval_shape(lambda m, c: m(c), model, clips)
+            assert logits.shape == (2, 10)
+        else:
+            logits = jax.eval_shape(lambda m, c: m.frame_logits(c), model, clips)
+            assert logits.shape == (2, 8, 10)
         if temporal in ("tsn", "tsm", "vsn"):
             assert count(model) == body + 10 * features + 10
         else:
@@ -149,6 +151,25 @@ def test_wrong_clips():
         (("resnet18", "tsn"), {"fold_div": 8}, ["tsn", "it takes: causal, dropout"]),
         (("resnet18",), {"num_classes": 0}, ["num_classes must be", "got 0"]),
         (("resnet18",), {"num_frames": -1}, ["num_frames must be", "got -1"]),
+        (("resnet18",), {"in_channels": 0}, ["in_channels must be", "got 0"]),
+        (("resnet18",), {"dtype": "int32"}, ["dtype must be a floating type"]),
+        (("resnet18",), {"dtype": "floaty"}, ["dtype must be a floating type"]),
+        (("resnet18",), {"dropout": True}, ["dropout must be", "got True"]),
+        # What reads later frames.
+        (("slow_8x8_r50",), {"causal": True}, ["slow_8x8_r50 reads later frames"]),
+        (("rubiksnet_micro",), {"causal": True}, ["rubiksnet_micro reads later"]),
+        (
+            ("resnet18", "vsn"),
+            {"temporal_pool": True},
+            ["num_frames=4 frames, of which", "shuffle_stages=(0,)"],
+        ),
+        # Places that are not there.
+        (("resnet_tiny", "gsf"), {"modules": 100}, ["no place for gsf in 100 blocks"]),
+        (
+            ("bn_inception", "gsm"),
+            {"elsewhere": {(9, 9): None}},
+            ["no place for gsm in block 9 of stage 9"],
+        ),
     ],
 )
 def test_errors_name_what_would_be_right(arguments, options, messages):
@@ -203,3 +224,8 @@ def test_dropout_keeps_the_expected_features():
     keys = jax.random.split(jax.random.key(0), 4000)
     draws = jax.jit(jax.vmap(lambda key: frozen(clips, rngs=key)))(keys)
     np.testing.assert_allclose(draws.mean(0), model(clips), atol=0.1)
+
+
+def test_the_past_alone_where_nothing_else_is_read():
+    abstract("rubiksnet_micro", variant="spatial", causal=True)
+    abstract("resnet_tiny", "vsn", temporal_pool=True, shuffle_stages=(0,))

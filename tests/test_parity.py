@@ -24,6 +24,16 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
         pytest.param("gsf_r50_8f", 23_974_702, marks=pytest.mark.slow),
         pytest.param("slow_8x8_r50", 32_454_096, marks=pytest.mark.slow),
         pytest.param("slowfast_4x16_r50", 34_480_216, marks=pytest.mark.slow),
+        pytest.param("slowfast_8x8_r50", 34_566_488, marks=pytest.mark.slow),
+        pytest.param("tsm_r18_8f", 11_202_675, marks=pytest.mark.slow),
+        pytest.param("tsm_r50_block_8f", 23_864_558, marks=pytest.mark.slow),
+        pytest.param("tsm_r101_16f", 43_319_760, marks=pytest.mark.slow),
+        pytest.param("gsf_r101_8f", 42_935_945, marks=pytest.mark.slow),
+        pytest.param("gsf_inceptionv3_8f", 21_964_680, marks=pytest.mark.slow),
+        pytest.param("gsm_inceptionv3_8f", 22_207_586, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_medium", 6_185_622, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_large", 8_538_294, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_large_aq", 8_563_854, marks=pytest.mark.slow),
     ],
 )
 def test_official_networks(case, parameters, capsys):

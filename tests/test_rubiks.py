@@ -174,8 +174,12 @@ def test_beyond_the_bound_acts_as_the_bound():
     [
         (Shift3D, {"time": "tsm"}, r"time must be one of .*'fixed'.*, got 'tsm'"),
         (Shift3D, {"space": "none"}, r"space must be one of .*, got 'none'"),
-        (Shift3D, {"max_shift": 0.0}, "max_shift must be finite and above 0, got 0.0"),
-        (Shift3D, {"max_shift": np.inf}, "max_shift must be finite and .* got inf"),
+        (
+            Shift3D,
+            {"max_shift": 0.0},
+            "max_shift must be a finite number above 0, got 0.0",
+        ),
+        (Shift3D, {"max_shift": np.inf}, "max_shift must be a finite .* got inf"),
         (Shift3D, {"time_init": "tms"}, 'time_init must be "uni<number>".* got .tms'),
         (Shift3D, {"time_init": "uni"}, 'time_init must be "uni<number>".* got .uni'),
     ],

@@ -130,7 +130,7 @@ def test_causal_may_shift_all_channels():
     ("options", "message"),
     [
         ({"causal": "False"}, "causal must be True or False, got 'False'"),
-        ({"fold_div": 2.5}, "fold_div must be a whole number, got 2.5"),
+        ({"fold_div": 2.5}, "fold_div must be a whole number from 0, got 2.5"),
     ],
 )
 def test_options_of_another_kind(options, message):

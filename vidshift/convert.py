@@ -11,8 +11,10 @@ written serves `vidshift.load(DIR)`, `eval.py --workdir=DIR` and
 its backbone under every scheme.
 
 The checkpoint says how clips are prepared, too: the sides and the normalisation are those
-of the official code for the backbone. The official Inceptions take BGR from 0 to 255;
-their first convolution is turned round here, and takes RGB as all others do.
+of the official code for the backbone. Slow and SlowFast are tested on 256 pixels with the
+pooling of the 224 that they were trained on (`head_size`). The official Inceptions take
+BGR from 0 to 255; their first convolution is turned round here, and takes RGB as all
+others do.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from vidshift.data import DATASETS, Split
 from vidshift.nets import create, names
 from vidshift.nets.weights import first_kernels, named_arrays, split
 from vidshift.nets.zoo import pick
-from vidshift.pixels import CAFFE, official_pixels
+from vidshift.pixels import CAFFE, HEAD_SIZE, SLOWFAST, official_pixels
 from vidshift.torch_weights import files, load_torch
 from vidshift.torch_weights.load import recognise
 from vidshift.torch_weights.rules import Family
@@ -119,6 +121,15 @@ def count_classes(source: Source, options, classes: tuple[str, ...] | None) -> i
     return next(iter(counts.values()))
 
 
+def network_of(options: argparse.Namespace) -> names.Network:
+    """The network that the command's options name, with the official pooling."""
+    given = ",".join(options.option)
+    network = names.parse(f"{options.backbone}/{options.temporal}:{given}")
+    if network.backbone in SLOWFAST:
+        network = network._replace(options={"head_size": HEAD_SIZE} | network.options)
+    return network
+
+
 def convert(options: argparse.Namespace) -> str:
     """Writes the checkpoint that the command's options ask for; says what is in it.
 
@@ -128,8 +139,7 @@ def convert(options: argparse.Namespace) -> str:
     """
     if options.data:
         pick("data set", options.data, DATASETS)
-    given = ",".join(options.option)
-    network = names.parse(f"{options.backbone}/{options.temporal}:{given}")
+    network = network_of(options)
     num_frames = options.num_frames or FRAMES.get(network.backbone, 8)
     make = functools.partial(network.abstract, num_frames=num_frames)
     source = open_source(options.file, functools.partial(make, num_classes=2))

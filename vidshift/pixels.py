@@ -17,9 +17,14 @@ class Pixels(NamedTuple):
 # Caffe's: BGR from 0 to 255, less 104, 117 and 128. The official TSM, GSM and GSF code
 # has it for both Inceptions.
 CAFFE = ("bn_inception", "inception_v3")
-SIDES = {"inception_v3": {"resize": 261, "crop": 229}}  # GSM's and GSF's
-# SlowFast's repository.
+# SlowFast's repository. It tests on 256 pixels what was trained on 224, whose pooling it
+# keeps: `HEAD_SIZE`.
 SLOWFAST = ("slow_8x8_r50", "slowfast_4x16_r50", "slowfast_8x8_r50")
+HEAD_SIZE = 224
+SIDES = {
+    "inception_v3": {"resize": 261, "crop": 229},  # GSM's and GSF's
+    **{backbone: {"resize": 256, "crop": 256} for backbone in SLOWFAST},
+}
 
 
 def official_pixels(backbone: str, *, in_channels: int = 3, bgr: bool) -> Pixels:

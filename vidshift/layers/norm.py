@@ -82,7 +82,10 @@ class BatchNorm(nnx.Module):
     def _update(self, mean, var):
         for running, new in ((self.mean, mean), (self.var, var)):
             new = jax.lax.stop_gradient(new)
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * new
+            new = self.momentum * running[...] + (1 - self.momentum) * new
+            # Not `running[...] = `, for which a traced value is asked for its sharding:
+            # milliseconds each, and the more the longer the program is.
+            running.set_value(new)
 
     def _normalise(self, x, mean, var):
         """In float32 per channel; XLA fuses the casts into the neighbouring ops."""

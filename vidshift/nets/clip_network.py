@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.shifts.options import check_share, check_whole
 
 
 class ClipNetwork(nnx.Module):
@@ -43,13 +44,9 @@ class ClipNetwork(nnx.Module):
         dtype,
         rngs: nnx.Rngs,
     ):
-        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be a number in [0, 1), got {dropout!r}")
-        if head_size is not None and head_size not in range(32, 2**31):
-            raise ValueError(
-                f"head_size must be a whole number of at least 32 pixels, got "
-                f"{head_size!r}"
-            )
+        check_share("dropout", dropout)
+        if head_size is not None:
+            check_whole("head_size", head_size, 32)
         self.dropout = nnx.Dropout(dropout, deterministic=True)
         # N(0, 0.01) and zero bias, as in the official code.
         self.fc = nnx.Linear(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.shifts.options import check_share
 
 
 class FrameNetwork(nnx.Module):
@@ -31,8 +32,7 @@ class FrameNetwork(nnx.Module):
         dtype,
         rngs: nnx.Rngs,
     ):
-        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be a number in [0, 1), got {dropout!r}")
+        check_share("dropout", dropout)
         self.dropout = nnx.Dropout(dropout, deterministic=True)
         # N(0, 0.001) and zero bias: the official initialisation of a new head.
         self.fc = nnx.Linear(

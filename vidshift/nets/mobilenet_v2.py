@@ -11,6 +11,7 @@ from kernels import Frames
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit
 from vidshift.shifts import Scheme, Site
+from vidshift.shifts.options import check_number
 
 STEM = 32  # channels, at any width
 # The paper's table 2: how many times a block widens its input, its output channels,
@@ -118,11 +119,7 @@ class MobileNetV2(FrameNetwork):
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
-        number = isinstance(width_mult, int | float) and width_mult is not True
-        if not number or not 0 < width_mult < math.inf:
-            raise ValueError(
-                f"width_mult must be a positive number, got {width_mult!r}"
-            )
+        check_number("width_mult", width_mult, above=0)
         unit = partial(conv_unit, activation=nnx.relu6, dtype=dtype, rngs=rngs)
         self.stem = unit(in_channels, STEM, 3, 2)
         rows = block_rows(stages, width_mult)

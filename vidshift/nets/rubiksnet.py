@@ -18,12 +18,12 @@ from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import he_fan_out
 from vidshift.shifts import Scheme, Site
 from vidshift.shifts.attention import AttentionShift, WholeShift
+from vidshift.shifts.options import check_choice, check_flag
 from vidshift.shifts.rubiks import (
     MAX_SHIFT,
     ROWS,
     Shift2D,
     Shift3D,
-    check_choice,
 )
 from vidshift.shifts.temporal import TemporalShift
 
@@ -187,8 +187,7 @@ class RubiksNet(FrameNetwork):
                 "taps, attention_init and hardened are of the variant 'attention', got "
                 f"variant={variant!r}"
             )
-        if hardened not in (True, False):
-            raise ValueError(f"hardened must be True or False, got {hardened!r}")
+        check_flag("hardened", hardened)
         new_attention = lambda channels: None
         if hardened:
             of_attention.pop("init", None)

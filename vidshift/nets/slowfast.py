@@ -102,7 +102,7 @@ def stem_and_stages(
                 unit(inner, outer, (1, 1, 1), activation=None),
             ]
             # A block starts as its shortcut (Goyal et al., 2017).
-            units[-1].norm.scale[...] = jnp.zeros(outer)
+            units[-1].norm.scale.set_value(jnp.zeros(outer))
             shortcut = None
             if block == 0:
                 shortcut = unit(cin, outer, (1, 1, 1), stride, activation=None)

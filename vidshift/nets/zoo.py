@@ -5,6 +5,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -17,6 +18,7 @@ from vidshift.nets import (
     slowfast,
 )
 from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError
+from vidshift.shifts.options import check_flag, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +92,7 @@ def pick(kind: str, name: str, table: Mapping):
     Raises:
       ValueError: no such name; the message lists the right ones.
     """
-    if name in table:
+    if isinstance(name, str) and name in table:
         return table[name]
     close = difflib.get_close_matches(str(name), table, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -141,15 +143,18 @@ def create(
             f"{backbone} with {temporal} has no option {', '.join(unknown)}; "
             f"it takes: {', '.join(known)}"
         )
-    for name, value in (("num_classes", num_classes), ("num_frames", num_frames)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    sizes = {"num_classes": num_classes, "num_frames": num_frames}
+    for name, value in (sizes | {"in_channels": in_channels}).items():
+        check_whole(name, value, 1)
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        dtype = None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError("dtype must be a floating type, such as jnp.bfloat16")
     options = {name: value for name, value in options.items() if value is not None}
-    network = {
-        "num_frames": num_frames,
-        "dtype": jnp.dtype(dtype),
-        "rngs": nnx.Rngs(0) if rngs is None else rngs,
-    }
+    keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
+    network = {"num_frames": num_frames, "dtype": dtype, "rngs": keys}
 
     def scheme_of(make, options):
         asked = inspect.signature(make).parameters.keys() & network.keys()
@@ -161,6 +166,17 @@ def create(
     for name in (*BEFORE, *AFTER):
         if _flag(name, options) and options.get("causal"):
             raise ValueError(f"{name} reads later frames, which causal=True forbids")
+    if mixes_time(backbone, options) and options.get("causal"):
+        raise ValueError(
+            f"{backbone} reads later frames by itself, which causal=True forbids"
+        )
+    shuffled = options.get("shuffle_stages") or (1,)
+    if temporal == "vsn" and options.get("temporal_pool") and any(shuffled):
+        raise ValueError(
+            f"vsn's weights belong to num_frames={num_frames} frames, of which "
+            "temporal_pool leaves half after the first stage: shuffle_stages=(0,) alone "
+            "goes with it"
+        )
     for name, make in BEFORE.items():
         if _flag(name, options):
             schemes = {name: scheme_of(make, {})} | schemes
@@ -187,7 +203,28 @@ def create(
                 + f" in {', '.join(sorted(scheme.missing))}" * bool(scheme.missing)
                 + f" with {scheme_options}" * bool(scheme_options and name == temporal)
             )
+    keys.close()
     return model
+
+
+class Keys(nnx.Rngs):
+    """The keys that an `nnx.Rngs` gives for parameters, which it then has given.
+
+    Its own counter is an array. While a program is traced, flax asks at every count for
+    the sharding of a value that has none, which takes milliseconds, more for each layer.
+    """
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.stream = rngs.params
+        self.given = 0
+
+    def params(self):
+        count = self.stream.count[...] + self.given
+        self.given += 1
+        return jax.random.fold_in(self.stream.key[...], count)
+
+    def close(self) -> None:
+        self.stream.count.set_value(self.stream.count[...] + self.given)
 
 
 class Counted:
@@ -207,11 +244,17 @@ class Counted:
         return new
 
 
+def mixes_time(backbone: str, options: Mapping) -> bool:
+    """Whether a backbone reads several frames without any scheme."""
+    if "variant" in BACKBONES[backbone].options:
+        return options.get("variant") != "spatial"
+    return backbone.startswith("slow")
+
+
 def _flag(name: str, options: Mapping) -> bool:
     value = options.get(name, False)
-    if value not in (True, False):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
+    check_flag(name, value)
+    return value
 
 
 def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:

@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from kernels import shift3d, shift3d_conv
+from vidshift.shifts.options import check_choice
 
 # Bounds of the weights' first uniform draw: the paper's, and the official code's, which
 # gives the same probabilities and gradients a twentieth as large.
@@ -74,8 +75,7 @@ class AttentionShift(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_taps(taps)
-        if init not in INITS:
-            raise ValueError(f"attention_init must be one of {(*INITS,)}, got {init!r}")
+        check_choice("attention_init", init, tuple(INITS))
         low, high = INITS[init]
         draw = jax.random.uniform(rngs.params(), (channels, taps), None, low, high)
         self.weight = AttentionParam(draw)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from flax import nnx
 
 from vidshift.shifts.gate import GateShiftFuse, torch_default
+from vidshift.shifts.options import check_choice, check_number, check_whole
 from vidshift.shifts.site import Scheme, Site, put
 
 GATES = ("learned", *GateShiftFuse.FIXED)
@@ -118,14 +119,15 @@ def _scheme(
     zero_gate=False,
     elsewhere: Mapping[tuple[int, int], str | None] | None = None,
 ) -> Scheme:
-    elsewhere = elsewhere or {}
-    if not 0 < ratio <= 1:
-        raise ValueError(f"ratio must be above 0 and at most 1, got {ratio!r}")
-    if modules is not None and modules not in range(1, 2**31):
-        raise ValueError(f"modules must be a whole number from 1, got {modules!r}")
-    for name, value, allowed in (("gate", gate, GATES), ("fusion", fusion, FUSIONS)):
-        if value not in allowed or isinstance(value, bool):
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+    elsewhere = {} if elsewhere is None else elsewhere
+    check_number("ratio", ratio, above=0, at_most=1)
+    check_choice("gate", gate, GATES)
+    check_choice("fusion", fusion, FUSIONS)
+    # What `create` reports when it is done.
+    missing = {f"block {b} of stage {s}" for s, b in elsewhere}
+    if modules is not None:
+        check_whole("modules", modules, 1)
+        missing.add(f"{modules} blocks")
 
     # (stage, block) -> its units with a gate and what was in their slots, from the input.
     gated = {}
@@ -133,6 +135,7 @@ def _scheme(
     def scheme(site: Site, module):
         if site.whole_block or not (site.residual or site.branch):
             return module
+        missing.discard(f"block {site.block} of stage {site.stage}")
         if not _here(site, place, elsewhere):
             return module
         channels = int(site.out_channels * ratio)
@@ -155,12 +158,15 @@ def _scheme(
         )
         gated.setdefault((site.stage, site.block), []).append((module, module.between))
         put(module, "between", layer)
+        if len(gated) == modules:
+            missing.discard(f"{modules} blocks")
         if modules is not None and len(gated) > modules:
             # Which blocks are the last ones shows when they come.
             for unit, before in gated.pop(next(iter(gated))):
                 unit.between = nnx.data(before)
         return module
 
+    scheme.missing = missing
     return scheme
 
 

@@ -90,7 +90,7 @@ class NonLocal(nnx.Module):
         self.phi = conv(channels, inner)
         self.g = conv(channels, inner)
         norm = BatchNorm(channels, dtype=dtype)
-        norm.scale[...] = jnp.zeros(channels)
+        norm.scale.set_value(jnp.zeros(channels))
         self.out = Unit(conv(inner, channels), norm, None)
 
     def __call__(self, x: Frames) -> Frames:

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
 from kernels import shift3d, shift3d_conv
+from vidshift.shifts.options import check_choice, check_number
 
 ROWS = ("learned", "fixed")
 # The official code has no bound. A kernel for a TPU needs one, and this is the widest for
@@ -104,8 +105,7 @@ class Shift3D(nnx.Module):
     ):
         check_choice("time", time, (*ROWS, "none"))
         check_choice("space", space, ROWS)
-        if not (np.isfinite(max_shift) and max_shift > 0):
-            raise ValueError(f"max_shift must be finite and above 0, got {max_shift}")
+        check_number("max_shift", max_shift, above=0)
         rows = (time == "learned") + 2 * (space == "learned")
         self.shift = nnx.data(None)
         if rows:
@@ -155,9 +155,3 @@ class Shift2D(Shift3D):
 
     def __init__(self, channels: int, **options):
         super().__init__(channels, time="none", **options)
-
-
-def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
-    """Raises ValueError where an option is none of its choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")

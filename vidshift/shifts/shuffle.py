@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from flax import nnx
 
 from kernels import Frames
+from vidshift.shifts.options import check_choice, check_whole
 from vidshift.shifts.site import NoPlaceError, Scheme, Site, put
 from vidshift.shifts.temporal import tsm
 
@@ -105,17 +106,15 @@ def vsn(
         ("other_blocks", other_blocks, OTHER_BLOCKS),
         ("inverse", inverse, INVERSES),
     ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-    if shuffle_stages is not None and not (
-        isinstance(shuffle_stages, list | tuple)
-        and shuffle_stages
-        and all(stage in range(2**31) for stage in shuffle_stages)
-    ):
-        raise ValueError(
-            "shuffle_stages must be whole numbers from 0, at least one, got "
-            f"{shuffle_stages!r}"
-        )
+        check_choice(name, value, allowed)
+    if shuffle_stages is not None:
+        if not (isinstance(shuffle_stages, list | tuple) and shuffle_stages):
+            raise ValueError(
+                "shuffle_stages must be whole numbers from 0, at least one, got "
+                f"{shuffle_stages!r}"
+            )
+        for stage in shuffle_stages:
+            check_whole("shuffle_stages", stage, 0)
     elsewhere = tsm(fold_div=fold_div)
     around = {"before_norm": "between", "after_norm": "after"}[inverse]
     missing = {"any stage"}

@@ -6,6 +6,7 @@ import jax
 from flax import nnx
 
 from kernels import Frames, temporal_shift, temporal_shift_conv
+from vidshift.shifts.options import check_choice, check_flag, check_whole
 from vidshift.shifts.site import Scheme, Site, Unit, put
 
 PLACEMENTS = ("blockres", "block")
@@ -14,9 +15,10 @@ PLACEMENTS = ("blockres", "block")
 def tsn(*, causal: bool = False) -> Scheme:
     """Frames are seen one by one; only the logits are averaged (Wang et al., 2016).
 
-    `causal` changes nothing: no frame is read but the present one.
+    `causal` changes nothing: no frame is read but the present one. (`create` refuses it
+    for a backbone that mixes time by itself.)
     """
-    del causal
+    check_flag("causal", causal)
     return lambda site, module: module
 
 
@@ -93,16 +95,10 @@ def tsm(
       ValueError: a placement that does not exist, an option of another type, or a
         fold_div below 2 (1 when causal), for which the folds do not fit.
     """
-    for name, value in (
-        ("causal", causal),
-        ("every_second_block", every_second_block),
-    ):
-        if value not in (True, False):
-            raise ValueError(f"{name} must be True or False, got {value!r}")
-    if fold_div not in range(2**31):
-        raise ValueError(f"fold_div must be a whole number, got {fold_div!r}")
-    if placement not in PLACEMENTS:
-        raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+    check_flag("causal", causal)
+    check_flag("every_second_block", every_second_block)
+    check_whole("fold_div", fold_div, 0)
+    check_choice("placement", placement, PLACEMENTS)
     if fold_div < (1 if causal else 2):
         raise ValueError(f"fold_div={fold_div}: the folds do not fit in the channels")
     direction = "past" if causal else "both"

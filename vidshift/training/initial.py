@@ -13,8 +13,9 @@ from flax import nnx
 
 from vidshift.nets import create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
-from vidshift.nets.zoo import BACKBONES
+from vidshift.nets.zoo import BACKBONES, mixes_time
 from vidshift.shifts import AFTER, BEFORE
+from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.inflation import find_inflation
@@ -40,7 +41,8 @@ def initial_weights(
     The head stays new where the classes differ. Where the source is an image network
     (TSN, or RubiksNet's spatial variant), so does what the new network has beyond the
     image network of its backbone. Every other name must be on both sides, with the same
-    shape or one that `vidshift.training.inflation` makes the other of.
+    shape or one that `vidshift.training.inflation` makes the other of. SlowFast starts
+    from SlowFasts alone: its two pathways are of no image network's widths.
 
     Args:
       source: a run's folder, or a checkpoint's.
@@ -85,6 +87,7 @@ def initial_weights(
             taken[name] = rule.make(there, here).astype(here.dtype)
             inflated[rule.how].append(name)
     problems["of another shape"] = misshapen
+    problems["beyond the network's max_shift"] = _too_far(taken, model)
     if any(problems.values()):
         listed = "; ".join(
             f"{len(names)} {what} ({shorten(names)})"
@@ -110,11 +113,8 @@ def initial_weights(
 
 def is_image_network(model: dict) -> bool:
     """Whether a network (arguments of `vidshift.create`) sees frames one by one."""
-    spatial = "variant" not in BACKBONES[model["backbone"]].options
-    spatial |= model.get("variant") == "spatial"
     return (
-        spatial
-        and not model["backbone"].startswith("slow")
+        not mixes_time(model["backbone"], model)
         and model["temporal"] == "tsn"
         and not any(model.get(name) for name in (*BEFORE, *AFTER))
     )
@@ -153,6 +153,16 @@ def _check_network(source: str, theirs: dict, ours: dict) -> None:
             f"init={source} is under VSN, whose shuffle depends on the frames: its "
             f"weights belong to {frames[0]} frames, the network has {frames[1]}"
         )
+
+
+def _too_far(arrays: Arrays, model: dict) -> set[str]:
+    """Names of learned shifts that the network would take for its bound."""
+    network = _abstract(model)
+    return {
+        name
+        for name in named_arrays(network, ShiftParam)
+        if name in arrays and not np.abs(arrays[name]).max() <= network.max_shift
+    }
 
 
 def _abstract(model: dict) -> nnx.Module:
