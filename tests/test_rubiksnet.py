@@ -339,7 +339,10 @@ def test_others_mix_time_by_themselves(variant):
         ({"variant": "attention", "taps": 4}, "taps must be an odd number from 3"),
         ({"variant": "attention", "attention_init": "x"}, "attention_init must be one"),
         ({"max_shift": -1.0}, "max_shift must be a finite number above 0, got -1.0"),
-        ({"shift": 1}, "takes: .*dropout, max_shift, .*space, .*time, time_init, variant"),
+        (
+            {"shift": 1},
+            "takes: .*dropout, .*max_shift, .*space, .*time, time_init, variant",
+        ),
     ],
 )
 def test_errors(options, message):

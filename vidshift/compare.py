@@ -1,64 +1,129 @@
-"""`python -m vidshift.compare`: the same config trained under each temporal scheme.
+"""`python -m vidshift.compare`: one config trained under several schemes, as a table.
+
+    python -m vidshift.compare                   # every temporal scheme
+    python -m vidshift.compare --table rubiksnet # RubiksNet's variants
 
 Runs `train.py` once a row, one after the other, and prints a Markdown table of test
 accuracies, read from the runs' metrics files. Run it from the project's folder.
 Arguments it does not know go to every `train.py`, such as `--config.epochs=7`.
+
+Of a RubiksNet with attention the last checkpoint is evaluated twice, hardened and as it
+was trained: how many channels move (the mean over layers of the share), how many had not
+decided, and how many of the test clips the two call by another name.
 """
 
 import argparse
+import json
 import pathlib
 import subprocess
 import sys
 import time
 
 import jax
+import numpy as np
 
 from vidshift.training.log import read_metrics
 
-# Row -> what differs from the config.
-ROWS = {
-    "TSN": ["--config.model.temporal=tsn"],
-    "TSM": ["--config.model.temporal=tsm"],
-    "causal TSM": ["--config.model.temporal=tsm", "--config.model.causal=true"],
-    "VSN": ["--config.model.temporal=vsn"],
-    "GSM": ["--config.model.temporal=gsm"],
-    "GSF": ["--config.model.temporal=gsf"],
-    "I3D": ["--config.model.temporal=i3d"],
-    "RubiksNet": [
-        "--config.model.backbone=rubiksnet_micro",
-        "--config.model.temporal=tsn",  # it shifts by itself
-    ],
+# It shifts by itself.
+RUBIKSNET = ["--config.model.backbone=rubiksnet_micro", "--config.model.temporal=tsn"]
+ATTENTION = [*RUBIKSNET, "--config.model.variant=attention"]
+# Table -> row -> what differs from the config.
+TABLES = {
+    "schemes": {
+        "TSN": ["--config.model.temporal=tsn"],
+        "TSM": ["--config.model.temporal=tsm"],
+        "causal TSM": ["--config.model.temporal=tsm", "--config.model.causal=true"],
+        "VSN": ["--config.model.temporal=vsn"],
+        "GSM": ["--config.model.temporal=gsm"],
+        "GSF": ["--config.model.temporal=gsf"],
+        "I3D": ["--config.model.temporal=i3d"],
+        "RubiksNet": RUBIKSNET,
+    },
+    "rubiksnet": {
+        "interpolated": RUBIKSNET,
+        "quantized": [*RUBIKSNET, "--config.model.variant=quantized"],
+        "attention": ATTENTION,
+        "attention, budget 0.25": [*ATTENTION, "--config.optim.attention.budget=0.25"],
+        "attention, budget 0.05": [*ATTENTION, "--config.optim.attention.budget=0.05"],
+    },
+}
+COLUMNS = {
+    "schemes": "| scheme | test top-1 | right pair | minutes |",
+    "rubiksnet": (
+        "| shift in time | test top-1 | right pair | minutes "
+        "| moved channels | undecided | other answers when hardened |"
+    ),
 }
 
 
+def train(name: str, workdir: pathlib.Path, flags: list[str]) -> list[str]:
+    """Cells of a row: name, top-1, right pair, minutes.
+
+    Raises:
+      CalledProcessError: a run that failed.
+      ValueError: it has no test score.
+    """
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "train.py", f"--workdir={workdir}", *flags], check=True
+    )
+    minutes = (time.perf_counter() - began) / 60
+    tests = [x for x in read_metrics(workdir) if x["kind"] == "test"]
+    if not tests:
+        raise ValueError(f"{workdir} has no test score")
+    shares = (f"{100 * tests[-1][key]:.1f} %" for key in ("top1", "right_pair"))
+    return [name, *shares, f"{minutes:.1f}"]
+
+
+def hardening(workdir: pathlib.Path) -> list[str]:
+    """Cells of a row with attention, from the last checkpoint."""
+    lines = []
+    for form in ("", "soft"):
+        out = workdir / "evaluation" / f"last{form}"
+        command = [sys.executable, "eval.py", f"--workdir={workdir}"]
+        command += [
+            "--checkpoint=last",
+            f"--out={out}",
+            *([f"--{form}"] if form else []),
+        ]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        lines.append(json.loads(done.stdout.splitlines()[-1]))
+    hard, soft = (np.load(line["scores"])["logits"].argmax(1) for line in lines)
+    report = lines[0]
+    return [
+        f"{100 * report['moved_channels']:.1f} %",
+        f"{report['undecided_channels']} of {report['attention_channels']}",
+        f"{(hard != soft).sum()} of {len(hard)}",
+    ]
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="vidshift.compare", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="vidshift.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--table", choices=TABLES, default="schemes")
     parser.add_argument("--out", default="runs/compare", help="folder of the runs")
     arguments, for_train = parser.parse_known_args(argv)
     if not pathlib.Path("train.py").is_file():
         print("compare: error: there is no train.py in this folder", file=sys.stderr)
         return 2
-    table = []
-    for name, differs in ROWS.items():
-        workdir = pathlib.Path(arguments.out) / name.replace(" ", "_")
-        command = [sys.executable, "train.py", f"--workdir={workdir}"]
-        began = time.perf_counter()
-        code = subprocess.run([*command, *differs, *for_train], check=False).returncode
-        if code:
-            print(f"compare: error: {name} ended with {code}", file=sys.stderr)
-            return code
-        minutes = (time.perf_counter() - began) / 60
-        tests = [x for x in read_metrics(workdir) if x["kind"] == "test"]
-        if not tests:
-            print(f"compare: error: {workdir} has no test score", file=sys.stderr)
+    columns, table = COLUMNS[arguments.table], []
+    for name, differs in TABLES[arguments.table].items():
+        folder = name.replace(",", "").replace(" ", "_")
+        workdir = pathlib.Path(arguments.out) / folder
+        try:
+            cells = train(name, workdir, [*differs, *for_train])
+            if differs[: len(ATTENTION)] == ATTENTION:
+                cells += hardening(workdir)
+        except (subprocess.CalledProcessError, ValueError) as error:
+            print(f"compare: error: {name}: {error}", file=sys.stderr)
             return 2
-        test = tests[-1]
-        table.append(
-            f"| {name} | {100 * test['top1']:.1f} % | {100 * test['right_pair']:.1f} % "
-            f"| {minutes:.1f} |"
-        )
-    print("\n| scheme | test top-1 | right pair | minutes |\n|---|---|---|---|")
-    print("\n".join(table))
+        cells += [""] * (columns.count("|") - 1 - len(cells))
+        table.append(f"| {' | '.join(cells)} |")
+    ruler = "|" + "---|" * (columns.count("|") - 1)
+    print("\n".join(["", columns, ruler, *table]))
     device = jax.devices()[0].device_kind
     print(f"\n{device}, jax {jax.__version__}, Python {sys.version.split()[0]}")
     return 0

@@ -57,6 +57,9 @@ CLASSES = {
     "kinetics400": 400,
     "something_v1": 174,
     "something_v2": 174,
+    "ucf101": 101,
+    "hmdb51": 51,
+    "tfds_images": 1000,  # ImageNet's
 }
 # Batches that the search compiles at most, besides the config's own.
 TRIES = 5

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from vidshift.data.on_device import normalise
@@ -79,12 +80,18 @@ def has_attention(model: dict) -> bool:
 
 
 def hardening(model: dict, params: Arrays, stats: Arrays) -> dict:
-    """Figures of a report: how many channels hardening changes; {} without attention."""
+    """Figures of a report on what hardening makes of a network; {} without attention.
+
+    `moved_channels` is the share that move, the mean over layers (equation 8 of the
+    paper); `attention_channels` and `undecided_channels` are numbers over all layers.
+    """
     if not has_attention(model):
         return {}
-    channels = [a.shape[0] for k, a in params.items() if k.endswith("attention.weight")]
+    _, hardened = harden(params, stats)
+    distances = [np.asarray(a) for n, a in hardened.items() if n.endswith(".distance")]
     return {
-        "attention_channels": sum(channels),
+        "moved_channels": float(np.mean([(d != 0).mean() for d in distances])),
+        "attention_channels": sum(d.size for d in distances),
         "undecided_channels": sum(undecided(params, stats).values()),
     }
 

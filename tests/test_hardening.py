@@ -1,0 +1,114 @@
+"""A RubiksNet with attention as a user trains, evaluates, loads and compares it."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from tests.commands import TINY, finish, start_program, train
+from vidshift import compare, load, read_clip
+from vidshift.nets.weights import named_arrays
+from vidshift.shifts.attention import WholeShift, attention_layers
+from vidshift.training import checkpoints
+from vidshift.training.log import read_metrics
+
+VIDEO = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
+ATTENTION = {
+    "model__backbone": "rubiksnet_micro",
+    "model__temporal": "tsn",
+    "model__variant": "attention",
+    "optim__attention__budget": 0.25,
+    "steps": 6,
+    "log_steps": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("attention")
+    train(workdir, data_dir, **ATTENTION)
+    return workdir
+
+
+def of_kind(run, kind):
+    return [line for line in read_metrics(run) if line["kind"] == kind]
+
+
+@pytest.mark.slow
+def test_the_log_says_what_moves_and_how_warm_it_is(run):
+    steps = of_kind(run, "train")
+    wanted = 2.0 * 5e-4 ** (np.arange(6) / 5)
+    np.testing.assert_allclose([x["temperature"] for x in steps], wanted, rtol=1e-5)
+    assert all(0 <= x["attention_moved"] <= 1 for x in steps)
+    by_layer = of_kind(run, "shifts")
+    assert [x["step"] for x in by_layer] == [3, 6]
+    for line in by_layer:
+        assert len(line["moved_channels"]) == 3
+        whole = steps[line["step"] - 1]["moved_channels"]
+        assert np.mean(line["moved_channels"]) == pytest.approx(whole, abs=1e-6)
+    (test,) = of_kind(run, "test")
+    assert test["attention_channels"] == 27 + 27 + 54
+    assert 0 <= test["undecided_channels"] <= 108
+
+
+@pytest.mark.slow
+def test_what_is_loaded_is_hardened_unless_told(run):
+    hard, soft = load(run, which="last"), load(run, which="last", soft=True)
+    assert attention_layers(hard) == []
+    layers = [block.attention for (block,) in hard.stages]
+    assert all(isinstance(layer, WholeShift) for layer in layers)
+    clip = read_clip(VIDEO, run)
+    answers = [
+        np.asarray(jax.jit(lambda m, c: m(c))(model, clip)) for model in (hard, soft)
+    ]
+    # At the final temperature: 1e-3.
+    np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-3)
+    params, stats = checkpoints.read_weights(checkpoints.find(run, "last"))
+    assert named_arrays(soft).keys() == (params | stats).keys()
+
+
+@pytest.mark.slow
+def test_eval_scores_either_form(run, tmp_path):
+    lines = []
+    for flags in ([], ["--soft"]):
+        out, _ = finish(
+            start_program(
+                "eval.py",
+                f"--workdir={run}",
+                "--checkpoint=last",
+                f"--out={tmp_path}/{len(flags)}",
+                *flags,
+            )
+        )
+        lines.append(json.loads(out))
+    hard, soft = lines
+    assert {"moved_channels", "undecided_channels"} <= hard.keys()
+    assert "undecided_channels" not in soft
+    assert hard["top1"] == soft["top1"]
+
+
+@pytest.mark.slow
+def test_a_row_of_the_table(run, tmp_path, capsys, monkeypatch, data_dir):
+    rows = {
+        "TSN": ["--config.model.temporal=tsn"],
+        "with attention": compare.ATTENTION,
+    }
+    monkeypatch.setitem(compare.TABLES, "rubiksnet", rows)
+    fields = TINY | {"data.dir": data_dir, "steps": 3}
+    given = [f"--config.{name}={value}" for name, value in fields.items()]
+    code = compare.main(["--table=rubiksnet", f"--out={tmp_path}", *given])
+    heading, ruler, *table = capsys.readouterr().out.splitlines()[1:5]
+    assert code == 0 and len(table) == 2
+    assert {line.count("|") for line in (heading, ruler, *table)} == {8}
+    assert table[0].startswith("| TSN | ") and table[0].endswith("|  |  |  |")
+    last = table[1].split(" | ")
+    assert last[0] == "| with attention" and last[5].endswith(" of 108")
+    assert last[6].endswith(" of 30 |")
+
+
+def test_a_table_needs_train_py(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert compare.main([]) == 2
+    assert "there is no train.py in this folder" in capsys.readouterr().err
