@@ -84,6 +84,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         config.data.resize,
         config.data.crop,
         config.data.scales,
+        config.data.area,
     )
     steps_per_epoch = len(data.source) / config.batch_size
     steps = config.steps or round(config.epochs * steps_per_epoch)

@@ -6,6 +6,8 @@ the official code does, is one resampling of the box whose side is
 `crop / resize * short side`.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -108,6 +110,43 @@ def multi_scale_box(
     x, y = PLACES[rng.integers(len(PLACES))]
     left, top = (width - short * wide) * x, (height - short * tall) * y
     return left, top, left + short * wide, top + short * tall
+
+
+def random_area_box(
+    height: int,
+    width: int,
+    *,
+    rng: np.random.Generator,
+    area: tuple[float, float],
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Box:
+    """Draws a crop of a random share of the frame's area, shape and place.
+
+    That of Inception's training (Szegedy et al., 2015), as torchvision's
+    `RandomResizedCrop` has it: the share is uniform, the logarithm of width over height
+    too; ten tries, then the largest box in the middle whose shape is allowed.
+
+    Args:
+      area: smallest and largest share, in (0, 1].
+      aspect: smallest and largest width over height.
+
+    Raises:
+      ValueError: shares that are out of range or order.
+    """
+    if not 0 < area[0] <= area[1] <= 1:
+        raise ValueError(f"area must be two shares in (0, 1], in order, got {area}")
+    for _ in range(10):
+        size = height * width * rng.uniform(*area)
+        ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
+        wide, tall = round(math.sqrt(size * ratio)), round(math.sqrt(size / ratio))
+        if 0 < wide <= width and 0 < tall <= height:
+            left = int(rng.integers(width - wide + 1))
+            top = int(rng.integers(height - tall + 1))
+            return left, top, left + wide, top + tall
+    ratio = min(max(width / height, aspect[0]), aspect[1])
+    wide, tall = min(width, round(height * ratio)), min(height, round(width / ratio))
+    left, top = (width - wide) // 2, (height - tall) // 2
+    return left, top, left + wide, top + tall
 
 
 def crop_resize(

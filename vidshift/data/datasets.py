@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vidshift.data import motion_clips, ordered_motion
+from vidshift.data import image_folder, motion_clips, ordered_motion, tfds_images
 from vidshift.data.split import Split
 
 
@@ -19,6 +19,12 @@ class Dataset(NamedTuple):
 DATASETS: dict[str, Dataset] = {
     "ordered_motion": Dataset(
         motion_clips.SPLITS, motion_clips.OrderedMotion, ordered_motion.open_split
+    ),
+    "image_folder": Dataset(
+        image_folder.SPLITS, image_folder.ImageFolder, image_folder.open_split
+    ),
+    "tfds_images": Dataset(
+        tfds_images.SPLITS, tfds_images.TfdsImages, tfds_images.open_split
     ),
 }
 
@@ -45,6 +51,10 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
         )
     if isinstance(options, Mapping):
         options = dataset.options(**options)
+    if options is not None and type(options) is not dataset.options:
+        raise ValueError(
+            f"{name} takes options of the type {dataset.options.__name__}, got {options!r}"
+        )
     return dataset.open(split, data_dir=data_dir, options=options)
 
 

@@ -161,6 +161,7 @@ def train_batches(
                     view,
                     plan.augmentation_rng(seed, element),
                     may_flip=may_flip,
+                    decode=split.decode,
                 )
             except VideoError as error:
                 failures.append((record["id"], str(error)))
@@ -247,6 +248,7 @@ def eval_batches(
                 clips=clips,
                 crops=crops,
                 name=record["id"],
+                decode=split.decode,
             )
         except VideoError as error:
             return left_out, 1, [(record["id"], str(error))]

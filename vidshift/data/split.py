@@ -1,11 +1,14 @@
 """One split of a dataset, as the loader sees it."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Protocol, TypedDict, runtime_checkable
+
+from vidshift.data import video
 
 
 class Record(TypedDict):
-    # The bytes of a video file.
+    # The bytes of a file, a video or an image.
     video: bytes
     label: int
     id: str
@@ -33,6 +36,9 @@ class Split:
     flip_labels: tuple[int, ...] | None = None
     # Label of a clip played backwards, for each label; None: it has none.
     reversed_labels: tuple[int, ...] | None = None
+    # (a record's bytes, frame numbers, name=its id) -> frames uint8 [N, H, W, 3];
+    # `images.decode` where records are images.
+    decode: Callable = video.decode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

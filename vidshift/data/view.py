@@ -2,12 +2,19 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8, UInt32
 
 from vidshift.data import video
-from vidshift.data.crop import crop_resize, eval_boxes, multi_scale_box, random_box
+from vidshift.data.crop import (
+    crop_resize,
+    eval_boxes,
+    multi_scale_box,
+    random_area_box,
+    random_box,
+)
 from vidshift.data.sampling import clip_offsets, segment_indices
 from vidshift.data.split import Record
 
@@ -23,10 +30,18 @@ class View:
     # In training, sides of TSM's multi-scale crop (`crop.MULTI_SCALES`), as shares of
     # the short side; none: one square of `crop` anywhere in the resized frame.
     scales: tuple[float, ...] = ()
+    # In training, smallest and largest share of the frame that a crop of any place and
+    # shape covers (`crop.random_area_box`); none: as above.
+    area: tuple[float, float] | tuple[()] = ()
 
 
 def train_clip(
-    record: Record, view: View, rng: np.random.Generator, *, may_flip: bool
+    record: Record,
+    view: View,
+    rng: np.random.Generator,
+    *,
+    may_flip: bool,
+    decode: Callable = video.decode,
 ) -> tuple[UInt8[np.ndarray, "T S S 3"], bool, UInt32[np.ndarray, "2"]]:
     """Draws frames, crop and flip, and decodes only what they need.
 
@@ -38,9 +53,11 @@ def train_clip(
       VideoError: the video cannot be decoded.
     """
     indices = segment_indices(record["num_frames"], view.num_frames, rng=rng)
-    frames = video.decode(record["video"], indices, name=record["id"])
+    frames = decode(record["video"], indices, name=record["id"])
     height, width = frames.shape[1:3]
-    if view.scales:
+    if view.area:
+        box = random_area_box(height, width, rng=rng, area=view.area)
+    elif view.scales:
         box = multi_scale_box(height, width, rng=rng, scales=view.scales)
     else:
         box = random_box(height, width, resize=view.resize, crop=view.crop, rng=rng)
@@ -66,6 +83,7 @@ def eval_clips(
     clips: int = 1,
     crops: int = 1,
     name: str | None = None,
+    decode: Callable = video.decode,
 ) -> UInt8[np.ndarray, "V T S S 3"]:
     """Decodes the test views of a video, each frame once.
 
@@ -82,7 +100,7 @@ def eval_clips(
         for offset in clip_offsets(clips)
     ]
     needed, places = np.unique(np.concatenate(chosen), return_inverse=True)
-    frames = video.decode(source, needed, name=name)
+    frames = decode(source, needed, name=name)
     boxes = eval_boxes(
         *frames.shape[1:3], resize=view.resize, crop=view.crop, crops=crops
     )

@@ -79,6 +79,9 @@ class DataConfig:
     # Sides of TSM's multi-scale crop as shares of the short side, such as
     # (1.0, 0.875, 0.75, 0.66); empty takes one crop of `crop` pixels anywhere.
     scales: tuple[float, ...] = ()
+    # Smallest and largest share of the frame that a training crop covers, at any place
+    # and between 3:4 and 4:3 in shape, such as (0.08, 1.0); empty: as above.
+    area: tuple[float, ...] = ()
     # Random horizontal flips, where the dataset says what they do to the labels.
     flip: bool = True
     # Per-channel normalisation of RGB in [0, 1].
@@ -271,6 +274,14 @@ def check(config: Config) -> None:
     for field, (value, need) in needs.items():
         if value is not None and not (math.isfinite(value) and holds[need](value)):
             raise ValueError(f"config.{field} must be {need}, got {value}")
+    if data.area and not (
+        len(data.area) == 2 and 0 < data.area[0] <= data.area[1] <= 1
+    ):
+        raise ValueError(
+            f"config.data.area must be two shares in (0, 1], in order, got {data.area}"
+        )
+    if data.area and data.scales:
+        raise ValueError("config.data.area and data.scales are two kinds of crop")
     if data.crop > data.resize and not data.scales:
         raise ValueError(
             f"config.data.crop={data.crop} does not fit in data.resize={data.resize}"

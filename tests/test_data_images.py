@@ -1,0 +1,290 @@
+"""Images as clips of one frame: decoding, folders, TFDS data sets, crops, a training."""
+
+import io
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tests.commands import finish, start, start_program
+from tests.tiny_images.tiny_images import TinyImages
+from vidshift.data import images, open_split
+from vidshift.data.crop import random_area_box
+from vidshift.data.image_folder import ImageFolder
+from vidshift.data.loader import eval_batches, train_batches
+from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.tfds_images import TfdsImages
+from vidshift.data.video import VideoError
+from vidshift.data.view import View
+from vidshift.training.log import read_metrics
+
+
+def encoded(image: Image.Image, kind="PNG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def picture(height=6, width=8, seed=0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+# ------------------------------------------------------------------- decoding
+def test_pixels_as_often_as_they_are_asked_for():
+    pixels = picture()
+    found = images.decode(encoded(Image.fromarray(pixels)), [0, 0])
+    assert found.shape == (2, 6, 8, 3) and found.dtype == np.uint8
+    np.testing.assert_array_equal(found, [pixels, pixels])
+    with pytest.raises(ValueError, match=r"indices must be 0, .* got \[1\]"):
+        images.decode(encoded(Image.fromarray(pixels)), [1])
+
+
+def test_kinds_of_pixels():
+    pixels = picture()
+    grey = pixels[..., 0]
+    both = {
+        "L": (Image.fromarray(grey), np.stack([grey] * 3, -1)),
+        "RGBA": (Image.fromarray(np.dstack([pixels, grey])), pixels),
+        # 16 bits: 257 times as much is the same grey.
+        "I;16": (
+            Image.fromarray(grey.astype(np.uint16) * 257),
+            np.stack([grey] * 3, -1),
+        ),
+        "P": (Image.fromarray(grey).convert("P"), np.stack([grey] * 3, -1)),
+        "1": (Image.fromarray(grey > 128), np.stack([(grey > 128) * 255] * 3, -1)),
+    }
+    for mode, (image, expected) in both.items():
+        assert image.mode == mode
+        np.testing.assert_array_equal(images.decode(encoded(image), [0])[0], expected)
+    cmyk = encoded(Image.fromarray(pixels).convert("CMYK"), "JPEG")
+    assert images.decode(cmyk, [0]).shape == (1, 6, 8, 3)
+
+
+def test_a_picture_taken_sideways_is_turned_upright():
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn clockwise
+    file = encoded(Image.fromarray(picture()), exif=exif)
+    expected = np.rot90(picture(), -1)
+    np.testing.assert_array_equal(images.decode(file, [0])[0], expected)
+
+
+def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path, monkeypatch):
+    whole = encoded(Image.fromarray(picture(40, 40)), "JPEG")
+    for file in (b"", b"text", whole[: len(whole) // 2]):
+        with pytest.raises(VideoError, match="cat.jpg: no readable image") as error:
+            images.decode(file, [0], name="cat.jpg")
+        assert "\n" not in str(error.value)
+    with pytest.raises(VideoError, match="none.png: no readable image"):
+        images.decode(tmp_path / "none.png", [0])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(VideoError, match="DecompressionBomb"):
+        images.decode(whole, [0])
+
+
+# ------------------------------------------------------------------------ crop
+def test_a_random_area_is_what_it_says():
+    rng = np.random.default_rng(0)
+    boxes = np.array(
+        [random_area_box(200, 300, rng=rng, area=(0.1, 0.5)) for _ in range(500)]
+    )
+    left, top, right, bottom = boxes.T
+    assert (left >= 0).all() and (top >= 0).all()
+    assert (right <= 300).all() and (bottom <= 200).all()
+    share = (right - left) * (bottom - top) / (200 * 300)
+    assert 0.095 < share.min() < 0.13 and 0.45 < share.max() < 0.51
+    ratio = (right - left) / (bottom - top)
+    assert 0.73 < ratio.min() < 0.8 and 1.25 < ratio.max() < 1.36
+    assert abs(np.log(ratio).mean()) < 0.03
+    assert len(set(left.tolist())) > 50 and len(set(top.tolist())) > 50
+
+
+def test_a_frame_in_which_no_area_fits_is_cut_in_the_middle():
+    rng = np.random.default_rng(0)
+    assert random_area_box(10, 100, rng=rng, area=(1.0, 1.0)) == (43, 0, 56, 10)
+    assert random_area_box(100, 10, rng=rng, area=(1.0, 1.0)) == (0, 43, 10, 56)
+    with pytest.raises(ValueError, match="area must be two shares"):
+        random_area_box(10, 10, rng=rng, area=(0.0, 1.0))
+
+
+# --------------------------------------------------------------------- folders
+def fill(root, classes=("cat", "Hund, groß"), each=3, folders=("train", "val")):
+    for folder in folders:
+        for label, name in enumerate(classes):
+            (root / folder / name).mkdir(parents=True)
+            for i in range(each):
+                image = Image.fromarray(picture(20, 24, seed=10 * label + i))
+                image.save(root / folder / name / f"{i} é.{'PNG' if i else 'jpeg'}")
+    return root
+
+
+def test_a_folder_of_images(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
+    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
+    assert split.flip_labels == (0, 1) and split.reversed_labels is None
+    record = split.source[5]
+    assert (record["id"], record["label"]) == ("train/cat/2 é.PNG", 1)
+    pixels = split.decode(record["video"], [0], name=record["id"])
+    np.testing.assert_array_equal(pixels[0], picture(20, 24, seed=2))
+    # Without a folder of its own the test is of the validation images.
+    test = open_split("image_folder", "test", data_dir=str(tmp_path))
+    assert test.source[0]["id"].startswith("val/")
+
+
+def test_folders_that_are_none(tmp_path):
+    def open_it(root, split="train", **options):
+        options = ImageFolder(**options)
+        return open_split("image_folder", split, data_dir=str(root), options=options)
+
+    with pytest.raises(ValueError, match="no folder .*/train for the train images"):
+        open_it(tmp_path)
+    root = fill(tmp_path / "full")
+    with pytest.raises(ValueError, match="no folder .*/dev for the validation im"):
+        open_it(root, "validation", validation="dev")
+    (root / "val" / "horse").mkdir()
+    with pytest.raises(ValueError, match="val has classes that .* has not: horse"):
+        open_it(root, "validation")
+    empty = fill(tmp_path / "empty", each=0)
+    with pytest.raises(ValueError, match="train holds no image .* 2 class folders"):
+        open_it(empty)
+    (tmp_path / "flat" / "train").mkdir(parents=True)
+    with pytest.raises(ValueError, match="train has no folders: a class of images"):
+        open_it(tmp_path / "flat")
+    with pytest.raises(ValueError, match="image_folder takes options of the type Im"):
+        open_split("image_folder", "train", data_dir=str(root), options=OrderedMotion())
+
+
+def test_batches_of_images_replace_what_is_damaged(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "train" / "cat" / "1 é.PNG").write_bytes(b"no image")
+    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    (tmp_path / "train" / "cat" / "2 é.PNG").unlink()  # gone after the listing
+    view = View(1, 16, 12, area=(0.2, 1.0))
+    given = {"batch_size": 6, "seed": 0, "workers": 0, "max_failed_share": 1.0}
+    with train_batches(split, view, **given) as batches:
+        rows = next(batches)
+        assert rows["video"].shape == (6, 1, 12, 12, 3)
+        failed = {name for name, _ in batches.failures}
+    assert failed == {"train/cat/1 é.PNG", "train/cat/2 é.PNG"}
+    with eval_batches(split, View(1, 16, 12), batch_size=6, workers=0) as batches:
+        rows = next(batches)
+        assert rows["video"].shape == (6, 1, 1, 12, 12, 3)
+        assert sorted(rows["index"].tolist()) == [-1, -1, 0, 1, 2, 3]
+
+
+# ------------------------------------------------------------------------ TFDS
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    root = str(tmp_path_factory.mktemp("tfds"))
+    TinyImages(data_dir=root).download_and_prepare(
+        download_config=tfds.download.DownloadConfig(
+            try_download_gcs=False, compute_stats="skip"
+        ),
+        file_format="array_record",
+    )
+    return root
+
+
+def test_a_tfds_data_set_without_its_code(prepared):
+    options = TfdsImages(name="tiny_images", train="train[:4]")
+    split = open_split("tfds_images", "train", data_dir=prepared, options=options)
+    assert split.classes == ("dark", "bright") and len(split.source) == 4
+    record = split.source[0]
+    assert record["id"].endswith(".png") and record["video"].startswith(b"\x89PNG")
+    number = int(record["id"].removesuffix(".png"))
+    assert record["label"] == number % 2
+    assert split.decode(record["video"], [0]).mean() == 30 * number
+    version = TfdsImages(name="tiny_images:1.0.0")
+    test = open_split("tfds_images", "test", data_dir=prepared, options=version)
+    assert len(test.source) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"name": "imagenet2012"},
+            "no data set prepared in .*`tfds build imagenet2012",
+        ),
+        ({"name": "tiny_images:2.0.0"}, "no data set prepared in .*tiny_images/2.0.0"),
+        ({"name": "tiny_images", "train": "dev"}, "dev"),
+    ],
+)
+def test_tfds_data_sets_that_are_none(prepared, options, message):
+    options = TfdsImages(**options)
+    with pytest.raises(ValueError, match=message):
+        open_split("tfds_images", "train", data_dir=prepared, options=options)
+
+
+def test_other_features(prepared, tmp_path):
+    path = copied(prepared, tmp_path) / "features.json"
+    features = json.loads(path.read_text())
+    fields = features["featuresDict"]["features"]
+    fields["label"] = fields["file_name"]
+    path.write_text(json.dumps(features))
+    with pytest.raises(
+        ValueError, match="needs features `image` .* has: file_name, im"
+    ):
+        open_tiny(tmp_path)
+
+
+def test_other_files(prepared, tmp_path):
+    path = copied(prepared, tmp_path) / "dataset_info.json"
+    path.write_text(path.read_text().replace("array_record", "tfrecord"))
+    with pytest.raises(ValueError, match="is of tfrecord files; `tfds build tiny_im"):
+        open_tiny(tmp_path)
+
+
+def copied(prepared, folder) -> pathlib.Path:
+    name = "tiny_images"
+    return shutil.copytree(pathlib.Path(prepared) / name, folder / name) / "1.0.0"
+
+
+def open_tiny(folder):
+    options = TfdsImages(name="tiny_images")
+    return open_split("tfds_images", "train", data_dir=str(folder), options=options)
+
+
+# ------------------------------------------------------------------- a training
+@pytest.mark.slow
+def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
+    fill(tmp_path / "images", each=8)
+    network = {
+        "model__backbone": "rubiksnet_micro",
+        "model__temporal": "tsn",
+        "optim__warmup_epochs": 0,
+        "log_steps": 2,
+    }
+    fields = network | {
+        "model__dtype": "float32",
+        "data__name": "image_folder",
+        "data__dir": tmp_path / "images",
+        "data__resize": 16,
+        "data__crop": 16,
+        "batch_size": 8,
+        "eval_batch_size": 8,
+        "steps": 4,
+    }
+    flags = [f"--config.{k.replace('__', '.')}={v}" for k, v in fields.items()]
+    images_run, video_run = tmp_path / "image_run", tmp_path / "video_run"
+    config = "--config=configs/imagenet_rubiksnet.py"
+    out, _ = finish(
+        start_program("train.py", config, f"--workdir={images_run}", *flags)
+    )
+    assert "2 classes; 16 clips" in out
+    assert read_metrics(images_run)[-1]["kind"] == "end"
+    process = start(
+        video_run, data_dir, init=images_run, **network, model__time_init="tsm", steps=4
+    )
+    out, _ = finish(process)
+    assert (
+        "rows h and w from there, a new row t: stages.*.0.shift.shift"
+        in out.replace("3 x ", "")
+    )
+    assert read_metrics(video_run)[-1]["kind"] == "test"
