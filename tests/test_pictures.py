@@ -1,0 +1,175 @@
+"""Pictures of what was learned: their numbers, their files, what has none."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.networks import random_network
+from vidshift import create, load, pictures, runs
+from vidshift.data.datasets import open_split
+from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.split import Split
+from vidshift.nets.weights import split
+from vidshift.training import checkpoints
+from vidshift.training.config import Config, DataConfig, ModelConfig
+
+OPTIONS = OrderedMotion(
+    side=16, frames=8, train_clips=12, validation_clips=12, test_clips=12
+)
+
+
+def saved(folder, data_dir, backbone, temporal="tsn", change=lambda p, s: None, **own):
+    """A checkpoint of a random network, its arrays changed in place."""
+    config = Config(
+        model=ModelConfig(backbone, temporal, dropout=0.0, **own),
+        data=DataConfig(
+            "ordered_motion",
+            dir=str(data_dir),
+            options=OPTIONS,
+            num_frames=4,
+            resize=16,
+            crop=16,
+        ),
+    )
+    config.optim.attention.budget = 0.25
+    description = runs.describe(config, Split(source=[], classes=("a", "b")))
+    model = random_network(lambda: create(**description["model"]))
+    _, params, stats = split(model)
+    params, stats = jax.tree.map(np.array, (params, stats))
+    change(params, stats)
+    checkpoints.write_weights(folder, params, stats, description)
+    return folder
+
+
+def draw(capsys, run, *options) -> dict[str, dict]:
+    """The numbers of every picture of a run."""
+    assert pictures.main([f"--workdir={run}", *options]) == 0
+    files = json.loads(capsys.readouterr().out)
+    for file in files.values():
+        assert pathlib.Path(file).read_bytes().startswith(b"\x89PNG")
+    return {
+        kind: json.loads(pathlib.Path(file).with_suffix(".json").read_text())
+        for kind, file in files.items()
+    }
+
+
+def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
+    def change(params, stats):
+        for stage, channels in enumerate((27, 27, 54)):
+            weight = np.tile(np.float32([0, 0.1, 1]), (channels, 1))  # the next frame
+            weight[: 9 * stage] = [1, 0.1, 0]
+            params[f"stages.{stage}.0.attention.weight"] = weight
+            stats[f"stages.{stage}.0.attention.temperature"] = np.float32(1e-3)
+        params["stages.1.0.attention.weight"][0] = [1, 1, 0]  # undecided
+
+    run = saved(
+        tmp_path, data_dir, "rubiksnet_micro", change=change, variant="attention"
+    )
+    found = draw(capsys, run)
+    assert set(found) == {"attention", "shifts"}
+    figures = found["attention"]
+    assert figures["distances"] == [-1, 0, 1] and figures["budget"] == 0.25
+    assert (figures["channels"], figures["undecided"]) == (108, 1)
+    shares = [layer["argmax"] for layer in figures["layers"]]
+    expected = [[0, 0, 1], [9 / 27, 0, 18 / 27], [18 / 54, 0, 36 / 54]]
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+    assert figures["moved"]["argmax"] == pytest.approx(1)
+    assert figures["moved"]["soft"] == pytest.approx(1 - 0.5 / 27 / 3)
+    layer = found["shifts"]["layers"][0]
+    assert "t" not in layer and len(layer["h"]) == 27
+
+
+@pytest.mark.parametrize("variant", ["interpolated", "quantized"])
+def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
+    def change(params, stats):
+        for stage, channels in enumerate((27, 54, 108)):
+            shift = np.tile(np.float32([[0.75], [-1.25], [9]]), (1, channels))
+            params[f"stages.{stage}.0.shift.shift"] = shift
+
+    run = saved(tmp_path, data_dir, "rubiksnet_micro", change=change, variant=variant)
+    figures = draw(capsys, run)["shifts"]
+    assert len(figures["layers"]) == 3 and figures["max_shift"]["w"] == 2
+    expected = {"interpolated": (0.75, -1.25, 2), "quantized": (1, -1, 2)}[variant]
+    for layer, channels in zip(figures["layers"], (27, 54, 108), strict=True):
+        assert layer["channels"] == layer["beyond_max_shift"] == channels
+        for axis, value in zip("thw", expected, strict=True):
+            assert set(layer[axis]) == {value}
+            assert layer["distance"][axis]["mean"] == pytest.approx(abs(value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temporal", ["gsm", "gsf"])
+def test_gates_over_clips(tmp_path, data_dir, capsys, temporal):
+    def change(params, stats):
+        for name in params:
+            if name.endswith("gate.kernel"):
+                params[name][:] = 0
+            if name.endswith("gate.bias"):
+                params[name][:] = [0.5, -1.0]
+
+    run = saved(tmp_path, data_dir, "resnet_tiny", temporal, change=change, ratio=0.5)
+    options = ("--split=test", "--clips=5", f"--out={tmp_path / 'out'}")
+    figures = draw(capsys, run, *options)["gates"]
+    assert figures["clips"] == 5 and len(figures["layers"]) == 3
+    places = [8 * 8, 4 * 4, 2 * 2]
+    for layer, size in zip(figures["layers"], places, strict=True):
+        # 5 clips of 4 frames.
+        assert [sum(counts) for counts in layer["counts"]] == [5 * 4 * size] * 2
+        np.testing.assert_allclose(layer["mean"], np.tanh([0.5, -1]), rtol=1e-5)
+        np.testing.assert_allclose(layer["mean_absolute"], np.tanh([0.5, 1]), rtol=1e-5)
+        edges = np.array(figures["edges"])
+        for counts, gate in zip(layer["counts"], np.tanh([0.5, -1]), strict=True):
+            (full,) = np.flatnonzero(counts)
+            assert edges[full] <= gate <= edges[full + 1]
+
+
+@pytest.mark.slow
+def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
+    run = saved(tmp_path, data_dir, "resnet_tiny", "gsf", ratio=0.5)
+    figures = draw(capsys, run, "--clips=2")["gates"]
+    model = load(run)
+    part = open_split(
+        "ordered_motion", "validation", data_dir=str(data_dir), options=OPTIONS
+    )
+    seen = []
+    for row in (0, 6):  # spread evenly over the split's 12
+        clip = runs.read_clip(part.source[row]["video"], run)
+        x = model.stem(_frames(clip))
+        unit = model.stages[0][0].units
+        gate = unit[1].between
+        x = unit[1].conv(unit[0](x))
+        moving = x.like(x.data[..., : gate.processed])
+        h = gate.norm(moving)
+        seen.append(np.tanh(gate.gate(h.like(jax.nn.relu(h.data)))))
+    seen = np.concatenate([np.asarray(s).reshape(-1, 2) for s in seen])
+    layer = figures["layers"][0]
+    np.testing.assert_allclose(layer["mean"], seen.mean(0), atol=1e-5)
+    counts = [np.histogram(seen[:, i], figures["edges"])[0] for i in (0, 1)]
+    assert np.abs(np.array(counts) - layer["counts"]).sum() <= 4  # at the edges
+
+
+def _frames(clip):
+    from kernels import Frames
+
+    return Frames.of(jnp.asarray(clip))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "temporal", "own"),
+    [("resnet_tiny", "tsm", {}), ("resnet_tiny", "gsf", {"ratio": 0.5, "gate": 1})],
+)
+def test_networks_without_pictures(tmp_path, data_dir, capsys, backbone, temporal, own):
+    run = saved(tmp_path, data_dir, backbone, temporal, **own)
+    assert pictures.main([f"--workdir={run}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"pictures: error: {backbone}/{temporal}")
+    assert "has nothing to draw: a RubiksNet has shifts" in line
+
+
+def test_what_is_no_run(tmp_path, capsys):
+    assert pictures.main([f"--workdir={tmp_path}"]) == 2
+    assert "is no run or checkpoint" in capsys.readouterr().err

@@ -1,0 +1,170 @@
+"""`python -m vidshift.pictures --workdir=RUN`: what a network has learned about time.
+
+Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
+
+- of a RubiksNet with attention which shifts its layers chose, and the budget (Figure 5 of
+  Fan et al., ECCV 2020);
+- of any other RubiksNet how far its shifts go in time and space, by depth (its Figure 6);
+- of GSM and GSF histograms of the gates of each layer, over clips of a split (Figure 8 of
+  Sudhakaran et al., TPAMI 2023).
+
+Prints one JSON line with the files' names.
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import pathlib
+import sys
+
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift import runs
+from vidshift.data.datasets import open_split
+from vidshift.data.loader import eval_batches
+from vidshift.data.on_device import normalise
+from vidshift.data.split import Split
+from vidshift.data.view import View
+from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
+from vidshift.nets.weights import split as split_model
+from vidshift.shifts.attention import attention_layers
+from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.rubiks import Shift3D
+from vidshift.training import checkpoints
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        print(json.dumps(pictures(options)))
+    except (ValueError, OSError) as error:
+        print(f"pictures: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def pictures(options: argparse.Namespace) -> dict[str, str]:
+    """Draws all there is to draw of a run; name of each picture -> its file.
+
+    Raises:
+      CheckpointError: it is no run.
+      ValueError: its network has nothing to draw, or the clips cannot be read.
+    """
+    checkpoint = checkpoints.find(options.workdir, options.checkpoint)
+    description = checkpoints.read_description(checkpoint)
+    model = runs.load(checkpoint, soft=True)
+    name = _named(description["model"])
+    found = {}
+    if layers := attention_layers(model):
+        budget = description["config"]["optim"]["attention"]["budget"]
+        figures = draw_attention.shares_by_layer(layers, budget)
+        found["attention"] = draw_attention.draw, figures
+    if layers := _layers(model, Shift3D):
+        found["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
+    gates = [n for n, layer in _layers(model, GateShiftFuse) if layer.gate is not None]
+    if gates:
+        found["gates"] = draw_gates.draw, _gates(model, gates, description, options)
+    if not found:
+        raise ValueError(
+            f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates "
+            "where they are learned"
+        )
+    out = pathlib.Path(options.out or checkpoint.parents[1] / "pictures")
+    out.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for kind, (draw, figures) in found.items():
+        path = out / f"{kind}-step{checkpoint.name}.png"
+        path.with_suffix(".json").write_text(json.dumps(figures))
+        draw(path, f"{name}, step {checkpoint.name}", figures)
+        files[kind] = str(path)
+    return files
+
+
+def _layers(model: nnx.Module, kind: type) -> list[tuple[str, nnx.Module]]:
+    """Layers of a kind with their names, from the input on."""
+    found = [(p, m) for p, m in nnx.iter_modules(model) if isinstance(m, kind)]
+    # Numbers as numbers; where several branches lie side by side, by their names.
+    found.sort(key=lambda item: [(isinstance(part, str), part) for part in item[0]])
+    return [(".".join(map(str, path)), module) for path, module in found]
+
+
+def _gates(
+    model: nnx.Module, names: list[str], description: dict, options: argparse.Namespace
+) -> dict:
+    stored, seen = description["config"]["data"], description["input"]
+    part = open_split(
+        stored["name"],
+        options.split,
+        data_dir=options.data_dir or stored["dir"],
+        options=stored["options"],
+    )
+    clips = min(options.clips, len(part.source))
+    part = Split(Some(part.source, clips), part.classes, decode=part.decode)
+    skeleton, params, stats = split_model(model)
+    as_seen = functools.partial(
+        normalise,
+        mean=seen["mean"],
+        std=seen["std"],
+        dtype=jnp.dtype(description["model"]["dtype"]),
+    )
+    step = draw_gates.make_gates_step(skeleton, as_seen, names)
+    with eval_batches(
+        part,
+        View(seen["num_frames"], seen["resize"], seen["crop"]),
+        batch_size=min(16, clips),
+        workers=stored["workers"],
+    ) as batches:
+        figures = draw_gates.gates_by_layer(step, params, stats, batches, names)
+    for layer in figures["layers"]:
+        halves = ", ".join(f"{mean:.3f}" for mean in layer["mean_absolute"])
+        print(f"mean |gate| of {layer['name']}: {halves}", file=sys.stderr)
+    return figures
+
+
+class Some:
+    """So many records of a source, evenly spread over it."""
+
+    def __init__(self, source, count: int):
+        self.source, self.count = source, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int):
+        return self.source[row * len(self.source) // self.count]
+
+
+def _named(model: dict) -> str:
+    own = ("variant", "space", "time", "ratio", "place", "modules", "gate", "fusion")
+    given = [f"{key}={model[key]}" for key in own if key in model]
+    name = f"{model['backbone']}/{model['temporal']}"
+    return ", ".join(itertools.chain([name], given))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.pictures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
+    add("--checkpoint", choices=("best", "last"), default="best")
+    add("--out", metavar="DIR", help="default: pictures/ of the run")
+    add("--data_dir", metavar="DIR", help="where the dataset lies, if moved")
+    add("--split", default="validation", help="whose clips gates are shown")
+    add("--clips", type=_count, default=64, help="how many of them; 64")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
