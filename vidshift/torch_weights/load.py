@@ -22,6 +22,12 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+IMAGE_NETWORK = (
+    'An image network\'s file fits its backbone under "tsn"; converted so, it initialises '
+    "the backbone under every scheme (train.py --config.init)"
+)
+
+
 def load_torch(
     model: nnx.Module, state_dict: Mapping[str, np.ndarray], *, head: str = "load"
 ) -> None:
@@ -43,6 +49,10 @@ def load_torch(
     for key in ("state_dict", "model_state_dict", "model_state", "model"):
         if key in state_dict:
             raise ValueError(f"this is a whole checkpoint: pass its [{key!r}]")
+    if not all(isinstance(name, str) for name in state_dict):
+        raise ValueError(
+            f"state_dict must be arrays by name, got {type(state_dict).__name__}"
+        )
     given = {k.removeprefix("module."): v for k, v in state_dict.items()}
     family = recognise(model, set(given))
     family.check(model, head)
@@ -53,16 +63,27 @@ def load_torch(
 
     official = family.names(model)
     wanted = {}  # official name -> (our path, variable, leaf)
+    nameless = []
     for path, variable in nnx.to_flat_state(nnx.state(model, is_weight)):
         ours = ".".join(map(str, path))
         if ours.startswith("fc."):
             leaf = family.head_leaves[ours.removeprefix("fc.")]
             name = f"{head_name}.{leaf.name}"
         else:
-            name, leaf = official(ours)
+            try:
+                name, leaf = official(ours)
+            except ValueError:
+                nameless.append(ours)
+                continue
         if not (head == "skip" and name in of_head):
             wanted[name] = (path, variable, leaf)
 
+    if nameless:
+        more = f" and {len(nameless) - 3} more" if len(nameless) > 3 else ""
+        raise ValueError(
+            f"the model has {', '.join(nameless[:3])}{more}, which no checkpoint of "
+            f"family {family.name!r} has. {IMAGE_NETWORK}"
+        )
     skipped = of_head if head == "skip" else set()
     arrays, misshapen = {}, []
     for name in wanted.keys() & given.keys():
@@ -82,7 +103,12 @@ def load_torch(
     }
     if any(problems.values()):
         listed = "; ".join(f"{k}: {', '.join(v)}" for k, v in problems.items() if v)
-        raise ValueError(f"the state dict does not fit the model: {listed}")
+        # Names of what a scheme adds; an image network's file has none.
+        own = [n for n, (path, *_) in wanted.items() if {"between", "after"} & {*path}]
+        hint = ""
+        if own and own == [name for name in wanted if name in problems["missing"]]:
+            hint = f". {IMAGE_NETWORK}"
+        raise ValueError(f"the state dict does not fit the model: {listed}{hint}")
     nnx.update(model, nnx.from_flat_state(arrays))
 
 

@@ -18,7 +18,12 @@ from flax import nnx
 
 from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
 from vidshift.shifts.temporal import TemporalShift
-from vidshift.torch_weights.resnet import refuse_causal
+from vidshift.torch_weights.checks import (
+    all_of,
+    refuse_causal,
+    refuse_head_under_shuffle,
+    refuse_pool,
+)
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
 # Blocks are numbered through all stages there; 0 is the stem.
@@ -80,7 +85,7 @@ def with_wrappers(model: nnx.Module):
 
 
 def check_offline(model: nnx.Module, head: str) -> None:
-    refuse_causal(model, head)
+    del head
     if not all("units" in path for path in directions(model)):
         raise ValueError(
             "the state dict is one of TSM's training code, whose MobileNetV2 shifts "
@@ -108,7 +113,9 @@ FAMILIES = (
         # Trained without dropout, the classifier stays where it was.
         heads=("new_fc", "base_model.classifier"),
         rename=with_wrappers,
-        check=check_offline,
+        check=all_of(
+            refuse_causal, refuse_pool, refuse_head_under_shuffle, check_offline
+        ),
     ),
     Family(
         "tsm_online",
@@ -116,7 +123,7 @@ FAMILIES = (
         lambda names: "features.1.conv.0.weight" in names,
         FLAT,
         heads=("classifier",),
-        check=check_bare,
+        check=all_of(check_bare, refuse_pool, refuse_head_under_shuffle),
     ),
     Family(
         "torchvision",
