@@ -2,12 +2,21 @@
 
 from collections.abc import Callable
 
+import jax
 from flax import nnx
 
+from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
 
+# What mixes frames, and may have no array that a name could tell of.
+WITHOUT_ARRAYS = {
+    TemporalShift: "TSM's shift",
+    VideoShuffle: "VSN's shuffle",
+    TemporalPool: "pooling over time",
+    GateShiftFuse: "a gate's shift",
+}
 # (model, `load_torch`'s head) -> None, or a ValueError.
 Check = Callable[[nnx.Module, str], None]
 
@@ -18,10 +27,6 @@ def all_of(*checks: Check) -> Check:
             one(model, head)
 
     return check
-
-
-def _has(model: nnx.Module, kind: type[nnx.Module]) -> bool:
-    return any(isinstance(module, kind) for _, module in nnx.iter_modules(model))
 
 
 def refuse_causal(model: nnx.Module, head: str) -> None:
@@ -36,29 +41,21 @@ def refuse_causal(model: nnx.Module, head: str) -> None:
         )
 
 
-def refuse_pool(model: nnx.Module, head: str) -> None:
-    """Where the official code pools no frames; its ResNets' names tell."""
-    if head == "load" and _has(model, TemporalPool):
-        raise ValueError(
-            "the state dict is of a network that pools no frames, the model pools them "
-            '(temporal_pool): its classifier does not fit; head="skip" takes the rest '
-            "as initial weights"
-        )
+def refuse_head_with(*kinds: type[nnx.Module]) -> Check:
+    """Of `WITHOUT_ARRAYS`, those that no network has whose file the family is of.
 
-
-def refuse_head_under(kind: type[nnx.Module], scheme: str) -> Check:
-    """Where no official network of the family has such layers."""
+    Names tell of a layer that does have arrays.
+    """
 
     def check(model: nnx.Module, head: str) -> None:
-        if head == "load" and _has(model, kind):
-            raise ValueError(
-                f"the state dict is of a network that was trained without {scheme}, "
-                'the model has it: its classifier does not fit; head="skip" takes the '
-                "rest as initial weights"
-            )
+        for _, module in nnx.iter_modules(model):
+            if head == "skip" or not isinstance(module, kinds):
+                continue
+            if not jax.tree.leaves(nnx.state(module, nnx.Param)):
+                raise ValueError(
+                    "the state dict is of a network that was trained without "
+                    f"{WITHOUT_ARRAYS[type(module)]}, the model has it: its classifier "
+                    'does not fit; head="skip" takes the rest as initial weights'
+                )
 
     return check
-
-
-refuse_head_under_shuffle = refuse_head_under(VideoShuffle, "VSN's shuffle")
-refuse_head_under_shift = refuse_head_under(TemporalShift, "TSM's shift")

@@ -7,9 +7,9 @@ What a file's names say of shifts decides where it may go:
   fits only that shifts the same convolutions both ways, and none that is causal.
 - `tsm_online`, bare names: the causal network of the online demo, and the same code
   base's network for images without any shift, cannot be told apart. With their
-  classifier they fit any network but one that reads the next frame; without it
-  (`head="skip"`) they initialise any.
-- `torchvision`: a network for images, which initialises any.
+  classifier they fit networks of these two kinds alone; without it (`head="skip"`) they
+  initialise any.
+- `torchvision`: a network for images. Without its classifier it initialises any.
 """
 
 from itertools import accumulate
@@ -17,12 +17,15 @@ from itertools import accumulate
 from flax import nnx
 
 from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
+from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts.temporal_pool import TemporalPool
 from vidshift.torch_weights.checks import (
+    WITHOUT_ARRAYS,
     all_of,
     refuse_causal,
-    refuse_head_under_shuffle,
-    refuse_pool,
+    refuse_head_with,
 )
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
@@ -103,6 +106,8 @@ def check_bare(model: nnx.Module, head: str) -> None:
         )
 
 
+no_head_elsewhere = refuse_head_with(VideoShuffle, TemporalPool, GateShiftFuse)
+
 FAMILIES = (
     Family(
         "tsm",
@@ -113,9 +118,7 @@ FAMILIES = (
         # Trained without dropout, the classifier stays where it was.
         heads=("new_fc", "base_model.classifier"),
         rename=with_wrappers,
-        check=all_of(
-            refuse_causal, refuse_pool, refuse_head_under_shuffle, check_offline
-        ),
+        check=all_of(refuse_causal, check_offline, no_head_elsewhere),
     ),
     Family(
         "tsm_online",
@@ -123,7 +126,7 @@ FAMILIES = (
         lambda names: "features.1.conv.0.weight" in names,
         FLAT,
         heads=("classifier",),
-        check=all_of(check_bare, refuse_pool, refuse_head_under_shuffle),
+        check=all_of(check_bare, no_head_elsewhere),
     ),
     Family(
         "torchvision",
@@ -131,5 +134,6 @@ FAMILIES = (
         lambda names: "features.1.conv.0.0.weight" in names,
         NESTED,
         heads=("classifier.1",),
+        check=refuse_head_with(*WITHOUT_ARRAYS),
     ),
 )

@@ -3,14 +3,16 @@
 from flax import nnx
 
 from vidshift.nets.resnet import ResNet
+from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.non_local import NonLocal
+from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
 from vidshift.torch_weights.checks import (
+    WITHOUT_ARRAYS,
     all_of,
     refuse_causal,
-    refuse_head_under_shift,
-    refuse_head_under_shuffle,
+    refuse_head_with,
 )
 from vidshift.torch_weights.gate import gate_rules
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
@@ -102,7 +104,7 @@ OFFICIAL = {
     "prefix": "base_model.",
     "heads": ("new_fc", "base_model.fc"),
     "rename": with_wrappers,
-    "check": all_of(refuse_causal, refuse_head_under_shuffle),
+    "check": all_of(refuse_causal, refuse_head_with(VideoShuffle, GateShiftFuse)),
 }
 FAMILIES = (
     # The gated networks' code has TSM's names for the rest.
@@ -119,6 +121,6 @@ FAMILIES = (
         ResNet,
         _has("layer1.0.bn1.weight"),
         RULES,
-        check=all_of(refuse_head_under_shuffle, refuse_head_under_shift),
+        check=refuse_head_with(*WITHOUT_ARRAYS),
     ),
 )
