@@ -83,6 +83,25 @@ def test_published_rows_of_a_network(capsys):
     assert "TSM Table" in row["source"] and row["agrees"]
 
 
+def test_rows_of_the_same_network_by_other_words(capsys):
+    rows = [json.loads(line) for line in run(capsys, "resnet50/gsf", "--json")]
+    assert {row["name"] for row in rows} == {
+        "resnet50/gsf",
+        "resnet50/gsf:ratio=0.25",
+    }
+    interpolated = parse('rubiksnet_tiny:variant="interpolated"')
+    assert interpolated.without_defaults() == parse("rubiksnet_tiny")
+    other = parse("resnet50/gsf:ratio=0.5,modules=16")
+    assert other.without_defaults() == other
+
+
+@pytest.mark.parametrize("option", ["--side=0", "--frames=-3", "--classes=x"])
+def test_sizes_are_whole_numbers_from_1(option, capsys):
+    with pytest.raises(SystemExit):
+        cost.main(["resnet_tiny", option])
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
 def test_any_other_network(capsys):
     (line,) = run(capsys, "resnet_tiny/tsm:fold_div=4", "--json", "--side=32")
     row = json.loads(line)
@@ -103,6 +122,7 @@ def test_a_table(capsys):
         ("resnet5/tsm", "did you mean"),
         ("resnet18/tsm:fold=8", "has no option fold"),
         ("resnet18/tsm:fold_div", "key=value"),
+        ("resnet18/tsm:causal=true,causal=false", "causal is given twice"),
     ],
 )
 def test_wrong_names_are_one_line(name, said, capsys):

@@ -357,7 +357,7 @@ def imagenet(backbone: str, head: str) -> dict[str, np.ndarray]:
     ("backbone", "temporal", "head", "conv", "norm"),
     [
         ("bn_inception", "tsn", "last_linear", "conv1_7x7_s2", "conv1_7x7_s2_bn"),
-        ("inception_v3", "tsm", "top_cls_fc", "conv_Conv2D", "conv_batchnorm"),
+        ("inception_v3", "tsn", "top_cls_fc", "conv_Conv2D", "conv_batchnorm"),
     ],
 )
 def test_imagenet_files_initialise_networks(backbone, temporal, head, conv, norm):
@@ -376,9 +376,31 @@ def test_imagenet_files_initialise_networks(backbone, temporal, head, conv, norm
     assert (model.fc.kernel[...] == 1).all()
 
 
+def test_an_imagenet_head_is_none_of_tsms():
+    given = imagenet("bn_inception", "fc")
+    model = nnx.clone(abstract("bn_inception", "tsm"))
+    with pytest.raises(ValueError, match="trained without TSM's shift"):
+        load_torch(model, given)
+    load_torch(model, given, head="skip")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"causal": True}, "do not fit the model, which is causal"),
+        ({"temporal_pool": True}, "network that pools no frames, the model pools them"),
+    ],
+)
+def test_official_tsm_reads_both_sides_of_all_frames(options, message):
+    case = json.loads((GOLDEN / "tsm_bninception_4f.json").read_text())
+    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+    with pytest.raises(ValueError, match=message):
+        load_torch(abstract("bn_inception", "tsm", **options), given)
+
+
 def test_imagenet_files_have_no_gates():
     given = imagenet("bn_inception", "fc")
-    with pytest.raises(ValueError, match=r"between.* no name in .* family 'imagenet'"):
+    with pytest.raises(ValueError, match=r"between.* no .* of family 'imagenet' has"):
         load_torch(abstract("bn_inception", "gsf"), given, head="skip")
 
 

@@ -1,5 +1,6 @@
 """Official names: complete, loaded into the right place, refused when they do not fit."""
 
+import inspect
 import json
 import pathlib
 
@@ -211,6 +212,46 @@ def test_offline_weights_do_not_fit_a_causal_network():
     ):
         load_torch(model, state_dict(), head="skip")
     assert_same(model, before)
+
+
+@pytest.mark.parametrize(
+    ("temporal", "prefix", "net", "head"),
+    [
+        ("vsn", "base_model.", "", "new_fc"),
+        ("vsn", "", "", "fc"),
+        ("tsm", "", "", "fc"),
+    ],
+)
+def test_a_head_of_another_scheme(temporal, prefix, net, head):
+    options = {"other_blocks": "tsn"} if temporal == "vsn" else {}
+    model = tiny(temporal, **options)
+    before = arrays(model)
+    given = state_dict(prefix, net, head)
+    with pytest.raises(ValueError, match="trained without .*, the model has it"):
+        load_torch(model, given)
+    assert_same(model, before)
+    load_torch(model, given, head="skip")
+
+
+def test_a_networks_own_arrays_want_an_image_network_first():
+    model = tiny("gsf", ratio=0.5)  # basic blocks, which no official gate is in
+    with pytest.raises(ValueError, match="and .* more, which no checkpoint of family"):
+        load_torch(model, state_dict("", "", "fc"), head="skip")
+    case = json.loads((GOLDEN / "tsn_r50_8f.json").read_text())
+    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+    model = nnx.eval_shape(
+        lambda: create("resnet50", "gsf", num_classes=174, num_frames=8)
+    )
+    with pytest.raises(
+        ValueError, match="missing: .*gsf.*An image network's file fits"
+    ):
+        load_torch(model, given)
+
+
+@pytest.mark.parametrize("given", [[1, 2], {3: np.zeros(1)}])
+def test_what_is_no_state_dict(given):
+    with pytest.raises(ValueError, match="state_dict must be arrays by name, got"):
+        inspect.unwrap(load_torch)(tiny(), given)  # annotations are not checked
 
 
 def test_unknown_family():

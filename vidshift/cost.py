@@ -27,7 +27,7 @@ from vidshift.layers.norm import BatchNorm
 from vidshift.nets import train_view
 from vidshift.nets.names import Network, parse
 from vidshift.nets.weights import named_arrays
-from vidshift.published import KINETICS, ROWS, Published
+from vidshift.published import KINETICS, LEFT_OUT, ROWS, Published
 from vidshift.shifts.rubiks import Shift2D, Shift3D
 
 # How a source counts: products, and so much for an element of what a layer gives.
@@ -119,7 +119,7 @@ def rows(names: list[str], **clips) -> Iterator[dict]:
         own = [
             row
             for row in ROWS
-            if parse(row.network) == network
+            if parse(row.network).without_defaults() == network.without_defaults()
             and all(getattr(row, k) == v for k, v in clips.items() if v is not None)
         ]
         asked = {"classes": KINETICS, "frames": 8, "side": 224}
@@ -173,9 +173,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: all that is published")
-    add("--classes", type=int, help="of the head; 400")
-    add("--frames", type=int, help="of a clip; 8")
-    add("--side", type=int, help="of a frame, pixels; 224")
+    add("--classes", type=_count, help="of the head; 400")
+    add("--frames", type=_count, help="of a clip; 8")
+    add("--side", type=_count, help="of a frame, pixels; 224")
     add("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args(argv)
     clips = {k: getattr(options, k) for k in ("classes", "frames", "side")}
@@ -187,7 +187,17 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"cost: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    if not (options.json or options.names):
+        print("\nNot among the rows:\n")
+        print("\n".join(f"- {line}" for line in LEFT_OUT))
     return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
+    return number
 
 
 HEADING = (

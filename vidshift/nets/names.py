@@ -23,6 +23,19 @@ class Network(NamedTuple):
         given = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
         return f"{self.backbone}/{self.temporal}{given and ':'}{given}"
 
+    def without_defaults(self) -> "Network":
+        """Keeps the options that say something else than their default."""
+        base = BACKBONES[self.backbone]
+        own = base.scheme_options.get(self.temporal, {})
+        network = getattr(base.make, "func", base.make)  # a partial's class
+        defaults = {
+            name: parameter.default
+            for make in (network.__init__, SCHEMES[self.temporal])
+            for name, parameter in inspect.signature(make).parameters.items()
+        } | own
+        kept = {k: v for k, v in self.options.items() if v != defaults.get(k, ...)}
+        return self._replace(options=kept)
+
     def under_tsn(self) -> "Network":
         """Keeps what is an option of the backbone."""
         own = BACKBONES[self.backbone].options
@@ -54,6 +67,8 @@ def parse(name: str) -> Network:
             raise ValueError(f"{name}: options are written key=value, got {item!r}")
         if key in inspect.signature(create).parameters:
             raise ValueError(f"{name}: {key} is none of a network's own options")
+        if key in options:
+            raise ValueError(f"{name}: {key} is given twice")
         try:
             options[key] = json.loads(value)
         except json.JSONDecodeError:  # a word, perhaps one of Python's

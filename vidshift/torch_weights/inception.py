@@ -8,6 +8,15 @@ import numpy as np
 
 from vidshift.nets.bn_inception import BNInception
 from vidshift.nets.inception_v3 import InceptionV3
+from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.temporal_pool import TemporalPool
+from vidshift.torch_weights.checks import (
+    WITHOUT_ARRAYS,
+    Check,
+    all_of,
+    refuse_causal,
+    refuse_head_with,
+)
 from vidshift.torch_weights.gate import gate_rules
 from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule
 
@@ -101,7 +110,7 @@ INCEPTION_V3 = {
 def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
     """Of GSF, GSM, of neither (TSN, and TSM's BN-Inception), and of ImageNet."""
 
-    def trained(name: str, gate: str) -> Family:
+    def trained(name: str, gate: str, check: Check) -> Family:
         def recognise(names):
             gates = any(n.startswith(f"base_model.{gate}") for n in names)
             return f"base_model.{first}" in names and gates
@@ -113,18 +122,24 @@ def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
             rules(**table, gate=gate),
             prefix="base_model.",
             heads=("new_fc", *(f"base_model.{head}" for head in heads)),
+            check=check,
         )
 
     return (
-        trained("gsf", "gsf_"),
-        trained("gsm", "gsm_"),
-        trained("tsm", ""),
+        trained("gsf", "gsf_", refuse_head_with(TemporalPool)),
+        trained("gsm", "gsm_", refuse_head_with(TemporalPool)),
+        trained(
+            "tsm",
+            "",
+            all_of(refuse_causal, refuse_head_with(TemporalPool, GateShiftFuse)),
+        ),
         Family(
             "imagenet",
             backbone,
             lambda names: first in names,
             rules(**table, gate=""),
             heads=heads,
+            check=refuse_head_with(*WITHOUT_ARRAYS),
         ),
     )
 

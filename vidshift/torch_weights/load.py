@@ -22,6 +22,12 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+IMAGE_NETWORK = (
+    'An image network\'s file fits its backbone under "tsn"; converted so, it initialises '
+    "the backbone under every scheme (train.py --config.init)"
+)
+
+
 def load_torch(
     model: nnx.Module, state_dict: Mapping[str, np.ndarray], *, head: str = "load"
 ) -> None:
@@ -33,12 +39,23 @@ def load_torch(
       head: "load" the classifier too, or "skip" it and keep the model's own.
 
     Raises:
-      ValueError: the family is not known, or is one of another backbone or of shifts in
-        the other direction, or names are missing, unexpected or misshapen; one error
-        lists all of them, and the model is left as it was.
+      ValueError: it is no mapping of names; the family is not known, or is one of another
+        backbone or of shifts in the other direction; with "load", the head was trained
+        without a shift, a shuffle, a gate or the pooling of frames that the model has; or
+        names are missing, unexpected or misshapen. One error lists all of these, and the
+        model is left as it was.
     """
     if head not in ("load", "skip"):
         raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
+    if not isinstance(state_dict, Mapping):
+        raise ValueError(
+            f"state_dict must be arrays by name, got a {type(state_dict).__name__}"
+        )
+    unnamed = [name for name in state_dict if not isinstance(name, str)]
+    if unnamed:
+        raise ValueError(
+            f"state_dict must be arrays by name, got one under {unnamed[0]!r}"
+        )
     # Of checkpoints of TSM, GSF, SlowFast, RubiksNet.
     for key in ("state_dict", "model_state_dict", "model_state", "model"):
         if key in state_dict:
@@ -53,23 +70,36 @@ def load_torch(
 
     official = family.names(model)
     wanted = {}  # official name -> (our path, variable, leaf)
+    nameless = []
     for path, variable in nnx.to_flat_state(nnx.state(model, is_weight)):
         ours = ".".join(map(str, path))
         if ours.startswith("fc."):
             leaf = family.head_leaves[ours.removeprefix("fc.")]
             name = f"{head_name}.{leaf.name}"
         else:
-            name, leaf = official(ours)
+            try:
+                name, leaf = official(ours)
+            except ValueError:
+                nameless.append(ours)
+                continue
         if not (head == "skip" and name in of_head):
             wanted[name] = (path, variable, leaf)
 
+    if nameless:
+        more = f" and {len(nameless) - 3} more" if len(nameless) > 3 else ""
+        raise ValueError(
+            f"the model has {', '.join(nameless[:3])}{more}, which no checkpoint of "
+            f"family {family.name!r} has. {IMAGE_NETWORK}"
+        )
     skipped = of_head if head == "skip" else set()
     arrays, misshapen = {}, []
+    inflated = False  # I3D's kernels have an axis of time
     for name in wanted.keys() & given.keys():
         path, variable, leaf = wanted[name]
         array = leaf.to_ours(np.asarray(given[name]), variable.shape)
         if array.shape != variable.shape:
             misshapen.append(f"{name} {array.shape}, the model has {variable.shape}")
+            inflated |= array.ndim == 4 and len(variable.shape) == 5
         arrays[path] = variable.replace(jnp.asarray(array, variable.dtype))
     problems = {
         "missing": sorted(wanted.keys() - given.keys()),
@@ -82,7 +112,11 @@ def load_torch(
     }
     if any(problems.values()):
         listed = "; ".join(f"{k}: {', '.join(v)}" for k, v in problems.items() if v)
-        raise ValueError(f"the state dict does not fit the model: {listed}")
+        # What a scheme adds, of which an image network's file has nothing.
+        own = {n for n, (path, *_) in wanted.items() if {"between", "after"} & {*path}}
+        of_images = bool(own) and own.isdisjoint(given) or inflated
+        hint = f". {IMAGE_NETWORK}" if of_images else ""
+        raise ValueError(f"the state dict does not fit the model: {listed}{hint}")
     nnx.update(model, nnx.from_flat_state(arrays))
 
 

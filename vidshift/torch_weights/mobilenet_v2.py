@@ -7,9 +7,9 @@ What a file's names say of shifts decides where it may go:
   fits only that shifts the same convolutions both ways, and none that is causal.
 - `tsm_online`, bare names: the causal network of the online demo, and the same code
   base's network for images without any shift, cannot be told apart. With their
-  classifier they fit any network but one that reads the next frame; without it
-  (`head="skip"`) they initialise any.
-- `torchvision`: a network for images, which initialises any.
+  classifier they fit networks of these two kinds alone; without it (`head="skip"`) they
+  initialise any.
+- `torchvision`: a network for images. Without its classifier it initialises any.
 """
 
 from itertools import accumulate
@@ -17,8 +17,16 @@ from itertools import accumulate
 from flax import nnx
 
 from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
+from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
-from vidshift.torch_weights.resnet import refuse_causal
+from vidshift.shifts.temporal_pool import TemporalPool
+from vidshift.torch_weights.checks import (
+    WITHOUT_ARRAYS,
+    all_of,
+    refuse_causal,
+    refuse_head_with,
+)
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
 # Blocks are numbered through all stages there; 0 is the stem.
@@ -80,7 +88,7 @@ def with_wrappers(model: nnx.Module):
 
 
 def check_offline(model: nnx.Module, head: str) -> None:
-    refuse_causal(model, head)
+    del head
     if not all("units" in path for path in directions(model)):
         raise ValueError(
             "the state dict is one of TSM's training code, whose MobileNetV2 shifts "
@@ -98,6 +106,8 @@ def check_bare(model: nnx.Module, head: str) -> None:
         )
 
 
+no_head_elsewhere = refuse_head_with(VideoShuffle, TemporalPool, GateShiftFuse)
+
 FAMILIES = (
     Family(
         "tsm",
@@ -108,7 +118,7 @@ FAMILIES = (
         # Trained without dropout, the classifier stays where it was.
         heads=("new_fc", "base_model.classifier"),
         rename=with_wrappers,
-        check=check_offline,
+        check=all_of(refuse_causal, check_offline, no_head_elsewhere),
     ),
     Family(
         "tsm_online",
@@ -116,7 +126,7 @@ FAMILIES = (
         lambda names: "features.1.conv.0.weight" in names,
         FLAT,
         heads=("classifier",),
-        check=check_bare,
+        check=all_of(check_bare, no_head_elsewhere),
     ),
     Family(
         "torchvision",
@@ -124,5 +134,6 @@ FAMILIES = (
         lambda names: "features.1.conv.0.0.weight" in names,
         NESTED,
         heads=("classifier.1",),
+        check=refuse_head_with(*WITHOUT_ARRAYS),
     ),
 )

@@ -3,9 +3,17 @@
 from flax import nnx
 
 from vidshift.nets.resnet import ResNet
+from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.non_local import NonLocal
+from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
+from vidshift.torch_weights.checks import (
+    WITHOUT_ARRAYS,
+    all_of,
+    refuse_causal,
+    refuse_head_with,
+)
 from vidshift.torch_weights.gate import gate_rules
 from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
 
@@ -86,32 +94,33 @@ def with_wrappers(model: nnx.Module):
     return rename
 
 
-def refuse_causal(model: nnx.Module, head: str) -> None:
-    """Names do not tell which way a convolution's input was shifted."""
-    del head
-    shifts = (m for _, m in nnx.iter_modules(model) if isinstance(m, TemporalShift))
-    if any(shift.direction == "past" for shift in shifts):
-        raise ValueError(
-            "the state dict is one of TSM's training code, whose shifts read the next "
-            "frame where those of a causal network read the previous one: its weights "
-            "do not fit the model, which is causal"
-        )
+def _has(key: str, part: str = ""):
+    return lambda names: key in names and any(part in name for name in names)
 
 
+OFFICIAL = {
+    "backbone": ResNet,
+    "rules": RULES,
+    "prefix": "base_model.",
+    "heads": ("new_fc", "base_model.fc"),
+    "rename": with_wrappers,
+    "check": all_of(refuse_causal, refuse_head_with(VideoShuffle, GateShiftFuse)),
+}
 FAMILIES = (
+    # The gated networks' code has TSM's names for the rest.
     Family(
-        "tsm",
-        ResNet,
-        lambda names: (
-            "base_model.layer1.0.bn1.weight" in names
-            or "base_model.layer1.0.net.bn1.weight" in names
-        ),
-        RULES,
-        prefix="base_model.",
-        heads=("new_fc", "base_model.fc"),
-        rename=with_wrappers,
-        check=refuse_causal,
+        "gsf", recognise=_has("base_model.layer1.0.bn1.weight", ".gsf."), **OFFICIAL
     ),
-    # Torchvision's have no wrapper, and initialise a network under any scheme.
-    Family("torchvision", ResNet, lambda names: "layer1.0.bn1.weight" in names, RULES),
+    Family("tsm", recognise=_has("base_model.layer1.0.bn1.weight"), **OFFICIAL),
+    # Blocks that are shifted whole.
+    Family("tsm", recognise=_has("base_model.layer1.0.net.bn1.weight"), **OFFICIAL),
+    # Torchvision's have no wrapper; without their head they initialise any network whose
+    # scheme has no arrays of its own.
+    Family(
+        "torchvision",
+        ResNet,
+        _has("layer1.0.bn1.weight"),
+        RULES,
+        check=refuse_head_with(*WITHOUT_ARRAYS),
+    ),
 )

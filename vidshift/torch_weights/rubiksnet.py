@@ -26,6 +26,8 @@ def pointwise(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def within(array: np.ndarray, shape: tuple[int, ...], *, bound: float) -> np.ndarray:
     """A shift as it is, where the model can do it."""
     furthest = float(np.abs(array).max(initial=0.0))
+    if not np.isfinite(furthest):
+        raise ValueError(f"a shift goes {furthest} places: the file is damaged")
     if furthest > bound:
         raise ValueError(
             f"a shift goes {furthest:.2f} places, the model's max_shift={bound:g}: "
