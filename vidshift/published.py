@@ -99,6 +99,12 @@ ROWS = (
                 "15.7",
                 "RubiksNet code's log of large AQ",
             ),
+            (
+                'rubiksnet_large/tsn:variant="attention",hardened=true',
+                "8.5",
+                "15.7",
+                "RubiksNet code, large AQ",
+            ),
         )
     ),
     Published("resnet34/tsm", SOMETHING, 8, 224, "21.4", "29.4", "RubiksNet Table 1"),
