@@ -12,9 +12,14 @@ from vidshift.nets.names import parse
 from vidshift.published import ROWS, Published
 
 
-def count(name, counts="products", *, classes=4, frames=2, side=8):
+def count(name, counts="products", *, classes=4, frames=2, side=8, in_channels=3):
     return cost.cost(
-        parse(name), classes=classes, frames=frames, side=side, counts=counts
+        parse(name),
+        classes=classes,
+        frames=frames,
+        side=side,
+        in_channels=in_channels,
+        counts=counts,
     )
 
 
@@ -41,6 +46,31 @@ def test_elements_of_norms_count_where_a_source_counts_them():
 def test_frames_multiply_products_not_parameters():
     short, long = count("resnet_tiny/tsn"), count("resnet_tiny/tsn", frames=6)
     assert long.macs == 3 * short.macs and long.parameters == short.parameters
+
+
+def test_channels_of_a_frame_are_the_first_convolutions():
+    rgb, flow = count("resnet_tiny/tsn"), count("resnet_tiny/tsn", in_channels=10)
+    assert flow.parameters - rgb.parameters == 7 * 9 * 16
+    assert flow.macs - rgb.macs == 2 * 16 * 7 * 9 * 16  # two frames of 4 x 4 places
+
+
+def test_an_ensemble_is_the_sum_of_its_networks():
+    both = "resnet_tiny/tsm + resnet_tiny/gsf:ratio=0.5"
+    row = cost.beside(Published(both, 4, (2, 6), 8, counts="thop", in_channels=(3, 10)))
+    tsm = count("resnet_tiny/tsm", "thop")
+    gsf = count("resnet_tiny/gsf:ratio=0.5", "thop", frames=6, in_channels=10)
+    assert row["name"] == both
+    assert (row["frames"], row["in_channels"]) == ((2, 6), (3, 10))
+    for field in cost.Cost._fields:
+        assert row[field] == getattr(tsm, field) + getattr(gsf, field)
+    assert f"| `{both}` | 4 | (2 + 6) x 8² x (3 + 10) |" in cost._line(row)
+
+
+def test_sizes_of_an_ensemble_are_for_each_network_or_for_all():
+    row = Published("resnet18 + resnet34", 4, (2, 6), 8)
+    assert row.parts() == [("resnet18", 2, 3), ("resnet34", 6, 3)]
+    with pytest.raises(ValueError):
+        row._replace(frames=(2, 6, 6)).parts()
 
 
 @pytest.mark.parametrize(
@@ -83,23 +113,64 @@ def test_published_rows_of_a_network(capsys):
     assert "TSM Table" in row["source"] and row["agrees"]
 
 
-def test_rows_of_the_same_network_by_other_words(capsys):
-    rows = [json.loads(line) for line in run(capsys, "resnet50/gsf", "--json")]
-    assert {row["name"] for row in rows} == {
-        "resnet50/gsf",
-        "resnet50/gsf:ratio=0.25",
-    }
-    interpolated = parse('rubiksnet_tiny:variant="interpolated"')
-    assert interpolated.without_defaults() == parse("rubiksnet_tiny")
-    other = parse("resnet50/gsf:ratio=0.5,modules=16")
-    assert other.without_defaults() == other
+def test_an_ensemble_by_name(capsys):
+    both = "resnet_tiny + resnet_tiny/tsm"
+    (line,) = run(capsys, both, "--json", "--side=8", "--classes=4", "--in-channels=2")
+    row = json.loads(line)
+    one = count("resnet_tiny", frames=8, in_channels=2)
+    assert row["name"] == "resnet_tiny/tsn + resnet_tiny/tsm" and row["frames"] == 8
+    assert (row["parameters"], row["macs"]) == (2 * one.parameters, 2 * one.macs)
 
 
-@pytest.mark.parametrize("option", ["--side=0", "--frames=-3", "--classes=x"])
-def test_sizes_are_whole_numbers_from_1(option, capsys):
-    with pytest.raises(SystemExit):
+def published(name, **clips):
+    """The names of the rows that a name gives, without counting them."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "beside", found.append)
+        list(cost.rows([name], **clips))
+    return [row.network for row in found if row.source]
+
+
+def test_options_written_out_are_the_same_network():
+    same = ["resnet50/gsf"]
+    assert published("resnet50/gsf:modules=16,ratio=0.25", frames=16) == same
+    assert not published("resnet50/gsf:modules=15", frames=16)
+    assert published('rubiksnet_tiny:variant="interpolated"') == ["rubiksnet_tiny/tsn"]
+    assert not published('rubiksnet_tiny:variant="quantized"')
+    both = "resnet50/vsn + resnet101/vsn"
+    assert published(both) == [both]
+    assert not published("resnet101/vsn + resnet50/vsn")
+
+
+@pytest.mark.slow
+def test_defaults_of_eight_published_frames():
+    same = ["resnet50/gsf:ratio=0.25", "resnet50/gsf:modules=16"]
+    assert published("resnet50/gsf", frames=8) == same
+
+
+@pytest.mark.slow
+def test_each_published_network_is_the_same_when_built_again():
+    parts = [part.network for row in ROWS for part in row.parts()]
+    for name in {name.partition(":")[0]: name for name in parts}.values():
+        first = cost._built(name, 8)
+        cost._built.cache_clear()
+        assert cost._built(name, 8) == first, name
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--side=0", "at least 1"),
+        ("--frames=-3", "at least 1"),
+        ("--classes=many", "invalid whole number"),
+        ("--in-channels=1.5", "invalid whole number"),
+    ],
+)
+def test_sizes_are_whole_numbers_from_one(option, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
         cost.main(["resnet_tiny", option])
-    assert option.split("=")[0] in capsys.readouterr().err
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert option.split("=")[0] in last and said in last
 
 
 def test_any_other_network(capsys):
@@ -123,6 +194,7 @@ def test_a_table(capsys):
         ("resnet18/tsm:fold=8", "has no option fold"),
         ("resnet18/tsm:fold_div", "key=value"),
         ("resnet18/tsm:causal=true,causal=false", "causal is given twice"),
+        ("resnet_tiny + resnet5", "did you mean"),
     ],
 )
 def test_wrong_names_are_one_line(name, said, capsys):
@@ -150,7 +222,8 @@ def test_what_the_papers_print(row):
 
 def test_names_of_published_networks_are_written_as_we_write_them():
     for row in ROWS:
-        assert parse(row.network).name == row.network
+        for part in row.parts():
+            assert parse(part.network).name == part.network
 
 
 def test_windows_over_the_edge():

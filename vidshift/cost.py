@@ -5,13 +5,16 @@
     python -m vidshift.cost resnet50/gsf:ratio=0.5 --frames 16 --classes 101   # any other
 
 A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
-between them; BACKBONE alone is TSN. Both are counted from the network itself: parameters
+between them; BACKBONE alone is TSN. "NAME + NAME" is an ensemble: the sum of its
+networks. A name gives the published rows of the same network, whichever of its options
+are written out; without a published row it is counted as asked. Both are counted from the network itself: parameters
 are what is trained; `macs` are the products of convolutions and linear layers for one
 clip, windows that hang over the edge counted whole. Where a source counts element-wise
 work too, the last columns count as it does: `as the source counts`.
 """
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -27,7 +30,7 @@ from vidshift.layers.norm import BatchNorm
 from vidshift.nets import train_view
 from vidshift.nets.names import Network, parse
 from vidshift.nets.weights import named_arrays
-from vidshift.published import KINETICS, LEFT_OUT, ROWS, Published
+from vidshift.published import KINETICS, ROWS, TOGETHER, Published
 from vidshift.shifts.rubiks import Shift2D, Shift3D
 
 # How a source counts: products, and so much for an element of what a layer gives.
@@ -50,7 +53,13 @@ class Cost(NamedTuple):
 
 
 def cost(
-    network: Network, *, classes: int, frames: int, side: int, counts: str = "products"
+    network: Network,
+    *,
+    classes: int,
+    frames: int,
+    side: int,
+    in_channels: int = 3,
+    counts: str = "products",
 ) -> Cost:
     """Counts a network without running it.
 
@@ -60,7 +69,8 @@ def cost(
     Raises:
       ValueError: the network does not exist, or does not take such clips.
     """
-    model = train_view(network.abstract(num_classes=classes, num_frames=frames))
+    sizes = {"num_classes": classes, "num_frames": frames, "in_channels": in_channels}
+    model = train_view(network.abstract(**sizes))
     parameters = sum(a.size for a in named_arrays(model, nnx.Param).values())
     tally = Tally()
     for parent, name, layer in list(_layers(model, tuple(CONVENTIONS[counts]))):
@@ -105,39 +115,73 @@ def _layers(model: nnx.Module, kinds: tuple[type, ...]) -> Iterator[tuple]:
                 yield parent, name, child
 
 
+# What a clip and a head are unless a published row or the command line says.
+UNLESS_SAID = {"classes": KINETICS, "frames": 8, "side": 224, "in_channels": 3}
+
+
 def rows(names: list[str], **clips) -> Iterator[dict]:
     """What is printed: the published rows of these networks, or one that is asked for.
 
     Args:
-      names: networks; none means every published row.
-      **clips: `classes`, `frames`, `side`; None where not given. A network of which no
-        row is published with those is counted with them, or by default 400 classes, 8
-        frames of 224.
+      names: networks, or ensembles; none means every published row.
+      **clips: keys of `UNLESS_SAID`; None where not given. A network of which no row is
+        published with those is counted with them, and `UNLESS_SAID` besides.
+
+    Raises:
+      ValueError: a network does not exist, or does not take such clips.
     """
+    asked = {k: v for k, v in clips.items() if v is not None}
     found = []
-    for network in map(parse, names):
+    for name in names:
+        networks = [parse(part) for part in name.split(TOGETHER)]
         own = [
             row
             for row in ROWS
-            if parse(row.network).without_defaults() == network.without_defaults()
-            and all(getattr(row, k) == v for k, v in clips.items() if v is not None)
+            if all(getattr(row, k) == v for k, v in asked.items())
+            and _means(row, networks)
         ]
-        asked = {"classes": KINETICS, "frames": 8, "side": 224}
-        asked |= {k: v for k, v in clips.items() if v is not None}
-        found += own or [Published(network.name, **asked)]
+        written = TOGETHER.join(network.name for network in networks)
+        found += own or [Published(written, **UNLESS_SAID | asked)]
     for row in found if names else ROWS:
         yield beside(row)
 
 
+def _means(row: Published, networks: list[Network]) -> bool:
+    """Whether a row is of these networks, however their options are written."""
+    parts = [(parse(part.network), part) for part in row.parts()]
+    kinds = [(own.backbone, own.temporal) for own, _ in parts]
+    return kinds == [(n.backbone, n.temporal) for n in networks] and all(
+        network == own
+        or _built(network.name, part.frames) == _built(own.name, part.frames)
+        for network, (own, part) in zip(networks, parts)
+    )
+
+
+@functools.cache
+def _built(name: str, frames: int) -> nnx.GraphDef:
+    """All of a network but its arrays: the same for an option's default and without."""
+    return nnx.graphdef(parse(name).abstract(num_classes=2, num_frames=frames))
+
+
 def beside(row: Published) -> dict:
     """A published row with our count."""
-    network = parse(row.network)
-    clips = {"classes": row.classes, "frames": row.frames, "side": row.side}
-    found = cost(network, **clips, counts=row.counts)
+    parts = [(parse(part.network), part) for part in row.parts()]
+    found = [
+        cost(
+            network,
+            classes=row.classes,
+            frames=part.frames,
+            side=row.side,
+            in_channels=part.in_channels,
+            counts=row.counts,
+        )
+        for network, part in parts
+    ]
+    found = Cost(*map(sum, zip(*found)))
     return {
-        "name": network.name,
+        "name": TOGETHER.join(network.name for network, _ in parts),
         "width": 1.0,
-        **clips,
+        **{k: getattr(row, k) for k in UNLESS_SAID},
         "parameters": found.parameters,
         "macs": found.macs,
         "macs_as_source": found.macs_as_source,
@@ -176,9 +220,10 @@ def main(argv: list[str] | None = None) -> int:
     add("--classes", type=_count, help="of the head; 400")
     add("--frames", type=_count, help="of a clip; 8")
     add("--side", type=_count, help="of a frame, pixels; 224")
+    add("--in-channels", type=_count, help="of a frame; 3, of a flow 2")
     add("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args(argv)
-    clips = {k: getattr(options, k) for k in ("classes", "frames", "side")}
+    clips = {k: getattr(options, k) for k in UNLESS_SAID}
     if not options.json:
         print(HEADING)
     try:
@@ -187,9 +232,6 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"cost: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    if not (options.json or options.names):
-        print("\nNot among the rows:\n")
-        print("\n".join(f"- {line}" for line in LEFT_OUT))
     return 0
 
 
@@ -198,6 +240,9 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"at least 1, got {text}")
     return number
+
+
+_count.__name__ = "whole number"  # what argparse calls text that is none
 
 
 HEADING = (
@@ -214,7 +259,7 @@ def _line(row: dict) -> str:
     cells = (
         f"`{row['name']}`",
         f"{row['classes']}",
-        f"{row['frames']} x {row['side']}²",
+        _clip(row),
         f"{row['parameters']:,}",
         _printed(row["published_parameters"], 1e6, "M"),
         f"{row['macs'] / 1e9:.2f} G",
@@ -223,6 +268,17 @@ def _line(row: dict) -> str:
         "; ".join(filter(None, said)),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _clip(row: dict) -> str:
+    """Frames x side², and the channels of a frame that has not three."""
+    sizes = [row["frames"], f"{row['side']}²"]
+    if row["in_channels"] != 3:
+        sizes.append(row["in_channels"])
+    return " x ".join(
+        f"({TOGETHER.join(map(str, size))})" if isinstance(size, tuple) else f"{size}"
+        for size in sizes
+    )
 
 
 def _printed(number: int | None, unit: float, letter: str) -> str:

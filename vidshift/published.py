@@ -6,27 +6,54 @@ their digits say how far they were rounded; an empty string is not printed there
 
 from typing import NamedTuple
 
+TOGETHER = " + "  # between the networks of an ensemble
+
+
+class Part(NamedTuple):
+    """A network of a row."""
+
+    network: str
+    frames: int
+    in_channels: int
+
 
 class Published(NamedTuple):
     """A row of a paper's table, and the network of ours (`nets.names`) that it means.
 
-    `counts` names how the source counts, a key of `cost.CONVENTIONS`; `note` says what
-    differs, where something does.
+    An ensemble is two names, `TOGETHER` between them; its `frames` and `in_channels` are
+    then a number for each, or one for all. `counts` names how the source counts, a key of
+    `cost.CONVENTIONS`; `note` says what differs, where something does.
     """
 
     network: str
     classes: int
-    frames: int
+    frames: int | tuple[int, ...]
     side: int
     parameters: str = ""
     macs: str = ""
     source: str = ""
     counts: str = "products"
     note: str = ""
+    in_channels: int | tuple[int, ...] = 3
+
+    def parts(self) -> list[Part]:
+        """The networks that the row counts together; most rows have one."""
+        names = self.network.split(TOGETHER)
+        each = (
+            size if isinstance(size, tuple) else (size,) * len(names)
+            for size in (self.frames, self.in_channels)
+        )
+        return [Part(*part) for part in zip(names, *each, strict=True)]
 
 
 KINETICS, SOMETHING = 400, 174
 HEAD_OF_400 = "parameters printed are those with a head of 400 classes"
+THE_SAME_NETWORK = "34.5 M is Table 11's; Tables 1 and 8 print 34.4 M for it"
+# A3D fuses like this: the lateral convolutions run for 4 frames, then some are dropped.
+FEWER_SLOW = (
+    "the Slow pathway has {} frames there beside the Fast one's 32, here 4; {} with so "
+    "many after the lateral convolutions"
+)
 
 
 def _gsf(network: str, frames: int, parameters: str, macs: str, table: str, note=""):
@@ -36,18 +63,37 @@ def _gsf(network: str, frames: int, parameters: str, macs: str, table: str, note
     )
 
 
+# A stack of five flows, two channels each, is what the official TSM code reads. VSN does
+# not say how many are in its Table 2, but 41.4 % of VSN-R101 there is that of five in
+# Table 5; one flow has 36.1 %.
+FLOW = 10
+NOT_SAID = "what is printed is RGB's; how many flows a frame has is not said there"
+
+
+def _vsn(network: str, classes: int, parameters: str, macs: str, note="", channels=3):
+    sizes = (network, classes, 8, 224, parameters, macs, "VSN Table 2")
+    return Published(*sizes, note=note, in_channels=channels)
+
+
 ROWS = (
     # ------------------------------------------------- TSM (Lin et al., ICCV 2019)
     *(
         Published(network, KINETICS, frames, 224, parameters, macs, source, note=note)
         for network, frames, parameters, macs, source, note in (
-            ("bn_inception/tsn", 8, "10.7", "16", "TSM Table 2", HEAD_OF_400),
+            (
+                "bn_inception/tsn",
+                8,
+                "10.7",
+                "16",
+                "TSM Table 2, VSN Table 2",
+                HEAD_OF_400,
+            ),
             (
                 "resnet50/tsn",
                 8,
                 "24.3",
                 "33",
-                "TSM Table 2, RubiksNet Table 1",
+                "TSM Table 2, RubiksNet Table 1 (TSN Large)",
                 HEAD_OF_400,
             ),
             (
@@ -55,18 +101,25 @@ ROWS = (
                 8,
                 "24.3",
                 "33",
-                "TSM Tables 2, 5, RubiksNet Table 1",
+                "TSM Tables 2, 5, VSN Table 2, RubiksNet Table 1 (TSM Large)",
                 HEAD_OF_400,
             ),
-            ("resnet50/tsm", 16, "24.3", "65", "TSM Tables 2, 5", HEAD_OF_400),
-            ("resnet50/i3d", 8, "33.0", "48", "TSM Table 5, I3D_replace", HEAD_OF_400),
             (
                 "resnet50/tsm",
-                24,
-                "",
+                16,
+                "24.3",
+                "65",
+                "TSM Tables 2, 5, VSN Table 2, A3D Table 1",
+                HEAD_OF_400,
+            ),
+            ("resnet50/i3d", 8, "33.0", "48", "TSM Table 5, I3D_replace", HEAD_OF_400),
+            (
+                "resnet50/tsm + resnet50/tsm",
+                (8, 16),
+                "48.6",
                 "98",
-                "TSM Table 2, ensemble of 8 and 16 frames",
-                "48.6 M parameters are printed for the two networks together",
+                "TSM Table 2, ensemble",
+                HEAD_OF_400,
             ),
             ("mobilenet_v2/tsm", 8, "", "", "TSM Table 3", "no cost is printed"),
             ("resnext101_32x4d/tsm", 8, "", "", "TSM Table 3", "no cost is printed"),
@@ -80,16 +133,63 @@ ROWS = (
             ),
         )
     ),
-    # ------------------------------------------ VSN (Ma et al., arXiv 2019), Table 2
     Published(
-        "resnet50/vsn", KINETICS, 8, 224, "24.3", "33", "VSN Table 2", note=HEAD_OF_400
+        "resnet50/tsm + resnet50/tsm",
+        KINETICS,
+        16,
+        224,
+        "48.6",
+        source="TSM Table 2, RGB + Flow, VSN Table 2",
+        note=f"{HEAD_OF_400}; no MACs are printed; flow as the official code stacks it",
+        in_channels=(3, FLOW),
     ),
-    Published("resnet101/vsn", SOMETHING, 8, 224, "42.9", "63", "VSN Table 2"),
+    # ------------------------------------------ VSN (Ma et al., arXiv 2019), Table 2
+    _vsn("resnet50/vsn", KINETICS, "24.3", "33", f"RGB; {HEAD_OF_400}"),
+    _vsn(
+        "resnet50/vsn",
+        KINETICS,
+        "24.3",
+        "33",
+        f"Flow; {HEAD_OF_400}; {NOT_SAID}: five give the MACs here, one 32.39 G",
+        FLOW,
+    ),
+    _vsn(
+        "resnet50/vsn + resnet50/vsn",
+        KINETICS,
+        "48.6",
+        "",
+        f"two-stream; {HEAD_OF_400}; no MACs are printed",
+        (3, FLOW),
+    ),
+    _vsn("resnet101/vsn", SOMETHING, "42.9", "63", "RGB"),
+    _vsn(
+        "resnet101/vsn",
+        SOMETHING,
+        "42.9",
+        "63",
+        f"Flow; {NOT_SAID}: five give the MACs here, one 62.08 G",
+        FLOW,
+    ),
+    _vsn(
+        "resnet50/vsn + resnet101/vsn",
+        SOMETHING,
+        "67.2",
+        "96",
+        "RGB; what is printed is the sum of the two rows, R50 with a head of 400 classes",
+    ),
+    _vsn(
+        "resnet101/vsn + resnet101/vsn",
+        SOMETHING,
+        "85.8",
+        "",
+        "two-stream; no MACs are printed",
+        (3, FLOW),
+    ),
     # -------------------------------------- RubiksNet (Fan et al., ECCV 2020), Table 1
     *(
         Published(network, SOMETHING, 8, 224, parameters, macs, source, "shifts")
         for network, parameters, macs, source in (
-            ("rubiksnet_large/tsn", "8.5", "15.8", "RubiksNet Table 1"),
+            ("rubiksnet_large/tsn", "8.5", "15.8", "RubiksNet Table 1, GSF Table 8"),
             ("rubiksnet_medium/tsn", "6.2", "11.2", "RubiksNet Table 1"),
             ("rubiksnet_small/tsn", "3.6", "6.8", "RubiksNet Table 1"),
             ("rubiksnet_tiny/tsn", "1.9", "3.9", "RubiksNet Table 1"),
@@ -173,36 +273,46 @@ ROWS = (
     _gsf("inception_v3/gsf", 16, "22.22", "53.93", "Table 8"),
     # ------------------------------------------ A3D (Yang et al., 2020) at width 1.0
     *(
-        Published(network, KINETICS, frames, side, parameters, macs, source)
-        for network, frames, side, parameters, macs, source in (
-            ("slow_8x8_r50/tsn", 8, 256, "32.5", "54.5", "A3D Tables 1, 9, 10"),
-            ("slow_8x8_r50/tsn", 4, 256, "32.5", "27.3", "A3D Tables 5, 6, Slow 4x16"),
-            ("slow_8x8_r50/tsn", 2, 256, "32.5", "13.6", "A3D Tables 5, 6, Slow 2x32"),
-            ("slow_8x8_r50/tsn", 8, 224, "32.5", "41.7", "A3D Tables 9, 10"),
-            ("slow_8x8_r50/tsn", 6, 224, "32.5", "31.3", "A3D Table 9"),
-            ("slow_8x8_r50/tsn", 4, 224, "32.5", "20.9", "A3D Table 9"),
-            ("slowfast_4x16_r50/tsn", 32, 256, "34.5", "36.1", "A3D Table 11"),
-            ("slowfast_4x16_r50/tsn", 32, 224, "34.5", "27.6", "A3D Table 11"),
-            ("slowfast_4x16_r50/tsn", 32, 256, "34.4", "36.1", "A3D Tables 1, 8"),
-            ("slowfast_4x16_r50/tsn", 32, 224, "34.4", "27.6", "A3D Table 8"),
+        Published(
+            "slow_8x8_r50/tsn", KINETICS, frames, side, "32.5", macs, source, note=note
+        )
+        for frames, side, macs, source, note in (
+            (8, 256, "54.5", "A3D Tables 1, 5, 6, 9, 10", ""),
+            (4, 256, "27.3", "A3D Table 5", "Slow 4x16"),
+            (2, 256, "13.6", "A3D Tables 5, 6", "Slow 2x32"),
+            (8, 224, "41.7", "A3D Tables 9, 10", ""),
+            (6, 224, "31.3", "A3D Table 9", ""),
+            (4, 224, "20.9", "A3D Tables 1, 9", ""),
         )
     ),
-)
-
-# Rows of the same tables that are no row here.
-LEFT_OUT = (
-    (
-        "A3D Tables 8 and 11, SlowFast of 224² x 3 (22.1 G) and 256² x 2 (21.8 G): a Slow "
-        "pathway of 3 or 2 frames beside a Fast one of 32; here it has 32 / alpha."
+    *(
+        Published(
+            "slowfast_4x16_r50/tsn",
+            KINETICS,
+            32,
+            side,
+            parameters,
+            macs,
+            source,
+            note=note,
+        )
+        for side, parameters, macs, source, note in (
+            (256, "34.5", "36.1", "A3D Tables 1, 8, 11", THE_SAME_NETWORK),
+            (224, "34.5", "27.6", "A3D Tables 8, 11", THE_SAME_NETWORK),
+            (
+                224,
+                "34.5",
+                "22.1",
+                "A3D Tables 8, 11, 224² x 3",
+                f"{FEWER_SLOW.format(3, '22.15 G')}; {THE_SAME_NETWORK}",
+            ),
+            (
+                256,
+                "34.4",
+                "21.8",
+                "A3D Table 8, SlowFast 2x32 and 256² x 2",
+                FEWER_SLOW.format(2, "21.76 G"),
+            ),
+        )
     ),
-    (
-        "VSN Table 2, Flow (24.3 M, 33 G; 42.9 M, 63 G): what is printed for RGB, and the "
-        "text does not say how many flows a frame has. One makes VSN-R50's 8 frames "
-        "32.4 G, five make them 34.9 G."
-    ),
-    (
-        "VSN Table 2, R50 + R101 (67.2 M, 96 G) and two-stream; TSM Table 2, RGB + Flow "
-        "(48.6 M): sums of two networks."
-    ),
-    "GSF Table 8, ensembles and MotionSqueeze: sums of rows; its code is not released.",
 )

@@ -23,19 +23,6 @@ class Network(NamedTuple):
         given = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
         return f"{self.backbone}/{self.temporal}{given and ':'}{given}"
 
-    def without_defaults(self) -> "Network":
-        """Keeps the options that say something else than their default."""
-        base = BACKBONES[self.backbone]
-        own = base.scheme_options.get(self.temporal, {})
-        network = getattr(base.make, "func", base.make)  # a partial's class
-        defaults = {
-            name: parameter.default
-            for make in (network.__init__, SCHEMES[self.temporal])
-            for name, parameter in inspect.signature(make).parameters.items()
-        } | own
-        kept = {k: v for k, v in self.options.items() if v != defaults.get(k, ...)}
-        return self._replace(options=kept)
-
     def under_tsn(self) -> "Network":
         """Keeps what is an option of the backbone."""
         own = BACKBONES[self.backbone].options
@@ -53,7 +40,7 @@ def parse(name: str) -> Network:
     """The network that a name means.
 
     Raises:
-      ValueError: there is none of that name, or an option has no value.
+      ValueError: there is none of that name, or an option has no value or two.
     """
     names, _, given = name.partition(":")
     backbone, slash, temporal = names.partition("/")
