@@ -388,14 +388,24 @@ def test_an_imagenet_head_is_none_of_tsms():
     ("options", "message"),
     [
         ({"causal": True}, "do not fit the model, which is causal"),
-        ({"temporal_pool": True}, "network that pools no frames, the model pools them"),
+        ({"temporal_pool": True}, "trained without pooling over time"),
     ],
 )
 def test_official_tsm_reads_both_sides_of_all_frames(options, message):
     case = json.loads((GOLDEN / "tsm_bninception_4f.json").read_text())
     given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+    model = abstract("bn_inception", "tsm", num_classes=11, **options)
     with pytest.raises(ValueError, match=message):
-        load_torch(abstract("bn_inception", "tsm", **options), given)
+        load_torch(model, given)
+
+
+def test_a_fixed_gate_has_no_names_but_moves_frames():
+    case = json.loads((GOLDEN / "tsm_bninception_4f.json").read_text())
+    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+    model = nnx.clone(abstract("bn_inception", "gsm", num_classes=11, gate=1))
+    with pytest.raises(ValueError, match="trained without a gate's shift"):
+        load_torch(model, given)
+    load_torch(model, given, head="skip")
 
 
 def test_imagenet_files_have_no_gates():

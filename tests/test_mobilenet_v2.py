@@ -407,6 +407,24 @@ def test_files_of_other_shifts(files, form, options, head, message):
     assert isinstance(model.stem.norm.bias.get_value(), jax.ShapeDtypeStruct)
 
 
+@pytest.mark.parametrize(
+    ("form", "temporal", "options", "message"),
+    [
+        ("tsm", "tsm", {"temporal_pool": True}, "pooling over time"),
+        ("tsn", "vsn", {"shuffle_block": "headtail", "other_blocks": "tsn"}, "shuffle"),
+        ("bare", "tsn", {"temporal_pool": True}, "pooling over time"),
+        ("bare", "gsm", {"gate": 1}, "a gate's shift"),
+        ("torchvision", "tsm", {}, "TSM's shift"),
+        ("torchvision", "tsm", {"causal": True}, "TSM's shift"),
+    ],
+)
+def test_a_head_of_another_scheme(files, form, temporal, options, message):
+    model = mobilenet(temporal, **options)
+    with pytest.raises(ValueError, match=f"trained without .*{message}, the model has"):
+        load_torch(model, files[form])
+    load_torch(model, files[form], head="skip")
+
+
 def test_files_of_another_backbone(files):
     model = nnx.eval_shape(
         lambda: create("resnet_tiny", "tsm", num_classes=4, num_frames=4)

@@ -215,19 +215,22 @@ def test_offline_weights_do_not_fit_a_causal_network():
 
 
 @pytest.mark.parametrize(
-    ("temporal", "prefix", "net", "head"),
+    ("prefix", "temporal", "options", "missed"),
     [
-        ("vsn", "base_model.", "", "new_fc"),
-        ("vsn", "", "", "fc"),
-        ("tsm", "", "", "fc"),
+        # TSM's own names tell of shifts and of pooling.
+        ("base_model.", "vsn", {"other_blocks": "tsn"}, "VSN's shuffle"),
+        ("base_model.", "gsm", {"ratio": 0.5, "gate": 0}, "a gate's shift"),
+        ("", "vsn", {"other_blocks": "tsn"}, "VSN's shuffle"),
+        ("", "gsm", {"ratio": 0.5, "gate": 0}, "a gate's shift"),
+        ("", "tsm", {}, "TSM's shift"),
+        ("", "tsn", {"temporal_pool": True}, "pooling over time"),
     ],
 )
-def test_a_head_of_another_scheme(temporal, prefix, net, head):
-    options = {"other_blocks": "tsn"} if temporal == "vsn" else {}
+def test_a_head_of_another_scheme(prefix, temporal, options, missed):
     model = tiny(temporal, **options)
     before = arrays(model)
-    given = state_dict(prefix, net, head)
-    with pytest.raises(ValueError, match="trained without .*, the model has it"):
+    given = state_dict(prefix, "", "new_fc" if prefix else "fc")
+    with pytest.raises(ValueError, match=f"trained without {missed}, the model has it"):
         load_torch(model, given)
     assert_same(model, before)
     load_torch(model, given, head="skip")
@@ -237,20 +240,55 @@ def test_a_networks_own_arrays_want_an_image_network_first():
     model = tiny("gsf", ratio=0.5)  # basic blocks, which no official gate is in
     with pytest.raises(ValueError, match="and .* more, which no checkpoint of family"):
         load_torch(model, state_dict("", "", "fc"), head="skip")
+
+
+@pytest.mark.parametrize(
+    ("temporal", "options", "message"),
+    [
+        ("gsf", {}, r"missing: .*\.gsf\."),
+        ("tsn", {"non_local": True}, r"missing: .*\.nl\."),
+        ("i3d", {}, r"misshapen .*, the model has \(3, 1, 1, "),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "base_model."])
+def test_an_image_networks_file_goes_through_an_image_network(
+    temporal, options, message, prefix
+):
     case = json.loads((GOLDEN / "tsn_r50_8f.json").read_text())
-    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
-    model = nnx.eval_shape(
-        lambda: create("resnet50", "gsf", num_classes=174, num_frames=8)
-    )
-    with pytest.raises(
-        ValueError, match="missing: .*gsf.*An image network's file fits"
-    ):
+    given = {
+        name.replace("base_model.", prefix): np.broadcast_to(0.0, shape)
+        for name, shape in case["state_dict"]
+    }
+    options = options | {"num_classes": 174, "num_frames": 8}
+    model = nnx.eval_shape(lambda: create("resnet50", temporal, **options))
+    with pytest.raises(ValueError, match=message + ".*An image network's file fits"):
+        load_torch(model, given, head="skip")
+
+
+@pytest.mark.parametrize(
+    ("case", "family"),
+    [("gsf_r50_8f", "gsf"), ("tsm_nl_r50_8f", "tsm"), ("tsm_r50_block_8f", "tsm")],
+)
+def test_gates_are_a_family_of_their_own(case, family):
+    case = json.loads((GOLDEN / f"{case}.json").read_text())
+    model = nnx.eval_shape(lambda: create(**case["create"]))
+    assert recognise(model, {name for name, _ in case["state_dict"]}).name == family
+
+
+@pytest.mark.parametrize("furthest", [np.nan, -np.inf])
+def test_a_shift_that_is_no_number_is_refused(furthest):
+    case = json.loads((GOLDEN / "rubiksnet_tiny.json").read_text())
+    given = {key: np.zeros(shape, np.float32) for key, shape in case["state_dict"]}
+    given["backbone.layer2.1.as3.rubiks3d.shift"][1, 7] = furthest
+    model = nnx.eval_shape(lambda: create(**case["create"]))
+    with pytest.raises(ValueError, match="a shift goes (nan|inf) places: the file is"):
         load_torch(model, given)
 
 
-@pytest.mark.parametrize("given", [[1, 2], {3: np.zeros(1)}])
+@pytest.mark.parametrize("given", [["a", "b"], None, {3: np.zeros(1)}])
 def test_what_is_no_state_dict(given):
-    with pytest.raises(ValueError, match="state_dict must be arrays by name, got"):
+    message = "state_dict must be a mapping from names .* got "
+    with pytest.raises(ValueError, match=message):
         inspect.unwrap(load_torch)(tiny(), given)  # annotations are not checked
 
 

@@ -55,7 +55,8 @@ def refuse_head_with(*kinds: type[nnx.Module]) -> Check:
                 raise ValueError(
                     "the state dict is of a network that was trained without "
                     f"{WITHOUT_ARRAYS[type(module)]}, the model has it: its classifier "
-                    'does not fit; head="skip" takes the rest as initial weights'
+                    'does not fit; head="skip" (--skip-head) takes the rest as initial '
+                    "weights"
                 )
 
     return check

@@ -4,6 +4,7 @@ Works from our side: every variable of the model has one official name, so what 
 missing, unexpected or misshapen falls out of comparing two sets of names.
 """
 
+import reprlib
 from collections.abc import Mapping
 
 import jax.numpy as jnp
@@ -47,14 +48,11 @@ def load_torch(
     """
     if head not in ("load", "skip"):
         raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
-    if not isinstance(state_dict, Mapping):
+    named = isinstance(state_dict, Mapping)
+    if not named or not all(isinstance(name, str) for name in state_dict):
         raise ValueError(
-            f"state_dict must be arrays by name, got a {type(state_dict).__name__}"
-        )
-    unnamed = [name for name in state_dict if not isinstance(name, str)]
-    if unnamed:
-        raise ValueError(
-            f"state_dict must be arrays by name, got one under {unnamed[0]!r}"
+            "state_dict must be a mapping from names (str) to arrays, got "
+            f"{reprlib.repr(state_dict)}"
         )
     # Of checkpoints of TSM, GSF, SlowFast, RubiksNet.
     for key in ("state_dict", "model_state_dict", "model_state", "model"):

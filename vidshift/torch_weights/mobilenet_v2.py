@@ -7,8 +7,8 @@ What a file's names say of shifts decides where it may go:
   fits only that shifts the same convolutions both ways, and none that is causal.
 - `tsm_online`, bare names: the causal network of the online demo, and the same code
   base's network for images without any shift, cannot be told apart. With their
-  classifier they fit networks of these two kinds alone; without it (`head="skip"`) they
-  initialise any.
+  classifier they fit a causal network or one that mixes no frames; without it
+  (`head="skip"`) they initialise any.
 - `torchvision`: a network for images. Without its classifier it initialises any.
 """
 
@@ -101,8 +101,8 @@ def check_bare(model: nnx.Module, head: str) -> None:
         raise ValueError(
             "the state dict is one of TSM's online network, which reads the previous "
             "frame where the model reads the next one, or of a network without shifts: "
-            'its classifier does not fit the model; head="skip" takes the rest as '
-            "initial weights"
+            'its classifier does not fit the model; head="skip" (--skip-head) takes the '
+            "rest as initial weights"
         )
 
 
