@@ -10,7 +10,11 @@ import pytest
 from tests.commands import TINY, finish, start_program, train
 from vidshift import compare, load, read_clip
 from vidshift.nets.weights import named_arrays
-from vidshift.shifts.attention import WholeShift, attention_layers
+from vidshift.shifts.attention import (
+    WholeShift,
+    attention_layers,
+    with_temperature,
+)
 from vidshift.training import checkpoints
 from vidshift.training.log import read_metrics
 
@@ -67,6 +71,19 @@ def test_what_is_loaded_is_hardened_unless_told(run):
     np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-3)
     params, stats = checkpoints.read_weights(checkpoints.find(run, "last"))
     assert named_arrays(soft).keys() == (params | stats).keys()
+
+
+@pytest.mark.slow
+def test_channels_that_had_not_decided_are_warned_of(run, tmp_path, caplog):
+    checkpoint = checkpoints.find(run, "last")
+    params, stats = checkpoints.read_weights(checkpoint)
+    description = checkpoints.read_description(checkpoint)
+    warm = with_temperature(stats, 2.0)
+    checkpoints.write_weights(tmp_path, params, warm, description)
+    load(tmp_path, soft=True)
+    assert not caplog.records
+    load(tmp_path)
+    assert "hardened, though 108 channels had not decided" in caplog.text
 
 
 @pytest.mark.slow

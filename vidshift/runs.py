@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from vidshift.nets.weights import Arrays, Skeleton, split
 from vidshift.shifts.attention import harden, undecided
 from vidshift.training import checkpoints
 from vidshift.training.config import Config
+
+logger = logging.getLogger("vidshift")
 
 
 def describe_model(config: Config, *, num_classes: int) -> dict:
@@ -104,7 +107,8 @@ def load(
     Args:
       run: a run's directory, one checkpoint in it, or a converted checkpoint.
       which: "best" by validation top-1, or "last".
-      soft: leave a RubiksNet's attention as it was trained; else it is hardened.
+      soft: leave a RubiksNet's attention as it was trained; else it is hardened, and
+        a warning is logged where channels had not decided.
 
     Raises:
       CheckpointError: nothing complete is there.
@@ -112,8 +116,16 @@ def load(
     checkpoint = checkpoints.find(run, which)
     model = checkpoints.read_description(checkpoint)["model"]
     skeleton, as_evaluated = for_evaluation(model, soft=soft)
-    weights = as_evaluated(*checkpoints.read_weights(checkpoint))
-    return skeleton.merge(*jax.tree.map(jnp.asarray, weights))
+    weights = checkpoints.read_weights(checkpoint)
+    changed = 0 if soft else hardening(model, *weights).get("undecided_channels", 0)
+    if changed:
+        logger.warning(
+            "%s: hardened, though %d channels had not decided on a shift: they are not "
+            "what they were in training (soft=True leaves them so)",
+            checkpoint,
+            changed,
+        )
+    return skeleton.merge(*jax.tree.map(jnp.asarray, as_evaluated(*weights)))
 
 
 def read_clip(

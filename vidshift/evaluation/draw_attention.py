@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from vidshift.shifts.attention import DECIDED, AttentionShift, WholeShift
 
-DEPTH = colormaps["viridis"]
+# Without its yellow, which is faint on white.
+DEPTH = ListedColormap(colormaps["viridis"](np.linspace(0, 0.92, 256)))
 
 
 def shares_by_layer(
@@ -76,7 +77,7 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     distances, layers = figures["distances"], figures["layers"]
     budget, reach = figures["budget"], len(distances) // 2
     depth = np.arange(1, len(layers) + 1)
-    colours = DEPTH(np.linspace(0, 0.92, len(layers)))  # no yellow on white
+    colours = DEPTH(np.linspace(0, 1, len(layers)))
     argmax = np.array([layer["argmax"] for layer in layers])
     soft = np.array([layer["soft"] for layer in layers])
 

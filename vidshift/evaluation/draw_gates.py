@@ -136,8 +136,8 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     size = (max(6.5, 1.9 * columns), 1.55 * rows + 1.2)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    looks = [("tab:blue", "first half: to the frame before")]
-    looks += [("tab:orange", "second half: to the frame after")]
+    looks = [("tab:blue", "first half: moves from frame t + 1 to t")]
+    looks += [("tab:orange", "second half: from t - 1 to t")]
     for number, (panel, layer) in enumerate(zip(panels, layers, strict=False), 1):
         for counts, (colour, label) in zip(layer["counts"], looks, strict=True):
             share = np.array(counts) / sum(counts)

@@ -166,7 +166,7 @@ def shifted_shares(
     return jnp.stack(soft), jnp.stack(hard)
 
 
-def with_temperature(stats: Mapping[str, jax.Array], temperature) -> dict:
+def with_temperature(stats: Mapping, temperature) -> dict:
     """A network's statistics by name, every attention at this temperature."""
     return {
         name: jnp.asarray(temperature, array.dtype)
