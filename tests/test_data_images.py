@@ -4,23 +4,28 @@ import io
 import json
 import pathlib
 import shutil
+import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.commands import finish, start, start_program
 from tests.tiny_images.tiny_images import TinyImages
 from vidshift.data import images, open_split
-from vidshift.data.crop import random_area_box
+from vidshift.data.crop import crop_resize, random_area_box
 from vidshift.data.image_folder import ImageFolder
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.split import Record
 from vidshift.data.tfds_images import TfdsImages
 from vidshift.data.video import VideoError
-from vidshift.data.view import View
+from vidshift.data.view import View, train_clip
+from vidshift.training.config import Config, DataConfig, check
 from vidshift.training.log import read_metrics
+from vidshift.training.state import clips_fingerprint
 
 
 def encoded(image: Image.Image, kind="PNG", **options) -> bytes:
@@ -73,6 +78,29 @@ def test_a_picture_taken_sideways_is_turned_upright():
     np.testing.assert_array_equal(images.decode(file, [0])[0], expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientations_are_those_of_pillow(orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    file = encoded(Image.fromarray(picture()), exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(file)))
+    np.testing.assert_array_equal(images.decode(file, [0])[0], expected)
+
+
+@pytest.mark.parametrize("exif", [b"no exif", b"Exif\0\0MM\0", b"Exif\0\0II*\0"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_damaged_exif_damages_no_pixels(kind, exif):
+    file = encoded(Image.fromarray(picture()), kind, exif=exif, lossless=True)
+    np.testing.assert_array_equal(images.decode(file, [0])[0], picture())
+
+
+def test_of_several_pictures_the_first():
+    first, second = (Image.fromarray(np.full((6, 8, 3), v, np.uint8)) for v in (0, 255))
+    file = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert images.decode(file, [0, 0]).shape == (2, 6, 8, 3)
+    assert not images.decode(file, [0]).any()
+
+
 def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path, monkeypatch):
     whole = encoded(Image.fromarray(picture(40, 40)), "JPEG")
     for file in (b"", b"text", whole[: len(whole) // 2]):
@@ -81,9 +109,29 @@ def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path, monkeypatch):
         assert "\n" not in str(error.value)
     with pytest.raises(VideoError, match="none.png: no readable image"):
         images.decode(tmp_path / "none.png", [0])
+    # Pillow has a reader that starts a program; ours knows no such format.
+    postscript = (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF"
+    )
+    with pytest.raises(VideoError, match="none of JPEG, PNG"):
+        images.decode(postscript, [0])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(VideoError, match="DecompressionBomb"):
         images.decode(whole, [0])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_pillow_only_warns_of_is_too_large(monkeypatch):
+    file = encoded(Image.fromarray(picture(12, 10)))
+    images.decode(file, [0])
+    filters = list(warnings.filters)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 119)
+    with pytest.raises(VideoError, match="10 x 12 pixels, more than 119"):
+        images.decode(file, [0])
+    # Those of the whole process, which threads share.
+    assert warnings.filters == filters
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    images.decode(file, [0])
 
 
 # ------------------------------------------------------------------------ crop
@@ -109,6 +157,44 @@ def test_a_frame_in_which_no_area_fits_is_cut_in_the_middle():
     assert random_area_box(100, 10, rng=rng, area=(1.0, 1.0)) == (0, 43, 10, 56)
     with pytest.raises(ValueError, match="area must be two shares"):
         random_area_box(10, 10, rng=rng, area=(0.0, 1.0))
+
+
+def test_a_training_clip_is_of_the_area_drawn():
+    record = Record(
+        video=encoded(Image.fromarray(picture(20, 24))),
+        label=0,
+        id="x",
+        num_frames=1,
+        fps=0.0,
+    )
+    view = View(2, 16, 12, area=(0.2, 0.9))
+    clip, _, fingerprint = train_clip(
+        record, view, np.random.default_rng(3), may_flip=False, decode=images.decode
+    )
+    rng = np.random.default_rng(3)  # the choice of a frame draws nothing: there is one
+    box = random_area_box(20, 24, rng=rng, area=(0.2, 0.9))
+    expected = crop_resize(picture(20, 24)[None], box, 12)
+    np.testing.assert_array_equal(clip, np.concatenate([expected] * 2))
+    other = View(2, 16, 12, area=(0.2, 0.4))
+    _, _, changed = train_clip(
+        record, other, np.random.default_rng(3), may_flip=False, decode=images.decode
+    )
+    assert (fingerprint != changed).any()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"area": (0.5,)}, "config.data.area must be two shares .* got .0.5,."),
+        ({"area": (1.0, 0.5)}, "config.data.area must be two shares"),
+        ({"area": (0.5, 1.1)}, "config.data.area must be two shares"),
+        ({"area": (0.1, 1.0), "scales": (1.0,)}, "config.data.area and data.scales"),
+    ],
+)
+def test_areas_that_are_none(data, message):
+    check(Config(data=DataConfig(area=(0.1, 0.1))))
+    with pytest.raises(ValueError, match=message):
+        check(Config(data=DataConfig(**data)))
 
 
 # --------------------------------------------------------------------- folders
@@ -137,6 +223,31 @@ def test_a_folder_of_images(tmp_path):
     assert test.source[0]["id"].startswith("val/")
 
 
+def test_what_is_hidden_is_no_class_and_no_image(tmp_path):
+    fill(tmp_path)
+    whole = open_split("image_folder", "train", data_dir=str(tmp_path))
+    cat = tmp_path / "train" / "cat"
+    for folder in (tmp_path / "train", tmp_path / "val", cat):
+        shutil.copytree(cat, folder / ".ipynb_checkpoints")
+    (cat / "._0 é.jpeg").write_bytes(b"macOS's")
+    again = open_split("image_folder", "train", data_dir=str(tmp_path))
+    assert again.classes == whole.classes and again.source.files == whole.source.files
+    open_split("image_folder", "validation", data_dir=str(tmp_path))
+
+
+def test_images_lie_at_any_depth_and_behind_links(tmp_path):
+    fill(tmp_path)
+    train = tmp_path / "train"
+    shutil.move(train / "cat", tmp_path / "elsewhere")
+    (train / "cat" / "more").mkdir(parents=True)
+    (train / "cat" / "more" / "linked").symlink_to(tmp_path / "elsewhere")
+    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    record = split.source[4]
+    assert record["id"] == "train/cat/more/linked/1 é.PNG"
+    pixels = split.decode(record["video"], [0])
+    np.testing.assert_array_equal(pixels[0], picture(20, 24, seed=1))
+
+
 def test_folders_that_are_none(tmp_path):
     def open_it(root, split="train", **options):
         options = ImageFolder(**options)
@@ -150,6 +261,10 @@ def test_folders_that_are_none(tmp_path):
     (root / "val" / "horse").mkdir()
     with pytest.raises(ValueError, match="val has classes that .* has not: horse"):
         open_it(root, "validation")
+    for file in (root / "train" / "cat").iterdir():
+        file.rename(file.with_suffix(".txt"))
+    with pytest.raises(ValueError, match="train has classes without an image .*: cat$"):
+        open_it(root)
     empty = fill(tmp_path / "empty", each=0)
     with pytest.raises(ValueError, match="train holds no image .* 2 class folders"):
         open_it(empty)
@@ -170,8 +285,10 @@ def test_batches_of_images_replace_what_is_damaged(tmp_path):
     with train_batches(split, view, **given) as batches:
         rows = next(batches)
         assert rows["video"].shape == (6, 1, 12, 12, 3)
-        failed = {name for name, _ in batches.failures}
-    assert failed == {"train/cat/1 é.PNG", "train/cat/2 é.PNG"}
+        failed = dict(batches.failures)
+    assert failed.keys() == {"train/cat/1 é.PNG", "train/cat/2 é.PNG"}
+    assert "none of JPEG" in failed["train/cat/1 é.PNG"]
+    assert "FileNotFoundError" in failed["train/cat/2 é.PNG"]
     with eval_batches(split, View(1, 16, 12), batch_size=6, workers=0) as batches:
         rows = next(batches)
         assert rows["video"].shape == (6, 1, 1, 12, 12, 3)
@@ -241,6 +358,32 @@ def test_other_files(prepared, tmp_path):
         open_tiny(tmp_path)
 
 
+def test_array_records_beside_other_files(prepared, tmp_path):
+    path = copied(prepared, tmp_path) / "dataset_info.json"
+    info = json.loads(path.read_text())
+    info |= {"fileFormat": "tfrecord", "alternativeFileFormats": ["array_record"]}
+    path.write_text(json.dumps(info))
+    assert len(open_tiny(tmp_path).source) == 6
+
+
+def test_images_without_a_name_are_numbered(prepared, tmp_path):
+    path = copied(prepared, tmp_path) / "features.json"
+    features = json.loads(path.read_text())
+    del features["featuresDict"]["features"]["file_name"]
+    path.write_text(json.dumps(features))
+    assert open_tiny(tmp_path).source[3]["id"] == "tiny_images/train/3"
+
+
+def test_the_newest_version_is_opened(prepared, tmp_path):
+    old = copied(prepared, tmp_path)
+    for version in ("0.9.0", "10.0.0", "9.0.0", "11.0.0.incomplete"):
+        new = shutil.copytree(old, old.with_name(version))
+        info = new / "dataset_info.json"
+        info.write_text(info.read_text().replace('"1.0.0"', f'"{version}"'))
+    newest = open_tiny(tmp_path).source.records.dataset_info
+    assert str(newest.version) == "10.0.0"
+
+
 def copied(prepared, folder) -> pathlib.Path:
     name = "tiny_images"
     return shutil.copytree(pathlib.Path(prepared) / name, folder / name) / "1.0.0"
@@ -278,7 +421,14 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
         start_program("train.py", config, f"--workdir={images_run}", *flags)
     )
     assert "2 classes; 16 clips" in out
-    assert read_metrics(images_run)[-1]["kind"] == "end"
+    first, *_, last = read_metrics(images_run)
+    assert last["kind"] == "end"
+    # The crops are those of the config's area.
+    split = open_split("image_folder", "train", data_dir=str(tmp_path / "images"))
+    view = View(1, 16, 16, area=(0.08, 1.0))
+    with train_batches(split, view, batch_size=8, seed=0, workers=0) as batches:
+        shown = clips_fingerprint(jnp.asarray(next(batches)["fingerprint"]))
+    assert first["clips"] == "{:08x}{:08x}".format(*shown.tolist())
     process = start(
         video_run, data_dir, init=images_run, **network, model__time_init="tsm", steps=4
     )

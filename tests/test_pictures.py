@@ -13,12 +13,14 @@ from vidshift import create, load, pictures, runs
 from vidshift.data.datasets import open_split
 from vidshift.data.motion_clips import OrderedMotion
 from vidshift.data.split import Split
+from vidshift.evaluation import draw_attention
 from vidshift.nets.weights import split
+from vidshift.shifts.attention import WholeShift
 from vidshift.training import checkpoints
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
 OPTIONS = OrderedMotion(
-    side=16, frames=8, train_clips=12, validation_clips=12, test_clips=12
+    side=16, frames=8, train_clips=12, validation_clips=12, test_clips=18
 )
 
 
@@ -101,6 +103,47 @@ def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
             assert layer["distance"][axis]["mean"] == pytest.approx(abs(value))
 
 
+def test_fixed_rows_beside_learned_ones(tmp_path, data_dir, capsys):
+    own = {"variant": "interpolated", "space": "fixed"}
+    run = saved(tmp_path, data_dir, "rubiksnet_micro", **own)
+    figures = draw(capsys, run)["shifts"]
+    assert figures["fixed"] == {"time": False, "space": True}
+    for layer in figures["layers"]:
+        # ShiftNet's window: its nine places have as many channels each.
+        places = list(zip(layer["h"], layer["w"], strict=True))
+        counts = {place: places.count(place) for place in places}
+        assert len(counts) == 9 and set(counts.values()) == {layer["channels"] // 9}
+        assert len(set(layer["t"])) > 9
+
+
+def test_five_taps_and_a_hardened_network(tmp_path):
+    layer = WholeShift(4, taps=5)
+    layer.distance[...] = jnp.array([-2, 0, 1, 1])
+    figures = draw_attention.shares_by_layer([("only", layer)], 0.5)
+    assert figures["distances"] == [-2, -1, 0, 1, 2] and figures["undecided"] == 0
+    (found,) = figures["layers"]
+    assert found["argmax"] == found["soft"] == [0.25, 0, 0.25, 0.5, 0]
+    assert figures["moved"] == {"argmax": 0.75, "soft": 0.75}
+    draw_attention.draw(tmp_path / "x.png", "five taps", figures)
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkpoint_that_knows_of_no_budget(tmp_path, data_dir, capsys, monkeypatch):
+    describe = runs.describe
+
+    def older(*arguments):
+        description = describe(*arguments)
+        del description["config"]["optim"]["attention"]
+        return description
+
+    monkeypatch.setattr(runs, "describe", older)
+    run = saved(tmp_path, data_dir, "rubiksnet_micro", variant="attention")
+    figures = draw(capsys, run, f"--out={tmp_path / 'out'}")["attention"]
+    assert figures["budget"] is None
+    assert figures["network"] == "rubiksnet_micro/tsn, variant=attention"
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("temporal", ["gsm", "gsf"])
 def test_gates_over_clips(tmp_path, data_dir, capsys, temporal):
@@ -112,13 +155,14 @@ def test_gates_over_clips(tmp_path, data_dir, capsys, temporal):
                 params[name][:] = [0.5, -1.0]
 
     run = saved(tmp_path, data_dir, "resnet_tiny", temporal, change=change, ratio=0.5)
-    options = ("--split=test", "--clips=5", f"--out={tmp_path / 'out'}")
+    # A batch, and two clips of the next, whose other rows count for nothing.
+    options = ("--split=test", "--clips=18", f"--out={tmp_path / 'out'}")
     figures = draw(capsys, run, *options)["gates"]
-    assert figures["clips"] == 5 and len(figures["layers"]) == 3
+    assert figures["clips"] == 18 and len(figures["layers"]) == 3
     places = [8 * 8, 4 * 4, 2 * 2]
     for layer, size in zip(figures["layers"], places, strict=True):
-        # 5 clips of 4 frames.
-        assert [sum(counts) for counts in layer["counts"]] == [5 * 4 * size] * 2
+        # 18 clips of 4 frames.
+        assert [sum(counts) for counts in layer["counts"]] == [18 * 4 * size] * 2
         np.testing.assert_allclose(layer["mean"], np.tanh([0.5, -1]), rtol=1e-5)
         np.testing.assert_allclose(layer["mean_absolute"], np.tanh([0.5, 1]), rtol=1e-5)
         edges = np.array(figures["edges"])
@@ -160,7 +204,15 @@ def _frames(clip):
 
 @pytest.mark.parametrize(
     ("backbone", "temporal", "own"),
-    [("resnet_tiny", "tsm", {}), ("resnet_tiny", "gsf", {"ratio": 0.5, "gate": 1})],
+    [
+        ("resnet_tiny", "tsm", {}),
+        ("resnet_tiny", "gsf", {"ratio": 0.5, "gate": 1}),
+        (
+            "rubiksnet_micro",
+            "tsn",
+            {"variant": "quantized", "time": "fixed", "space": "fixed"},
+        ),
+    ],
 )
 def test_networks_without_pictures(tmp_path, data_dir, capsys, backbone, temporal, own):
     run = saved(tmp_path, data_dir, backbone, temporal, **own)
@@ -173,3 +225,12 @@ def test_networks_without_pictures(tmp_path, data_dir, capsys, backbone, tempora
 def test_what_is_no_run(tmp_path, capsys):
     assert pictures.main([f"--workdir={tmp_path}"]) == 2
     assert "is no run or checkpoint" in capsys.readouterr().err
+
+
+def test_data_that_is_not_there(tmp_path, data_dir, capsys):
+    run = saved(tmp_path / "run", data_dir, "resnet_tiny", "gsf", ratio=0.5)
+    gone = tmp_path / "gone"
+    assert pictures.main([f"--workdir={run}", f"--data_dir={gone}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"pictures: error: there is no folder {gone}: give --data_dir"
+    assert not gone.exists()

@@ -1,22 +1,23 @@
-"""Draws what a trained network has learned about time.
+"""`python -m vidshift.pictures --workdir=RUN`: what a network has learned about time.
 
-    python -m vidshift.pictures --workdir=runs/mine
-    python -m vidshift.pictures --workdir=runs/mine --split=test --clips=256
+Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 
-RubiksNet with attention: which layers spend the budget of shifts, and on which distances.
-RubiksNet with learned shifts: how far they go, in space and time. GSM and GSF: histograms
-of the gates, over clips of a split. Beside each PNG its numbers are written as JSON; the
-last line printed is JSON, too, and names the files.
+- of a RubiksNet with attention which shifts its layers chose, and the budget (Figure 5 of
+  Fan et al., ECCV 2020);
+- of any RubiksNet how far its learned shifts go in space and time, by depth (Figure 6);
+- of GSM and GSF histograms of the gates of each layer, over clips of a split (Figure 8 of
+  Sudhakaran et al., TPAMI 2023).
+
+Prints one JSON line with the files' names.
 """
 
 import argparse
-import dataclasses
 import functools
+import itertools
 import json
 import pathlib
 import sys
 
-import grain
 import jax.numpy as jnp
 from flax import nnx
 
@@ -27,90 +28,75 @@ from vidshift.data.on_device import normalise
 from vidshift.data.split import Split
 from vidshift.data.view import View
 from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
-from vidshift.nets.names import Network
 from vidshift.nets.weights import split as split_model
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.rubiks import Shift3D
 from vidshift.training import checkpoints
 
-BATCH_CLIPS = 8
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        print(json.dumps(pictures(options)))
+    except (ValueError, OSError) as error:
+        print(f"pictures: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
 
 
-def pictures(options: argparse.Namespace) -> dict:
-    """Draws every picture that there is of a run's network; says what was written.
+def pictures(options: argparse.Namespace) -> dict[str, str]:
+    """Draws all there is to draw of a run; name of each picture -> its file.
 
     Raises:
-      ValueError: there is no checkpoint, no picture of its network, or no such clips.
-      OSError: a file cannot be written.
+      CheckpointError: it is no run.
+      ValueError: its network has nothing to draw, or the clips cannot be read.
     """
-    if options.clips < 1:
-        raise ValueError(f"--clips must be at least 1, got {options.clips}")
     checkpoint = checkpoints.find(options.workdir, options.checkpoint)
     description = checkpoints.read_description(checkpoint)
-    network = name_of(description["model"])
     model = runs.load(checkpoint, soft=True)
-    attention = layers_of(model, (AttentionShift, WholeShift))
-    shifts = layers_of(model, Shift3D)
-    gates = layers_of(model, GateShiftFuse)
-    learned = any(layer.shift is not None for _, layer in shifts)
-    gated = any(layer.gate is not None for _, layer in gates)
-    if not (attention or learned or gated):
-        if shifts or gates:
-            kind = "shifts" if shifts else "gates"
-            raise ValueError(f"the {kind} of {network} are fixed: it has learned none")
+    name = _named(description["model"])
+    found = {}
+    if layers := _layers(model, (AttentionShift, WholeShift)):
+        # Older and converted checkpoints may know of no budget.
+        trained = description["config"].get("optim", {}).get("attention", {})
+        budget = trained.get("budget")
+        figures = draw_attention.shares_by_layer(layers, budget)
+        found["attention"] = draw_attention.draw, figures
+    layers = _layers(model, Shift3D)
+    if any(layer.shift is not None for _, layer in layers):
+        found["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
+    gates = [n for n, layer in _layers(model, GateShiftFuse) if layer.gate is not None]
+    if gates:
+        found["gates"] = draw_gates.draw, _gates(model, gates, description, options)
+    if not found:
         raise ValueError(
-            f"there is no picture of {network}; there are of rubiksnet_* (its attention, "
-            "its learned shifts) and of gsm and gsf (their gates)"
+            f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates, "
+            "where they are learned"
         )
-
     out = pathlib.Path(options.out or checkpoint.parents[1] / "pictures")
     out.mkdir(parents=True, exist_ok=True)
-    about = {"network": network, "checkpoint": str(checkpoint)}
-    files = []
-
-    def write(stem: str, draw, figures: dict) -> None:
-        png, numbers = (
-            out / f"{stem}-step{checkpoint.name}.{e}" for e in ("png", "json")
-        )
-        draw(png, network, figures)
-        numbers.write_text(json.dumps(about | figures) + "\n")
-        files.extend((str(png), str(numbers)))
-
-    if attention:
-        optim = description["config"].get("optim", {})
-        budget = optim.get("attention", {}).get("budget")
-        figures = draw_attention.shares_by_layer(attention, budget)
-        write("attention", draw_attention.draw, figures)
-    if learned:
-        write("shifts", draw_shifts.draw, draw_shifts.shifts_by_layer(shifts))
-    if gated:
-        figures = {"split": options.split}
-        figures |= gate_figures(model, description, options)
-        write(f"gates-{options.split}", draw_gates.draw, figures)
-    return about | {"files": files}
+    files = {}
+    for kind, (draw, figures) in found.items():
+        path = out / f"{kind}-step{checkpoint.name}.png"
+        about = {"network": name, "checkpoint": str(checkpoint)}
+        path.with_suffix(".json").write_text(json.dumps(about | figures) + "\n")
+        draw(path, f"{name}, step {checkpoint.name}", figures)
+        files[kind] = str(path)
+    return files
 
 
-def name_of(model: dict) -> str:
-    """The network as the other commands name it, from the arguments of `create`."""
-    usual = ("backbone", "temporal", "num_classes", "num_frames", "dtype", "dropout")
-    options = {k: v for k, v in model.items() if k not in (*usual, "in_channels")}
-    return Network(model["backbone"], model["temporal"], options).name
-
-
-def layers_of(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
-    """The layers of a kind by name, from the input on."""
+def _layers(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
+    """Layers of a class, or several, with their names, from the input on."""
     found = [(p, m) for p, m in nnx.iter_modules(model) if isinstance(m, kind)]
-    found.sort(key=lambda item: item[0])
-    return [(".".join(map(str, path)), layer) for path, layer in found]
+    # Numbers as numbers; where several branches lie side by side, by their names.
+    found.sort(key=lambda item: [(isinstance(part, str), part) for part in item[0]])
+    return [(".".join(map(str, path)), module) for path, module in found]
 
 
-def gate_figures(model: nnx.Module, description: dict, options) -> dict:
-    """The gates over clips of the run's data; says what each layer's come to.
-
-    Raises:
-      ValueError: the data is not there, or no video of it can be decoded.
-    """
+def _gates(
+    model: nnx.Module, names: list[str], description: dict, options: argparse.Namespace
+) -> dict:
     stored, seen = description["config"]["data"], description["input"]
     data_dir = options.data_dir or stored["dir"]
     if not pathlib.Path(data_dir).is_dir():
@@ -118,44 +104,49 @@ def gate_figures(model: nnx.Module, description: dict, options) -> dict:
     part = open_split(
         stored["name"], options.split, data_dir=data_dir, options=stored["options"]
     )
-    names = [name for name, _ in layers_of(model, GateShiftFuse)]
+    clips = min(options.clips, len(part.source))
+    part = Split(Some(part.source, clips), part.classes, decode=part.decode)
     skeleton, params, stats = split_model(model)
-    dtype = jnp.dtype(description["model"]["dtype"])
     as_seen = functools.partial(
-        normalise, mean=seen["mean"], std=seen["std"], dtype=dtype
+        normalise,
+        mean=seen["mean"],
+        std=seen["std"],
+        dtype=jnp.dtype(description["model"]["dtype"]),
     )
+    step = draw_gates.make_gates_step(skeleton, as_seen, names)
     with eval_batches(
-        evenly(part, options.clips),
+        part,
         View(seen["num_frames"], seen["resize"], seen["crop"]),
-        batch_size=BATCH_CLIPS,
+        batch_size=min(16, clips),
         workers=stored["workers"],
     ) as batches:
-        step = draw_gates.make_gates_step(skeleton, as_seen, names)
         figures = draw_gates.gates_by_layer(step, params, stats, batches, names)
     for name, reason in batches.failures:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     for layer in figures["layers"]:
-        first, second = layer["mean_absolute"]
-        print(
-            f"mean |gate| {first:.3f}, {second:.3f}  {layer['name']}", file=sys.stderr
-        )
-    return figures
+        halves = ", ".join(f"{mean:.3f}" for mean in layer["mean_absolute"])
+        print(f"mean |gate| of {layer['name']}: {halves}", file=sys.stderr)
+    return {"split": options.split} | figures
 
 
-def evenly(part: Split, clips: int) -> Split:
-    """So many records of a split, from all over it: its classes may lie in turn."""
-    every = max(len(part.source) // clips, 1)
-    rows = grain.MapDataset.source(part.source)[::every][:clips]
-    return dataclasses.replace(part, source=rows)
+class Some:
+    """So many records of a source, evenly spread over it."""
+
+    def __init__(self, source, count: int):
+        self.source, self.count = source, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, row: int):
+        return self.source[row * len(self.source) // self.count]
 
 
-def main(argv: list[str] | None = None) -> int:
-    try:
-        print(json.dumps(pictures(_parser().parse_args(argv))))
-    except (ValueError, OSError) as error:
-        print(f"pictures: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+def _named(model: dict) -> str:
+    own = ("variant", "space", "time", "ratio", "place", "modules", "gate", "fusion")
+    given = [f"{key}={model[key]}" for key in own if key in model]
+    name = f"{model['backbone']}/{model['temporal']}"
+    return ", ".join(itertools.chain([name], given))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,12 +157,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
-    add("--checkpoint", default="best", metavar="best|last", help="of the run; best")
-    add("--out", metavar="DIR", help="folder of the files; pictures/ of the run")
+    add("--checkpoint", choices=("best", "last"), default="best")
+    add("--out", metavar="DIR", help="default: pictures/ of the run")
     add("--data_dir", metavar="DIR", help="where the dataset lies, if moved")
-    add("--split", default="validation", help="whose clips gates are of; validation")
-    add("--clips", type=int, default=64, metavar="N", help="of that split; 64")
+    add("--split", default="validation", help="whose clips gates are shown")
+    add("--clips", type=_count, default=64, help="how many of them; 64")
     return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
+    return number
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Any folder of images, a sub-folder for each class, as ImageNet is often kept."""
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Iterable
 
 from vidshift.data import images
 from vidshift.data.split import Record, Split
@@ -29,7 +31,7 @@ class ImageFolder:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FolderSource:
-    """Files below a folder, read when they are asked for."""
+    """Files below a folder, read when they are decoded."""
 
     root: pathlib.Path
     # (path below the root, label)
@@ -40,11 +42,9 @@ class FolderSource:
 
     def __getitem__(self, row: int) -> Record:
         path, label = self.files[row]
-        try:
-            content = (self.root / path).read_bytes()
-        except OSError:
-            content = b""  # an image that cannot be decoded: counted and replaced
-        return Record(video=content, label=label, id=path, num_frames=1, fps=0.0)
+        return Record(
+            video=self.root / path, label=label, id=path, num_frames=1, fps=0.0
+        )
 
 
 def open_split(
@@ -52,15 +52,16 @@ def open_split(
 ) -> Split:
     """Lists the files of a split, in the order of their names.
 
-    Classes are the sub-folders of the training folder, in the order of their names.
+    Classes are the sub-folders of the training folder, in the order of their names. What
+    begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
 
     Args:
       split: one of SPLITS.
       data_dir: the folder that holds the splits' folders.
 
     Raises:
-      ValueError: a folder is missing or holds no image, or a class is not among those
-        of the training folder.
+      ValueError: a folder is missing or holds no image, a class of the training folder
+        holds none, or a class is not among those of the training folder.
     """
     options = options or ImageFolder()
     folder, training = (
@@ -71,22 +72,25 @@ def open_split(
     unknown = sorted(set(_classes(folder)) - set(classes))
     if unknown:
         raise ValueError(
-            f"{folder} has classes that {training} has not: "
-            f"{', '.join(unknown[:8])}{', ...' * (len(unknown) > 8)}"
+            f"{folder} has classes that {training} has not: {_listed(unknown)}"
         )
+    root = folder.parent
     files = tuple(
-        (f"{folder.name}/{path.relative_to(folder).as_posix()}", label)
+        (path.removeprefix(f"{root}{os.sep}"), label)
         for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in images.SUFFIXES
+        for path in _images(folder / name)
     )
+    suffixes = ", ".join(images.SUFFIXES)
     if not files:
         raise ValueError(
-            f"{folder} holds no image ({', '.join(images.SUFFIXES)}) in its "
-            f"{len(classes)} class folders"
+            f"{folder} holds no image ({suffixes}) in its {len(classes)} class folders"
         )
+    empty = set(range(len(classes))) - {label for _, label in files}
+    if folder == training and empty:
+        names = _listed(classes[label] for label in sorted(empty))
+        raise ValueError(f"{folder} has classes without an image ({suffixes}): {names}")
     return Split(
-        source=FolderSource(folder.parent, files),
+        source=FolderSource(root, files),
         classes=classes,
         flip_labels=tuple(range(len(classes))),
         decode=images.decode,
@@ -105,7 +109,30 @@ def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
 
 
 def _classes(folder: pathlib.Path) -> tuple[str, ...]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
     if not names:
         raise ValueError(f"{folder} has no folders: a class of images is one")
     return tuple(names)
+
+
+def _images(folder: pathlib.Path) -> list[str]:
+    """Paths of all images below, through links too; none where there is no folder."""
+
+    def fail(error: OSError):
+        raise error
+
+    found = []
+    walk = os.walk(folder, followlinks=True, onerror=fail) if folder.is_dir() else ()
+    for parent, below, names in walk:
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [
+            os.path.join(parent, name)
+            for name in names
+            if name.lower().endswith(images.SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)

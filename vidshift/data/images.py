@@ -2,24 +2,37 @@
 
 import io
 import os
-import warnings
+import struct
 from collections.abc import Iterable
 from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vidshift.data.video import Source, VideoError
 
+# Pillow's names of what is read; some of its other readers start programs (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # Of files that a folder's listing takes for images.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+
+# What brings a picture upright, by its EXIF's orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(
     source: Source, indices: Iterable[SupportsIndex], *, name: str | None = None
 ) -> UInt8[np.ndarray, "N H W 3"]:
-    """Decodes an image, upright and in RGB; transparency is left out.
+    """Decodes an image, the first of several, upright and in RGB without transparency.
 
     Takes the place of `video.decode` for a data set of images (`Split.decode`).
 
@@ -41,17 +54,39 @@ def decode(
     label = name or ("<bytes>" if isinstance(source, bytes) else os.fspath(source))
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of an image that may be made to fill the memory.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                pixels = np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        with Image.open(file, formats=FORMATS) as image:
+            # Pillow raises at twice its limit and before that only warns, which threads
+            # cannot turn into an error.
+            most = Image.MAX_IMAGE_PIXELS
+            if most is not None and image.width * image.height > most:
+                raise Image.DecompressionBombError(
+                    f"{image.width} x {image.height} pixels, more than {most}"
+                )
+            pixels = np.asarray(_rgb(_upright(image)))
+    except UnidentifiedImageError as error:
+        raise VideoError(
+            f"{label}: no readable image (none of {', '.join(FORMATS)})"
+        ) from error
     # Pillow's decoders raise what they meet: SyntaxError, struct.error, EOFError, ...
     except Exception as error:
         raise VideoError(
             f"{label}: no readable image ({type(error).__name__}: {error})"
         ) from error
     return np.repeat(pixels[None], len(indices), axis=0)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; one that is damaged says nothing.
+
+    `ImageOps.exif_transpose` fails on images whose other fields are damaged, since it
+    writes them anew.
+    """
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, struct.error):
+        orientation = None
+    turn = TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -8,8 +8,8 @@ from vidshift.data import video
 
 
 class Record(TypedDict):
-    # The bytes of a file, a video or an image.
-    video: bytes
+    # A video's or an image's file: its bytes, or the path to read them from.
+    video: video.Source
     label: int
     id: str
     # Of the video, so that frames can be chosen before it is opened.
@@ -36,7 +36,7 @@ class Split:
     flip_labels: tuple[int, ...] | None = None
     # Label of a clip played backwards, for each label; None: it has none.
     reversed_labels: tuple[int, ...] | None = None
-    # (a record's bytes, frame numbers, name=its id) -> frames uint8 [N, H, W, 3];
+    # (a record's file, frame numbers, name=its id) -> frames uint8 [N, H, W, 3];
     # `images.decode` where records are images.
     decode: Callable = video.decode
 

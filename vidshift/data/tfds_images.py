@@ -69,14 +69,19 @@ def open_split(
             f"{options.name} needs features `image` (Image) and `label` (ClassLabel), "
             f"has: {', '.join(sorted(features))}"
         )
-    if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+    array_record = tfds.core.FileFormat.ARRAY_RECORD
+    formats = builder.info.available_file_formats()
+    if array_record not in formats:
         raise ValueError(
-            f"{options.name} in {data_dir} is of {builder.info.file_format.value} files; "
+            f"{options.name} in {data_dir} is of "
+            f"{', '.join(sorted(format.value for format in formats))} files; "
             f"{_how(data_dir, options.name)}"
         )
     wanted = getattr(options, split)
     left_encoded = {"image": tfds.decode.SkipDecoding()}
-    records = builder.as_data_source(wanted, decoders=left_encoded)
+    records = builder.as_data_source(
+        wanted, decoders=left_encoded, file_format=array_record
+    )
     return Split(
         source=ImageSource(records, f"{options.name}/{wanted}"),
         classes=tuple(label.names),

@@ -131,7 +131,9 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     Each has its own scale: it reaches the layer's fullest bin.
     """
     layers, edges = figures["layers"], figures["edges"]
-    columns = min(len(layers), math.ceil(math.sqrt(1.5 * len(layers))))
+    root = math.ceil(math.sqrt(len(layers)))
+    # The fewest empty panels.
+    columns = min(range(root, root + root // 2 + 1), key=lambda n: -len(layers) % n)
     rows = math.ceil(len(layers) / columns)
     size = (max(6.5, 1.9 * columns), 1.55 * rows + 1.2)
     figure = Figure(figsize=size, layout="constrained")
@@ -147,8 +149,7 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
         panel.set_title(f"{number}:  {_short(layer['name'])}", size=8)
         panel.set(yticks=(), xticks=(-1, 0, 1), xlim=(-1.02, 1.02))
         panel.tick_params(labelsize=8)
-        panel.margins(y=0.05)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.2 * panel.get_ylim()[1])  # room for a line of text
         at = {"transform": panel.transAxes, "size": 7, "va": "top"}
         mean = np.mean(layer["mean_absolute"])
         panel.text(0.03, 0.96, f"|g| {mean:.2f}", **at)
@@ -159,8 +160,8 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(
-        f"{network}\ngates (tanh) by layer, over {figures['clips']:,} clips; |g| is the "
-        "mean",
+        f"{network}\ngates (tanh) of each layer (stage.block.unit) over "
+        f"{figures['clips']:,} clips; |g| is their mean size",
         fontsize="medium",
     )
     figure.savefig(path, dpi=120)

@@ -73,14 +73,15 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
 
     Above, a few layers' channels by their shift in space, coloured by that in time; below,
     how far the channels of every layer are shifted. Channels that are shifted by the same
-    whole places lie around these, the more the wider.
+    whole places lie around these, the more the wider, from the past (inside) on.
     """
     layers = figures["layers"]
     axes = [axis for axis in NAMES if axis in layers[0]]
     few = np.linspace(0, len(layers) - 1, min(DEPTHS, len(layers)))
     few = few.round().astype(int)
-    figure = Figure(figsize=(max(9, 2.3 * len(few) + 1), 6.4), layout="constrained")
-    above, below = figure.subfigures(2, height_ratios=(1, 1))
+    size = (max(9, 2.3 * len(few) + 1), 7 if len(few) <= 3 else 6.4)
+    figure = Figure(figsize=size, layout="constrained")
+    above, below = figure.subfigures(2, height_ratios=(6, 5))
 
     furthest = {a: max(np.abs(x[a]).max() for x in layers) for a in axes}
     side = max(furthest["h"], furthest["w"], 1.0)
@@ -88,7 +89,7 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     norm = Normalize(-time, time)
     panels = above.subplots(1, len(few), sharex=True, sharey=True, squeeze=False)[0]
     for panel, number in zip(panels, few, strict=True):
-        points = _scatter(panel, layers[number], norm)
+        points = _scatter(panel, layers[number], norm, pitch=0.075 * (side + 0.6))
         panel.set(aspect="equal", xlim=(-side - 0.6, side + 0.6))
         panel.set_ylim(side + 0.6, -side - 0.6)  # positive is further down
         panel.set_title(f"layer {number + 1}", fontsize="medium")
@@ -110,11 +111,15 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     for panel, axis in zip(panels, axes, strict=True):
         spread = [layer["distance"][axis] for layer in layers]
         low, median, high = np.transpose([x["quartiles"] for x in spread])
-        panel.fill_between(depth, low, high, alpha=0.25, label="middle half", lw=0)
-        panel.plot(depth, median, label="median", **marker)
+        fixed = figures["fixed"]["time" if axis == "t" else "space"]
+        # Between whole places there is nothing.
+        step = "mid" if fixed or figures["quantized"] else None
+        band = {"alpha": 0.25, "lw": 0, "step": step}
+        panel.fill_between(depth, low, high, label="middle half", **band)
+        style = "steps-mid" if step else "default"
+        panel.plot(depth, median, label="median", drawstyle=style, **marker)
         mean = [x["mean"] for x in spread]
         panel.plot(depth, mean, "--", color="black", lw=1, label="mean")
-        fixed = figures["fixed"]["time" if axis == "t" else "space"]
         panel.set_title(f"|{axis}|, {NAMES[axis]}" + " (fixed)" * fixed, size="medium")
         panel.set_xlabel("layer, from the input on")
         panel.set_xlim(0.5, len(layers) + 0.5)
@@ -122,18 +127,19 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         panel.grid(alpha=0.3)
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    bound = figures["max_shift"]["t" if figures["fixed"]["space"] else "h"]
     beyond = sum(layer["beyond_max_shift"] for layer in layers)
     channels = sum(layer["channels"] for layer in layers)
     figure.suptitle(
-        f"{network}\nshifts of {channels:,} channels, {beyond:,} of them at the bound "
-        f"of {figures['max_shift']['h']:g}",
+        f"{network}\nshifts of {channels:,} channels, {beyond:,} of them beyond the "
+        f"bound of {bound:g} and drawn at it",
         fontsize="medium",
     )
     figure.savefig(path, dpi=120)
 
 
-def _scatter(panel: Axes, layer: dict, norm: Normalize):
-    """A layer's channels as points `(w, h)`, coloured by t."""
+def _scatter(panel: Axes, layer: dict, norm: Normalize, *, pitch: float):
+    """A layer's channels as points `(w, h)`, coloured by t; around a place, `pitch` apart."""
     w, h = np.array(layer["w"]), np.array(layer["h"])
     t = np.array(layer.get("t", np.zeros(len(w))))
     if (w == w.round()).all() and (h == h.round()).all():
@@ -144,7 +150,7 @@ def _scatter(panel: Axes, layer: dict, norm: Normalize):
         )
         place = place.ravel()
         within = np.arange(len(w)) - np.searchsorted(place, place)
-        radius = 0.45 * np.sqrt((within + 0.5) / counts.max())
+        radius = min(pitch, 0.45 / np.sqrt(counts.max())) * np.sqrt(within)
         w = w + radius * np.cos(GOLDEN_ANGLE * within)
         h = h + radius * np.sin(GOLDEN_ANGLE * within)
     size = 14 if len(w) <= 150 else 7
