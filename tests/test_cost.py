@@ -211,13 +211,20 @@ def test_a_difference_is_marked():
     assert cost._line(row).endswith("| 0.1 G | nowhere; **differs**; why |")
 
 
+# Two of VSN under flow and two of SlowFast with fewer frames; their notes say why.
+WHY = ("MACs here, one", "after the lateral convolutions")
+
+
+# A row of each network: more frames are more of the same.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "row", dict.fromkeys(ROWS), ids=lambda r: f"{r.source} {r.network}"
+    "row",
+    {(r.network, r.in_channels, r.note): r for r in ROWS}.values(),
+    ids=lambda r: f"{r.source} {r.network}",
 )
 def test_what_the_papers_print(row):
     found = cost.beside(row)
-    assert found["agrees"] or found["note"], found
+    assert found["agrees"] != any(why in row.note for why in WHY), found
 
 
 def test_names_of_published_networks_are_written_as_we_write_them():

@@ -268,7 +268,6 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
                 ("temporal_shift", "v5e"),
                 ("temporal_shift_conv", "v5e"),
                 ("temporal_shift_conv", "h100"),
-                ("temporal_shift_conv", "v6e"),
             )
         ),
     ],

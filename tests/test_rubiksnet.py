@@ -356,14 +356,9 @@ def test_errors(options, message):
     ("dtype", "options"),
     [
         ("float32", {}),
-        ("bfloat16", {}),
         ("bfloat16", {"squeeze": True}),
         ("bfloat16", {"variant": "quantized"}),
-        ("float32", {"variant": "attention"}),
         ("bfloat16", {"variant": "attention"}),
-        ("bfloat16", {"variant": "spatial"}),
-        ("bfloat16", {"space": "fixed"}),
-        ("bfloat16", {"time": "fixed"}),
         ("bfloat16", {"space": "fixed", "time": "fixed"}),
     ],
 )

@@ -111,7 +111,8 @@ def test_devices_exchange_nothing(devices, stride):
     with jax.set_mesh(devices):
         run = jax.jit(lambda c: conv(Frames.of(c)).clips())
         text = run.lower(shards).compile().as_text()
-        np.testing.assert_allclose(run(shards), conv(Frames.of(clips)).clips())
+        expected = conv(Frames.of(clips)).clips()
+        np.testing.assert_allclose(run(shards), expected, rtol=1e-6, atol=1e-6)
     assert not re.search("all-|collective-", text)
 
 
