@@ -19,7 +19,7 @@ from vidshift.data.crop import crop_resize, random_area_box
 from vidshift.data.image_folder import ImageFolder
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.motion_clips import OrderedMotion
-from vidshift.data.split import Record
+from vidshift.data.split import Record, Split
 from vidshift.data.tfds_images import TfdsImages
 from vidshift.data.video import VideoError
 from vidshift.data.view import View, train_clip
@@ -155,6 +155,12 @@ def test_a_frame_in_which_no_area_fits_is_cut_in_the_middle():
     rng = np.random.default_rng(0)
     assert random_area_box(10, 100, rng=rng, area=(1.0, 1.0)) == (43, 0, 56, 10)
     assert random_area_box(100, 10, rng=rng, area=(1.0, 1.0)) == (0, 43, 10, 56)
+    # One that just fits is the whole frame; an aspect is width over height.
+    square = {"area": (1.0, 1.0), "aspect": (1.0, 1.0)}
+    assert random_area_box(10, 10, rng=rng, **square) == (0, 0, 10, 10)
+    wide = {"area": (0.5, 0.5), "aspect": (2.0, 2.0)}
+    left, top, right, bottom = random_area_box(100, 100, rng=rng, **wide)
+    assert (right - left, bottom - top) == (100, 50)
     with pytest.raises(ValueError, match="area must be two shares"):
         random_area_box(10, 10, rng=rng, area=(0.0, 1.0))
 
@@ -214,6 +220,7 @@ def test_a_folder_of_images(tmp_path):
     split = open_split("image_folder", "train", data_dir=str(tmp_path))
     assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
     assert split.flip_labels == (0, 1) and split.reversed_labels is None
+    assert split.decode is images.decode
     record = split.source[5]
     assert (record["id"], record["label"]) == ("train/cat/2 é.PNG", 1)
     pixels = split.decode(record["video"], [0], name=record["id"])
@@ -273,6 +280,10 @@ def test_folders_that_are_none(tmp_path):
         open_it(tmp_path / "flat")
     with pytest.raises(ValueError, match="image_folder takes options of the type Im"):
         open_split("image_folder", "train", data_dir=str(root), options=OrderedMotion())
+    with pytest.raises(
+        ValueError, match="no option named 'test_'; did you mean 'test'"
+    ):
+        open_split("image_folder", "train", data_dir=str(root), options={"test_": "a"})
 
 
 def test_batches_of_images_replace_what_is_damaged(tmp_path):
@@ -293,6 +304,20 @@ def test_batches_of_images_replace_what_is_damaged(tmp_path):
         rows = next(batches)
         assert rows["video"].shape == (6, 1, 1, 12, 12, 3)
         assert sorted(rows["index"].tolist()) == [-1, -1, 0, 1, 2, 3]
+
+
+def test_batches_are_decoded_as_the_split_says():
+    record = Record(video=b"7", label=0, id="x", num_frames=1, fps=0.0)
+
+    def decode(file, indices, *, name):
+        assert name == "x"
+        return np.full((len(indices), 20, 24, 3), int(file), np.uint8)
+
+    split, view = Split([record], ("a",), decode=decode), View(1, 16, 12)
+    with train_batches(split, view, batch_size=1, seed=0, workers=0) as batches:
+        assert (next(batches)["video"] == 7).all()
+    with eval_batches(split, view, batch_size=1, workers=0) as batches:
+        assert (next(batches)["video"] == 7).all()
 
 
 # ------------------------------------------------------------------------ TFDS

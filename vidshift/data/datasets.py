@@ -1,5 +1,6 @@
 """The datasets by name."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
         a checkpoint stores it; None for the defaults.
 
     Raises:
-      ValueError: unknown name or split, or an option out of range.
+      ValueError: unknown name, split or option, or an option out of range.
     """
     if name not in DATASETS:
         raise ValueError(f"no dataset named {name!r}{_instead(name, DATASETS)}")
@@ -50,6 +51,12 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
             f"{name} has no split named {split!r}{_instead(split, dataset.splits)}"
         )
     if isinstance(options, Mapping):
+        known = [field.name for field in dataclasses.fields(dataset.options)]
+        for field in options:
+            if field not in known:
+                raise ValueError(
+                    f"{name} has no option named {field!r}{_instead(field, known)}"
+                )
         options = dataset.options(**options)
     if options is not None and type(options) is not dataset.options:
         raise ValueError(
