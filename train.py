@@ -33,6 +33,7 @@ from vidshift.training import attention, checkpoints, command, mesh, optimizer, 
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
+from vidshift.training.mutual import MutualStep
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
 HERE = pathlib.Path(__file__).parent
@@ -142,17 +143,32 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             say(f"  changed since: {line}")
 
     # ------------------------------------------------------------------- step
-    train_step = make_train_step(
-        for_training,
-        tx,
-        lr,
-        functools.partial(prepare, flip_labels=data.flip_labels, **normalisation),
-        config.optim,
-        seed=config.seed,
-        temperature=attention.temperature(
-            config.optim.attention, steps=steps, steps_per_epoch=steps_per_epoch
-        ),
+    prepared = functools.partial(prepare, flip_labels=data.flip_labels, **normalisation)
+    temperature = attention.temperature(
+        config.optim.attention, steps=steps, steps_per_epoch=steps_per_epoch
     )
+    if config.adaptive.mode == "none":
+        one_step = make_train_step(
+            for_training,
+            tx,
+            lr,
+            prepared,
+            config.optim,
+            seed=config.seed,
+            temperature=temperature,
+        )
+        train_step = lambda _, state, batch: one_step(state, batch)
+    else:
+        train_step = MutualStep(
+            description["model"],
+            config,
+            tx,
+            lr,
+            prepared,
+            temperature=temperature,
+            mesh=devices,
+            say=say,
+        )
     eval_step = make_eval_step(
         for_eval, functools.partial(normalise, **normalisation), devices
     )
@@ -254,7 +270,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             waited = time.perf_counter() - began
             # Any process's wish to stop reaches all of them with the step's metrics.
             rows["stop"] = np.full(len(rows["label"]), bool(stop))
-            state, metrics = train_step(state, mesh.shard_batch(devices, rows))
+            batch = mesh.shard_batch(devices, rows)
+            state, metrics = train_step(step, state, batch)
             running.append((step + 1, metrics, waited))
             finish(all_but=2)
     except NotFiniteError as error:

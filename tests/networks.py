@@ -45,7 +45,7 @@ def tiny(temporal: str = "tsm", **options) -> nnx.Module:
 
 
 def resnet(blocks: tuple[int, ...], *, temporal: str = "tsm", **options) -> nnx.Module:
-    """A ResNet of width 8, 4 classes; without blocks it is a stem and a head.
+    """A ResNet of base 8, 4 classes; without blocks it is a stem and a head.
 
     For `nnx.eval_shape` or `random_network`.
     """
@@ -53,7 +53,7 @@ def resnet(blocks: tuple[int, ...], *, temporal: str = "tsm", **options) -> nnx.
         SCHEMES[temporal](),
         blocks=blocks,
         block_units=basic_units,
-        width=8,
+        base=8,
         small_stem=True,
         num_classes=4,
         num_frames=4,

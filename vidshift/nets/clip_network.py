@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.resolution import Resolution
 from vidshift.shifts.options import check_share, check_whole
 
 
@@ -57,10 +58,15 @@ class ClipNetwork(nnx.Module):
             rngs=rngs,
         )
         self.head_size = head_size
+        self.resolution = Resolution()
         self.in_channels = in_channels
         self.num_frames = num_frames
         self.num_classes = num_classes
         self.dtype = dtype
+
+    def shown(self, clips: jax.Array) -> jax.Array:
+        """What the pathways are given of clips."""
+        return self.resolution.lower(clips)
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
         """The last features of each pathway, and its frames in `num_frames`."""
@@ -76,7 +82,7 @@ class ClipNetwork(nnx.Module):
             raise ValueError(
                 f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
             )
-        found = self.pathways(clips.astype(self.dtype))
+        found = self.pathways(self.shown(clips).astype(self.dtype))
         pooled = [self._pool(x.clips(), frames) for x, frames in found]
         positions = {x.shape[1] for x in pooled}
         if len(positions) > 1:

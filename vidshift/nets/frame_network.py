@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.resolution import Resolution
 from vidshift.shifts.options import check_share
 
 
@@ -42,6 +43,7 @@ class FrameNetwork(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
+        self.resolution = Resolution()
         self.in_channels = in_channels
         self.num_frames = num_frames
         self.num_classes = num_classes
@@ -60,6 +62,7 @@ class FrameNetwork(nnx.Module):
             raise ValueError(
                 f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
             )
+        clips = self.resolution.lower(clips)
         return self.body(Frames.of(clips.astype(self.dtype)))
 
     def frame_logits(self, clips: jax.Array, *, rngs=None) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit
 from vidshift.shifts import Scheme, Site
@@ -71,16 +72,18 @@ def block_rows(stages, width_mult: float) -> list[list[Row]]:
     return rows
 
 
-def inverted_units(cin, cout, stride, expand, unit):
+def inverted_units(row: Row, width: float, unit):
     """1x1 to `expand` times the width, 3x3 of each channel, 1x1: `[(in, out, unit)]`.
 
-    With `expand` of 1 the first is left out. The last has no activation.
+    With `expand` of 1 the first is left out. The last has no activation. Channels are
+    those of the full-width network, units are slimmed to `width`.
     """
-    inner = expand * cin
-    widen = [] if expand == 1 else [(cin, inner, unit(cin, inner, 1))]
+    wide = row.expand * row.cin
+    cin, inner, cout = (kept(c, width) for c in (row.cin, wide, row.cout))
+    widen = [] if row.expand == 1 else [(row.cin, wide, unit(cin, inner, 1))]
     return widen + [
-        (inner, inner, unit(inner, inner, 3, stride, groups=inner)),
-        (inner, cout, unit(inner, cout, 1, activation=None)),
+        (wide, wide, unit(inner, inner, 3, row.stride, groups=inner)),
+        (wide, row.cout, unit(inner, cout, 1, activation=None)),
     ]
 
 
@@ -99,6 +102,8 @@ class MobileNetV2(FrameNetwork):
         (the first) its own, and the last convolution at least 1,280. Torchvision's
         networks are others at any width but 1: they round to the nearest multiple (at
         1.4, 24 channels become 32 there and 40 here), stem and first stage included.
+      width: share of the channels that are kept, each number a multiple of 8 (A3D); of
+        those at `width_mult`, which is another network.
       dropout: share of pooled features dropped in training.
       dtype: compute type; parameters and logits are float32.
 
@@ -112,6 +117,7 @@ class MobileNetV2(FrameNetwork):
         *,
         stages,
         width_mult=1.0,
+        width=1.0,
         num_classes: int,
         num_frames: int,
         in_channels=3,
@@ -121,13 +127,14 @@ class MobileNetV2(FrameNetwork):
     ):
         check_number("width_mult", width_mult, above=0)
         unit = partial(conv_unit, activation=nnx.relu6, dtype=dtype, rngs=rngs)
-        self.stem = unit(in_channels, STEM, 3, 2)
+        slim = partial(kept, width=width)
+        self.stem = unit(in_channels, slim(STEM), 3, 2)
         rows = block_rows(stages, width_mult)
         built = []
         for stage, rows_of_stage in enumerate(rows):
             blocks = []
             for block, row in enumerate(rows_of_stage):
-                parts = inverted_units(row.cin, row.cout, row.stride, row.expand, unit)
+                parts = inverted_units(row, width, unit)
                 place = partial(
                     Site,
                     stage,
@@ -135,6 +142,7 @@ class MobileNetV2(FrameNetwork):
                     len(rows_of_stage),
                     units=len(parts),
                     residual=row.residual,
+                    width=width,
                 )
                 units = [
                     scheme(place(unit=i, in_channels=ci, out_channels=co), module)
@@ -145,9 +153,9 @@ class MobileNetV2(FrameNetwork):
             built.append(nnx.List(blocks))
         self.stages = nnx.List(built)
         last = _wide(1280, max(width_mult, 1.0))
-        self.last = unit(rows[-1][-1].cout, last, 1)
+        self.last = unit(slim(rows[-1][-1].cout), slim(last), 1)
         super().__init__(
-            last,
+            slim(last),
             num_classes=num_classes,
             num_frames=num_frames,
             in_channels=in_channels,

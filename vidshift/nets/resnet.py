@@ -11,6 +11,7 @@ from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.pool import max_pool
+from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit
 from vidshift.shifts import Scheme, Site
@@ -64,7 +65,8 @@ class ResNet(FrameNetwork):
       scheme: how time is mixed (`vidshift.shifts`).
       blocks: residual blocks a stage.
       block_units: `basic_units` or `bottleneck_units`.
-      width: channels of the first stage's 3x3 convolutions; doubles at each stage.
+      base: channels of the first stage's 3x3 convolutions; doubles at each stage.
+      width: share of the channels that are kept, each number a multiple of 8 (A3D).
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling, for
         sides of 32 to 64 pixels.
       dropout: share of pooled features dropped in training.
@@ -77,7 +79,8 @@ class ResNet(FrameNetwork):
         *,
         blocks,
         block_units,
-        width=64,
+        base=64,
+        width=1.0,
         small_stem=False,
         num_classes: int,
         num_frames: int,
@@ -87,30 +90,37 @@ class ResNet(FrameNetwork):
         rngs: nnx.Rngs,
     ):
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
-        self.stem = unit(in_channels, width, 3 if small_stem else 7, 2)
+
+        def slim_unit(cin, cout, *shape, **options):
+            """From and to numbers of channels at full width."""
+            return unit(kept(cin, width), kept(cout, width), *shape, **options)
+
+        self.stem = unit(in_channels, kept(base, width), 3 if small_stem else 7, 2)
         self.max_pool = not small_stem
-        stages, cin = [], width
+        stages, cin = [], base
         for stage, length in enumerate(blocks):
             built = []
             for block in range(length):
                 stride = 2 if stage > 0 and block == 0 else 1
-                parts = block_units(cin, width * 2**stage, stride, unit)
+                parts = block_units(cin, base * 2**stage, stride, slim_unit)
                 cout = parts[-1][1]
-                place = partial(Site, stage, block, length, units=len(parts))
+                place = partial(
+                    Site, stage, block, length, units=len(parts), width=width
+                )
                 units = [
                     scheme(place(unit=i, in_channels=ci, out_channels=co), module)
                     for i, (ci, co, module) in enumerate(parts)
                 ]
                 shortcut = None
                 if stride != 1 or cin != cout:
-                    shortcut = unit(cin, cout, 1, stride, activation=None)
+                    shortcut = slim_unit(cin, cout, 1, stride, activation=None)
                 site = place(unit=None, in_channels=cin, out_channels=cout)
                 built.append(scheme(site, ResidualBlock(units, shortcut)))
                 cin = cout
             stages.append(nnx.List(built))
         self.stages = nnx.List(stages)
         super().__init__(
-            cin,
+            kept(cin, width),
             num_classes=num_classes,
             num_frames=num_frames,
             in_channels=in_channels,
@@ -132,7 +142,7 @@ class ResNet(FrameNetwork):
 
 # One basic block a stage and a small stem: for tests and the quick start.
 resnet_tiny = partial(
-    ResNet, blocks=(1, 1, 1), block_units=basic_units, width=16, small_stem=True
+    ResNet, blocks=(1, 1, 1), block_units=basic_units, base=16, small_stem=True
 )
 resnet18 = partial(ResNet, blocks=(2, 2, 2, 2), block_units=basic_units)
 resnet34 = partial(ResNet, blocks=(3, 4, 6, 3), block_units=basic_units)

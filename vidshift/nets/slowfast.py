@@ -21,6 +21,7 @@ from kernels import Frames
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
 from vidshift.layers.time_conv import TimeConv
+from vidshift.layers.width import kept
 from vidshift.nets.clip_network import ClipNetwork
 from vidshift.nets.resnet import ResidualBlock
 from vidshift.nets.units import conv_unit, he_fan_out
@@ -42,20 +43,11 @@ class Channels(NamedTuple):
     @classmethod
     def of(cls, base: int, width: float = 1.0) -> "Channels":
         """Of a ResNet with `base` channels, each number slimmed to `width` (A3D)."""
-        if not 0 < width <= 1:
-            raise ValueError(f"width must be in (0, 1], got {width!r}")
         inner = [base * 2**stage for stage in range(4)]
-        slim = partial(make_divisible, width=width)
+        slim = partial(kept, width=width)
         return cls(
             slim(base), tuple(map(slim, inner)), tuple(slim(4 * c) for c in inner)
         )
-
-
-def make_divisible(channels: int, width: float) -> int:
-    """`channels * width` as a multiple of 8, the nearest that keeps 90 % of it."""
-    wanted = channels * width
-    nearest = max(8, int(wanted + 4) // 8 * 8)
-    return nearest if nearest >= 0.9 * wanted else nearest + 8
 
 
 # The Fast pathway has an eighth of the Slow one's channels, and a lateral convolution
@@ -87,10 +79,10 @@ def time_unit(cin, cout, kernel, stride=(1, 1, 1), *, activation=nnx.relu, dtype
 
 
 def stem_and_stages(
-    channels: Channels, *, stem_time, time, blocks, lateral=(0,) * 4, in_channels, unit
+    channels: Channels, *, stem, time, blocks, lateral=(0,) * 4, in_channels, unit
 ):
     """A pathway's layers, named as a ResNet's, whose weights may initialise them."""
-    stem = unit(in_channels, channels.stem, (stem_time, 7, 7), (1, 2, 2))
+    first = unit(in_channels, channels.stem, stem, (1, 2, 2))
     stages, cin = [], channels.stem
     for stage, (inner, outer) in enumerate(zip(channels.inner, channels.outer)):
         cin, built = cin + lateral[stage], []
@@ -109,7 +101,7 @@ def stem_and_stages(
             built.append(ResidualBlock(units, shortcut))
             cin = outer
         stages.append(nnx.List(built))
-    return stem, nnx.List(stages)
+    return first, nnx.List(stages)
 
 
 def stem_and_pool(stem: Unit, clips: jax.Array) -> Frames:
@@ -122,6 +114,8 @@ class Slow(ClipNetwork):
     Args:
       scheme: not used; there is no site.
       blocks: residual blocks of the four stages.
+      base: channels of the stem and of the first stage's inner convolutions.
+      small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling.
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
       dropout, head_size: see `ClipNetwork`.
     """
@@ -131,6 +125,8 @@ class Slow(ClipNetwork):
         scheme: Scheme,
         *,
         blocks=RESNET50,
+        base=64,
+        small_stem=False,
         width=1.0,
         num_classes: int,
         num_frames: int,
@@ -141,10 +137,11 @@ class Slow(ClipNetwork):
         rngs: nnx.Rngs,
     ):
         del scheme
-        channels = Channels.of(64, width)
+        channels = Channels.of(base, width)
+        self.max_pool = not small_stem
         self.stem, self.stages = stem_and_stages(
             channels,
-            stem_time=1,
+            stem=(1, 3, 3) if small_stem else (1, 7, 7),
             time=SLOW_TIME,
             blocks=blocks,
             in_channels=in_channels,
@@ -162,7 +159,9 @@ class Slow(ClipNetwork):
         )
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
-        x = stem_and_pool(self.stem, clips)
+        x = self.stem(Frames.of(clips))
+        if self.max_pool:
+            x = max_pool(x, 3, 2, 1)
         for stage in self.stages:
             for block in stage:
                 x = block(x)
@@ -180,7 +179,8 @@ class SlowFast(ClipNetwork):
     """A Slow pathway with few frames that also reads what a Fast one made of all.
 
     Clips hold the Fast pathway's frames, a multiple of `alpha`; of T frames the Slow
-    pathway takes `T // alpha`, evenly from the first to the last, rounded down.
+    pathway takes `T // alpha`, evenly from the first to the last, rounded down. A lower
+    `resolution` is the Slow pathway's alone.
 
     Args:
       scheme: not used; there is no site.
@@ -217,8 +217,8 @@ class SlowFast(ClipNetwork):
         slow = Channels.of(64, width)
         unit = partial(time_unit, dtype=dtype, rngs=rngs)
         pathway = partial(Pathway, blocks=blocks, in_channels=in_channels, unit=unit)
-        self.slow = pathway(slow, stem_time=1, time=SLOW_TIME, lateral=LATERAL)
-        self.fast = pathway(FAST, stem_time=5, time=FAST_TIME)
+        self.slow = pathway(slow, stem=(1, 7, 7), time=SLOW_TIME, lateral=LATERAL)
+        self.fast = pathway(FAST, stem=(5, 7, 7), time=FAST_TIME)
         self.lateral = nnx.List(
             unit(c // 2, c, (lateral_time, 1, 1), (alpha, 1, 1)) for c in LATERAL
         )
@@ -240,20 +240,26 @@ class SlowFast(ClipNetwork):
                 f"clips must have a multiple of {self.alpha} frames, got {frames}"
             )
         taken = np.arange(slow_frames) * (frames - 1) // max(slow_frames - 1, 1)
-        slow = stem_and_pool(self.slow.stem, clips[:, taken])
+        slow = stem_and_pool(self.slow.stem, self.resolution.lower(clips[:, taken]))
         fast = stem_and_pool(self.fast.stem, clips)
         for lateral, slow_stage, fast_stage in zip(
             self.lateral, self.slow.stages, self.fast.stages
         ):
-            fused = jnp.concatenate([lateral(fast).data, slow.data], -1)
-            slow = slow.like(fused)
+            # At full resolution, then what the Slow pathway sees of it (A3D, 3.2).
+            from_fast = self.resolution.fit(lateral(fast), slow)
+            slow = slow.like(jnp.concatenate([from_fast.data, slow.data], -1))
             for block in slow_stage:
                 slow = block(slow)
             for block in fast_stage:
                 fast = block(fast)
         return [(fast, self.num_frames), (slow, self.num_frames // self.alpha)]
 
+    def shown(self, clips: jax.Array) -> jax.Array:
+        return clips  # the Fast pathway sees all
 
+
+# One block a stage and a small stem: for tests and sides of 32 to 64 pixels.
+slow_tiny = partial(Slow, blocks=(1, 1, 1, 1), base=16, small_stem=True)
 # Named frames x step of the Slow pathway. With a clip of 64 frames the Fast pathway of
 # both takes every second.
 slow_8x8_r50 = partial(Slow)

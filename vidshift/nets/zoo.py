@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vidshift.layers.resolution import FRAME_RULES, Resolution
 from vidshift.nets import (
     bn_inception,
     inception_v3,
@@ -18,7 +19,7 @@ from vidshift.nets import (
     slowfast,
 )
 from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError
-from vidshift.shifts.options import check_flag, check_whole
+from vidshift.shifts.options import check_choice, check_flag, check_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Backbone:
     """
 
     make: Callable
-    options: tuple[str, ...] = ("dropout",)
+    options: tuple[str, ...] = ("dropout", "width")
     scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
 
@@ -37,7 +38,7 @@ class Backbone:
 RUBIKSNET = ("dropout", "variant", "space", "time", "time_init", "max_shift")
 RUBIKSNET += ("taps", "attention_init", "hardened")
 # Options of Slow and SlowFast.
-SLOWFAST = ("dropout", "head_size")
+SLOWFAST = ("dropout", "head_size", "width")
 BACKBONES = {
     "resnet_tiny": Backbone(resnet.resnet_tiny),
     "resnet18": Backbone(resnet.resnet18),
@@ -48,16 +49,20 @@ BACKBONES = {
         resnet.resnet101, scheme_options={"tsm": {"every_second_block": True}}
     ),
     "resnext101_32x4d": Backbone(
-        resnet.resnext101_32x4d, scheme_options={"tsm": {"every_second_block": True}}
+        resnet.resnext101_32x4d,
+        # Its groups of channels are no leading slices: it cannot be slimmed.
+        options=("dropout",),
+        scheme_options={"tsm": {"every_second_block": True}},
     ),
     # Half of its blocks' channels, but no quarter, is always a multiple of 4.
     "mobilenet_v2": Backbone(
         mobilenet_v2.mobilenet_v2,
-        options=("dropout", "width_mult"),
+        options=("dropout", "width_mult", "width"),
         scheme_options={"gsm": {"ratio": 0.5}, "gsf": {"ratio": 0.5}},
     ),
     "bn_inception": Backbone(
         bn_inception.BNInception,
+        options=("dropout",),  # branches side by side are no leading slices
         scheme_options={
             "tsm": {"placement": "block"},
             "gsm": {"ratio": 1.0},
@@ -66,6 +71,7 @@ BACKBONES = {
     ),
     "inception_v3": Backbone(
         inception_v3.InceptionV3,
+        options=("dropout",),
         scheme_options={
             "tsm": {"placement": "block"},
             # Official GSM differs from GSF in mixed_3, and leaves mixed_6 out.
@@ -78,10 +84,13 @@ BACKBONES = {
     "rubiksnet_small": Backbone(rubiksnet.rubiksnet_small, RUBIKSNET),
     "rubiksnet_medium": Backbone(rubiksnet.rubiksnet_medium, RUBIKSNET),
     "rubiksnet_large": Backbone(rubiksnet.rubiksnet_large, RUBIKSNET),
+    "slow_tiny": Backbone(slowfast.slow_tiny, SLOWFAST),
     "slow_8x8_r50": Backbone(slowfast.slow_8x8_r50, SLOWFAST),
     "slowfast_4x16_r50": Backbone(slowfast.slowfast_4x16_r50, SLOWFAST),
     "slowfast_8x8_r50": Backbone(slowfast.slowfast_8x8_r50, SLOWFAST),
 }
+# Of every network: the resolution at which it looks at clips.
+RESOLUTION = Resolution._fields
 # What a scheme may ask for by name besides its options.
 OF_NETWORK = ("num_frames", "dtype", "rngs")
 
@@ -127,7 +136,11 @@ def create(
       in_channels: channels of a frame.
       rngs: source of the initial weights; None means `nnx.Rngs(0)`.
       **options: of the backbone (`dropout=0.0`) or of the scheme (TSM: `fold_div=8`,
-        `placement="blockres"|"block"`, `causal=False`).
+        `placement="blockres"|"block"`, `causal=False`). Of any network, `side`, `frames`
+        and `frame_rule`: it looks at clips that it has made smaller itself
+        (`vidshift.layers.resolution`); and of most, `width`: the network slimmed to that
+        share of its channels, whose weights are leading slices of the full one's (A3D).
+        Of SlowFast all three are the Slow pathway's.
 
     Raises:
       ValueError: a name or an option that does not exist, with the right ones.
@@ -136,7 +149,7 @@ def create(
     base = pick("backbone", backbone, BACKBONES)
     make_scheme = pick("temporal scheme", temporal, SCHEMES)
     of_scheme = inspect.signature(make_scheme).parameters.keys() - set(OF_NETWORK)
-    known = sorted({*of_scheme, *base.options, *BEFORE, *AFTER})
+    known = sorted({*of_scheme, *base.options, *BEFORE, *AFTER, *RESOLUTION})
     unknown = sorted(options.keys() - set(known))
     if unknown:
         raise ValueError(
@@ -153,12 +166,15 @@ def create(
     if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError("dtype must be a floating type, such as jnp.bfloat16")
     options = {name: value for name, value in options.items() if value is not None}
+    resolution = _resolution({k: v for k, v in options.items() if k in RESOLUTION})
     keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
     network = {"num_frames": num_frames, "dtype": dtype, "rngs": keys}
+    # What is left of a clip is what frames are to a scheme.
+    of_network = network | {"num_frames": resolution.frames or num_frames}
 
     def scheme_of(make, options):
-        asked = inspect.signature(make).parameters.keys() & network.keys()
-        return Counted(make(**options, **{name: network[name] for name in asked}))
+        asked = inspect.signature(make).parameters.keys() & of_network.keys()
+        return Counted(make(**options, **{name: of_network[name] for name in asked}))
 
     scheme_options = dict(base.scheme_options.get(temporal, {}))
     scheme_options |= {k: v for k, v in options.items() if k in of_scheme}
@@ -204,7 +220,17 @@ def create(
                 + f" with {scheme_options}" * bool(scheme_options and name == temporal)
             )
     keys.close()
+    model.resolution = resolution
     return model
+
+
+def _resolution(options: dict) -> Resolution:
+    for name in ("side", "frames"):
+        if name in options:
+            check_whole(name, options[name], 1)
+    if "frame_rule" in options:
+        check_choice("frame_rule", options["frame_rule"], tuple(FRAME_RULES))
+    return Resolution(**options)
 
 
 class Keys(nnx.Rngs):

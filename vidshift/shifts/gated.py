@@ -36,7 +36,8 @@ def gsf(
       dtype, rngs: the network's.
       ratio: share of a unit's channels that pass the module: 0.25 is the paper's for
         ResNet, 1.0 that for Inception. One channel more if their number is odd; it has to
-        be a multiple of 4.
+        be a multiple of 4. A slimmed network (A3D) keeps all that pass: their halves
+        would not be the same ones.
       place: in residual branches None or "last", their last unit; "conv1", "conv2", ...,
         that unit; "all", every one (Table 3). In Inception's blocks None or "least", the
         first unit of the branch with the fewest; "1x1", "3x3", "double_3x3" or "pool",
@@ -146,8 +147,14 @@ def _scheme(
                 f"{site.unit} in block {site.block} of stage {site.stage} are no multiple "
                 "of 4, which the gate's halves need"
             )
+        if channels > site.kept_out:
+            raise ValueError(
+                f"width={site.width} keeps {site.kept_out} of the {site.out_channels} "
+                f"channels of stage {site.stage}, fewer than the {channels} that pass the "
+                f"gate (ratio={ratio})"
+            )
         layer = GateShiftFuse(
-            site.out_channels,
+            site.kept_out,
             channels,
             gate=gate,
             zero_gate=zero_gate,

@@ -119,7 +119,7 @@ def non_local(*, dtype, rngs: nnx.Rngs) -> Scheme:
         here = f"block {site.block} of stage {site.stage}"
         if site.residual and site.whole_block and here in missing:
             missing.discard(here)
-            put(module, "after", NonLocal(site.out_channels, dtype=dtype, rngs=rngs))
+            put(module, "after", NonLocal(site.kept_out, dtype=dtype, rngs=rngs))
         return module
 
     scheme.missing = missing

@@ -122,6 +122,11 @@ def vsn(
         missing = {f"stage {stage}" for stage in shuffle_stages}
 
     def shuffle(site: Site, module, back: str):
+        if site.width != 1:
+            raise ValueError(
+                f"width={site.width}: a network under vsn cannot be slimmed, since frames "
+                "trade groups of all its channels"
+            )
         for channels in (site.in_channels, site.out_channels):
             if channels % num_frames:
                 raise ValueError(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.width import kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Site:
     of it, to what its one branch computes. Blocks of several branches side by side
     (Inception) are not residual, and `branch` names the unit's; `branches` are those of
     the block that have units, the one with the fewest first. Channels are those of the
-    full-width network.
+    full-width network; of a slimmed one (A3D) they are what a channel's role goes by, and
+    `kept_in` and `kept_out` say how many are there.
     """
 
     stage: int
@@ -40,6 +42,15 @@ class Site:
     residual: bool = True
     branch: str = ""
     branches: tuple[str, ...] = ()
+    width: float = 1.0
+
+    @property
+    def kept_in(self) -> int:
+        return kept(self.in_channels, self.width)
+
+    @property
+    def kept_out(self) -> int:
+        return kept(self.out_channels, self.width)
 
     @property
     def first_unit(self) -> bool:

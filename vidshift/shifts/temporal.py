@@ -80,7 +80,8 @@ def tsm(
     """The temporal shift module (Lin et al., ICCV 2019; the official code's form).
 
     Args:
-      fold_div: one fold is `in_channels // fold_div` channels. Two folds move, one
+      fold_div: one fold is `in_channels // fold_div` channels of the full-width network;
+        a slimmed one (A3D) keeps them first. Two folds move, one
         from each side in time; with `causal` one fold moves, from the past, as in the
         official online network.
       placement: "blockres" shifts the input of the residual branch ("residual shift",
@@ -114,6 +115,13 @@ def tsm(
                 raise ValueError(
                     f"fold_div={fold_div} leaves nothing to shift of the "
                     f"{site.in_channels} channels of stage {site.stage}"
+                )
+            moved = fold if causal else 2 * fold
+            if moved > site.kept_in:
+                raise ValueError(
+                    f"width={site.width} keeps {site.kept_in} of the {site.in_channels} "
+                    f"channels of stage {site.stage}, fewer than the {moved} that tsm "
+                    "moves"
                 )
             shift = TemporalShift(fold, direction)
             if _pointwise(module):

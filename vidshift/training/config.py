@@ -9,6 +9,7 @@ from typing import Any
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
+ADAPTIVE_MODES = ("none", "mutual", "multi_resolution")
 
 
 @dataclasses.dataclass(slots=True)
@@ -51,6 +52,13 @@ class ModelConfig:
     max_shift: float | None = None
     # MobileNetV2:
     width_mult: float | None = None
+    # Slimming and lower resolution (A3D) of one network; see also `Config.adaptive`.
+    width: float | None = None
+    side: int | None = None
+    frames: int | None = None
+    # Which frames of a clip a network of fewer sees, also a sub-network: a name in
+    # vidshift.layers.resolution.FRAME_RULES.
+    frame_rule: str | None = None
     # Slow and SlowFast:
     head_size: int | None = None
 
@@ -162,6 +170,30 @@ class OptimConfig:
 
 
 @dataclasses.dataclass(slots=True)
+class AdaptiveConfig:
+    """A3D: the sub-networks that are trained with the network."""
+
+    # "none"; "mutual": a step also trains the narrowest sub-network and random ones, by
+    # the full one's answers; "multi_resolution": no sub-network, but every step at one
+    # random resolution (the baseline of A3D's Table 7).
+    mode: str = "none"
+    # Shares of the channels, sides in pixels and numbers of frames that are drawn from,
+    # each apart (of a SlowFast, its Slow pathway's). The narrowest is in every step.
+    widths: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    sides: tuple[int, ...] = (128, 160, 192, 224)
+    frames: tuple[int, ...] = (2, 4, 6, 8)
+    # Random sub-networks a step besides the narrowest.
+    random_networks: int = 1
+    # Of the softmax of both sides in distillation.
+    temperature: float = 1.0
+    # Most programs that are compiled; fewer pairs of width and resolution are then drawn.
+    max_programs: int = 40
+    # Training batches over which a sub-network's batch-norm statistics are taken before
+    # it is evaluated. A3D names no number; SlowFast's "precise BN" takes 200.
+    calibration_batches: int = 200
+
+
+@dataclasses.dataclass(slots=True)
 class NormConfig:
     # "none", "partial" (all but the first batch norm frozen) or "all".
     freeze: str = "none"
@@ -195,6 +227,7 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     norm: NormConfig = dataclasses.field(default_factory=NormConfig)
+    adaptive: AdaptiveConfig = dataclasses.field(default_factory=AdaptiveConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     distributed: DistributedConfig = dataclasses.field(
         default_factory=DistributedConfig
@@ -225,6 +258,7 @@ def check(config: Config) -> None:
     """
     data, optim = config.data, config.optim
     shift, attention = optim.shift, optim.attention
+    adaptive = config.adaptive
     share, positive = "in [0, 1)", "above 0"
     needs = {  # field: (value, what is needed); None is left to fields that allow it
         "batch_size": (config.batch_size, positive),
@@ -260,6 +294,10 @@ def check(config: Config) -> None:
         "optim.attention.lr": (attention.lr, "0 or more"),
         "optim.attention.budget": (attention.budget, "in [0, 1]"),
         "optim.attention.budget_weight": (attention.budget_weight, "0 or more"),
+        "adaptive.random_networks": (adaptive.random_networks, positive),
+        "adaptive.temperature": (adaptive.temperature, positive),
+        "adaptive.max_programs": (adaptive.max_programs, positive),
+        "adaptive.calibration_batches": (adaptive.calibration_batches, positive),
         "norm.group_clips": (config.norm.group_clips, positive),
         "checkpoint.keep_last": (config.checkpoint.keep_last, positive),
         "checkpoint.every_steps": (config.checkpoint.every_steps, positive),
@@ -295,6 +333,19 @@ def check(config: Config) -> None:
         raise ValueError(
             f"config.model.dtype must be one of {DTYPES}, got {config.model.dtype!r}"
         )
+    if adaptive.mode not in ADAPTIVE_MODES:
+        raise ValueError(
+            f"config.adaptive.mode must be one of {ADAPTIVE_MODES}, got {adaptive.mode!r}"
+        )
+    if adaptive.mode != "none":
+        if optim.accumulate > 1:
+            raise ValueError("config.adaptive.mode does not go with optim.accumulate")
+        for field in ("width", "side", "frames"):
+            if getattr(config.model, field) is not None:
+                raise ValueError(
+                    f"config.model.{field} is one sub-network's; adaptive.mode trains them "
+                    f"all, with adaptive.{field.rstrip('s')}s"
+                )
     parts = optim.accumulate * (config.norm.group_clips or 1)
     if config.batch_size % parts:
         raise ValueError(

@@ -39,7 +39,8 @@ class RunLog:
     Each line has a `kind`: "train" (every step: `step`, `loss`, `top1`, `lr`,
     `grad_norm`, `clips`), "speed", "validation", "test" or "end" (`params_sha256`).
     With attention shifts "train" has `temperature`, `attention_moved` and
-    `moved_channels` too (`state.make_train_step`), and "shifts" the latter by layer.
+    `moved_channels` too (`state.make_train_step`), and "shifts" the latter by layer. In
+    mutual training (A3D) it has `distillation` and `subnetworks` (`mutual.MutualStep`).
 
     Args:
       workdir: the run's directory.
@@ -95,7 +96,7 @@ class RunLog:
         for name, value in values.items():
             if isinstance(value, int | float):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
-            elif isinstance(value, list):  # by layer
+            elif isinstance(value, list) and kind == "shifts":  # by layer
                 for layer, part in enumerate(value):
                     self._board.add_scalar(f"{kind}/{name}/{layer}", part, step)
 
@@ -124,14 +125,17 @@ class RunLog:
           NotFiniteError: the loss or its gradient is NaN or infinite.
         """
         names = ("loss", "top1", "lr", "grad_norm")
+        if "distillation" in metrics:
+            names += ("distillation",)
         by_layer = metrics.get("moved_channels")
         if by_layer is not None:
             names += ("temperature", "attention_moved")
         values = {name: float(metrics[name]) for name in names}
         if by_layer is not None:
             values["moved_channels"] = float(by_layer.mean())
+        drawn = {k: metrics[k] for k in ("subnetworks",) if k in metrics}
         high, low = (int(word) for word in metrics["clips"])
-        self.line("train", step, **values, clips=f"{high:08x}{low:08x}")
+        self.line("train", step, **values, **drawn, clips=f"{high:08x}{low:08x}")
         for name in ("loss", "grad_norm"):
             if not math.isfinite(values[name]):
                 raise NotFiniteError(f"the {name} is {values[name]} at step {step}")
@@ -167,6 +171,11 @@ class RunLog:
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
             f"waiting for data {100 * waiting:.0f} %  left {left}"
+            + (
+                f"  distillation {values['distillation']:.3f}"
+                if "distillation" in values
+                else ""
+            )
             + (
                 f"  moved channels {100 * values['moved_channels']:.1f} %"
                 if "moved_channels" in values

@@ -75,6 +75,69 @@ def clips_fingerprint(fingerprints: jax.Array) -> jax.Array:
     return (fingerprints * place[:, None]).sum(0, dtype=jnp.uint32)
 
 
+class Outputs(NamedTuple):
+    """Of a forward pass in training, besides the loss."""
+
+    clips: jax.Array  # normalised, [B, T, H, W, C]
+    logits: jax.Array  # [B, classes]
+
+
+def make_loss(
+    skeleton: Skeleton,
+    prepare: Callable[[Batch], tuple[jax.Array, jax.Array]],
+    config: OptimConfig,
+) -> Callable:
+    """`(params, stats, batch, key) -> (loss, (stats, seen, Outputs))`, to differentiate.
+
+    `seen` are the metrics of the forward pass; see `make_train_step` for the rest.
+    """
+
+    def loss_fn(params, stats, batch, key):
+        model = skeleton.merge(params, stats)
+        clips, labels = prepare(batch)
+        logits = model(clips, rngs=key)
+        loss = cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+        seen = {"top1": (logits.argmax(-1) == labels).mean()}
+        if attention_layers(model):
+            soft, hard = shifted_shares(model)
+            loss += budget_loss(config.attention, soft)
+            seen |= {"attention_moved": soft.mean(), "moved_channels": hard}
+        seen["loss"] = loss
+        stats = named_arrays(model, nnx.BatchStat)
+        return loss, (stats, seen, Outputs(clips, logits))
+
+    return loss_fn
+
+
+def make_update(
+    tx: optax.GradientTransformation,
+    lr: optax.Schedule,
+    config: OptimConfig,
+    temperature: optax.Schedule,
+) -> Callable:
+    """`(state, batch, grads, stats, seen) -> (state, metrics)`: what follows gradients."""
+
+    def update(state: TrainState, batch: Batch, grads, stats, seen):
+        now = temperature(state.step)
+        updates, opt = tx.update(grads, state.opt, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = {}
+        if config.ema is not None:
+            ema = optax.incremental_update(params | stats, state.ema, 1 - config.ema)
+            ema = with_temperature(ema, now)  # no result of training: not averaged
+        metrics = seen | {
+            "lr": lr(state.step),
+            "grad_norm": optax.tree.norm(grads),
+            "clips": clips_fingerprint(batch["fingerprint"]),
+            "stop": batch["stop"].any(),
+        }
+        if "moved_channels" in seen:
+            metrics["temperature"] = now
+        return TrainState(state.step + 1, params, stats, opt, ema), metrics
+
+    return update
+
+
 def make_train_step(
     skeleton: Skeleton,
     tx: optax.GradientTransformation,
@@ -102,23 +165,11 @@ def make_train_step(
     """
     parts = config.accumulate
 
-    def loss_fn(params, stats, batch, key):
-        model = skeleton.merge(params, stats)
-        clips, labels = prepare(batch)
-        logits = model(clips, rngs=key)
-        loss = cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        seen = {"top1": (logits.argmax(-1) == labels).mean()}
-        if attention_layers(model):
-            soft, hard = shifted_shares(model)
-            loss += budget_loss(config.attention, soft)
-            seen |= {"attention_moved": soft.mean(), "moved_channels": hard}
-        seen["loss"] = loss
-        return loss, (named_arrays(model, nnx.BatchStat), seen)
-
-    grad_fn = jax.grad(loss_fn, has_aux=True)
+    grad_fn = jax.grad(make_loss(skeleton, prepare, config), has_aux=True)
+    update = make_update(tx, lr, config, temperature)
 
     def whole_batch(params, stats, batch, key):
-        grads, (stats, seen) = grad_fn(params, stats, batch, key)
+        grads, (stats, seen, _) = grad_fn(params, stats, batch, key)
         return seen, stats, grads
 
     def in_parts(params, stats, batch, key):
@@ -146,23 +197,8 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         compute = whole_batch if parts == 1 else in_parts
-        now = temperature(state.step)
-        before = with_temperature(state.stats, now)
+        before = with_temperature(state.stats, temperature(state.step))
         seen, stats, grads = compute(state.params, before, batch, key)
-        updates, opt = tx.update(grads, state.opt, state.params)
-        params = optax.apply_updates(state.params, updates)
-        ema = {}
-        if config.ema is not None:
-            ema = optax.incremental_update(params | stats, state.ema, 1 - config.ema)
-            ema = with_temperature(ema, now)  # no result of training: not averaged
-        metrics = seen | {
-            "lr": lr(state.step),
-            "grad_norm": optax.tree.norm(grads),
-            "clips": clips_fingerprint(batch["fingerprint"]),
-            "stop": batch["stop"].any(),
-        }
-        if "moved_channels" in seen:
-            metrics["temperature"] = now
-        return TrainState(state.step + 1, params, stats, opt, ema), metrics
+        return update(state, batch, grads, stats, seen)
 
     return train_step

@@ -1,0 +1,177 @@
+"""The configuration-budget table: what each sub-network costs and how good it is."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from vidshift.adaptive.subnetwork import SubNetwork
+from vidshift.nets.weights import Arrays
+
+TABLE_FILE = "table.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A sub-network on clips of `crop` pixels.
+
+    `gflops` counts multiplications of convolutions and linear layers for one clip, as the
+    paper's tables do; `latency_ms` is that of one clip on the table's device. `accuracy`
+    is top-1.
+    """
+
+    subnetwork: SubNetwork
+    crop: int
+    gflops: float
+    parameters: int
+    top1: float
+    top5: float
+    latency_ms: float | None = None
+
+    @property
+    def file(self) -> str:
+        """Of its batch-norm statistics, beside the table."""
+        width, side, frames = self.subnetwork
+        return f"side{side}_frames{frames}_width{width:g}_crop{self.crop}.npz"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of one checkpoint, and the device their latency is of."""
+
+    checkpoint: str
+    device: str
+    rows: tuple[Row, ...]
+
+    def pareto(self) -> list[Row]:
+        """Those that none is at once as cheap as and better than; the cheapest first."""
+        best, found = -1.0, []
+        for row in sorted(self.rows, key=lambda row: (row.gflops, -row.top1)):
+            if row.top1 > best:
+                best = row.top1
+                found.append(row)
+        return found
+
+    def choose(
+        self, *, gflops: float | None = None, latency_ms: float | None = None
+    ) -> Row:
+        """The most accurate within a budget, the cheapest of equals.
+
+        Raises:
+          ValueError: not one of the two is given, or nothing is so cheap.
+        """
+        if (gflops is None) == (latency_ms is None):
+            raise ValueError("give one of gflops and latency_ms")
+        name = "gflops" if latency_ms is None else "latency_ms"
+        limit = gflops if latency_ms is None else latency_ms
+        costs = [(getattr(row, name), row) for row in self.rows]
+        known = [(cost, row) for cost, row in costs if cost is not None]
+        if not known:
+            raise ValueError(f"the table has no {name}: it was made without")
+        within = [
+            (-row.top1, cost, i) for i, (cost, row) in enumerate(known) if cost <= limit
+        ]
+        if not within:
+            cheapest, row = min(known, key=lambda pair: pair[0])
+            raise ValueError(
+                f"no sub-network is within {name}={limit:g}; the cheapest, "
+                f"{row.subnetwork}, has {cheapest:.4g}"
+            )
+        return known[min(within)[2]][1]
+
+    def find(self, subnetwork: SubNetwork, crop: int | None = None) -> Row:
+        """The row of a sub-network; of several crops the first.
+
+        Raises:
+          ValueError: there is none; the message lists those there are.
+        """
+        for row in self.rows:
+            if row.subnetwork == subnetwork and crop in (None, row.crop):
+                return row
+        raise ValueError(
+            f"the table has no {subnetwork}; it has "
+            + " ".join(str(row.subnetwork) for row in self.rows)
+        )
+
+
+def merge(table: Table, old: Table | None) -> Table:
+    """A table with an older one's other rows, where both are of one checkpoint."""
+    if old is None or old.checkpoint != table.checkpoint:
+        return table
+    new = {(row.subnetwork, row.crop) for row in table.rows}
+    kept = [row for row in old.rows if (row.subnetwork, row.crop) not in new]
+    rows = sorted((*table.rows, *kept), key=lambda row: -row.gflops)
+    return dataclasses.replace(table, rows=tuple(rows))
+
+
+def write(folder: pathlib.Path, table: Table) -> None:
+    """`table.json`: the rows, and the names of the Pareto list, from the cheapest."""
+    best = table.pareto()
+    rows = [
+        row.subnetwork._asdict()
+        | {"name": str(row.subnetwork), "pareto": row in best}
+        | {k: getattr(row, k) for k in Row.__slots__ if k != "subnetwork"}
+        for row in table.rows
+    ]
+    content = {"checkpoint": table.checkpoint, "device": table.device, "rows": rows}
+    content["pareto"] = [str(row.subnetwork) for row in best]
+    rewritten = folder / f"{TABLE_FILE}.tmp"
+    rewritten.write_text(json.dumps(content, indent=1) + "\n")
+    rewritten.replace(folder / TABLE_FILE)
+
+
+def read(folder: pathlib.Path) -> Table:
+    """Raises ValueError where there is none, or one that is damaged."""
+    path = folder / TABLE_FILE
+    try:
+        content = json.loads(path.read_text())
+        rows = [
+            Row(
+                SubNetwork(row["width"], row["side"], row["frames"]),
+                **{k: row[k] for k in Row.__slots__ if k != "subnetwork"},
+            )
+            for row in content["rows"]
+        ]
+        return Table(content["checkpoint"], content["device"], tuple(rows))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path} is missing: `python -m vidshift.budgets --workdir=RUN` makes it"
+        ) from None
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no table of budgets ({error!r})") from error
+
+
+def write_statistics(folder: pathlib.Path, row: Row, stats: Arrays) -> None:
+    rewritten = folder / f"{row.file}.tmp.npz"
+    np.savez(rewritten, **stats)
+    rewritten.replace(folder / row.file)
+
+
+def read_statistics(folder: pathlib.Path, row: Row) -> Arrays:
+    with np.load(folder / row.file) as found:
+        return dict(found)
+
+
+def changed(before: SubNetwork, after: SubNetwork) -> str:
+    """Which of "side", "frames" and "width" differs, or "several"."""
+    pairs = zip(SubNetwork._fields, before, after)
+    names = [name for name, old, new in pairs if old != new]
+    return names[0] if len(names) == 1 else "several"
+
+
+def lines(rows: Iterable[Row]) -> list[str]:
+    """A Markdown table."""
+    found = [
+        "| S² x T, width | top-1 | GFLOPs | parameters | latency |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        width, side, frames = row.subnetwork
+        latency = "" if row.latency_ms is None else f"{row.latency_ms:.1f} ms"
+        found.append(
+            f"| {side}² x {frames}, {width:g} | {100 * row.top1:.1f} % | "
+            f"{row.gflops:.4g} | {row.parameters:,} | {latency} |"
+        )
+    return found

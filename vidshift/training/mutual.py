@@ -1,0 +1,261 @@
+"""A3D's train step: the full network and some sub-networks, one update for all.
+
+A step runs one program for the full network, one for each sub-network it draws, and one
+for the update. They are compiled one by one before the first step, never by pairs, so
+their number is that of the sub-networks there are to draw.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import jax.monitoring
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vidshift.adaptive.distill import distillation
+from vidshift.adaptive.sampling import Sampling, sampling
+from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.layers.norm import freeze
+from vidshift.nets import create, train_view
+from vidshift.nets.weights import Arrays, Skeleton, split
+from vidshift.shifts.attention import with_temperature
+from vidshift.training.config import Config
+from vidshift.training.state import Batch, TrainState, make_loss, make_update
+
+# Names of programs that are no sub-network's.
+FULL, UPDATE = "full", "update"
+CACHE_HIT = "/jax/compilation_cache/cache_hits"
+
+
+class Trained(NamedTuple):
+    """A network in training mode, and the shapes of its arrays."""
+
+    skeleton: Skeleton
+    params: Arrays
+    stats: Arrays
+
+    @classmethod
+    def of(cls, model: dict, config: Config) -> "Trained":
+        """From arguments of `vidshift.create`."""
+
+        def make():
+            network = create(**model)
+            freeze(network, config.norm.freeze)
+            return train_view(network, group_clips=config.norm.group_clips)
+
+        return cls(*split(nnx.eval_shape(make)))
+
+
+def make_sampling(config: Config, model: dict) -> Sampling:
+    """What a run's steps draw from.
+
+    Raises:
+      ValueError: nothing, more than there are programs for, or a network that cannot be.
+    """
+    adaptive = config.adaptive
+    mutual = adaptive.mode == "mutual"
+    found = sampling(
+        adaptive.widths if mutual else (1.0,),
+        adaptive.sides,
+        adaptive.frames,
+        full=full_network(model, config.data.crop) if mutual else None,
+        max_programs=adaptive.max_programs,
+    )
+    if mutual and adaptive.random_networks > len(found.random):
+        raise ValueError(
+            f"adaptive.random_networks={adaptive.random_networks}, but there are "
+            f"{len(found.random)} to draw from"
+        )
+    return found
+
+
+def full_network(model: dict, crop: int) -> SubNetwork:
+    """The network itself, as its tables call it.
+
+    Args:
+      model: arguments of `vidshift.create`.
+      crop: side of its clips in pixels.
+    """
+    alpha = getattr(nnx.eval_shape(lambda: create(**model)), "alpha", 1)
+    return SubNetwork(1.0, crop, model["num_frames"] // alpha)
+
+
+class MutualStep:
+    """`(step, state, batch) -> (state, metrics)`, as `make_train_step`'s; state is donated.
+
+    With `mode="mutual"` the full network learns from the labels and the sub-networks from
+    the full one (equation 3); their gradients are summed. With "multi_resolution" a step
+    is that of the full network alone at one drawn resolution (the baseline of Table 7).
+
+    The metrics have `subnetworks` besides, the names of those that were drawn, and
+    `distillation`, the sum of their losses.
+
+    Args:
+      model: arguments of `vidshift.create`.
+      config, tx, lr, prepare, temperature: see `make_train_step`.
+      mesh: of the batch.
+      say: prints a line.
+
+    Raises:
+      ValueError: options that do not go together, or sub-networks that cannot be.
+    """
+
+    def __init__(
+        self,
+        model: dict,
+        config: Config,
+        tx: optax.GradientTransformation,
+        lr: optax.Schedule,
+        prepare: Callable,
+        *,
+        temperature: optax.Schedule,
+        mesh: Mesh,
+        say: Callable[[str], None] = print,
+    ):
+        self.config, self.model, self.mesh, self.say = config, model, mesh, say
+        self.sampling = make_sampling(config, model)
+        self.temperature, self.prepare = temperature, prepare
+        self.update = make_update(tx, lr, config.optim, temperature)
+        self.programs: dict = {}
+
+    def draw(self, step: int) -> tuple[SubNetwork | str, list[SubNetwork]]:
+        """What learns from labels in a step (of 0, 1, ...), and what from its answers."""
+        adaptive, seed = self.config.adaptive, self.config.seed
+        if adaptive.mode == "multi_resolution":
+            return self.sampling.draw(seed, step, 0)[0], []
+        return FULL, self.sampling.draw(seed, step, adaptive.random_networks)
+
+    def __call__(self, step: int, state: TrainState, batch: Batch):
+        if not self.programs:
+            self.compile(state, batch)
+        first, others = self.draw(step)
+        weights = state.params, state.stats, state.step
+        grads, stats, seen, shown = self.programs[first](*weights, batch)
+        for place, one in enumerate(others, start=1):
+            grads, seen = self.programs[one](
+                *weights, np.int32(place), shown, grads, seen
+            )
+        state, metrics = self.programs[UPDATE](state, batch, grads, stats, seen)
+        drawn = [str(one) for one in (first, *others) if one != FULL]
+        return state, metrics | {"subnetworks": drawn}
+
+    def key(self, step: jax.Array, place: jax.Array | int) -> jax.Array:
+        key = jax.random.fold_in(jax.random.key(self.config.seed), step)
+        return jax.random.fold_in(key, place)
+
+    def learn(self, model: dict) -> Callable:
+        """The gradient of a network that learns from the labels."""
+        skeleton = Trained.of(model, self.config).skeleton
+        loss = make_loss(skeleton, self.prepare, self.config.optim)
+        gradient = jax.grad(loss, has_aux=True)
+
+        def run(params, stats, step, batch):
+            stats = with_temperature(stats, self.temperature(step))
+            grads, (stats, seen, shown) = gradient(
+                params, stats, batch, self.key(step, 0)
+            )
+            return grads, stats, seen | {"distillation": jnp.float32(0)}, shown
+
+        return run
+
+    def imitate(self, one: SubNetwork) -> Callable:
+        """Adds the gradient of a sub-network that learns from the full one's answers."""
+        network = Trained.of(one.of(self.model), self.config)
+        temperature = self.config.adaptive.temperature
+
+        def run(params, stats, step, place, shown, grads, seen):
+            def loss(params):
+                # Statistics are only what a batch's own are computed around.
+                model = network.skeleton.merge(
+                    narrow(params, network.params), narrow(stats, network.stats)
+                )
+                logits = model(shown.clips, rngs=self.key(step, place))
+                return distillation(shown.logits, logits, temperature=temperature)
+
+            value, own = jax.value_and_grad(loss)(params)
+            seen = seen | {"distillation": seen["distillation"] + value}
+            return jax.tree.map(jnp.add, grads, own), seen
+
+        return run
+
+    def compile(self, state: TrainState, batch: Batch) -> None:
+        """Compiles all programs, as many at a time as there are cores."""
+        by_batch = NamedSharding(self.mesh, PartitionSpec("data"))
+        whole = NamedSharding(self.mesh, PartitionSpec())
+        began = time.perf_counter()
+        state, batch = jax.tree.map(_shape, (state, batch))
+        weights = state.params, state.stats, state.step
+
+        def placed(tree, sharding):
+            return jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding),
+                tree,
+            )
+
+        if self.config.adaptive.mode == "mutual":
+            learners = {FULL: self.learn(self.model)}
+            imitators = {one: self.imitate(one) for one in self.sampling.all()}
+        else:
+            learners = {
+                one: self.learn(one.of(self.model)) for one in self.sampling.all()
+            }
+            imitators = {}
+        some = next(iter(learners.values()))
+        grads, stats, seen, shown = jax.eval_shape(some, *weights, batch)
+        grads, stats, seen = placed((grads, stats, seen), whole)
+        shown = placed(shown, by_batch)
+        place = jax.ShapeDtypeStruct((), jnp.int32)
+
+        lowered = {
+            name: jax.jit(run, out_shardings=(whole, whole, whole, by_batch)).lower(
+                *weights, batch
+            )
+            for name, run in learners.items()
+        }
+        lowered |= {
+            one: jax.jit(
+                run, out_shardings=(whole, whole), donate_argnames=("grads", "seen")
+            ).lower(*weights, place, shown, grads, seen)
+            for one, run in imitators.items()
+        }
+        lowered[UPDATE] = jax.jit(
+            self.update,
+            out_shardings=(whole, whole),
+            donate_argnames=("state", "grads"),
+        ).lower(state, batch, grads, stats, seen)
+        with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda program: program.compile(), lowered.values())
+            self.programs = dict(zip(lowered, found, strict=True))
+        self.say(
+            f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
+            f"sub-networks, in {time.perf_counter() - began:.0f} s; {len(hits)} came "
+            "from the persistent cache (JAX_COMPILATION_CACHE_DIR)"
+        )
+
+
+def _shape(a: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding)
+
+
+@contextlib.contextmanager
+def cache_hits() -> Iterator[list[str]]:
+    """A list that grows with every program that comes from the persistent cache."""
+    found = []
+
+    def listen(event: str, **_) -> None:
+        if event == CACHE_HIT:
+            found.append(event)
+
+    jax.monitoring.register_event_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
