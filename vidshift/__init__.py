@@ -1,7 +1,7 @@
 """Video networks that model time by moving features, in JAX and Flax."""
 
 from vidshift.nets import BACKBONES, create, train_view
-from vidshift.runs import load, read_clip
+from vidshift.runs import load, load_adaptive, read_clip
 from vidshift.shifts import SCHEMES
 from vidshift.torch_weights import load_torch
 
@@ -10,6 +10,7 @@ __all__ = [
     "SCHEMES",
     "create",
     "load",
+    "load_adaptive",
     "load_torch",
     "read_clip",
     "train_view",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import pathlib
 from collections.abc import Callable
 
 import jax
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vidshift.adaptive import table
+from vidshift.adaptive.switch import Adaptive
 from vidshift.data.on_device import normalise
 from vidshift.data.split import Split
 from vidshift.data.view import View, clip_from_video
@@ -21,6 +24,9 @@ from vidshift.training import checkpoints
 from vidshift.training.config import Config
 
 logger = logging.getLogger("vidshift")
+
+# Folder of a run with its table of budgets.
+BUDGETS = "budgets"
 
 
 def describe_model(config: Config, *, num_classes: int) -> dict:
@@ -126,6 +132,21 @@ def load(
             changed,
         )
     return skeleton.merge(*jax.tree.map(jnp.asarray, as_evaluated(*weights)))
+
+
+def load_adaptive(run: str | os.PathLike) -> Adaptive:
+    """An A3D run's network at every budget: `load_adaptive(run).at(gflops=10)(clips)`.
+
+    Raises:
+      CheckpointError: nothing complete is there.
+      ValueError: `python -m vidshift.budgets` has not made its table, or made it of
+        another checkpoint than is left.
+    """
+    folder = pathlib.Path(run) / BUDGETS
+    step = table.read(folder).checkpoint
+    checkpoint = checkpoints.find(folder.parent / checkpoints.DIRECTORY / step)
+    model = checkpoints.read_description(checkpoint)["model"]
+    return Adaptive(model, checkpoints.read_weights(checkpoint)[0], folder)
 
 
 def read_clip(

@@ -39,7 +39,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one checkpoint, and the device their latency is of."""
+    """Rows of one checkpoint (its step), and the device their latency is of."""
 
     checkpoint: str
     device: str

@@ -229,7 +229,7 @@ class MutualStep:
         lowered[UPDATE] = jax.jit(
             self.update,
             out_shardings=(whole, whole),
-            donate_argnames=("state", "grads"),
+            donate_argnames="state",
         ).lower(state, batch, grads, stats, seen)
         with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
             found = pool.map(lambda program: program.compile(), lowered.values())

@@ -1,0 +1,345 @@
+"""`python -m vidshift.budgets`: what every sub-network of an A3D run costs and is worth.
+
+    python -m vidshift.budgets --workdir=RUN                    # the table, all of the grid
+    python -m vidshift.budgets --workdir=RUN --crop=256 --sides=256 --widths=1  # more rows
+    python -m vidshift.budgets --workdir=RUN --gflops=10        # the best for a budget
+    python -m vidshift.budgets --workdir=RUN --latency-ms=20 --save=DIR
+
+The first calibrates each sub-network's batch-norm statistics on training clips, evaluates
+it, measures its latency here, and writes `RUN/budgets/`: `table.json` with its Pareto
+list, `budgets.png`, and the statistics. Every video is decoded once for all of them. Rows
+of another call for the same checkpoint are kept. With a budget the network for it is
+named, and with --save written as a checkpoint of its own, for `eval.py --workdir=DIR`.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import tqdm
+from flax import nnx
+
+from vidshift.adaptive import table
+from vidshift.adaptive.calibrate import batch_statistics
+from vidshift.adaptive.sampling import grid
+from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.cost import cost
+from vidshift.data.datasets import open_split
+from vidshift.data.loader import eval_batches, train_batches
+from vidshift.data.on_device import normalise, prepare
+from vidshift.data.view import View
+from vidshift.evaluation.draw_budgets import draw_budgets
+from vidshift.evaluation.evaluate import evaluate, make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.nets import create
+from vidshift.nets.names import Network
+from vidshift.nets.weights import Arrays, split
+from vidshift.nets.zoo import pick
+from vidshift.runs import BUDGETS
+from vidshift.training import checkpoints, mesh
+
+ARGUMENTS = (
+    "backbone",
+    "temporal",
+    "num_classes",
+    "num_frames",
+    "dtype",
+    "in_channels",
+)
+LATENCY_RUNS = 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """A checkpoint of a full network and how its clips are prepared."""
+
+    checkpoint: pathlib.Path
+    description: dict
+    params: Arrays
+    stats: Arrays
+
+    @classmethod
+    def read(cls, workdir: str, which: str) -> "Run":
+        checkpoint = checkpoints.find(workdir, which)
+        description = checkpoints.read_description(checkpoint)
+        for field in SubNetwork._fields:
+            if description["model"].get(field) is not None:
+                raise ValueError(
+                    f"{checkpoint} is a sub-network itself: it has {field}"
+                )
+        return cls(checkpoint, description, *checkpoints.read_weights(checkpoint))
+
+    @property
+    def model(self) -> dict:
+        return self.description["model"]
+
+    @property
+    def folder(self) -> pathlib.Path:
+        return self.checkpoint.parents[1] / BUDGETS
+
+    @property
+    def normalisation(self) -> dict:
+        seen = self.description["input"]
+        dtype = jnp.dtype(self.model["dtype"])
+        return {"mean": seen["mean"], "std": seen["std"], "dtype": dtype}
+
+    def split(self, name: str, data_dir: str | None):
+        stored = self.description["config"]["data"]
+        folder = data_dir or stored["dir"]
+        if not pathlib.Path(folder).is_dir():
+            raise ValueError(f"there is no folder {folder}: give --data-dir")
+        return open_split(
+            stored["name"], name, data_dir=folder, options=stored["options"]
+        )
+
+    def view(self, crop: int | None) -> View:
+        """What the full network is shown; with another crop, of as large a short side."""
+        seen, stored = self.description["input"], self.description["config"]["data"]
+        sampled = tuple(stored["scales"]), tuple(stored["area"])
+        if crop is None or crop == seen["crop"]:
+            return View(seen["num_frames"], seen["resize"], seen["crop"], *sampled)
+        return View(seen["num_frames"], crop, crop, *sampled)
+
+
+class Narrowed:
+    """A sub-network's skeleton that takes its slices of full parameters itself."""
+
+    def __init__(self, model: dict):
+        self.skeleton, self.params, self.stats = split(
+            nnx.eval_shape(lambda: create(**model))
+        )
+
+    def merge(self, params: Arrays, stats: Arrays) -> nnx.Module:
+        return self.skeleton.merge(narrow(params, self.params), stats)
+
+
+def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Arrays]:
+    """Statistics of each sub-network over the same training batches."""
+    stored = run.description["config"]
+    batches = options.calibration_batches
+    batches = batches or stored["adaptive"]["calibration_batches"]
+    data = run.split(stored["data"]["train_split"], options.data_dir)
+    prepared = jax.jit(
+        functools.partial(prepare, flip_labels=data.flip_labels, **run.normalisation)
+    )
+    programs = [jax.jit(batch_statistics(one.of(run.model))) for one in subnetworks]
+    weights = mesh.replicate(devices, (run.params, run.stats))
+    totals: list = [None] * len(subnetworks)
+    with train_batches(
+        data,
+        view,
+        batch_size=options.batch_size,
+        seed=stored["seed"],
+        flip=stored["data"]["flip"],
+        workers=stored["data"]["workers"],
+    ) as loader:
+        for _ in _progress(range(batches), "calibrating", "batch"):
+            clips, _ = prepared(mesh.shard_batch(devices, next(loader)))
+            for i, program in enumerate(programs):
+                found = program(*weights, clips)
+                totals[i] = (
+                    found
+                    if totals[i] is None
+                    else jax.tree.map(jnp.add, totals[i], found)
+                )
+    return [jax.device_get(jax.tree.map(lambda a: a / batches, t)) for t in totals]
+
+
+def score(run: Run, subnetworks, stats, view: View, options, devices):
+    """Scores of a split, `logits` [N, sub-networks, classes]."""
+    protocol = pick("protocol", options.protocol, PROTOCOLS)
+    name = options.split or run.description["config"]["data"]["validation_split"]
+    as_seen = functools.partial(normalise, **run.normalisation)
+    steps = [
+        make_eval_step(Narrowed(one.of(run.model)), as_seen, devices)
+        for one in subnetworks
+    ]
+    params = mesh.replicate(devices, run.params)
+    stats = mesh.replicate(devices, stats)
+
+    def all_of_them(_params, _stats, batch):
+        found = [step(params, own, batch) for step, own in zip(steps, stats)]
+        return jnp.stack([logits for logits, *_ in found], 1), *found[0][1:]
+
+    with eval_batches(
+        run.split(name, options.data_dir),
+        view,
+        clips=protocol.clips,
+        crops=protocol.crops,
+        batch_size=options.batch_size,
+        workers=run.description["config"]["data"]["workers"],
+    ) as batches:
+        shown = _progress(batches, f"evaluating on {name}", "batch")
+        return evaluate(all_of_them, {}, {}, Shown(shown, batches), devices)
+
+
+class Shown:
+    """Batches with a bar of progress."""
+
+    def __init__(self, shown, batches):
+        self.shown, self.batches = shown, batches
+
+    def __iter__(self):
+        return iter(self.shown)
+
+    @property
+    def failures(self):
+        return self.batches.failures
+
+
+def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
+    """Milliseconds of one clip, the median of `LATENCY_RUNS`, with its own weights."""
+    network = Narrowed(one.of(run.model))
+    params = jax.device_put(narrow(run.params, network.params))
+    stats = jax.device_put(stats)
+    shape = (1, run.model["num_frames"], crop, crop, run.model.get("in_channels", 3))
+    clip = jnp.zeros(shape, run.model["dtype"])
+    program = jax.jit(lambda *a: network.skeleton.merge(*a[:2])(a[2]))
+    jax.block_until_ready(program(params, stats, clip))
+    seconds = []
+    for _ in range(LATENCY_RUNS):
+        began = time.perf_counter()
+        jax.block_until_ready(program(params, stats, clip))
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds)
+
+
+def tabulate(run: Run, options) -> table.Table:
+    """Calibrates, evaluates and times a grid of sub-networks, and writes the table."""
+    adaptive = run.description["config"].get("adaptive", {})
+    view = run.view(options.crop)
+    crop = view.crop
+    subnetworks = grid(
+        options.widths or adaptive["widths"],
+        options.sides or adaptive["sides"],
+        options.frames or adaptive["frames"],
+    )
+    for one in subnetworks:
+        if one.side > crop:
+            raise ValueError(
+                f"side {one.side} is beyond the crop of {crop}: give --crop"
+            )
+    costs = [_cost(run, one, crop) for one in subnetworks]
+    devices = mesh.make_mesh()
+    mesh.check_batch("batch-size", options.batch_size, devices)
+    stats = calibrate(run, subnetworks, view, options, devices)
+    scores = score(run, subnetworks, stats, view, options, devices)
+    rows = []
+    for i, one in enumerate(_progress(subnetworks, "timing", "network")):
+        own = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
+        rows.append(
+            table.Row(
+                one,
+                crop,
+                gflops=costs[i].macs / 1e9,
+                parameters=costs[i].parameters,
+                top1=own["top1"],
+                top5=own["top5"],
+                latency_ms=None
+                if options.no_latency
+                else latency(run, one, stats[i], crop),
+            )
+        )
+    run.folder.mkdir(exist_ok=True)
+    for row, own in zip(rows, stats):
+        table.write_statistics(run.folder, row, own)
+    made = table.Table(run.checkpoint.name, jax.devices()[0].device_kind, tuple(rows))
+    old = None
+    if (run.folder / table.TABLE_FILE).exists():
+        old = table.read(run.folder)
+    made = table.merge(made, old)
+    table.write(run.folder, made)
+    draw_budgets(run.folder / "budgets.png", made)
+    return made
+
+
+def _cost(run: Run, one: SubNetwork, crop: int):
+    arguments = one.of(run.model)
+    own = {k: v for k, v in arguments.items() if k not in ARGUMENTS and v is not None}
+    return cost(
+        Network(arguments["backbone"], arguments["temporal"], own),
+        classes=arguments["num_classes"],
+        frames=arguments["num_frames"],
+        side=crop,
+        in_channels=arguments.get("in_channels", 3),
+    )
+
+
+def save(run: Run, row: table.Row, directory: str) -> None:
+    """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
+    model = row.subnetwork.of(run.model)
+    network = Narrowed(model)
+    view = run.view(row.crop)
+    seen = run.description["input"] | {"resize": view.resize, "crop": view.crop}
+    config = run.description["config"]
+    checkpoints.write_weights(
+        directory,
+        narrow(run.params, network.params),
+        table.read_statistics(run.folder, row),
+        run.description | {"model": model, "input": seen, "config": config},
+    )
+
+
+def _progress(items, what: str, unit: str):
+    return tqdm.tqdm(items, desc=what, unit=unit, file=sys.stderr, dynamic_ncols=True)
+
+
+def _numbers(kind):
+    return lambda text: tuple(kind(part) for part in text.split(","))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.budgets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--workdir", required=True, help="a run, or one checkpoint of it")
+    add("--checkpoint", choices=("best", "last"), default="last")
+    add("--widths", type=_numbers(float), help="comma between them; the run's own")
+    add("--sides", type=_numbers(int), help="pixels; the run's own")
+    add("--frames", type=_numbers(int), help="the run's own")
+    add("--crop", type=int, help="side of the full clip, pixels; the run's own")
+    add("--split", help="the run's validation split")
+    add("--protocol", default="1x1", help=f"{', '.join(PROTOCOLS)}")
+    add("--batch-size", type=int, default=32, help="videos at a time; 32")
+    add("--calibration-batches", type=int, help="the run's own")
+    add("--data-dir", help="where the data set lies, if moved")
+    add("--no-latency", action="store_true", help="do not measure it")
+    add("--gflops", type=float, help="the best network for so many a clip")
+    add("--latency-ms", type=float, help="the best network for so long a clip")
+    add("--save", metavar="DIR", help="write the network for the budget there")
+    options = parser.parse_args(argv)
+    try:
+        run = Run.read(options.workdir, options.checkpoint)
+        if options.gflops is None and options.latency_ms is None:
+            if options.save:
+                raise ValueError("--save needs --gflops or --latency-ms")
+            made = tabulate(run, options)
+            print("\n".join(table.lines(made.rows)))
+            print(
+                f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
+            )
+            print(f"\n{made.device}, jax {jax.__version__}; {run.folder}")
+            return 0
+        made = table.read(run.folder)
+        row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
+        if options.save:
+            save(run, row, options.save)
+        print(json.dumps({"name": str(row.subnetwork), **dataclasses.asdict(row)}))
+    except ValueError as error:
+        print(f"budgets: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
