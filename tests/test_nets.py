@@ -29,7 +29,7 @@ PARAMETERS = {
     "rubiksnet_large": (8_437_896, 576),
     "rubiksnet_micro": (32_724, 108),
     "resnet_tiny": (77_392, 64),
-    "slow_tiny": (586_384, 512),
+    "slow_tiny": (145_552, 256),
     # PySlowFast's counts less their heads of 400 classes.
     "slow_8x8_r50": (31_634_496, 2048),
     "slowfast_4x16_r50": (33_558_216, 2304),

@@ -41,9 +41,9 @@ class Channels(NamedTuple):
     outer: tuple[int, ...]
 
     @classmethod
-    def of(cls, base: int, width: float = 1.0) -> "Channels":
+    def of(cls, base: int, width: float = 1.0, *, stages: int = 4) -> "Channels":
         """Of a ResNet with `base` channels, each number slimmed to `width` (A3D)."""
-        inner = [base * 2**stage for stage in range(4)]
+        inner = [base * 2**stage for stage in range(stages)]
         slim = partial(kept, width=width)
         return cls(
             slim(base), tuple(map(slim, inner)), tuple(slim(4 * c) for c in inner)
@@ -113,7 +113,7 @@ class Slow(ClipNetwork):
 
     Args:
       scheme: not used; there is no site.
-      blocks: residual blocks of the four stages.
+      blocks: residual blocks of the stages; the last two see three frames.
       base: channels of the stem and of the first stage's inner convolutions.
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling.
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
@@ -137,12 +137,12 @@ class Slow(ClipNetwork):
         rngs: nnx.Rngs,
     ):
         del scheme
-        channels = Channels.of(base, width)
+        channels = Channels.of(base, width, stages=len(blocks))
         self.max_pool = not small_stem
         self.stem, self.stages = stem_and_stages(
             channels,
             stem=(1, 3, 3) if small_stem else (1, 7, 7),
-            time=SLOW_TIME,
+            time=SLOW_TIME[-len(blocks) :],
             blocks=blocks,
             in_channels=in_channels,
             unit=partial(time_unit, dtype=dtype, rngs=rngs),
@@ -258,8 +258,8 @@ class SlowFast(ClipNetwork):
         return clips  # the Fast pathway sees all
 
 
-# One block a stage and a small stem: for tests and sides of 32 to 64 pixels.
-slow_tiny = partial(Slow, blocks=(1, 1, 1, 1), base=16, small_stem=True)
+# Three blocks and a small stem: for tests and sides of 24 to 64 pixels.
+slow_tiny = partial(Slow, blocks=(1, 1, 1), base=16, small_stem=True)
 # Named frames x step of the Slow pathway. With a clip of 64 frames the Fast pathway of
 # both takes every second.
 slow_8x8_r50 = partial(Slow)

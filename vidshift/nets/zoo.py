@@ -151,6 +151,11 @@ def create(
     of_scheme = inspect.signature(make_scheme).parameters.keys() - set(OF_NETWORK)
     known = sorted({*of_scheme, *base.options, *BEFORE, *AFTER, *RESOLUTION})
     unknown = sorted(options.keys() - set(known))
+    if "width" in unknown:
+        raise ValueError(
+            f"{backbone} cannot be slimmed: of what it computes at a width, the weights "
+            "would be no leading slices of the full network's"
+        )
     if unknown:
         raise ValueError(
             f"{backbone} with {temporal} has no option {', '.join(unknown)}; "
