@@ -147,7 +147,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     temperature = attention.temperature(
         config.optim.attention, steps=steps, steps_per_epoch=steps_per_epoch
     )
-    if config.adaptive.mode == "none":
+    if config.adaptive.mode == "off":
         one_step = make_train_step(
             for_training,
             tx,

@@ -5,7 +5,7 @@
 
 Every step trains the network, the narrowest sub-network and one random one; the second
 command tables what each sub-network costs and how good it is. On two CPU cores see
-docs/a3d.md, with `--config.adaptive.mode=none` (the same network alone) beside it.
+docs/a3d.md, with `--config.adaptive.mode=off` (the same network alone) beside it.
 """
 
 from vidshift.data.motion_clips import OrderedMotion

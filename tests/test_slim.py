@@ -109,8 +109,8 @@ def test_slicing_is_masking(name, width=0.63):
     skeleton, params, stats = split(train_view(full))
     thin, like, stats_like = split(train_view(nnx.eval_shape(lambda: make(width))))
     assert like.keys() == params.keys()
-    clips = random_clips(2, 4, 32, 32, 3)
-    weights = random_clips(2, 5, seed=2)
+    # Clips for which no activation is so near to ReLU's kink that rounding decides.
+    clips, weights = random_clips(2, 4, 32, 32, 3, seed=4), random_clips(2, 5, seed=14)
     masked = lambda params: with_masks(
         skeleton.merge(params, stats), nnx.eval_shape(lambda: make(width))
     )(clips)
@@ -137,7 +137,7 @@ def test_slicing_is_masking(name, width=0.63):
         outside[tuple(map(slice, like[key].shape))] = False
         assert not np.asarray(gradient)[outside].any(), key
         np.testing.assert_allclose(
-            gradient, gradients[0][key], atol=1e-4 * largest, err_msg=key
+            gradient, gradients[0][key], atol=1e-5 * largest, err_msg=key
         )
 
 

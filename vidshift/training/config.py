@@ -9,7 +9,7 @@ from typing import Any
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
-ADAPTIVE_MODES = ("none", "mutual", "multi_resolution")
+ADAPTIVE_MODES = ("off", "mutual", "multi_resolution")
 
 
 @dataclasses.dataclass(slots=True)
@@ -173,10 +173,10 @@ class OptimConfig:
 class AdaptiveConfig:
     """A3D: the sub-networks that are trained with the network."""
 
-    # "none"; "mutual": a step also trains the narrowest sub-network and random ones, by
+    # "off"; "mutual": a step also trains the narrowest sub-network and random ones, by
     # the full one's answers; "multi_resolution": no sub-network, but every step at one
     # random resolution (the baseline of A3D's Table 7).
-    mode: str = "none"
+    mode: str = "off"
     # Shares of the channels, sides in pixels and numbers of frames that are drawn from,
     # each apart (of a SlowFast, its Slow pathway's). The narrowest is in every step.
     widths: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -337,7 +337,7 @@ def check(config: Config) -> None:
         raise ValueError(
             f"config.adaptive.mode must be one of {ADAPTIVE_MODES}, got {adaptive.mode!r}"
         )
-    if adaptive.mode != "none":
+    if adaptive.mode != "off":
         if optim.accumulate > 1:
             raise ValueError("config.adaptive.mode does not go with optim.accumulate")
         for field in ("width", "side", "frames"):
