@@ -141,6 +141,24 @@ def rates(config: OptimConfig, at: list[int], **run) -> list[float]:
     return [float(lr(jnp.int32(step))) for step in at]
 
 
+def test_slowfasts_warm_up_meets_a_cosine_that_began_with_the_run():
+    """0.01 to 0.0928 over 34 of 196 epochs, as the official code's config comes to."""
+    config = OptimConfig(
+        lr=0.1,
+        lr_batch_size=64,
+        schedule="cosine_from_start",
+        warmup_epochs=34.0,
+        warmup_lr=0.01,
+    )
+    lr = schedule(config, batch_size=64, steps=19600, steps_per_epoch=100)
+    np.testing.assert_allclose(lr(0), 0.01, rtol=3e-3)
+    np.testing.assert_allclose(lr(3400), 0.0928, rtol=1e-3)
+    np.testing.assert_allclose(lr(1699), (0.01 + lr(3400)) / 2, rtol=1e-5)
+    np.testing.assert_allclose(lr(9800), 0.05, rtol=1e-5)
+    twice = schedule(config, batch_size=128, steps=19600, steps_per_epoch=100)
+    np.testing.assert_allclose(twice(0), 2 * lr(0), rtol=1e-6)
+
+
 def test_warm_up_is_linear_and_reaches_the_peak():
     config = OptimConfig(lr=0.4, warmup_epochs=0.4)
     np.testing.assert_allclose(

@@ -180,7 +180,7 @@ def beside(row: Published) -> dict:
     found = Cost(*map(sum, zip(*found)))
     return {
         "name": TOGETHER.join(network.name for network, _ in parts),
-        "width": 1.0,
+        "width": parts[0][0].options.get("width", 1.0),
         **{k: getattr(row, k) for k in UNLESS_SAID},
         "parameters": found.parameters,
         "macs": found.macs,

@@ -49,11 +49,6 @@ class Published(NamedTuple):
 KINETICS, SOMETHING = 400, 174
 HEAD_OF_400 = "parameters printed are those with a head of 400 classes"
 THE_SAME_NETWORK = "34.5 M is Table 11's; Tables 1 and 8 print 34.4 M for it"
-# A3D fuses like this: the lateral convolutions run for 4 frames, then some are dropped.
-FEWER_SLOW = (
-    "the Slow pathway has {} frames there beside the Fast one's 32, here 4; {} with so "
-    "many after the lateral convolutions"
-)
 
 
 def _gsf(network: str, frames: int, parameters: str, macs: str, table: str, note=""):
@@ -73,6 +68,24 @@ NOT_SAID = "what is printed is RGB's; how many flows a frame has is not said the
 def _vsn(network: str, classes: int, parameters: str, macs: str, note="", channels=3):
     sizes = (network, classes, 8, 224, parameters, macs, "VSN Table 2")
     return Published(*sizes, note=note, in_channels=channels)
+
+
+def _slow(side, frames, width, macs, parameters, tables, note=""):
+    slim = "" if width == 1 else f":width={width:g}"
+    source = f"A3D Table{'s' * (',' in tables)} {tables}"
+    sizes = (KINETICS, frames, side, parameters, macs, source)
+    return Published(f"slow_8x8_r50/tsn{slim}", *sizes, note=note)
+
+
+def _slowfast(side, frames, width, macs, parameters, tables, note=""):
+    """S² x T and the width are the Slow pathway's; the Fast one sees all of the clip."""
+    clip = max(side, 224)
+    slim = {"width": (width, 1.0), "side": (side, clip), "frames": (frames, 4)}
+    slim = ",".join(f"{k}={own:g}" for k, (own, full) in slim.items() if own != full)
+    source = f"A3D Table{'s' * (',' in tables)} {tables}"
+    sizes = (KINETICS, 32, clip, parameters, macs, source)
+    name = f"slowfast_4x16_r50/tsn{slim and ':'}{slim}"
+    return Published(name, *sizes, note=note)
 
 
 ROWS = (
@@ -271,48 +284,55 @@ ROWS = (
     _gsf("bn_inception/gsf", 16, "10.5", "33.06", "Table 8"),
     _gsf("resnet50/gsf", 16, "23.97", "66.8", "Table 8"),
     _gsf("inception_v3/gsf", 16, "22.22", "53.93", "Table 8"),
-    # ------------------------------------------ A3D (Yang et al., 2020) at width 1.0
+    # ------------------------------------- A3D (Zhu et al., 2020): S² x T, width
     *(
-        Published(
-            "slow_8x8_r50/tsn", KINETICS, frames, side, "32.5", macs, source, note=note
-        )
-        for frames, side, macs, source, note in (
-            (8, 256, "54.5", "A3D Tables 1, 5, 6, 9, 10", ""),
-            (4, 256, "27.3", "A3D Table 5", "Slow 4x16"),
-            (2, 256, "13.6", "A3D Tables 5, 6", "Slow 2x32"),
-            (8, 224, "41.7", "A3D Tables 9, 10", ""),
-            (6, 224, "31.3", "A3D Table 9", ""),
-            (4, 224, "20.9", "A3D Tables 1, 9", ""),
+        _slow(*row)
+        for row in (
+            (256, 8, 1.0, "54.5", "32.5", "1, 5, 6, 9, 10"),
+            (256, 4, 1.0, "27.3", "32.5", "5", "Slow 4x16"),
+            (256, 2, 1.0, "13.6", "32.5", "5, 6", "Slow 2x32"),
+            (224, 8, 1.0, "41.7", "32.5", "9, 10"),
+            (224, 6, 1.0, "31.3", "32.5", "9"),
+            (224, 4, 1.0, "20.9", "32.5", "1, 9"),
+            (224, 6, 0.9, "25.3", "26.5", "5"),
+            (224, 4, 0.9, "16.8", "26.5", "9"),
+            (224, 4, 0.8, "13.4", "21.0", "5, 9"),
+            (192, 4, 0.8, "9.8", "21.0", "9"),
+            (192, 4, 0.7, "7.6", "16.0", "9"),
+            (224, 4, 0.5, "5.3", "8.3", "1, 9"),
+            (192, 4, 0.5, "3.9", "8.3", "9"),
+            (160, 4, 0.5, "2.7", "8.3", "9"),
+            (192, 2, 0.5, "2.0", "8.3", "9"),
+            (160, 2, 0.5, "1.4", "8.3", "9"),
+            (128, 2, 0.5, "0.9", "8.3", "1, 9"),
+            (224, 8, 0.83, "29.3", "22.5", "10"),
+            (224, 8, 0.73, "22.5", "17.5", "1, 10"),
+            (224, 8, 0.63, "16.6", "13.0", "10"),
+            (224, 5, 0.63, "10.4", "13.0", "10"),
+            (178, 5, 0.63, "7.3", "13.0", "10"),
+            (178, 3, 0.63, "4.4", "13.0", "1, 10"),
+            (142, 3, 0.63, "2.7", "13.0", "6, 10"),
+            (224, 8, 0.6, "15.4", "11.8", "6"),
+            (224, 5, 0.73, "14.1", "17.5", "6"),
+            (112, 8, 0.5, "2.8", "8.3", "6"),
         )
     ),
     *(
-        Published(
-            "slowfast_4x16_r50/tsn",
-            KINETICS,
-            32,
-            side,
-            parameters,
-            macs,
-            source,
-            note=note,
-        )
-        for side, parameters, macs, source, note in (
-            (256, "34.5", "36.1", "A3D Tables 1, 8, 11", THE_SAME_NETWORK),
-            (224, "34.5", "27.6", "A3D Tables 8, 11", THE_SAME_NETWORK),
-            (
-                224,
-                "34.5",
-                "22.1",
-                "A3D Tables 8, 11, 224² x 3",
-                f"{FEWER_SLOW.format(3, '22.15 G')}; {THE_SAME_NETWORK}",
-            ),
-            (
-                256,
-                "34.4",
-                "21.8",
-                "A3D Table 8, SlowFast 2x32 and 256² x 2",
-                FEWER_SLOW.format(2, "21.76 G"),
-            ),
+        _slowfast(*row)
+        for row in (
+            (256, 4, 1.0, "36.1", "34.5", "1, 8, 11", THE_SAME_NETWORK),
+            (224, 4, 1.0, "27.6", "34.5", "8, 11", THE_SAME_NETWORK),
+            (224, 3, 1.0, "22.1", "34.5", "8, 11", THE_SAME_NETWORK),
+            (256, 2, 1.0, "21.8", "34.4", "8", THE_SAME_NETWORK),
+            (224, 4, 0.83, "21.3", "24.4", "8"),
+            (224, 3, 0.83, "17.4", "24.4", "1, 8, 11"),
+            (224, 3, 0.73, "14.7", "19.2", "11"),
+            (224, 3, 0.63, "12.4", "14.5", "8, 11"),
+            (224, 2, 0.63, "10.2", "14.5", "11"),
+            (178, 2, 0.63, "8.8", "14.5", "11"),
+            (142, 2, 0.83, "9.0", "24.4", "1, 8"),
+            (142, 2, 0.73, "8.3", "19.2", "11"),
+            (142, 2, 0.63, "7.6", "14.5", "11"),
         )
     ),
 )

@@ -143,12 +143,15 @@ class OptimConfig:
     # clips, scaled linearly to the batch that is used (Goyal et al., 2017).
     lr: float = 0.01
     lr_batch_size: int | None = None
-    # "cosine" to zero, or "step": times step_factor at each of step_epochs.
+    # "cosine" to zero from the warm-up's end; "cosine_from_start" to zero from the start,
+    # of which the warm-up hides the first part (SlowFast); or "step": times step_factor at
+    # each of step_epochs.
     schedule: str = "cosine"
     step_epochs: tuple[float, ...] = (20.0, 40.0)
     step_factor: float = 0.1
-    # Linear warm-up from zero.
+    # Linear warm-up, from warmup_lr of a batch of lr_batch_size.
     warmup_epochs: float = 0.0
+    warmup_lr: float = 0.0
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
@@ -278,6 +281,7 @@ def check(config: Config) -> None:
         "optim.lr_batch_size": (optim.lr_batch_size, positive),
         "optim.step_factor": (optim.step_factor, positive),
         "optim.warmup_epochs": (optim.warmup_epochs, "0 or more"),
+        "optim.warmup_lr": (optim.warmup_lr, "0 or more"),
         "optim.momentum": (optim.momentum, share),
         "optim.weight_decay": (optim.weight_decay, "0 or more"),
         "optim.clip_norm": (optim.clip_norm, positive),

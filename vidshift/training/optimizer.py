@@ -66,7 +66,7 @@ def peak_learning_rate(config: OptimConfig, batch_size: int) -> float:
 def schedule(
     config: OptimConfig, *, batch_size: int, steps: int, steps_per_epoch: float
 ) -> optax.Schedule:
-    """Learning rate by step: linear warm-up, then cosine to zero or steps.
+    """Learning rate by step: linear warm-up, then a cosine to zero or steps.
 
     Raises:
       ValueError: a schedule that does not exist, or a warm-up longer than the run.
@@ -87,10 +87,21 @@ def schedule(
         bounds = jnp.array([round(e * steps_per_epoch) for e in config.step_epochs])
         return peak * config.step_factor ** (step >= bounds).sum()
 
-    after = pick("schedule", config.schedule, {"cosine": cosine, "step": steps_down})
+    def cosine_from_start(step):
+        return peak * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(step / steps, 0, 1)))
+
+    kinds = {
+        "cosine": cosine,
+        "cosine_from_start": cosine_from_start,
+        "step": steps_down,
+    }
+    after = pick("schedule", config.schedule, kinds)
+    # Scaled to the batch as the peak is.
+    first = config.warmup_lr * peak / config.lr if config.lr else 0.0
 
     def lr(step):
-        warm = peak * (step + 1) / max(warmup_steps, 1)
+        done = (step + 1) / max(warmup_steps, 1)
+        warm = first + (after(warmup_steps) - first) * done
         return jnp.where(step < warmup_steps, warm, after(step))
 
     return lr

@@ -1,0 +1,20 @@
+"""A3D-SlowFast-4x16-[0.06, 1] on Kinetics-400: one network from 7.6 to 36.1 GFLOPs.
+
+    python train.py --config=configs/kinetics_a3d_slowfast_4x16.py --workdir=runs/k400_a3dsf
+    python -m vidshift.budgets --workdir=runs/k400_a3dsf --protocol=10x3
+
+75.7 % top-1 of the whole network with 30 views of 256 pixels, 71.0 % of the smallest
+(Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us. Sides, frames and widths are
+the Slow pathway's; the Fast one stays whole. See `configs/kinetics_a3d_slow_8x8.py`.
+"""
+
+from configs import kinetics_a3d_slow_8x8
+from vidshift.training.config import Config
+
+
+def get_config() -> Config:
+    config = kinetics_a3d_slow_8x8.get_config()
+    config.model.backbone = "slowfast_4x16_r50"
+    config.data.num_frames = 32
+    config.adaptive.frames = (2, 3, 4)
+    return config

@@ -1,0 +1,20 @@
+"""SlowFast 4x16 R50 on Kinetics-400 from scratch: the baseline of A3D-SlowFast.
+
+    python train.py --config=configs/kinetics_slowfast_4x16.py --workdir=runs/k400_slowfast
+    python eval.py --workdir=runs/k400_slowfast --protocol=10x3 --split=validation
+
+75.6 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 2a); 74.4 %
+in A3D's reproduction (Table 1). Not measured by us. Values as in
+`configs/kinetics_slow_8x8.py`, which says what is not here yet; the Fast pathway's clip
+has 32 frames.
+"""
+
+from configs import kinetics_slow_8x8
+from vidshift.training.config import Config
+
+
+def get_config() -> Config:
+    config = kinetics_slow_8x8.get_config()
+    config.model.backbone = "slowfast_4x16_r50"
+    config.data.num_frames = 32
+    return config
