@@ -1,7 +1,8 @@
 """Evaluates a run: `python eval.py --workdir=DIR [--protocol=NAME] [--video=FILE]`.
 
 Scores a split under a named protocol and prints one JSON line; the scores of every
-clip and the confusion matrix are written beside the run. With `--video` it classifies
+clip and the confusion matrix are written beside the run. Where a clip has several
+labels the figure is mAP, and there is no confusion matrix. With `--video` it classifies
 a video file instead.
 """
 
@@ -20,7 +21,7 @@ from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.data.view import View
-from vidshift.evaluation import metrics, report
+from vidshift.evaluation import report
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.weights import split as split_model
@@ -57,13 +58,20 @@ def main() -> None:
 
 
 def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
-    """Prints the most probable classes of one video, softmax of the mean logits."""
+    """Prints the most probable classes of one video, softmax of the mean logits.
+
+    Of a run whose clips have several labels, sigmoid of the largest logits of a view.
+    """
     views = runs.read_clip(
         video, checkpoint, clips=protocol.clips, crops=protocol.crops
     )
-    logits = jax.jit(runs.load(checkpoint, soft=SOFT.value))(views).mean(0)
+    logits = jax.jit(runs.load(checkpoint, soft=SOFT.value))(views)
+    if runs.is_multi_label(checkpoint):
+        shares = jax.nn.sigmoid(logits.max(0))
+    else:
+        shares = jax.nn.softmax(logits.mean(0))
     names = runs.class_names(checkpoint)
-    values, indices = jax.lax.top_k(jax.nn.softmax(logits), min(TOP.value, len(names)))
+    values, indices = jax.lax.top_k(shares, min(TOP.value, len(names)))
     for share, index in zip(values.tolist(), indices.tolist(), strict=True):
         print(f"{100 * share:6.2f} %  {names[index]}")
 
@@ -111,8 +119,10 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}"
     report.write_scores(out / f"{stem}.npz", scores, part.classes)
-    report.draw_confusion(out / f"{stem}.png", scores, part.classes)
-    by_class = metrics.per_class(scores.logits, scores.labels)
+    confusion = None if part.multi_label else out / f"{stem}.png"
+    if confusion:
+        report.draw_confusion(confusion, scores, part.classes)
+    by_class = scores.per_class()
     for name, share in zip(part.classes, by_class, strict=True):
         print(f"{100 * share:6.1f} %  {name}", file=sys.stderr)
     for name, reason in scores.failures:
@@ -130,7 +140,7 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
             for name, share in zip(part.classes, by_class.tolist(), strict=True)
         },
         "scores": str(out / f"{stem}.npz"),
-        "confusion": str(out / f"{stem}.png"),
+        "confusion": confusion and str(confusion),
     }
     print(json.dumps(line))
 

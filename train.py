@@ -33,6 +33,7 @@ from vidshift.training import attention, checkpoints, command, mesh, optimizer, 
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
+from vidshift.training.losses import check_multi_label
 from vidshift.training.mutual import MutualStep
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
@@ -76,6 +77,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         options=config.data.options,
     )
     data = load_split(config.data.train_split)
+    if data.multi_label:
+        check_multi_label(config)
+    best_by = "mAP" if data.multi_label else "top1"
     for name in (config.data.validation_split, config.data.test_split):
         if name:
             load_split(name)  # a wrong name fails now, not after the training
@@ -147,24 +151,17 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     temperature = attention.temperature(
         config.optim.attention, steps=steps, steps_per_epoch=steps_per_epoch
     )
+    how = (tx, lr, prepared)
     if config.adaptive.mode == "off":
         one_step = make_train_step(
-            for_training,
-            tx,
-            lr,
-            prepared,
-            config.optim,
-            seed=config.seed,
-            temperature=temperature,
+            for_training, *how, config.optim, seed=config.seed, temperature=temperature
         )
         train_step = lambda _, state, batch: one_step(state, batch)
     else:
         train_step = MutualStep(
             description["model"],
             config,
-            tx,
-            lr,
-            prepared,
+            *how,
             temperature=temperature,
             mesh=devices,
             say=say,
@@ -244,7 +241,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
 
     try:
         for step in range(first, steps + 1):
-            top1 = None
+            checkpoint_score = None
             validation_due = step == steps or (step > 0 and step % validate_steps == 0)
             if validation_due and config.data.validation_split:
                 finish(all_but=0)
@@ -252,9 +249,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                     figures = score(config.data.validation_split, *state.evaluated())
                     leaving |= figures is None
                     if figures:
-                        top1 = figures["top1"]
+                        checkpoint_score = {best_by: figures[best_by]}
                         if step in saved.steps():  # by a run that left before this
-                            saved.add_score(step, top1)
+                            saved.add_score(step, checkpoint_score)
                         log.figures("validation", step, figures)
                 log.restart_clock()
             extra = config.checkpoint.every_steps
@@ -262,7 +259,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 validation_due or leaving or (extra and step % extra == 0)
             ):
                 finish(all_but=0)
-                saved.save(step, state, description, top1=top1)
+                saved.save(step, state, description, score=checkpoint_score)
             if leaving or step == steps:
                 break
             began = time.perf_counter()

@@ -34,7 +34,8 @@ def save(workdir, *steps, keep_last=2, **top1) -> None:
     """Saves `state(step)` for each step; `s3=0.5` gives step 3 a score."""
     saved = Checkpoints(workdir, keep_last=keep_last)
     for step in steps:
-        saved.save(step, state(step), DESCRIPTION, top1=top1.get(f"s{step}"))
+        score = {"top1": top1[f"s{step}"]} if f"s{step}" in top1 else None
+        saved.save(step, state(step), DESCRIPTION, score=score)
     saved.wait()
     saved.close()
 
@@ -102,12 +103,22 @@ def test_without_any_score_the_last_is_the_best(tmp_path):
 def test_a_later_validation_scores_a_checkpoint(tmp_path):
     save(tmp_path, 1, 2, s1=0.5)
     saved = Checkpoints(tmp_path)
-    saved.add_score(2, 0.75)
-    saved.save(3, state(3), DESCRIPTION, top1=0.25)
-    saved.save(4, state(4), DESCRIPTION, top1=0.25)
+    saved.add_score(2, {"top1": 0.75})
+    saved.save(3, state(3), DESCRIPTION, score={"top1": 0.25})
+    saved.save(4, state(4), DESCRIPTION, score={"top1": 0.25})
     saved.wait()
     saved.close()
     assert checkpoints.find(tmp_path, "best").name == "2"
+
+
+def test_the_best_may_be_that_of_another_figure(tmp_path):
+    saved = Checkpoints(tmp_path, keep_last=1)
+    for step, share in ((1, 0.2), (2, 0.6), (3, 0.4)):
+        saved.save(step, state(step), DESCRIPTION, score={"mAP": share})
+    saved.wait()
+    assert saved.steps() == [2, 3]
+    saved.close()
+    assert checkpoints.find(tmp_path).name == "2"
 
 
 def test_an_interrupted_save_is_no_checkpoint(tmp_path):
@@ -120,7 +131,7 @@ def test_an_interrupted_save_is_no_checkpoint(tmp_path):
     saved = Checkpoints(tmp_path)
     assert saved.latest() == 1
     chex.assert_trees_all_equal(saved.restore(1, state()), state(1), strict=True)
-    saved.save(2, state(2), DESCRIPTION, top1=0.3)
+    saved.save(2, state(2), DESCRIPTION, score={"top1": 0.3})
     saved.wait()
     saved.close()
     assert checkpoints.find(tmp_path).name == "2"

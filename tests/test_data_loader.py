@@ -344,3 +344,39 @@ def test_training_errors(options, message):
 def test_evaluation_errors(options, message):
     with pytest.raises(ValueError, match=message):
         eval_batches(SPLIT, VIEW, batch_size=2, **options)
+
+
+def several(labels: list) -> Split:
+    """A split of several labels a clip, of 4 classes."""
+    source = [r | {"label": x} for r, x in zip(records(3), labels, strict=True)]
+    return Split(
+        source, ("a", "b", "c", "d"), flip_labels=(1, 0, 2, 3), multi_label=True
+    )
+
+
+def test_several_labels_become_multi_hot_rows():
+    split = several([(2, 0), (), (3,)])
+    rows = {(1, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 1)}
+    (batch,) = take(1, split, batch_size=3)
+    assert batch["label"].dtype == np.uint8
+    assert {tuple(row) for row in batch["label"].tolist()} == rows
+    with eval_batches(split, VIEW, batch_size=4, workers=0) as batches:
+        (batch,) = batches
+    # The last row is padding.
+    assert batch["label"].tolist() == [[1, 0, 1, 0], [0] * 4, [0, 0, 0, 1], [0] * 4]
+    assert batch["index"].tolist() == [0, 1, 2, -1]
+
+
+@pytest.mark.parametrize(
+    ("multi_label", "label", "expected"),
+    [
+        (False, (1, 2), r"must be one number where multi_label is False, got \(1, 2\)"),
+        (True, 1, "must be a tuple of numbers where multi_label is True, got 1"),
+        (True, (0, 4), r"must be in \[0, 4\), got \(0, 4\)"),
+        (True, (-1,), r"must be in \[0, 4\), got \(-1,\)"),
+    ],
+)
+def test_labels_that_do_not_fit_the_split(multi_label, label, expected):
+    split = Split([], ("a", "b", "c", "d"), multi_label=multi_label)
+    with pytest.raises(ValueError, match=expected):
+        split.target(label)

@@ -29,6 +29,19 @@ def test_flips_and_normalises():
     assert labels.tolist() == [1, 1, 2] and labels.dtype == jnp.int32
 
 
+def test_a_flip_maps_each_of_several_labels():
+    # Not its own inverse, so that the direction shows: 0 -> 1 -> 2 -> 0, and 3 stays.
+    turn = (1, 2, 0, 3)
+    rows = np.array([[1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0]], np.uint8)
+    _, labels = jax.jit(lambda b: prepare(b, flip_labels=turn))(
+        batch() | {"label": rows}
+    )
+    assert labels.tolist() == [[0, 1, 0, 1], [1, 0, 0, 1], [1, 0, 1, 0]]
+    assert labels.dtype == jnp.uint8
+    same = prepare(batch() | {"label": rows})[1]
+    assert same.tolist() == rows.tolist()
+
+
 def test_nothing_is_flipped_without_flip_labels():
     given = batch()
     clips, labels = prepare(given, mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.networks import random_network, resnet
 from vidshift.data.loader import Batches
@@ -11,7 +12,7 @@ from vidshift.evaluation import metrics, report
 from vidshift.evaluation.evaluate import Scores, evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.weights import split
-from vidshift.training.mesh import replicate
+from vidshift.training.mesh import replicate, shard_batch
 
 # One clip of class 0, two of class 1, none of class 2, one of class 3.
 SCORES = np.array(
@@ -69,6 +70,76 @@ def test_summary():
     scores = Scores(SCORES, LABELS, np.arange(4), ("a", "b", "c", "d"), ())
     assert scores.summary() == {"clips": 4, "top1": 0.5, "top5": 1.0}
     assert scores.summary((1, 0, 3, 2))["right_pair"] == 0.75
+
+
+# Scores and labels of one class, and its average precision by hand.
+RANKED = {
+    # Right at ranks 1 and 3 of 4: (1 + 2/3) / 2.
+    "one by one": ([0.9, 0.8, 0.7, 0.1], [1, 0, 1, 0], 5 / 6),
+    "in any order": ([0.1, 0.7, 0.9, 0.8], [0, 1, 1, 0], 5 / 6),
+    # At 0.8 three clips, two of them right; at 0.2 the fourth of five.
+    "ties": ([0.8, 0.8, 0.8, 0.5, 0.2], [1, 0, 1, 0, 1], 2 / 3 * 2 / 3 + 1 / 3 * 3 / 5),
+    "all alike": ([0.3, 0.3, 0.3, 0.3], [0, 0, 0, 1], 1 / 4),
+    "best": ([3.0, 2.0, -1.0], [1, 1, 0], 1.0),
+    "worst": ([3.0, 2.0, -1.0], [0, 0, 1], 1 / 3),
+    "NaN is lowest": ([np.nan, 2.0, -1.0, np.nan], [1, 0, 1, 0], 1 / 4 + 1 / 4),
+}
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_average_precision(name):
+    scores, labels, wanted = RANKED[name]
+    columns = np.array([scores]).T, np.array([labels], np.uint8).T
+    np.testing.assert_allclose(metrics.average_precision(*columns), [wanted])
+
+
+# Of three classes; none has the second, and the last clip has no label.
+SEVERAL = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
+SEVERAL_SCORES = np.array(
+    [[0.9, 0.9, 0.2], [0.8, 0.1, 0.9], [0.7, 0.5, 0.5], [0.1, 0.4, 0.1]], np.float32
+)
+
+
+def test_classes_without_clips_are_left_out_of_the_mean():
+    found = metrics.average_precision(SEVERAL_SCORES, SEVERAL)
+    np.testing.assert_allclose(found, [5 / 6, np.nan, 5 / 6])
+    mean = metrics.mean_average_precision(SEVERAL_SCORES, SEVERAL)
+    assert mean == pytest.approx(5 / 6)
+    with pytest.raises(ValueError, match="needs a clip that has a label, got none"):
+        metrics.mean_average_precision(SEVERAL_SCORES, 0 * SEVERAL)
+
+
+def test_summary_of_several_labels():
+    scores = Scores(SEVERAL_SCORES, SEVERAL, np.arange(4), tuple("abcd"), ())
+    assert scores.summary((0, 1, 2)) == {"clips": 4, "mAP": pytest.approx(5 / 6)}
+    np.testing.assert_allclose(scores.per_class(), [5 / 6, np.nan, 5 / 6])
+    one = Scores(SCORES, LABELS, np.arange(4), tuple("abcd"), ())
+    np.testing.assert_array_equal(one.per_class(), [1.0, 0.5, np.nan, 0.0])
+
+
+class Brightness(nnx.Module):
+    """Logits `[B, 2]`: the clip's mean, and less it."""
+
+    def __call__(self, clips):
+        mean = clips.mean((1, 2, 3, 4))
+        return jnp.stack([mean, -mean], -1)
+
+
+def test_several_labels_take_the_maximum_over_views(devices):
+    """Only one view of each video is bright, or dark."""
+    video = np.full((8, VIEWS, 1, 2, 2, 3), 100, np.uint8)
+    video[:4, 1], video[4:, 2] = 250, 3
+    skeleton, params, stats = split(Brightness())
+    step = make_eval_step(skeleton, lambda x: x.astype(jnp.float32), devices)
+    rows = {"video": video, "index": np.arange(8)}
+    several = {"label": np.zeros((8, 2), np.uint8)}
+    found, labels, _ = step(params, stats, shard_batch(devices, rows | several))
+    assert found[:4].tolist() == [[250, -100]] * 4
+    assert found[4:].tolist() == [[100, -3]] * 4
+    assert labels.shape == (8, 2)
+    one = {"label": np.zeros(8, np.int32)}
+    found, _, _ = step(params, stats, shard_batch(devices, rows | one))
+    assert found[:4].tolist() == [[150, -150]] * 4
 
 
 def test_protocols_are_named_clips_by_crops():

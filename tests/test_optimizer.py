@@ -197,7 +197,10 @@ def test_learning_rate_follows_the_batch_only_if_asked():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="schedule 'cosin'.*mean 'cosine'.*cosine, cosine_from_start, step"):
+    with pytest.raises(
+        ValueError,
+        match="schedule 'cosin'.*mean 'cosine'.*cosine, cosine_from_start, step",
+    ):
         rates(OptimConfig(schedule="cosin"), [0])
     with pytest.raises(ValueError, match="warmup_epochs=10.0 is 100 steps, .* has 100"):
         rates(OptimConfig(warmup_epochs=10.0), [0])

@@ -32,7 +32,11 @@ def changed(**fields) -> dict:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"config__seed": 1, "config__optim__lr": 0.5, "config__data__dir": "x"}],
+    [
+        {},
+        {"multi_label": False},
+        {"config__seed": 1, "config__optim__lr": 0.5, "config__data__dir": "x"},
+    ],
 )
 def test_a_run_goes_on_with_another_recipe(fields):
     check_same_run(DESCRIPTION, changed(**fields), "runs/a")
@@ -56,6 +60,11 @@ def test_another_network_names_each_field():
         "optim.ema is None there and 0.99 here; "
         "optim.momentum is 0.9 there and 0.5 here. Choose another --workdir"
     )
+
+
+def test_a_run_of_several_labels_is_another():
+    with pytest.raises(CheckpointError, match="multi_label is False there and True"):
+        check_same_run(DESCRIPTION, changed(multi_label=True), "runs/a")
 
 
 def test_changed_fields_are_listed():

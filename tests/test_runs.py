@@ -10,7 +10,7 @@ from tests.networks import random_clips, random_network
 from vidshift import create, load, read_clip
 from vidshift.data import Split, View, clip_from_video, normalise
 from vidshift.nets.weights import split
-from vidshift.runs import class_names, describe
+from vidshift.runs import class_names, describe, is_multi_label
 from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
@@ -63,6 +63,18 @@ def test_a_loaded_network_computes_the_same(run, model, folder):
 
 def test_class_names(run):
     assert class_names(run) == ["left", "right", "up"]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [({}, False), ({"multi_label": True}, True)]
+)
+def test_whether_clips_have_several_labels(tmp_path, said, wanted):
+    """Checkpoints from before there were such runs do not say."""
+    assert DESCRIPTION["multi_label"] is False
+    description = {k: v for k, v in DESCRIPTION.items() if k != "multi_label"} | said
+    arrays = {"w": np.zeros(2, np.float32)}
+    checkpoints.write_weights(tmp_path, arrays, arrays, description)
+    assert is_multi_label(tmp_path) is wanted
 
 
 @pytest.mark.parametrize("video", [str(VIDEO), VIDEO.read_bytes()])

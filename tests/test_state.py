@@ -15,10 +15,10 @@ from vidshift.layers.norm import freeze
 from vidshift.nets.weights import named_arrays, split
 from vidshift.training import mesh
 from vidshift.training.config import OptimConfig
+from vidshift.training.losses import cross_entropy
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import (
     clips_fingerprint,
-    cross_entropy,
     make_train_step,
     new_state,
     params_sha256,
@@ -142,19 +142,6 @@ def test_moving_average():
 def test_without_an_average_the_weights_are_evaluated():
     state = Run().state
     assert state.ema == {} and state.evaluated() == (state.params, state.stats)
-
-
-def test_cross_entropy_with_smoothing():
-    logits = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
-    labels = np.array([1, 0])
-    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    own = logs[[0, 1], labels]
-    for smoothing in (0.0, 0.3):
-        wanted = -((1 - smoothing) * own + smoothing * logs.mean(1)).mean()
-        found = cross_entropy(
-            jnp.asarray(logits), jnp.asarray(labels), label_smoothing=smoothing
-        )
-        assert float(found) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_fingerprint_depends_on_the_clips_and_their_order():

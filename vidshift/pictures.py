@@ -12,6 +12,7 @@ Prints one JSON line with the files' names.
 """
 
 import argparse
+import dataclasses
 import functools
 import itertools
 import json
@@ -25,7 +26,6 @@ from vidshift import runs
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
-from vidshift.data.split import Split
 from vidshift.data.view import View
 from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
 from vidshift.nets.weights import split as split_model
@@ -105,7 +105,7 @@ def _gates(
         stored["name"], options.split, data_dir=data_dir, options=stored["options"]
     )
     clips = min(options.clips, len(part.source))
-    part = Split(Some(part.source, clips), part.classes, decode=part.decode)
+    part = dataclasses.replace(part, source=Some(part.source, clips))
     skeleton, params, stats = split_model(model)
     as_seen = functools.partial(
         normalise,

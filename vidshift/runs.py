@@ -56,6 +56,7 @@ def describe(config: Config, data: Split) -> dict:
             "std": list(config.data.std),
         },
         "classes": list(data.classes),
+        "multi_label": data.multi_label,
         "config": dataclasses.asdict(config),
     }
     return json.loads(json.dumps(description))
@@ -173,3 +174,10 @@ def read_clip(
 def class_names(run: str | os.PathLike) -> list[str]:
     """The names of a run's classes, in the order of its logits."""
     return checkpoints.read_description(checkpoints.find(run))["classes"]
+
+
+def is_multi_label(run: str | os.PathLike) -> bool:
+    """Whether the run's clips have any number of labels: a sigmoid for each class."""
+    description = checkpoints.read_description(checkpoints.find(run))
+    # Checkpoints from before there were such runs do not say.
+    return description.get("multi_label", False)

@@ -129,8 +129,9 @@ def train_batches(
 
     Returns:
       An iterator over dicts: `video` uint8 [b, T, S, S, 3]; `label` int32 [b], of the
-      clip before the flip; `flip` bool [b], whether the device is to flip it;
-      `fingerprint` uint32 [b, 2] of what the clip shows.
+      clip before the flip, or multi-hot uint8 [b, classes] of a multi-label split;
+      `flip` bool [b], whether the device is to flip it; `fingerprint` uint32 [b, 2] of
+      what the clip shows.
 
     Raises:
       ValueError: sizes that do not fit, or a negative seed or step.
@@ -168,7 +169,7 @@ def train_batches(
                 continue
             row = {
                 "video": clip,
-                "label": np.int32(record["label"]),
+                "label": split.target(record["label"]),
                 "flip": np.bool_(flipped),
                 "fingerprint": fingerprint,
             }
@@ -202,7 +203,8 @@ def eval_batches(
 
     All processes get the same number of batches. Rows beyond the end of the split, and
     records that cannot be decoded (logged, and listed in `failures`), have `index` -1,
-    `label` -1 and a black video: leave them out of every sum.
+    `label` -1 (zeros where it is multi-hot) and a black video: leave them out of every
+    sum.
 
     Args:
       split: where the records are.
@@ -216,8 +218,9 @@ def eval_batches(
 
     Returns:
       An iterator over dicts: `video` uint8 [b, V, T, S, S, 3] with V = clips * crops,
-      as `view.eval_clips` orders them; `label` int32 [b]; `index` int32 [b], the row;
-      `id` str [b], the record's.
+      as `view.eval_clips` orders them; `label` int32 [b], or multi-hot uint8
+      [b, classes] of a multi-label split; `index` int32 [b], the row; `id` str [b], the
+      record's.
 
     Raises:
       ValueError: sizes that do not fit, or clips or crops not supported.
@@ -230,7 +233,7 @@ def eval_batches(
     shape = (len(clip_offsets(clips)) * crops, view.num_frames, view.crop, view.crop, 3)
     left_out = {
         "video": np.zeros(shape, np.uint8),
-        "label": np.int32(-1),
+        "label": split.target(() if split.multi_label else -1),
         "index": np.int32(-1),
         "id": "",
     }
@@ -254,7 +257,7 @@ def eval_batches(
             return left_out, 1, [(record["id"], str(error))]
         row = {
             "video": views,
-            "label": np.int32(record["label"]),
+            "label": split.target(record["label"]),
             "index": np.int32(index),
             "id": record["id"],
         }

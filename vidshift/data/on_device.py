@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, DTypeLike, Float, Int
+from jaxtyping import Array, DTypeLike, Float, Int, UInt8
 
 # Of ImageNet's training pictures, RGB in [0, 1], as every ResNet recipe uses them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -44,12 +44,12 @@ def prepare(
     *,
     flip_labels: Sequence[int] | None = None,
     **normalisation,
-) -> tuple[Float[Array, "*B T H W C"], Int[Array, " B"]]:
+) -> tuple[Float[Array, "*B T H W C"], Int[Array, " B"] | UInt8[Array, "B classes"]]:
     """Flips and normalises a loader's training batch.
 
     Args:
-      batch: `video` uint8 [B, ..., T, H, W, C], `label` int [B], and in training `flip`
-        bool [B].
+      batch: `video` uint8 [B, ..., T, H, W, C], `label` int [B] or multi-hot uint8
+        [B, classes], and in training `flip` bool [B].
       flip_labels: label of the mirror image of each label; None: nothing is flipped.
       **normalisation: mean, std and dtype, as of `normalise`.
 
@@ -59,7 +59,14 @@ def prepare(
     video, labels = jnp.asarray(batch["video"]), jnp.asarray(batch["label"])
     if flip_labels is not None and "flip" in batch:
         flip = jnp.asarray(batch["flip"])
-        labels = jnp.where(flip, jnp.asarray(flip_labels, labels.dtype)[labels], labels)
+        labels = _mirrored(labels, flip, np.asarray(flip_labels))
         flip = flip.reshape(flip.shape + (1,) * (video.ndim - 1))
         video = jnp.where(flip, video[..., ::-1, :], video)
     return normalise(video, **normalisation), labels
+
+
+def _mirrored(labels: Array, flip: Array, flip_labels: np.ndarray) -> Array:
+    if labels.ndim == 1:
+        return jnp.where(flip, jnp.asarray(flip_labels, labels.dtype)[labels], labels)
+    mirror = jnp.zeros_like(labels).at[:, flip_labels].max(labels)
+    return jnp.where(flip[:, None], mirror, labels)

@@ -17,6 +17,7 @@ from vidshift.training.mesh import shard_batch
 class Scores:
     """`logits` float32 `[N, classes]`, `labels` int `[N]`, `rows` int `[N]` of the split.
 
+    Where a clip has several labels, `labels` is multi-hot `[N, classes]`.
     `ids` are the records' names ("" for rows that another process read). Videos that
     could not be decoded have no row; those of this process are in `failures`.
     """
@@ -28,8 +29,14 @@ class Scores:
     failures: tuple[tuple[str, str], ...]
 
     def summary(self, reversed_labels: tuple[int, ...] | None = None) -> dict:
-        """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse."""
+        """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse.
+
+        Where a clip has several labels, `clips` and `mAP`.
+        """
         scores, labels = self.logits, self.labels
+        if labels.ndim == 2:
+            mean = metrics.mean_average_precision(scores, labels)
+            return {"clips": len(labels), "mAP": mean}
         figures = {
             "clips": len(labels),
             "top1": metrics.top_k(scores, labels, 1),
@@ -39,13 +46,23 @@ class Scores:
             figures["right_pair"] = metrics.right_pair(scores, labels, reversed_labels)
         return figures
 
+    def per_class(self) -> np.ndarray:
+        """Accuracy of each class, average precision where a clip has several labels."""
+        measure = metrics.per_class
+        if self.labels.ndim == 2:
+            measure = metrics.average_precision
+        return measure(self.logits, self.labels)
+
 
 def make_eval_step(skeleton: Skeleton, normalise: Callable, mesh: Mesh):
     """Builds the jitted `(params, stats, batch) -> (logits, label, index)`.
 
     `batch["video"]` is uint8 `[B, views, T, H, W, C]`; logits `[B, classes]` are the
-    mean over views, which run one after the other to bound memory. The results are
-    on every device, so that every process can read all of them.
+    mean over views, which run one after the other to bound memory. Where the labels are
+    multi-hot `[B, classes]` they are the maximum over views. As the sigmoid rises, the
+    sigmoid of that is the maximum of the views' sigmoids, SlowFast's official score for
+    Charades, without the ties where they round to 1. The results are on every device,
+    so that every process can read all of them.
     """
     everywhere = NamedSharding(mesh, PartitionSpec())
 
@@ -55,7 +72,8 @@ def make_eval_step(skeleton: Skeleton, normalise: Callable, mesh: Mesh):
         def one_view(video):
             return model(normalise(video))
 
-        logits = jax.lax.map(one_view, batch["video"].swapaxes(0, 1)).mean(0)
+        logits = jax.lax.map(one_view, batch["video"].swapaxes(0, 1))
+        logits = logits.max(0) if batch["label"].ndim == 2 else logits.mean(0)
         return logits, batch["label"], batch["index"]
 
     return jax.jit(eval_step, out_shardings=everywhere)

@@ -1,4 +1,7 @@
-"""Figures from per-clip scores. All take scores `[N, classes]` and labels `[N]`."""
+"""Figures from per-clip scores `[N, classes]` and labels.
+
+Labels are `[N]`; those of the average precision are multi-hot `[N, classes]`.
+"""
 
 import numpy as np
 
@@ -34,3 +37,38 @@ def right_pair(
     predicted = scores.argmax(1)
     other = np.asarray(reversed_labels)[labels]
     return float(((predicted == labels) | (predicted == other)).mean())
+
+
+def average_precision(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of each class, `sum_n (R_n - R_(n-1)) P_n`; NaN where a class has no clip.
+
+    `P_n` and `R_n` are precision and recall of the clips that score at least the n-th
+    highest score, so clips of the same score count together: scikit-learn's
+    `average_precision_score`, which SlowFast's official code takes for Charades. A NaN
+    counts as the lowest score.
+    """
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    columns = zip(scores.T, labels.T > 0, strict=True)
+    return np.array([_of_class(*column) for column in columns])
+
+
+def _of_class(scores: np.ndarray, right: np.ndarray) -> float:
+    if not right.any():
+        return float("nan")
+    order = np.argsort(-scores)
+    scores, right = scores[order], right[order]
+    last = np.append(scores[1:] != scores[:-1], True)  # of the clips of one score
+    found = right.cumsum()[last]
+    precision = found / (np.flatnonzero(last) + 1)
+    return float((np.diff(found, prepend=0) * precision).sum() / right.sum())
+
+
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of `average_precision` over the classes that have a clip.
+
+    Raises:
+      ValueError: no clip has a label.
+    """
+    if not labels.any():
+        raise ValueError("mAP needs a clip that has a label, got none")
+    return float(np.nanmean(average_precision(scores, labels)))

@@ -1,7 +1,8 @@
 """Test protocols by name: how many clips of a video, how many crops of a clip.
 
 Logits are averaged over frames, then over clips and crops, without a softmax, as TSM's
-test script does by default.
+test script does by default. Where a clip has several labels the maximum over clips and
+crops is taken, as SlowFast's official code does for Charades.
 """
 
 import dataclasses

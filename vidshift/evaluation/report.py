@@ -11,7 +11,10 @@ from vidshift.evaluation.evaluate import Scores
 
 
 def write_scores(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
-    """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`."""
+    """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`.
+
+    Where a clip has several labels, `labels` is multi-hot `[N, classes]`.
+    """
     np.savez_compressed(
         path,
         ids=np.asarray(scores.ids),

@@ -65,6 +65,12 @@ def _readable(path: pathlib.Path):
         ) from error
 
 
+def _score(metrics: dict[str, float]) -> float:
+    """The one figure that a checkpoint was given, such as `{"top1": 0.5}`."""
+    (value,) = metrics.values()
+    return value
+
+
 class Checkpoints:
     """The checkpoints below one directory."""
 
@@ -79,7 +85,7 @@ class Checkpoints:
             [
                 policies.LatestN(keep_last),
                 policies.BestN(
-                    get_metric_fn=lambda metrics: metrics["top1"],
+                    get_metric_fn=_score,
                     n=1,
                     keep_checkpoints_without_metrics=False,
                 ),
@@ -90,7 +96,7 @@ class Checkpoints:
             item_names=("weights", "training", "description"),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
-                best_fn=lambda metrics: metrics["top1"],
+                best_fn=_score,
                 enable_async_checkpointing=True,
             ),
         )
@@ -107,9 +113,12 @@ class Checkpoints:
         state: TrainState,
         description: dict,
         *,
-        top1: float | None = None,
+        score: dict[str, float] | None = None,
     ) -> None:
-        """Starts saving; what is there stays until the new one is complete."""
+        """Starts saving; what is there stays until the new one is complete.
+
+        `score` is one validation figure by its name: the best has the highest.
+        """
         params, stats = state.evaluated()
         raw = {"params": state.params, "stats": state.stats} if state.ema else {}
         training = {"step": state.step, "opt": state.opt, "raw": raw}
@@ -120,19 +129,17 @@ class Checkpoints:
                 training=ocp.args.StandardSave(training),
                 description=ocp.args.JsonSave(description),
             ),
-            metrics=None if top1 is None else {"top1": top1},
+            metrics=score,
             force=True,
         )
 
-    def add_score(self, step: int, top1: float) -> None:
+    def add_score(self, step: int, score: dict[str, float]) -> None:
         """Gives a complete checkpoint the score of a validation that came after it.
 
         So it is with a run that was asked to stop right before a validation.
         """
         with _quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
-            writer.save(
-                self.directory / str(step) / "metrics", {"top1": top1}, force=True
-            )
+            writer.save(self.directory / str(step) / "metrics", score, force=True)
         self._manager.reload()
 
     def restore(self, step: int, like: TrainState) -> TrainState:
@@ -175,7 +182,8 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
 
     Args:
       path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`).
-      which: "best" by validation top-1 (the last where none was validated), or "last".
+      which: "best" by the validation's score (the last where none was validated), or
+        "last".
 
     Raises:
       CheckpointError: nothing complete is there.
@@ -192,9 +200,7 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
         _quiet(),
         ocp.CheckpointManager(
             root,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=lambda metrics: metrics["top1"], read_only=True
-            ),
+            options=ocp.CheckpointManagerOptions(best_fn=_score, read_only=True),
         ) as manager,
     ):
         step = manager.best_step() if which == "best" else None

@@ -207,7 +207,8 @@ class NormConfig:
 
 @dataclasses.dataclass(slots=True)
 class CheckpointConfig:
-    # Newest checkpoints kept, besides the best by validation top-1.
+    # Newest checkpoints kept, besides the best by validation top-1 (mAP where a clip has
+    # several labels).
     keep_last: int = 2
     # Steps between checkpoints besides those after a validation; None adds none.
     every_steps: int | None = None

@@ -103,7 +103,7 @@ class RunLog:
     def figures(self, kind: str, step: int, figures: dict) -> None:
         """A validation or test result, to the file and the terminal."""
         self.line(kind, step, **figures)
-        shares = ("top1", "top5", "right_pair")
+        shares = ("mAP", "top1", "top5", "right_pair")
         shown = "  ".join(
             f"{name} {100 * figures[name]:.1f} %" for name in shares if name in figures
         )

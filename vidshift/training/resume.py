@@ -17,6 +17,9 @@ def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
         for key in sorted(stored["model"].keys() | wanted["model"].keys())
     ]
     pairs += [("classes", stored["classes"], wanted["classes"])]
+    # Descriptions from before there were such runs do not say.
+    several = (said.get("multi_label", False) for said in (stored, wanted))
+    pairs += [("multi_label", *several)]
     pairs += [
         (key, _field(stored["config"], key), _field(wanted["config"], key))
         for key in ("optim.ema", "optim.momentum")

@@ -19,6 +19,7 @@ from vidshift.shifts.attention import (
 )
 from vidshift.training.attention import budget_loss
 from vidshift.training.config import OptimConfig
+from vidshift.training.losses import loss_and_top1
 
 Batch = dict[str, jax.Array]
 
@@ -59,13 +60,6 @@ def params_sha256(params: Arrays) -> str:
     return digest.hexdigest()
 
 
-def cross_entropy(logits, labels, *, label_smoothing: float):
-    """Mean over the batch; smoothing mixes the target with the uniform distribution."""
-    targets = jax.nn.one_hot(labels, logits.shape[-1])
-    targets = optax.smooth_labels(targets, label_smoothing)
-    return optax.softmax_cross_entropy(logits, targets).mean()
-
-
 def clips_fingerprint(fingerprints: jax.Array) -> jax.Array:
     """One `[2]` uint32 for a batch's `[B, 2]`, that depends on their order.
 
@@ -96,8 +90,10 @@ def make_loss(
         model = skeleton.merge(params, stats)
         clips, labels = prepare(batch)
         logits = model(clips, rngs=key)
-        loss = cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        seen = {"top1": (logits.argmax(-1) == labels).mean()}
+        loss, top1 = loss_and_top1(
+            logits, labels, label_smoothing=config.label_smoothing
+        )
+        seen = {"top1": top1}
         if attention_layers(model):
             soft, hard = shifted_shares(model)
             loss += budget_loss(config.attention, soft)
@@ -152,12 +148,13 @@ def make_train_step(
 
     Args:
       skeleton: the model in training mode.
-      prepare: batch to (normalised clips `[B, T, H, W, C]`, labels `[B]`).
+      prepare: batch to (normalised clips `[B, T, H, W, C]`, labels `[B]` or, of several
+        classes a clip, multi-hot `[B, classes]`).
       config: label smoothing, accumulation, the moving average and the attention's
         budget are read here.
       temperature: of attention shifts, by step.
 
-    The metrics are `loss`, `top1` (share right on the batch), `lr`, `grad_norm`
+    The metrics are `loss`, `top1` (share of clips right: `losses`), `lr`, `grad_norm`
     (before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
     With attention shifts also `temperature`, `attention_moved` (of equation 8, the mean
     over layers), and `moved_channels`, how many channels' largest tap is another
