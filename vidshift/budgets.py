@@ -124,7 +124,12 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
     """Statistics of each sub-network over the same training batches."""
     stored = run.description["config"]
     batches = options.calibration_batches
-    batches = batches or stored["adaptive"]["calibration_batches"]
+    if batches is None:
+        batches = stored["adaptive"]["calibration_batches"]
+    if batches == 0:
+        return [
+            narrow(run.stats, Narrowed(one.of(run.model)).stats) for one in subnetworks
+        ]
     data = run.split(stored["data"]["train_split"], options.data_dir)
     prepared = jax.jit(
         functools.partial(prepare, flip_labels=data.flip_labels, **run.normalisation)
@@ -247,6 +252,10 @@ def tabulate(run: Run, options) -> table.Table:
                 else latency(run, one, stats[i], crop),
             )
         )
+    name = jax.devices()[0].device_kind
+    made = table.Table(run.checkpoint.name, name, tuple(rows))
+    if options.calibration_batches == 0:
+        return made  # to be seen, not to be used
     run.folder.mkdir(exist_ok=True)
     for row, own in zip(rows, stats):
         table.write_statistics(run.folder, row, own)
@@ -311,7 +320,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--split", help="the run's validation split")
     add("--protocol", default="1x1", help=f"{', '.join(PROTOCOLS)}")
     add("--batch-size", type=int, default=32, help="videos at a time; 32")
-    add("--calibration-batches", type=int, help="the run's own")
+    add(
+        "--calibration-batches",
+        type=int,
+        help="the run's own; 0 shows what the full network's statistics would give, and "
+        "writes nothing",
+    )
     add("--data-dir", help="where the data set lies, if moved")
     add("--no-latency", action="store_true", help="do not measure it")
     add("--gflops", type=float, help="the best network for so many a clip")
