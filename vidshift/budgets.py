@@ -181,22 +181,11 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
         batch_size=options.batch_size,
         workers=run.description["config"]["data"]["workers"],
     ) as batches:
-        shown = _progress(batches, f"evaluating on {name}", "batch")
-        return evaluate(all_of_them, {}, {}, Shown(shown, batches), devices)
-
-
-class Shown:
-    """Batches with a bar of progress."""
-
-    def __init__(self, shown, batches):
-        self.shown, self.batches = shown, batches
-
-    def __iter__(self):
-        return iter(self.shown)
-
-    @property
-    def failures(self):
-        return self.batches.failures
+        bar = _progress(None, f"evaluating on {name}", "batch")
+        # Before every batch it is asked whether to stop.
+        return evaluate(
+            all_of_them, {}, {}, batches, devices, stop=lambda: bar.update() and False
+        )
 
 
 def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
@@ -259,7 +248,6 @@ def tabulate(run: Run, options) -> table.Table:
     run.folder.mkdir(exist_ok=True)
     for row, own in zip(rows, stats):
         table.write_statistics(run.folder, row, own)
-    made = table.Table(run.checkpoint.name, jax.devices()[0].device_kind, tuple(rows))
     old = None
     if (run.folder / table.TABLE_FILE).exists():
         old = table.read(run.folder)
@@ -342,7 +330,7 @@ def main(argv: list[str] | None = None) -> int:
             print(
                 f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
             )
-            print(f"\n{made.device}, jax {jax.__version__}; {run.folder}")
+            print(f"\n{made.device}, jax {jax.__version__}")
             return 0
         made = table.read(run.folder)
         row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)

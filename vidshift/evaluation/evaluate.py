@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.data.loader import Batches
 from vidshift.evaluation import metrics
-from vidshift.nets.weights import Arrays, Skeleton
+from vidshift.nets.weights import Arrays, Mergeable
 from vidshift.training.mesh import shard_batch
 
 
@@ -54,7 +54,7 @@ class Scores:
         return measure(self.logits, self.labels)
 
 
-def make_eval_step(skeleton: Skeleton, normalise: Callable, mesh: Mesh):
+def make_eval_step(skeleton: Mergeable, normalise: Callable, mesh: Mesh):
     """Builds the jitted `(params, stats, batch) -> (logits, label, index)`.
 
     `batch["video"]` is uint8 `[B, views, T, H, W, C]`; logits `[B, classes]` are the

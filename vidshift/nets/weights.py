@@ -1,7 +1,7 @@
 """A network as plain arrays under dotted names: what is trained, saved and compared."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -10,6 +10,13 @@ from flax import nnx
 # {"stages.0.1.units.0.conv.kernel": [3, 3, 64, 64], ...}; shapes alone where the model
 # is abstract (`nnx.eval_shape`).
 Arrays = dict[str, jax.Array | np.ndarray | jax.ShapeDtypeStruct]
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """What makes a network of arrays: a skeleton, or one that changes them first."""
+
+    def merge(self, params: Arrays, stats: Arrays) -> nnx.Module: ...
 
 
 class Skeleton(NamedTuple):
