@@ -14,39 +14,22 @@ learning rate, as A3D trains on 4 GPUs: which config A3D took for Slow 8x8 it do
 Not here yet: a short side drawn from 256 to 340 pixels.
 """
 
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from configs import kinetics_slow_8x8
+from vidshift.training.config import Config
 
 
 def get_config() -> Config:
-    return Config(
-        model=ModelConfig(
-            backbone="slow_8x8_r50",
-            temporal="tsn",  # it mixes time by itself
-            dtype="bfloat16",
-            dropout=0.5,
-        ),
-        data=DataConfig(
-            name="charades",
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            flip=True,
-            mean=(0.45, 0.45, 0.45),
-            std=(0.225, 0.225, 0.225),
-        ),
-        optim=OptimConfig(
-            lr=0.01875,
-            schedule="step",
-            step_epochs=(41.0, 49.0),
-            step_factor=0.1,
-            warmup_epochs=4.0,
-            warmup_lr=1e-4,
-            nesterov=True,
-            weight_decay=1e-4,
-            clip_norm=None,
-            groups="plain",
-        ),
-        batch_size=8,
-        epochs=57,
-    )
+    config = kinetics_slow_8x8.get_config()
+    config.model.head_size = None  # which averages a softmax
+    config.data.name = "charades"
+    config.optim.lr = 0.01875
+    config.optim.lr_batch_size = None
+    config.optim.schedule = "step"
+    config.optim.step_epochs = (41.0, 49.0)
+    config.optim.step_factor = 0.1
+    config.optim.warmup_epochs = 4.0
+    config.optim.warmup_lr = 1e-4
+    config.batch_size = 8
+    config.epochs = 57
+    config.validate_epochs = 1
+    return config

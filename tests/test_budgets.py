@@ -70,6 +70,8 @@ def test_rows_of_another_call_are_kept_for_one_checkpoint():
     assert len(merged.rows) == 5
     assert merged.find(SubNetwork(1.0, 224, 4)).top1 == 0.9
     assert table.merge(table.Table("8", "cpu", better.rows), TABLE).rows == better.rows
+    elsewhere = table.merge(table.Table("7", "gpu", better.rows), TABLE)
+    assert [r.latency_ms for r in elsewhere.rows] == [None] * 5
 
 
 def test_statistics_are_those_of_the_batch():
@@ -102,8 +104,6 @@ def run(tmp_path_factory):
     lines = commands.train(
         folder / "run",
         folder / "data",
-        model__backbone="slow_tiny",
-        model__temporal="tsn",
         data__num_frames=4,
         adaptive__mode="mutual",
         adaptive__widths="(0.5,1.0)",
@@ -142,7 +142,7 @@ def test_the_command(run, capsys):
     cheapest = min(made.rows, key=lambda found: found.gflops)
     budget = f"--gflops={cheapest.gflops}"
     assert budgets.main([workdir, budget, f"--save={folder / 'small'}"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "16x2,0.5"
+    assert json.loads(capsys.readouterr().out)["subnetwork"] == "16x2,0.5"
 
     # One loaded model at two budgets; the saved network is the same as it.
     adaptive = vidshift.load_adaptive(folder / "run")
@@ -157,6 +157,8 @@ def test_the_command(run, capsys):
         (["--sides=32"], "side 32 is beyond the crop of 16"),
         (["--save=x"], "--save needs"),
         (["--gflops=1e-9"], "no sub-network is within"),
+        (["--gflops=0"], "--gflops must be above 0"),
+        (["--calibration-batches=-1"], "--calibration-batches must be 0 or more"),
     ):
         assert budgets.main([workdir, *wrong]) == 2
         assert message in capsys.readouterr().err

@@ -20,16 +20,16 @@ import pathlib
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import tqdm
-from flax import nnx
 
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
-from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
 from vidshift.cost import cost
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
@@ -40,19 +40,12 @@ from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.names import Network
-from vidshift.nets.weights import Arrays, split
+from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.runs import BUDGETS
 from vidshift.training import checkpoints, mesh
+from vidshift.training.initial import ARGUMENTS
 
-ARGUMENTS = (
-    "backbone",
-    "temporal",
-    "num_classes",
-    "num_frames",
-    "dtype",
-    "in_channels",
-)
 LATENCY_RUNS = 10
 
 
@@ -66,7 +59,7 @@ class Run:
     stats: Arrays
 
     @classmethod
-    def read(cls, workdir: str, which: str) -> "Run":
+    def read(cls, workdir: str | pathlib.Path, which: str) -> "Run":
         checkpoint = checkpoints.find(workdir, which)
         description = checkpoints.read_description(checkpoint)
         for field in SubNetwork._fields:
@@ -108,16 +101,9 @@ class Run:
         return View(seen["num_frames"], crop, crop, *sampled)
 
 
-class Narrowed:
-    """A sub-network's skeleton that takes its slices of full parameters itself."""
-
-    def __init__(self, model: dict):
-        self.skeleton, self.params, self.stats = split(
-            nnx.eval_shape(lambda: create(**model))
-        )
-
-    def merge(self, params: Arrays, stats: Arrays) -> nnx.Module:
-        return self.skeleton.merge(narrow(params, self.params), stats)
+def subnetwork(run: Run, one: SubNetwork) -> Narrow:
+    model = one.of(run.model)
+    return Narrow.of(lambda: create(**model))
 
 
 def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Arrays]:
@@ -127,9 +113,7 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
     if batches is None:
         batches = stored["adaptive"]["calibration_batches"]
     if batches == 0:
-        return [
-            narrow(run.stats, Narrowed(one.of(run.model)).stats) for one in subnetworks
-        ]
+        return [narrow(run.stats, subnetwork(run, one).stats) for one in subnetworks]
     data = run.split(stored["data"]["train_split"], options.data_dir)
     prepared = jax.jit(
         functools.partial(prepare, flip_labels=data.flip_labels, **run.normalisation)
@@ -163,8 +147,7 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
     name = options.split or run.description["config"]["data"]["validation_split"]
     as_seen = functools.partial(normalise, **run.normalisation)
     steps = [
-        make_eval_step(Narrowed(one.of(run.model)), as_seen, devices)
-        for one in subnetworks
+        make_eval_step(subnetwork(run, one), as_seen, devices) for one in subnetworks
     ]
     params = mesh.replicate(devices, run.params)
     stats = mesh.replicate(devices, stats)
@@ -190,12 +173,12 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
 
 def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
     """Milliseconds of one clip, the median of `LATENCY_RUNS`, with its own weights."""
-    network = Narrowed(one.of(run.model))
+    network = subnetwork(run, one)
     params = jax.device_put(narrow(run.params, network.params))
     stats = jax.device_put(stats)
     shape = (1, run.model["num_frames"], crop, crop, run.model.get("in_channels", 3))
     clip = jnp.zeros(shape, run.model["dtype"])
-    program = jax.jit(lambda *a: network.skeleton.merge(*a[:2])(a[2]))
+    program = jax.jit(lambda params, stats, x: network.merge(params, stats)(x))
     jax.block_until_ready(program(params, stats, clip))
     seconds = []
     for _ in range(LATENCY_RUNS):
@@ -207,14 +190,13 @@ def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
 
 def tabulate(run: Run, options) -> table.Table:
     """Calibrates, evaluates and times a grid of sub-networks, and writes the table."""
-    adaptive = run.description["config"].get("adaptive", {})
+    if run.description.get("multi_label"):
+        raise ValueError(
+            "the table is of top-1, but the run's clips have several labels"
+        )
     view = run.view(options.crop)
     crop = view.crop
-    subnetworks = grid(
-        options.widths or adaptive["widths"],
-        options.sides or adaptive["sides"],
-        options.frames or adaptive["frames"],
-    )
+    subnetworks = grid(*_grids(run, options))
     for one in subnetworks:
         if one.side > crop:
             raise ValueError(
@@ -257,6 +239,20 @@ def tabulate(run: Run, options) -> table.Table:
     return made
 
 
+def _grids(run: Run, options) -> list[Sequence[float]]:
+    """Widths, sides and frames: those asked for, or those that the run was trained at."""
+    adaptive = run.description["config"].get("adaptive", {"mode": "off"})
+    names = ("widths", "sides", "frames")
+    grids = [getattr(options, name) for name in names]
+    missing = [name for name, given in zip(names, grids) if not given]
+    if missing and adaptive["mode"] != "mutual":
+        raise ValueError(
+            f"{run.checkpoint} was not trained with sub-networks (adaptive.mode=mutual), "
+            f"so which to evaluate must be said: --{', --'.join(missing)}"
+        )
+    return [given or adaptive[name] for name, given in zip(names, grids)]
+
+
 def _cost(run: Run, one: SubNetwork, crop: int):
     arguments = one.of(run.model)
     own = {k: v for k, v in arguments.items() if k not in ARGUMENTS and v is not None}
@@ -271,16 +267,14 @@ def _cost(run: Run, one: SubNetwork, crop: int):
 
 def save(run: Run, row: table.Row, directory: str) -> None:
     """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
-    model = row.subnetwork.of(run.model)
-    network = Narrowed(model)
     view = run.view(row.crop)
     seen = run.description["input"] | {"resize": view.resize, "crop": view.crop}
-    config = run.description["config"]
+    model = row.subnetwork.of(run.model)
     checkpoints.write_weights(
         directory,
-        narrow(run.params, network.params),
+        narrow(run.params, subnetwork(run, row.subnetwork).params),
         table.read_statistics(run.folder, row),
-        run.description | {"model": model, "input": seen, "config": config},
+        run.description | {"model": model, "input": seen},
     )
 
 
@@ -288,8 +282,12 @@ def _progress(items, what: str, unit: str):
     return tqdm.tqdm(items, desc=what, unit=unit, file=sys.stderr, dynamic_ncols=True)
 
 
-def _numbers(kind):
-    return lambda text: tuple(kind(part) for part in text.split(","))
+def widths(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -300,10 +298,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("--workdir", required=True, help="a run, or one checkpoint of it")
-    add("--checkpoint", choices=("best", "last"), default="last")
-    add("--widths", type=_numbers(float), help="comma between them; the run's own")
-    add("--sides", type=_numbers(int), help="pixels; the run's own")
-    add("--frames", type=_numbers(int), help="the run's own")
+    add(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="last",
+        help="of the run; best is that of the full network alone; last",
+    )
+    add("--widths", type=widths, help="comma between them; the run's own")
+    add("--sides", type=whole_numbers, help="pixels; the run's own")
+    add("--frames", type=whole_numbers, help="the run's own")
     add("--crop", type=int, help="side of the full clip, pixels; the run's own")
     add("--split", help="the run's validation split")
     add("--protocol", default="1x1", help=f"{', '.join(PROTOCOLS)}")
@@ -321,6 +324,14 @@ def main(argv: list[str] | None = None) -> int:
     add("--save", metavar="DIR", help="write the network for the budget there")
     options = parser.parse_args(argv)
     try:
+        for name in ("crop", "batch_size", "gflops", "latency_ms"):
+            given = getattr(options, name)
+            if given is not None and not given > 0:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} must be above 0, got {given}"
+                )
+        if (options.calibration_batches or 0) < 0:
+            raise ValueError("--calibration-batches must be 0 or more")
         run = Run.read(options.workdir, options.checkpoint)
         if options.gflops is None and options.latency_ms is None:
             if options.save:
@@ -333,10 +344,13 @@ def main(argv: list[str] | None = None) -> int:
             print(f"\n{made.device}, jax {jax.__version__}")
             return 0
         made = table.read(run.folder)
+        # The table's own, which may not be the last any more.
+        run = Run.read(run.checkpoint.parent / made.checkpoint, "last")
         row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
         if options.save:
             save(run, row, options.save)
-        print(json.dumps({"name": str(row.subnetwork), **dataclasses.asdict(row)}))
+        figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
+        print(json.dumps(figures))
     except ValueError as error:
         print(f"budgets: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -59,6 +59,7 @@ CLASSES = {
     "something_v2": 174,
     "ucf101": 101,
     "hmdb51": 51,
+    "charades": 157,
     "tfds_images": 1000,  # ImageNet's
 }
 # Batches that the search compiles at most, besides the config's own.
@@ -259,10 +260,16 @@ def _measure(
 def _heading(config: Config, network: dict, devices) -> str:
     data = config.data
     numbers = " ".join(f"{heading:>{width}}" for heading, width, *_ in COLUMNS)
+    alone = ""
+    if config.adaptive.mode != "off":
+        alone = (
+            f"\nadaptive.mode={config.adaptive.mode}: the step is the full network's "
+            "alone; programs of sub-networks come on top and are not counted"
+        )
     return (
         f"{network['backbone']}, {network['num_classes']} classes, {data.num_frames} "
         f"frames of {data.crop} x {data.crop}, {network['dtype']}; for {len(devices)} x "
-        f"{devices[0].device_kind}, by jax {jax.__version__}\n\n"
+        f"{devices[0].device_kind}, by jax {jax.__version__}{alone}\n\n"
         f"{'step':15} {'batch':>7} {'fits':4} {numbers}  collectives"
     )
 

@@ -72,9 +72,8 @@ def _vsn(network: str, classes: int, parameters: str, macs: str, note="", channe
 
 def _slow(side, frames, width, macs, parameters, tables, note=""):
     slim = "" if width == 1 else f":width={width:g}"
-    source = f"A3D Table{'s' * (',' in tables)} {tables}"
-    sizes = (KINETICS, frames, side, parameters, macs, source)
-    return Published(f"slow_8x8_r50/tsn{slim}", *sizes, note=note)
+    sizes = (f"slow_8x8_r50/tsn{slim}", KINETICS, frames, side)
+    return Published(*sizes, parameters, macs, f"A3D Table {tables}", note=note)
 
 
 def _slowfast(side, frames, width, macs, parameters, tables, note=""):
@@ -82,10 +81,8 @@ def _slowfast(side, frames, width, macs, parameters, tables, note=""):
     clip = max(side, 224)
     slim = {"width": (width, 1.0), "side": (side, clip), "frames": (frames, 4)}
     slim = ",".join(f"{k}={own:g}" for k, (own, full) in slim.items() if own != full)
-    source = f"A3D Table{'s' * (',' in tables)} {tables}"
-    sizes = (KINETICS, 32, clip, parameters, macs, source)
-    name = f"slowfast_4x16_r50/tsn{slim and ':'}{slim}"
-    return Published(name, *sizes, note=note)
+    sizes = (f"slowfast_4x16_r50/tsn{slim and ':'}{slim}", KINETICS, 32, clip)
+    return Published(*sizes, parameters, macs, f"A3D Table {tables}", note=note)
 
 
 ROWS = (

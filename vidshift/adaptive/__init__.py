@@ -1,5 +1,5 @@
 """A3D: one network for every budget (Zhu et al., 2020)."""
 
-from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
 
-__all__ = ["SubNetwork", "narrow"]
+__all__ = ["Narrow", "SubNetwork", "narrow"]

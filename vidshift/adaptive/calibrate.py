@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
-from vidshift.adaptive.subnetwork import narrow
+from vidshift.adaptive.subnetwork import Narrow
 from vidshift.layers.norm import batch_norms
 from vidshift.nets import create
-from vidshift.nets.weights import Arrays, named_arrays, split
+from vidshift.nets.weights import Arrays, named_arrays
 
 
 def batch_statistics(model: dict) -> Callable[[Arrays, Arrays, jax.Array], Arrays]:
@@ -29,10 +29,10 @@ def batch_statistics(model: dict) -> Callable[[Arrays, Arrays, jax.Array], Array
             norm.momentum = 0.0
         return nnx.view(network, use_running_average=False)
 
-    skeleton, params_like, stats_like = split(nnx.eval_shape(make))
+    subnetwork = Narrow.of(make)
 
     def of_batch(params: Arrays, stats: Arrays, clips: jax.Array) -> Arrays:
-        network = skeleton.merge(narrow(params, params_like), narrow(stats, stats_like))
+        network = subnetwork.merge(params, stats)
         network(clips)
         return named_arrays(network, nnx.BatchStat)
 

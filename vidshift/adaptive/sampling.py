@@ -59,6 +59,11 @@ def sampling(
     narrowest = tuple(SubNetwork(widths[0], s, t) for s in sides for t in frames)
     narrowest = tuple(x for x in narrowest if x != full)
     left = max_programs - OTHER_PROGRAMS - len(narrowest)
+    if left < 0:
+        raise ValueError(
+            f"adaptive.max_programs={max_programs} is too few for the {len(narrowest)} "
+            f"resolutions alone, and {OTHER_PROGRAMS} other programs"
+        )
     random = []
     for turn in range(len(frames)):
         these = [

@@ -6,9 +6,12 @@ parameters inside a differentiated function, and the gradient lands in them by i
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
-from vidshift.nets.weights import Arrays
+from flax import nnx
+
+from vidshift.nets.weights import Arrays, Skeleton, split
 
 
 class SubNetwork(NamedTuple):
@@ -55,3 +58,22 @@ def narrow(arrays: Arrays, like: Arrays) -> Arrays:
         name: arrays[name][tuple(map(slice, wanted.shape))]
         for name, wanted in like.items()
     }
+
+
+class Narrow(NamedTuple):
+    """A sub-network without its arrays; `merge` takes its slices of the full ones."""
+
+    skeleton: Skeleton
+    params: Arrays  # of shapes alone
+    stats: Arrays
+
+    @classmethod
+    def of(cls, make: Callable[[], nnx.Module]) -> "Narrow":
+        """From what builds the sub-network; it is not run."""
+        return cls(*split(nnx.eval_shape(make)))
+
+    def merge(self, params: Arrays, stats: Arrays) -> nnx.Module:
+        """The network with slices of these; its own arrays are slices of themselves."""
+        return self.skeleton.merge(
+            narrow(params, self.params), narrow(stats, self.stats)
+        )

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from vidshift.adaptive import table
-from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.adaptive.subnetwork import Narrow, SubNetwork
 from vidshift.nets import create
-from vidshift.nets.weights import Arrays, split
+from vidshift.nets.weights import Arrays
 
 
 class Adaptive:
@@ -63,11 +62,11 @@ class Adaptive:
 
     def _program(self, row: table.Row) -> Callable:
         wanted = row.subnetwork.of(self.model)
-        skeleton, like, _ = split(nnx.eval_shape(lambda: create(**wanted)))
+        network = Narrow.of(lambda: create(**wanted))
         stats = jax.tree.map(jnp.asarray, table.read_statistics(self.folder, row))
 
         @jax.jit
         def run(params, stats, clips):
-            return skeleton.merge(narrow(params, like), stats)(clips)
+            return network.merge(params, stats)(clips)
 
         return lambda clips: run(self.params, stats, clips)

@@ -18,8 +18,7 @@ class Row:
     """A sub-network on clips of `crop` pixels.
 
     `gflops` counts multiplications of convolutions and linear layers for one clip, as the
-    paper's tables do; `latency_ms` is that of one clip on the table's device. `accuracy`
-    is top-1.
+    paper's tables do; `latency_ms` is that of one clip on the table's device.
     """
 
     subnetwork: SubNetwork
@@ -97,11 +96,16 @@ class Table:
 
 
 def merge(table: Table, old: Table | None) -> Table:
-    """A table with an older one's other rows, where both are of one checkpoint."""
+    """A table with an older one's other rows, where both are of one checkpoint.
+
+    Of another device's rows the latency is dropped.
+    """
     if old is None or old.checkpoint != table.checkpoint:
         return table
     new = {(row.subnetwork, row.crop) for row in table.rows}
     kept = [row for row in old.rows if (row.subnetwork, row.crop) not in new]
+    if old.device != table.device:
+        kept = [dataclasses.replace(row, latency_ms=None) for row in kept]
     rows = sorted((*table.rows, *kept), key=lambda row: -row.gflops)
     return dataclasses.replace(table, rows=tuple(rows))
 

@@ -71,7 +71,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
     rows, side = config.batch_size, config.data.crop
     batch = {
         "video": ((rows, config.data.num_frames, side, side, 3), jnp.uint8),
-        "label": ((rows,), jnp.int32),
+        "label": _labels(config, network, rows),
         "flip": ((rows,), jnp.bool),
         "fingerprint": ((rows, 2), jnp.uint32),
         "stop": ((rows,), jnp.bool),
@@ -96,13 +96,24 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     views = protocol.clips * protocol.crops
     batch = {
         "video": ((rows, views, config.data.num_frames, side, side, 3), jnp.uint8),
-        "label": ((rows,), jnp.int32),
+        "label": _labels(config, network, rows),
         "index": ((rows,), jnp.int32),
     }
     weights = _replicated((params, stats), mesh)
     arguments = *weights, _sharded(batch, mesh)
     kept_bytes = _size_bytes(state) - _size_bytes(weights)
     return Program(step, arguments, network["dtype"], rows * views, kept_bytes)
+
+
+# Data sets whose clips have several labels.
+MULTI_LABEL = ("charades",)
+
+
+def _labels(config: Config, network: dict, rows: int) -> tuple:
+    """Shape and type of a batch's labels, as `Split.target` makes them."""
+    if config.data.name in MULTI_LABEL:
+        return (rows, network["num_classes"]), jnp.uint8
+    return (rows,), jnp.int32
 
 
 PROGRAMS = {"train": train_program, "eval": eval_program}

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import jax
 import jax.monitoring
@@ -22,10 +21,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import Sampling, sampling
-from vidshift.adaptive.subnetwork import SubNetwork, narrow
+from vidshift.adaptive.subnetwork import Narrow, SubNetwork
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
-from vidshift.nets.weights import Arrays, Skeleton, split
 from vidshift.shifts.attention import with_temperature
 from vidshift.training.config import Config
 from vidshift.training.state import Batch, TrainState, make_loss, make_update
@@ -33,25 +31,6 @@ from vidshift.training.state import Batch, TrainState, make_loss, make_update
 # Names of programs that are no sub-network's.
 FULL, UPDATE = "full", "update"
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
-
-
-class Trained(NamedTuple):
-    """A network in training mode, and the shapes of its arrays."""
-
-    skeleton: Skeleton
-    params: Arrays
-    stats: Arrays
-
-    @classmethod
-    def of(cls, model: dict, config: Config) -> "Trained":
-        """From arguments of `vidshift.create`."""
-
-        def make():
-            network = create(**model)
-            freeze(network, config.norm.freeze)
-            return train_view(network, group_clips=config.norm.group_clips)
-
-        return cls(*split(nnx.eval_shape(make)))
 
 
 def make_sampling(config: Config, model: dict) -> Sampling:
@@ -62,11 +41,20 @@ def make_sampling(config: Config, model: dict) -> Sampling:
     """
     adaptive = config.adaptive
     mutual = adaptive.mode == "mutual"
+    full = full_network(model, config.data.crop)
+    for field, given, most in (
+        ("sides", adaptive.sides, full.side),
+        ("frames", adaptive.frames, full.frames),
+    ):
+        if max(given, default=0) > most:
+            raise ValueError(
+                f"adaptive.{field}={given} go beyond the full network's {most}"
+            )
     found = sampling(
         adaptive.widths if mutual else (1.0,),
         adaptive.sides,
         adaptive.frames,
-        full=full_network(model, config.data.crop) if mutual else None,
+        full=full if mutual else None,
         max_programs=adaptive.max_programs,
     )
     if mutual and adaptive.random_networks > len(found.random):
@@ -74,6 +62,10 @@ def make_sampling(config: Config, model: dict) -> Sampling:
             f"adaptive.random_networks={adaptive.random_networks}, but there are "
             f"{len(found.random)} to draw from"
         )
+    # One that cannot be fails here, before any is compiled.
+    for width in {one.width for one in found.all()}:
+        one = next(one for one in found.all() if one.width == width)
+        nnx.eval_shape(lambda one=one: create(**one.of(model)))
     return found
 
 
@@ -151,10 +143,15 @@ class MutualStep:
         key = jax.random.fold_in(jax.random.key(self.config.seed), step)
         return jax.random.fold_in(key, place)
 
+    def in_training(self, model: dict) -> nnx.Module:
+        network = create(**model)
+        freeze(network, self.config.norm.freeze)
+        return train_view(network, group_clips=self.config.norm.group_clips)
+
     def learn(self, model: dict) -> Callable:
         """The gradient of a network that learns from the labels."""
-        skeleton = Trained.of(model, self.config).skeleton
-        loss = make_loss(skeleton, self.prepare, self.config.optim)
+        network = Narrow.of(lambda: self.in_training(model))
+        loss = make_loss(network.skeleton, self.prepare, self.config.optim)
         gradient = jax.grad(loss, has_aux=True)
 
         def run(params, stats, step, batch):
@@ -168,15 +165,13 @@ class MutualStep:
 
     def imitate(self, one: SubNetwork) -> Callable:
         """Adds the gradient of a sub-network that learns from the full one's answers."""
-        network = Trained.of(one.of(self.model), self.config)
+        network = Narrow.of(lambda: self.in_training(one.of(self.model)))
         temperature = self.config.adaptive.temperature
 
         def run(params, stats, step, place, shown, grads, seen):
             def loss(params):
                 # Statistics are only what a batch's own are computed around.
-                model = network.skeleton.merge(
-                    narrow(params, network.params), narrow(stats, network.stats)
-                )
+                model = network.merge(params, stats)
                 logits = model(shown.clips, rngs=self.key(step, place))
                 return distillation(shown.logits, logits, temperature=temperature)
 
@@ -188,9 +183,24 @@ class MutualStep:
 
     def compile(self, state: TrainState, batch: Batch) -> None:
         """Compiles all programs, as many at a time as there are cores."""
+        began = time.perf_counter()
+        lowered = self.lower(state, batch)
+        with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda program: program.compile(), lowered.values())
+            self.programs = dict(zip(lowered, found, strict=True))
+        self.say(
+            f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
+            f"sub-networks, in {time.perf_counter() - began:.0f} s; {len(hits)} came "
+            "from the persistent cache (JAX_COMPILATION_CACHE_DIR)"
+        )
+
+    def lower(self, state: TrainState, batch: Batch) -> dict:
+        """All programs, traced: of each sub-network, `FULL` and `UPDATE`.
+
+        Arguments may be of shapes alone, with shardings.
+        """
         by_batch = NamedSharding(self.mesh, PartitionSpec("data"))
         whole = NamedSharding(self.mesh, PartitionSpec())
-        began = time.perf_counter()
         state, batch = jax.tree.map(_shape, (state, batch))
         weights = state.params, state.stats, state.step
 
@@ -231,14 +241,7 @@ class MutualStep:
             out_shardings=(whole, whole),
             donate_argnames="state",
         ).lower(state, batch, grads, stats, seen)
-        with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = pool.map(lambda program: program.compile(), lowered.values())
-            self.programs = dict(zip(lowered, found, strict=True))
-        self.say(
-            f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
-            f"sub-networks, in {time.perf_counter() - began:.0f} s; {len(hits)} came "
-            "from the persistent cache (JAX_COMPILATION_CACHE_DIR)"
-        )
+        return lowered
 
 
 def _shape(a: jax.Array) -> jax.ShapeDtypeStruct:

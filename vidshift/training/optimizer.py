@@ -100,8 +100,8 @@ def schedule(
     first = config.warmup_lr * peak / config.lr if config.lr else 0.0
 
     def lr(step):
-        done = (step + 1) / max(warmup_steps, 1)
-        warm = first + (after(warmup_steps) - first) * done
+        rise = (after(warmup_steps) - first) * (step + 1) / max(warmup_steps, 1)
+        warm = first + rise
         return jnp.where(step < warmup_steps, warm, after(step))
 
     return lr
