@@ -238,6 +238,7 @@ def test_the_papers_settings_need_at_most_40_programs(name):
         own += [full] if width == full.width else []  # which is in every step
         assert {one.side for one in own} == set(sides), width
         assert {one.frames for one in own} == set(frames), width
+    assert {one[1:] for one in found.random} == {one[1:] for one in found.narrowest}
     assert widths[0] not in {one.width for one in found.random}
 
 

@@ -177,6 +177,7 @@ def test_what_the_fast_pathway_gives_is_always_kept():
         (64, 0.63, 40),
         (2048, 0.83, 1696),
         (8, 0.5, 8),
+        (64, 0.1, 8),
         (16, 0.63, 16),  # 8 would be less than 90 % of 10.08
         (12, 1.0, 12),
         (20, 0.95, 20),
