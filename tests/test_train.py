@@ -217,7 +217,7 @@ def test_wrong_input_is_one_line(tmp_path, data_dir, field, value, expected):
         ("model__placement", "x", "placement must be one of"),
         ("protocol", "5x5", "one of: 1x1"),
         ("data__name", "nothing", "ordered_motion"),
-        ("optim__schedule", "linear", "one of: cosine, step"),
+        ("optim__schedule", "linear", "one of: cosine, cosine_from_start, step"),
         ("optim__groups", "x", "one of: plain, tsm, tsm_fc5, uniform"),
         ("norm__freeze", "some", "freeze must be one of"),
         ("batch_size", 15, "does not divide by 2 devices"),
