@@ -1,0 +1,46 @@
+"""What a data set's annotations say, whatever their format: clips, labels, splits."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+
+class AnnotationError(ValueError):
+    """Annotations that cannot be read: one line that names the file and says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Clip:
+    # Unique among the data set's clips; names the clip in messages and hashes.
+    id: str
+    # A video file, or a folder with an image for each frame, in the order of the names'
+    # numbers. It need not be there: clips that are missing are counted and named.
+    path: pathlib.Path
+    # Names of the splits that it is in, in the data set's order; several where a data set
+    # has several ways to be split (`train_1`, `test_2`), and then it is stored once.
+    splits: tuple[str, ...]
+    # A class number; of a multi-label data set a tuple of any number of them, of a
+    # multi-task one a number for each task.
+    label: int | tuple[int, ...]
+    # The part of the video, seconds from its first frame; None: from the first, to the
+    # last frame.
+    start: float | None = None
+    end: float | None = None
+    # Of a multi-label data set: when each label holds, (start, end) in seconds from the
+    # clip's first frame, in the order of `label`; None: all of the time.
+    spans: tuple[tuple[float, float], ...] | None = None
+    # Frames a second of a folder of images, which does not say.
+    fps: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Annotations:
+    # In the order of the annotations' files.
+    clips: tuple[Clip, ...]
+    # Name of each class; of a multi-task data set, those of all tasks one after another.
+    classes: tuple[str, ...]
+    # Class of the mirror image of a clip, for each class; None: never flip.
+    flip_labels: tuple[int, ...] | None = None
+    multi_label: bool = False
+    # Of a multi-task data set: how many of `classes` are each task's.
+    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)

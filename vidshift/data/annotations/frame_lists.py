@@ -1,0 +1,51 @@
+"""Lists of "id;label" and a folder of frames for each id.
+
+The format of the data sets that Twenty Billion Neurons published first.
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+from vidshift.data.annotations import media, mirrored, reading
+from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+
+# Of the frames, as both data sets' descriptions say.
+FPS = 12.0
+
+
+def read(
+    source: pathlib.Path,
+    *,
+    name: str,
+    splits: tuple[str, ...],
+    frames: str,
+    words: Mapping[str, str],
+) -> Annotations:
+    """Reads `NAME-labels.csv` and `NAME-SPLIT.csv`.
+
+    Args:
+      frames: the folder that holds a folder `ID` for each clip.
+      words: those that a mirror image swaps in a class's name.
+    """
+
+    def listed(which: str) -> pathlib.Path:
+        file = f"{name}-{which}.csv"
+        return reading.find(source, file, f"labels/{file}", f"annotations/{file}")
+
+    classes = tuple(label for _, label in reading.lines(listed("labels")))
+    labels = reading.numbered(classes, listed("labels"))
+    folder = media.folder(source, frames)
+    clips = {}
+    for split in splits:
+        for place, line in reading.lines(listed(split)):
+            id, separator, label = line.partition(";")
+            if not separator:
+                raise AnnotationError(f'{place}: must be "id;label", got {line!r}')
+            number = reading.label_of(label, labels, place)
+            clip = Clip(id, folder / id, (split,), number, fps=FPS)
+            reading.add(clips, clip, place)
+    return Annotations(
+        clips=tuple(clips.values()),
+        classes=classes,
+        flip_labels=mirrored.flip_labels(classes, words),
+    )

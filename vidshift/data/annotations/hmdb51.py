@@ -1,0 +1,70 @@
+"""HMDB-51: 6,766 clips of 51 human actions, mostly from films, in three splits.
+
+To be had from Brown University's Serre Lab:
+https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/, the videos
+(`hmdb51_org.rar`, which holds an archive for each class) and the splits
+(`test_train_splits.rar`):
+
+    SOURCE/
+      brush_hair/*.avi              or in hmdb51_org/ or videos/
+      ...
+      testTrainMulti_7030_splits/
+        brush_hair_test_split1.txt  "FILE.avi 1": 1 trains, 2 tests, 0 does neither
+        ...                         51 classes, splits 1 to 3
+
+A clip that none of the splits uses is left out. Results are usually the mean of the
+three splits'. A mirror image keeps its class.
+"""
+
+import pathlib
+
+from vidshift.data.annotations import media, mirrored, reading
+from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+
+SPLITS = ("train_1", "test_1", "train_2", "test_2", "train_3", "test_3")
+COUNTS = dict(zip(SPLITS, (3_570, 1_530) * 3))
+LISTS = "testTrainMulti_7030_splits"
+
+
+def read(source: pathlib.Path) -> Annotations:
+    lists = media.folder(source, LISTS, f"test_train_splits/{LISTS}")
+    ending = "_test_split1.txt"
+    classes = sorted(
+        path.name.removesuffix(ending) for path in lists.glob(f"[!.]*{ending}")
+    )
+    if not classes:
+        raise AnnotationError(f"{lists}: there is no CLASS{ending}")
+    splits: dict[tuple[int, str], list[str]] = {}
+    for label, name in enumerate(classes):
+        for number in (1, 2, 3):
+            path = reading.find(lists, f"{name}_test_split{number}.txt")
+            for place, line in reading.lines(path):
+                file, *use = line.rsplit(maxsplit=1)
+                if use not in (["0"], ["1"], ["2"]):
+                    raise AnnotationError(
+                        f'{place}: must be "FILE 0", 1 or 2, got {line!r}'
+                    )
+                of = splits.setdefault((label, file), [])
+                if any(other.endswith(str(number)) for other in of):
+                    raise AnnotationError(f"{place}: {file} is in {of[-1]} already")
+                if use != ["0"]:
+                    of.append(f"{'train' if use == ['1'] else 'test'}_{number}")
+    folder = _videos(source, classes)
+    clips = tuple(
+        Clip(
+            id=f"{classes[label]}/{file.removesuffix('.avi')}",
+            path=folder / classes[label] / file,
+            splits=tuple(of),
+            label=label,
+        )
+        for (label, file), of in splits.items()
+        if of
+    )
+    return Annotations(clips, tuple(classes), flip_labels=mirrored.unchanged(classes))
+
+
+def _videos(source: pathlib.Path, classes: list[str]) -> pathlib.Path:
+    for folder in (source, source / "hmdb51_org", source / "videos"):
+        if any((folder / name).is_dir() for name in classes):
+            return folder
+    return source

@@ -1,0 +1,36 @@
+"""Jester: 148,092 clips of 27 hand gestures before a laptop's camera.
+
+To be had from Qualcomm, who took it over from Twenty Billion Neurons, with a form to
+fill in: https://www.qualcomm.com/developer/software/jester-dataset. The parts of the
+archive are joined and unpacked as its page says:
+
+    SOURCE/
+      jester-v1-labels.csv                      a class a line
+      jester-v1-train.csv                       "id;class" a line
+      jester-v1-validation.csv
+      20bn-jester-v1/
+        1/00001.jpg, 00002.jpg, ...             frames, 12 a second
+        2/...
+
+The lists may also lie in `labels/` or `annotations/`. The test's labels were never
+published. Clips may be mirrored, with the class of the mirror image: left is right
+then, and clockwise is counterclockwise.
+"""
+
+import pathlib
+
+from vidshift.data.annotations import frame_lists, mirrored
+from vidshift.data.annotations.clip import Annotations
+
+SPLITS = ("train", "validation")
+COUNTS = {"train": 118_562, "validation": 14_787}
+
+
+def read(source: pathlib.Path) -> Annotations:
+    return frame_lists.read(
+        source,
+        name="jester-v1",
+        splits=SPLITS,
+        frames="20bn-jester-v1",
+        words={**mirrored.SIDES, **mirrored.TURNS},
+    )

@@ -1,0 +1,167 @@
+"""Annotation files: which one it is, its entries, and errors that say where.
+
+What reads a file gives each entry with its place ("train.csv, line 3"), for errors.
+"""
+
+import csv
+import difflib
+import io
+import json
+import pathlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from vidshift.data.annotations.clip import AnnotationError, Clip
+
+
+def find(source: pathlib.Path, *names: str) -> pathlib.Path:
+    """The first of the files that is there.
+
+    Args:
+      source: the data set's folder.
+      names: paths below it, the one that an error is to name first.
+    """
+    for name in names:
+        if (source / name).is_file():
+            return source / name
+    if not source.is_dir():
+        raise AnnotationError(f"{source}: there is no such folder")
+    others = f" (nor {', '.join(names[1:])} there)" if names[1:] else ""
+    raise AnnotationError(f"{source / names[0]}: there is no such file{others}")
+
+
+def text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: is not text in UTF-8: {error}") from error
+
+
+def lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """(place, line) of each line that is not blank, less the space around it."""
+    # Not `splitlines`, which also splits at characters that names may hold.
+    for number, line in enumerate(text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()
+
+
+def rows(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
+    """(place, fields) of each row of a file with commas between fields."""
+    reader = csv.reader(io.StringIO(text(path)))
+    try:
+        for row in reader:
+            if row:
+                yield f"{path}, line {reader.line_num}", row
+    except csv.Error as error:
+        raise AnnotationError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def table(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """(place, field of each column) of each row below the first, which names columns.
+
+    Args:
+      columns: those that have to be there.
+    """
+    entries = rows(path)
+    place, header = next(entries, (f"{path}, line 1", []))
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise AnnotationError(
+            f"{place}: has no column {', '.join(missing)}; its columns are: "
+            f"{', '.join(header)}"
+        )
+    for place, row in entries:
+        if len(row) != len(header):
+            raise AnnotationError(
+                f"{place}: has {len(row)} fields, and the first line {len(header)}"
+            )
+        yield place, dict(zip(header, row))
+
+
+def parsed(path: pathlib.Path, kind: type) -> Any:
+    """What a JSON file holds: a `dict` or a `list`."""
+    try:
+        content = json.loads(text(path))
+    except json.JSONDecodeError as error:
+        raise AnnotationError(
+            f"{path}, line {error.lineno}: is not JSON: {error.msg}"
+        ) from error
+    if not isinstance(content, kind):
+        raise AnnotationError(
+            f"{path}: holds a {type(content).__name__}, and a {kind.__name__} is "
+            f"expected"
+        )
+    return content
+
+
+def objects(path: pathlib.Path, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(place, object) of each of a JSON file's list of objects that have the keys."""
+    for number, entry in enumerate(parsed(path, list), start=1):
+        place = f"{path}, entry {number}"
+        missing = [
+            key for key in keys if not isinstance(entry, dict) or key not in entry
+        ]
+        if missing:
+            raise AnnotationError(f"{place}: has no {', '.join(missing)}")
+        yield place, entry
+
+
+def number(value: Any, place: str, what: str, below: int | None = None) -> int:
+    """A whole number from 0, and below a number where one is given."""
+    try:
+        found = int(value)
+    except (TypeError, ValueError):
+        found = -1
+    if found < 0 or (below is not None and found >= below):
+        limit = "" if below is None else f" to {below - 1}"
+        raise AnnotationError(
+            f"{place}: {what} must be 0{limit or ' or more'}, got {value!r}"
+        )
+    return found
+
+
+def seconds(value: str, place: str, what: str) -> float:
+    """A time, as "12.5" or "00:01:02.5"."""
+    try:
+        *hours_and_minutes, last = value.split(":")
+        found = float(last)
+        for scale, part in zip((60, 3600), reversed(hours_and_minutes), strict=False):
+            found += scale * int(part)
+        valid = len(hours_and_minutes) < 3 and 0 <= found < float("inf")
+    except ValueError:
+        valid = False
+    if not valid:
+        raise AnnotationError(
+            f"{place}: {what} must be a time in seconds, got {value!r}"
+        )
+    return found
+
+
+def label_of(name: str, labels: Mapping[str, int], place: str) -> int:
+    if name not in labels:
+        nearest = difflib.get_close_matches(name, labels, n=1)
+        hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
+        raise AnnotationError(
+            f"{place}: {name!r} is none of the {len(labels)} classes{hint}"
+        )
+    return labels[name]
+
+
+def numbered(classes: Collection[str], path: pathlib.Path) -> dict[str, int]:
+    """The number of each class, which are listed in a file."""
+    labels = {name: label for label, name in enumerate(classes)}
+    if not labels:
+        raise AnnotationError(f"{path}: lists no class")
+    if len(labels) != len(classes):
+        twice = next(name for name in labels if list(classes).count(name) > 1)
+        raise AnnotationError(f"{path}: lists the class {twice!r} twice")
+    return labels
+
+
+def add(clips: dict[str, Clip], clip: Clip, place: str) -> None:
+    """Adds a clip; one that is listed again, with nothing different, counts once."""
+    known = clips.setdefault(clip.id, clip)
+    if known != clip:
+        raise AnnotationError(
+            f"{place}: {clip.id} was listed before with another label, split or time"
+        )

@@ -1,0 +1,75 @@
+"""Something-Something V2: 220,847 clips of 174 things done with everyday objects.
+
+To be had from Qualcomm, who took it over from Twenty Billion Neurons, with a form to
+fill in: https://www.qualcomm.com/developer/software/something-something-v-2-dataset.
+The parts of the archive are joined and unpacked as its page says:
+
+    SOURCE/
+      labels/
+        labels.json                 {class: "number"}
+        train.json                  [{"id", "template", ...}]
+        validation.json
+        test-answers.csv            "id;class" a line
+      20bn-something-something-v2/
+        1.webm, 2.webm, ...
+
+Earlier archives have `something-something-v2-labels.json` and so on, which lie in
+SOURCE or in `labels/` too, and no answers to the test: then there is no test.
+Clips may be mirrored, with the class of the mirror image.
+"""
+
+import pathlib
+
+from vidshift.data.annotations import media, mirrored, reading
+from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+
+SPLITS = ("train", "validation", "test")
+COUNTS = {"train": 168_913, "validation": 24_777, "test": 27_157}
+
+
+def read(source: pathlib.Path) -> Annotations:
+    classes = _classes(reading.find(source, *_names("labels.json")))
+    labels = {name: label for label, name in enumerate(classes)}
+    folder = media.folder(source, "20bn-something-something-v2")
+    videos = media.by_stem(folder)
+    clips = {}
+
+    def add(id: str, split: str, name: str, place: str) -> None:
+        label = reading.label_of(name, labels, place)
+        path = videos.get(id, folder / f"{id}.webm")
+        reading.add(clips, Clip(id, path, (split,), label), place)
+
+    for split in ("train", "validation"):
+        path = reading.find(source, *_names(f"{split}.json"))
+        for place, entry in reading.objects(path, "id", "template"):
+            # "Pushing [something] off of [something]"
+            name = str(entry["template"]).replace("[", "").replace("]", "")
+            add(str(entry["id"]), split, name, place)
+    answers = _names("test-answers.csv")
+    if any((source / name).is_file() for name in answers):
+        for place, line in reading.lines(reading.find(source, *answers)):
+            id, separator, name = line.partition(";")
+            if not separator:
+                raise AnnotationError(f'{place}: must be "id;label", got {line!r}')
+            add(id, "test", name, place)
+    return Annotations(
+        clips=tuple(clips.values()),
+        classes=classes,
+        flip_labels=mirrored.flip_labels(classes),
+    )
+
+
+def _names(name: str) -> tuple[str, ...]:
+    earlier = f"something-something-v2-{name}"
+    return f"labels/{name}", name, f"labels/{earlier}", earlier
+
+
+def _classes(path: pathlib.Path) -> tuple[str, ...]:
+    numbers = reading.parsed(path, dict)
+    names = {
+        reading.number(label, f"{path}, {name!r}", "the number", len(numbers)): name
+        for name, label in numbers.items()
+    }
+    if len(names) < len(numbers) or not names:
+        raise AnnotationError(f"{path}: must number classes from 0 to their last")
+    return tuple(names[label] for label in range(len(names)))
