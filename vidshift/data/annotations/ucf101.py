@@ -34,12 +34,16 @@ def read(source: pathlib.Path) -> Annotations:
         part, number = split.split("_")
         path = reading.find(source, f"ucfTrainTestlist/{part}list0{number}.txt")
         for place, line in reading.lines(path):
-            # A training list's lines end in the class's number, which the folder says.
-            file = line.rsplit(maxsplit=1)[0] if part == "train" else line
+            # Copies go about whose test lists have the class's number too.
+            file, *given = line.split()
             name, slash, _ = file.partition("/")
             if not slash:
                 raise AnnotationError(f"{place}: must be CLASS/FILE, got {line!r}")
-            reading.label_of(name, labels, place)
+            label = reading.label_of(name, labels, place)
+            if given not in ([], [str(label + 1)]):
+                raise AnnotationError(
+                    f"{place}: {name} is class {label + 1}, got {line!r}"
+                )
             of = splits.setdefault(file, [])
             if any(other.endswith(number) for other in of):
                 raise AnnotationError(f"{place}: {file} is in {of[-1]} already")
