@@ -78,6 +78,8 @@ def read(
             f"validation_share and test_share must leave some clips for training, got "
             f"{validation_share} and {test_share}"
         )
+    if not source.is_dir():
+        raise AnnotationError(f"{source}: there is no such folder")
     divide = (validation_share, test_share)
     tables = _tables(source, csv)
     if tables:

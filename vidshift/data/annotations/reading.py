@@ -113,9 +113,9 @@ def number(value: Any, place: str, what: str, below: int | None = None) -> int:
     except (TypeError, ValueError):
         found = -1
     if found < 0 or (below is not None and found >= below):
-        limit = "" if below is None else f" to {below - 1}"
+        limits = "from 0" if below is None else f"in [0, {below})"
         raise AnnotationError(
-            f"{place}: {what} must be 0{limit or ' or more'}, got {value!r}"
+            f"{place}: {what} must be a whole number {limits}, got {value!r}"
         )
     return found
 

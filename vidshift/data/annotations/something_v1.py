@@ -1,8 +1,8 @@
 """Something-Something V1: 108,499 clips of 174 things done with everyday objects.
 
 To be had from Qualcomm, who took it over from Twenty Billion Neurons, with a form to
-fill in: https://www.qualcomm.com/developer/software/something-something-v-1-dataset.
-The parts of the archive are joined and unpacked as its page says:
+fill in: https://www.qualcomm.com/developer/artificial-intelligence/datasets. The parts of
+the archive are joined and unpacked as its page says:
 
     SOURCE/
       something-something-v1-labels.csv         a class a line
