@@ -2,7 +2,8 @@
 
 Scores a split under a named protocol and prints one JSON line; the scores of every
 clip and the confusion matrix are written beside the run. Where a clip has several
-labels the figure is mAP, and there is no confusion matrix. With `--video` it classifies
+labels the figure is mAP, where it has several tasks each has its own, and there is no
+confusion matrix. With `--video` it classifies
 a video file instead.
 """
 
@@ -27,6 +28,7 @@ from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.weights import split as split_model
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh
+from vidshift.training.losses import of_tasks
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "A run, or one checkpoint.")
 CHECKPOINT = flags.DEFINE_enum(
@@ -66,14 +68,18 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
         video, checkpoint, clips=protocol.clips, crops=protocol.crops
     )
     logits = jax.jit(runs.load(checkpoint, soft=SOFT.value))(views)
-    if runs.is_multi_label(checkpoint):
-        shares = jax.nn.sigmoid(logits.max(0))
-    else:
-        shares = jax.nn.softmax(logits.mean(0))
     names = runs.class_names(checkpoint)
-    values, indices = jax.lax.top_k(shares, min(TOP.value, len(names)))
-    for share, index in zip(values.tolist(), indices.tolist(), strict=True):
-        print(f"{100 * share:6.2f} %  {names[index]}")
+    if runs.is_multi_label(checkpoint):
+        parts = [jax.nn.sigmoid(logits.max(0))]
+    else:
+        tasks = runs.tasks(checkpoint) or {"": len(names)}
+        parts = [jax.nn.softmax(part) for part in of_tasks(logits.mean(0), tasks)]
+    first = 0
+    for shares in parts:
+        values, indices = jax.lax.top_k(shares, min(TOP.value, len(shares)))
+        for share, index in zip(values.tolist(), indices.tolist(), strict=True):
+            print(f"{100 * share:6.2f} %  {names[first + index]}")
+        first += len(shares)
 
 
 def score(checkpoint: pathlib.Path, protocol) -> None:
@@ -98,7 +104,11 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
         )
     dtype = jnp.dtype(description["model"]["dtype"])
     as_seen = functools.partial(
-        normalise, mean=seen["mean"], std=seen["std"], dtype=dtype
+        normalise,
+        mean=seen["mean"],
+        std=seen["std"],
+        dtype=dtype,
+        modality=part.modality,
     )
     with eval_batches(
         part,
@@ -113,13 +123,14 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
             *mesh.replicate(devices, (params, stats)),
             batches,
             devices,
+            tasks=part.tasks,
         )
 
     out = pathlib.Path(OUT.value or checkpoint.parents[1] / "evaluation")
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}"
     report.write_scores(out / f"{stem}.npz", scores, part.classes)
-    confusion = None if part.multi_label else out / f"{stem}.png"
+    confusion = None if part.multi_label or part.tasks else out / f"{stem}.png"
     if confusion:
         report.draw_confusion(confusion, scores, part.classes)
     by_class = scores.per_class()

@@ -33,7 +33,7 @@ from vidshift.training import attention, checkpoints, command, mesh, optimizer, 
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
-from vidshift.training.losses import check_multi_label
+from vidshift.training.losses import check_multi_label, check_tasks
 from vidshift.training.mutual import MutualStep
 from vidshift.training.state import make_train_step, new_state, params_sha256
 
@@ -79,6 +79,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     data = load_split(config.data.train_split)
     if data.multi_label:
         check_multi_label(config)
+    if data.tasks:
+        check_tasks(config)
     best_by = "mAP" if data.multi_label else "top1"
     for name in (config.data.validation_split, config.data.test_split):
         if name:
@@ -103,6 +105,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         "mean": config.data.mean,
         "std": config.data.std,
         "dtype": jnp.dtype(config.model.dtype),
+        "modality": data.modality,
     }
 
     # ------------------------------------------------------------------ model
@@ -154,7 +157,12 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     how = (tx, lr, prepared)
     if config.adaptive.mode == "off":
         one_step = make_train_step(
-            for_training, *how, config.optim, seed=config.seed, temperature=temperature
+            for_training,
+            *how,
+            config.optim,
+            seed=config.seed,
+            temperature=temperature,
+            tasks=data.tasks,
         )
         train_step = lambda _, state, batch: one_step(state, batch)
     else:
@@ -185,6 +193,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 *as_evaluated(params, stats),
                 batches,
                 devices,
+                tasks=part.tasks,
                 stop=lambda: mesh.any_process(bool(stop)),
             )
         return scores and (

@@ -28,7 +28,7 @@ def test_the_defaults_are_fine():
         ("model.dtype", "float16"),
         ("data.num_frames", 0),
         ("data.crop", 300),
-        ("data.mean", (0.5,)),
+        ("data.mean", (0.5, 0.5)),
         ("data.dir", ""),
         ("data.max_failed_share", 2.0),
         ("optim.lr", -0.1),

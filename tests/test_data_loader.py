@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from vidshift.data import motion_clips, plan, video
+from vidshift.data import encoding, motion_clips, plan, video
 from vidshift.data.crop import eval_boxes
 from vidshift.data.loader import TooManyFailures, eval_batches, train_batches
 from vidshift.data.sampling import segment_indices
@@ -282,7 +282,7 @@ def test_evaluation_processes_share_every_batch():
 
 
 def test_views_are_clip_by_clip_and_crop_by_crop():
-    data = video.encode(
+    data = encoding.encode(
         np.random.default_rng(0).integers(0, 255, (12, 16, 24, 3), np.uint8)
     )
     split = split_of([Record(video=data, label=0, id="x", num_frames=12, fps=12.0)])

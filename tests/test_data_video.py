@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from vidshift.data import h264, video
+from vidshift.data import encoding, h264, video
 from vidshift.data.video import VideoError
 
 VIDEOS = pathlib.Path(__file__).parent / "videos"
@@ -170,7 +170,7 @@ def test_real_video_is_decoded_by_half():
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 3), (180, 2), (270, 1)])
 def test_rotated_video_is_shown_upright(degrees, turns):
-    data = bytearray(video.encode(moving_square(4)[:, :, :32]))
+    data = bytearray(encoding.encode(moving_square(4)[:, :, :32]))
     matrix = {
         90: (0, 1, -1, 0),
         180: (-1, 0, 0, -1),
@@ -192,8 +192,8 @@ def test_rotated_video_is_shown_upright(degrees, turns):
 
 def test_encode_keeps_the_picture_and_is_deterministic():
     frames = moving_square(6)
-    data = video.encode(frames, fps=12.5, gop=2)
-    assert data == video.encode(frames, fps=12.5, gop=2)
+    data = encoding.encode(frames, fps=12.5, gop=2)
+    assert data == encoding.encode(frames, fps=12.5, gop=2)
     assert video.probe(data) == video.VideoInfo(6, 12.5, 64, 64)
     decoded = video.decode(data, range(6))
     assert abs(decoded.astype(int) - frames).mean() < 20  # Noise is not worth its bits.
@@ -201,7 +201,7 @@ def test_encode_keeps_the_picture_and_is_deterministic():
         packets = [p for p in container.demux(video=0) if p.size]
     assert [p.is_keyframe for p in packets] == [True, False] * 3
     # Without B-frames packets come in the order they are shown.
-    with av.open(io.BytesIO(video.encode(moving_square(20), gop=20))) as container:
+    with av.open(io.BytesIO(encoding.encode(moving_square(20), gop=20))) as container:
         times = [p.pts for p in container.demux(video=0) if p.size]
     assert times == sorted(times)
 
@@ -209,8 +209,8 @@ def test_encode_keeps_the_picture_and_is_deterministic():
 @pytest.mark.parametrize(
     ("frames", "options", "message"),
     [
-        (np.zeros((2, 15, 16, 3), np.uint8), {}, r"even sides, got \(2, 15, 16, 3\)"),
-        (np.zeros((0, 16, 16, 3), np.uint8), {}, ">= 1"),
+        (np.zeros((2, 15, 16, 3), np.uint8), {}, r"even sides, got \(15, 16, 3\)"),
+        (np.zeros((0, 16, 16, 3), np.uint8), {}, "at least one"),
         (np.zeros((2, 16, 16, 3), np.float32), {}, "must be uint8.*float32"),
         (np.zeros((2, 16, 16), np.uint8), {}, r"\[T, H, W, 3\]"),
         (np.zeros((2, 16, 16, 3), np.uint8), {"qp": 20}, "crf=18.0, qp=20"),
@@ -218,7 +218,7 @@ def test_encode_keeps_the_picture_and_is_deterministic():
 )
 def test_encode_errors(frames, options, message):
     with pytest.raises(ValueError, match=message):
-        video.encode(frames, **options)
+        encoding.encode(frames, **options)
 
 
 @pytest.mark.parametrize("indices", [[], [0, -1]])
@@ -284,7 +284,7 @@ def test_a_lost_frame_is_an_error_and_the_others_are_right():
 
 
 def test_a_damaged_frame_is_an_error(tmp_path):
-    data = bytearray(video.encode(moving_square(12), gop=6))
+    data = bytearray(encoding.encode(moving_square(12), gop=6))
     with av.open(io.BytesIO(bytes(data))) as container:
         packets = [p for p in container.demux(video=0) if p.size]
     # Within the slice data of frame 7, in the second group of 6.
@@ -298,4 +298,4 @@ def test_a_damaged_frame_is_an_error(tmp_path):
 
 def test_frames_that_are_not_there():
     with pytest.raises(VideoError, match="frame 12 cannot be decoded.*12"):
-        video.decode(video.encode(moving_square(12)), [12])
+        video.decode(encoding.encode(moving_square(12)), [12])

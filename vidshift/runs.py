@@ -29,7 +29,7 @@ logger = logging.getLogger("vidshift")
 BUDGETS = "budgets"
 
 
-def describe_model(config: Config, *, num_classes: int) -> dict:
+def describe_model(config: Config, *, num_classes: int, channels: int = 3) -> dict:
     """The arguments of `vidshift.create` that a config asks for."""
     return {
         "backbone": config.model.backbone,
@@ -37,6 +37,7 @@ def describe_model(config: Config, *, num_classes: int) -> dict:
         "num_classes": num_classes,
         "num_frames": config.data.num_frames,
         "dtype": config.model.dtype,
+        **({"in_channels": channels} if channels != 3 else {}),
         **config.model.options(),
     }
 
@@ -47,16 +48,21 @@ def describe(config: Config, data: Split) -> dict:
     It is what reading the checkpoint's JSON gives back: lists for tuples.
     """
     description = {
-        "model": describe_model(config, num_classes=len(data.classes)),
+        "model": describe_model(
+            config, num_classes=len(data.classes), channels=data.channels
+        ),
         "input": {
             "num_frames": config.data.num_frames,
             "resize": config.data.resize,
             "crop": config.data.crop,
             "mean": list(config.data.mean),
             "std": list(config.data.std),
+            "modality": data.modality,
+            "stack": data.stack,
         },
         "classes": list(data.classes),
         "multi_label": data.multi_label,
+        "tasks": dict(data.tasks),
         "config": dataclasses.asdict(config),
     }
     return json.loads(json.dumps(description))
@@ -162,18 +168,32 @@ def read_clip(
     Frames, size and normalisation are those of the run's evaluation.
 
     Raises:
+      ValueError: the run's network takes optical flow.
       VideoError: the file is missing, empty, damaged or not a video.
       CheckpointError: `run` is no run or checkpoint.
     """
     seen = checkpoints.read_description(checkpoints.find(run))["input"]
+    # Checkpoints from before there were others do not say.
+    modality, stack = seen.get("modality", "rgb"), seen.get("stack", 1)
+    if modality == "flow":
+        raise ValueError(
+            f"{run} takes optical flow, which `python -m vidshift.data.prepare` computes; "
+            "a video file is not enough"
+        )
     view = View(seen["num_frames"], seen["resize"], seen["crop"])
-    frames = clip_from_video(video, view, clips=clips, crops=crops)
-    return normalise(frames, mean=seen["mean"], std=seen["std"])
+    more = stack if modality == "rgb_diff" else 0
+    frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
+    return normalise(frames, mean=seen["mean"], std=seen["std"], modality=modality)
 
 
 def class_names(run: str | os.PathLike) -> list[str]:
     """The names of a run's classes, in the order of its logits."""
     return checkpoints.read_description(checkpoints.find(run))["classes"]
+
+
+def tasks(run: str | os.PathLike) -> dict[str, int]:
+    """How many of a run's classes are each task's, in order; {} of a single task."""
+    return checkpoints.read_description(checkpoints.find(run)).get("tasks", {})
 
 
 def is_multi_label(run: str | os.PathLike) -> bool:

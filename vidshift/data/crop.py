@@ -150,8 +150,8 @@ def random_area_box(
 
 
 def crop_resize(
-    frames: UInt8[np.ndarray, "T H W 3"], box: Box, size: int
-) -> UInt8[np.ndarray, "T S S 3"]:
+    frames: UInt8[np.ndarray, "T H W C"], box: Box, size: int
+) -> UInt8[np.ndarray, "T S S C"]:
     """Cuts a box out of each frame and resizes it to a square.
 
     Pillow's bilinear filter, whose support grows when it shrinks a picture, as in the
@@ -166,7 +166,7 @@ def crop_resize(
     Raises:
       ValueError: the box is empty or leaves the frame, or the size is below 1.
     """
-    _, height, width, _ = frames.shape
+    _, height, width, channels = frames.shape
     left, top, right, bottom = box
     if not (0 <= left < right <= width + 1e-6 and 0 <= top < bottom <= height + 1e-6):
         raise ValueError(f"box must lie in a {width}x{height} frame, got {box}")
@@ -177,10 +177,13 @@ def crop_resize(
         return frames[:, int(top) : int(bottom), int(left) : int(right)]
     # Rounding may put the far edge a hair outside, which Pillow refuses.
     box = (left, top, min(right, width), min(bottom, height))
-    result = np.empty((len(frames), size, size, 3), np.uint8)
+    result = np.empty((len(frames), size, size, channels), np.uint8)
     for frame, out in zip(frames, result, strict=True):
-        picture = Image.fromarray(np.ascontiguousarray(frame))
-        out[...] = picture.resize(
-            (size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=None
-        )
+        # Pillow has pictures of three channels, and of one.
+        parts = (slice(0, 3),) if channels == 3 else range(channels)
+        for part in parts:
+            picture = Image.fromarray(np.ascontiguousarray(frame[..., part]))
+            out[..., part] = picture.resize(
+                (size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=None
+            )
     return result

@@ -2,10 +2,18 @@
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vidshift.data import image_folder, motion_clips, ordered_motion, tfds_images
+from vidshift.data import (
+    annotations,
+    image_folder,
+    motion_clips,
+    ordered_motion,
+    prepared,
+    tfds_images,
+)
 from vidshift.data.split import Split
 
 
@@ -27,6 +35,15 @@ DATASETS: dict[str, Dataset] = {
     "tfds_images": Dataset(
         tfds_images.SPLITS, tfds_images.TfdsImages, tfds_images.open_split
     ),
+    # Videos, once `python -m vidshift.data.prepare` has made records of them.
+    **{
+        name: Dataset(
+            module.SPLITS,
+            prepared.Prepared,
+            functools.partial(prepared.open_split, name),
+        )
+        for name, module in annotations.DATASETS.items()
+    },
 }
 
 

@@ -128,8 +128,9 @@ def train_batches(
       max_failed_share: of records that cannot be decoded, beyond which to stop.
 
     Returns:
-      An iterator over dicts: `video` uint8 [b, T, S, S, 3]; `label` int32 [b], of the
-      clip before the flip, or multi-hot uint8 [b, classes] of a multi-label split;
+      An iterator over dicts: `video` uint8 [b, T, S, S, C]; `label` int32 [b], of the
+      clip before the flip, or multi-hot uint8 [b, classes] of a multi-label split, or
+      int32 [b, tasks];
       `flip` bool [b], whether the device is to flip it; `fingerprint` uint32 [b, 2] of
       what the clip shows.
 
@@ -157,7 +158,7 @@ def train_batches(
         for attempt in range(min(num_records, MIN_SEEN)):
             record = split.source[(first + attempt) % num_records]
             try:
-                clip, flipped, fingerprint = train_clip(
+                clip, flipped, fingerprint, label = train_clip(
                     record,
                     view,
                     plan.augmentation_rng(seed, element),
@@ -169,7 +170,7 @@ def train_batches(
                 continue
             row = {
                 "video": clip,
-                "label": split.target(record["label"]),
+                "label": split.target(label),
                 "flip": np.bool_(flipped),
                 "fingerprint": fingerprint,
             }
@@ -217,9 +218,9 @@ def eval_batches(
       workers: threads that decode; 0 decodes when a batch is asked for.
 
     Returns:
-      An iterator over dicts: `video` uint8 [b, V, T, S, S, 3] with V = clips * crops,
+      An iterator over dicts: `video` uint8 [b, V, T, S, S, C] with V = clips * crops,
       as `view.eval_clips` orders them; `label` int32 [b], or multi-hot uint8
-      [b, classes] of a multi-label split; `index` int32 [b], the row; `id` str [b], the
+      [b, classes] of a multi-label split, or int32 [b, tasks]; `index` int32 [b], the row; `id` str [b], the
       record's.
 
     Raises:
@@ -230,10 +231,14 @@ def eval_batches(
     num_batches = -(-num_records // batch_size)
     # Raises here rather than in a thread.
     eval_boxes(view.crop, view.crop, resize=view.resize, crop=view.crop, crops=crops)
-    shape = (len(clip_offsets(clips)) * crops, view.num_frames, view.crop, view.crop, 3)
+    views = len(clip_offsets(clips)) * crops
+    channels = split.decoded_channels
+    shape = (views, view.num_frames, view.crop, view.crop, channels)
     left_out = {
         "video": np.zeros(shape, np.uint8),
-        "label": split.target(() if split.multi_label else -1),
+        "label": split.target(
+            (-1,) * len(split.tasks) if split.tasks or split.multi_label else -1
+        ),
         "index": np.int32(-1),
         "id": "",
     }

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import UInt8
 
-from vidshift.data import video
+from vidshift.data import encoding
 
 PAIRS = (
     ("moving left", "moving right"),
@@ -99,7 +99,7 @@ def encode(frames: UInt8[np.ndarray, "T S S 3"]) -> bytes:
     Every frame is a keyframe with the same quantiser, so its bits depend on no other:
     a clip encoded backwards decodes to the clip's frames backwards, bit for bit.
     """
-    return video.encode(
+    return encoding.encode(
         frames, fps=FPS, gop=1, crf=None, qp=20, preset="superfast", tune=None
     )
 

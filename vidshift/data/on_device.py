@@ -17,40 +17,63 @@ def normalise(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
     dtype: DTypeLike = jnp.float32,
-) -> Float[Array, "*B T H W C"]:
+    modality: str = "rgb",
+) -> Float[Array, "*B T H W c"]:
     """Makes model input of pixels: `(video / 255 - mean) / std`, computed in float32.
 
     Args:
       video: uint8 [..., T, H, W, C].
-      mean: of each channel, for values in [0, 1].
-      std: of each channel, for values in [0, 1].
+      mean: of each channel, for values in [0, 1]; repeated where there are several times
+        as many channels.
+      std: the same.
       dtype: of the result.
+      modality: "rgb_diff" takes the differences of the RGB frames that lie one after
+        another in the channels, three channels fewer.
 
     Raises:
-      ValueError: `video` is not uint8 (it would be divided by 255 all the same).
+      ValueError: `video` is not uint8 (it would be divided by 255 all the same), or the
+        channels are no multiple of the means.
     """
     video = jnp.asarray(video)
     if video.dtype != jnp.uint8:
         raise ValueError(f"video must be uint8, got {video.dtype}")
-    per_channel = (1,) * (video.ndim - 1) + (-1,)
+    video = video.astype(jnp.float32) / 255
+    if modality == "rgb_diff":
+        video = video[..., 3:] - video[..., :-3]
+    channels = video.shape[-1]
+    if channels % len(mean) or channels % len(std):
+        raise ValueError(
+            f"mean and std must have a number for each of {channels} channels, or of a "
+            f"frame's among them, got {len(mean)} and {len(std)}"
+        )
     mean, std = (
-        jnp.asarray(value, jnp.float32).reshape(per_channel) for value in (mean, std)
+        jnp.tile(jnp.asarray(value, jnp.float32), channels // len(value)).reshape(
+            (1,) * (video.ndim - 1) + (-1,)
+        )
+        for value in (mean, std)
     )
-    return ((video.astype(jnp.float32) / 255 - mean) / std).astype(dtype)
+    return ((video - mean) / std).astype(dtype)
 
 
 def prepare(
     batch: Mapping[str, Array | np.ndarray],
     *,
     flip_labels: Sequence[int] | None = None,
+    modality: str = "rgb",
     **normalisation,
-) -> tuple[Float[Array, "*B T H W C"], Int[Array, " B"] | UInt8[Array, "B classes"]]:
+) -> tuple[
+    Float[Array, "*B T H W C"],
+    Int[Array, " B"] | UInt8[Array, "B classes"] | Int[Array, "B tasks"],
+]:
     """Flips and normalises a loader's training batch.
 
     Args:
-      batch: `video` uint8 [B, ..., T, H, W, C], `label` int [B] or multi-hot uint8
-        [B, classes], and in training `flip` bool [B].
-      flip_labels: label of the mirror image of each label; None: nothing is flipped.
+      batch: `video` uint8 [B, ..., T, H, W, C], `label` int [B], multi-hot uint8
+        [B, classes] or int [B, tasks], and in training `flip` bool [B].
+      flip_labels: label of the mirror image of each label; None: nothing is flipped. Of
+        several tasks a mirror image keeps all labels.
+      modality: of "flow", channels x, y, x, y, ..., what moves to the right moves to the
+        left in the mirror image.
       **normalisation: mean, std and dtype, as of `normalise`.
 
     Returns:
@@ -61,11 +84,17 @@ def prepare(
         flip = jnp.asarray(batch["flip"])
         labels = _mirrored(labels, flip, np.asarray(flip_labels))
         flip = flip.reshape(flip.shape + (1,) * (video.ndim - 1))
-        video = jnp.where(flip, video[..., ::-1, :], video)
-    return normalise(video, **normalisation), labels
+        mirrored = video[..., ::-1, :]
+        if modality == "flow":
+            along_x = jnp.arange(video.shape[-1]) % 2 == 0
+            mirrored = jnp.where(along_x, 255 - mirrored, mirrored)
+        video = jnp.where(flip, mirrored, video)
+    return normalise(video, modality=modality, **normalisation), labels
 
 
 def _mirrored(labels: Array, flip: Array, flip_labels: np.ndarray) -> Array:
+    if labels.ndim == 2 and labels.dtype != jnp.uint8:
+        return labels
     if labels.ndim == 1:
         return jnp.where(flip, jnp.asarray(flip_labels, labels.dtype)[labels], labels)
     mirror = jnp.zeros_like(labels).at[:, flip_labels].max(labels)

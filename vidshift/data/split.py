@@ -1,7 +1,7 @@
 """One split of a dataset, as the loader sees it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy as np
@@ -9,11 +9,14 @@ import numpy as np
 from vidshift.data import video
 
 
-class Record(TypedDict):
+class Record(TypedDict, total=False):
     # A video's or an image's file: its bytes, or the path to read them from.
     video: video.Source
-    # A class number; of a multi-label split a tuple of them, which may be empty.
+    # A class number; of a multi-label split a tuple of them, which may be empty; of a
+    # multi-task split one for each task.
     label: int | tuple[int, ...]
+    # Of a multi-label split, may be left out: when each label holds, in seconds.
+    spans: tuple[tuple[float, float], ...]
     id: str
     # Of the video, so that frames can be chosen before it is opened.
     num_frames: int
@@ -44,16 +47,41 @@ class Split:
     decode: Callable = video.decode
     # Whether a clip has any number of labels rather than one, as Charades' clips do.
     multi_label: bool = False
+    # Where a clip has one label for each of several tasks, as EPIC-Kitchens' have a verb,
+    # a noun and an action: how many of `classes` are each task's, in order.
+    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    # What a frame is: a name in `prepared.MODALITIES`, and how many flow pictures or
+    # differences go into one.
+    modality: str = "rgb"
+    stack: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Of a frame as a network takes it."""
+        return self.stack * (2 if self.modality == "flow" else 3)
+
+    @property
+    def decoded_channels(self) -> int:
+        """Of a frame as `decode` gives it: a difference is taken on the device."""
+        return self.channels + (3 if self.modality == "rgb_diff" else 0)
 
     def target(self, label: int | tuple[int, ...]) -> np.ndarray | np.int32:
         """What a batch has of a record's label.
 
         Returns:
-          int32; of a multi-label split multi-hot, uint8 `[classes]`: 1 at its labels.
+          int32; of a multi-label split multi-hot, uint8 `[classes]`: 1 at its labels; of
+          a multi-task split int32 `[tasks]`.
 
         Raises:
           ValueError: several labels where one is needed or the reverse, or no class.
         """
+        if self.tasks:
+            if not isinstance(label, tuple) or len(label) != len(self.tasks):
+                raise ValueError(
+                    "a record's label must be a number for each of "
+                    f"{list(self.tasks)}, got {label!r}"
+                )
+            return np.asarray(label, np.int32)
         if isinstance(label, tuple) != self.multi_label:
             needed = "a tuple of numbers" if self.multi_label else "one number"
             raise ValueError(

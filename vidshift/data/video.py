@@ -1,4 +1,4 @@
-"""Videos to frames and back, by PyAV: count, decode only what is asked, encode.
+"""Videos to frames, by PyAV: count them, decode all, or only those that are asked for.
 
 Frames are numbered from 0 in the order they are shown. A video is a path or the
 bytes of a file.
@@ -7,9 +7,9 @@ bytes of a file.
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from typing import SupportsIndex
 
 import av
@@ -24,6 +24,13 @@ Source = str | os.PathLike | bytes
 # Containers that store when each frame is shown. For the others (AVI) FFmpeg guesses,
 # wrongly where there are B-frames.
 TIMED_FORMATS = frozenset({"mp4", "matroska", "mpegts"})
+
+
+# Codecs whose every frame is a picture of its own.
+INTRA_CODECS = frozenset({"mjpeg"})
+
+# Two times of a frame that differ by less are the same.
+EPSILON_SECONDS = 1e-4
 
 
 class VideoError(ValueError):
@@ -55,15 +62,87 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
       VideoError: no such file, empty, not a video, no video stream, or damaged.
     """
     with _open(source, name) as (stream, label):
-        packets = _packets(stream)
-        shown = sum(not packet.is_discard for packet in packets)
-        lost = max(0, stream.frames - len(packets))
-        first = next((f for _, f in _in_order(stream, packets, label)), None)
+        shown = count = 0
+
+        def counted() -> Iterator[av.Packet]:
+            nonlocal shown, count
+            for packet in _packets(stream):
+                shown, count = shown + (not packet.is_discard), count + 1
+                yield packet
+
+        packets = counted()
+        first = next(_decoded(stream, packets, label), None)
         if first is None:
             raise VideoError(f"{label}: no frame can be decoded")
+        for _ in packets:
+            pass
+        lost = max(0, stream.frames - count)
         height, width = _pixels(first, VideoReformatter()).shape[:2]
-        rate = stream.average_rate or 0
-        return VideoInfo(shown + lost, float(rate), height, width)
+        return VideoInfo(shown + lost, _fps(stream), height, width)
+
+
+def frames(
+    source: Source,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    name: str | None = None,
+) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Decodes a video from beginning to end, holding one frame at a time.
+
+    Args:
+      source: path, or bytes of the file.
+      start: seconds from the video's first frame; frames before are left out.
+      end: frames from here on are left out.
+      name: what to call the video in errors; its path by default.
+
+    Yields:
+      The frames in the order they are shown, as they are stored (`upright` turns them),
+      each with the video's mean frames a second (0 if the container does not say).
+
+    Raises:
+      VideoError: as `probe`; a frame is damaged; the file was cut short; or there is no
+        frame between start and end.
+    """
+    with _open(source, name) as (stream, label):
+        timed = _timed(stream) and stream.time_base is not None
+        tick = float(stream.time_base) if timed else 0.0
+        first = stream.start_time or 0
+        fps = _fps(stream)
+        if (start or end is not None) and not (timed or fps):
+            raise VideoError(f"{label}: cannot be cut, it does not say its frame rate")
+        if start and timed:
+            # A keyframe's place is that of its decoding, a little before it is shown.
+            early = max(0.0, start - 1.0)
+            stream.container.seek(first + int(early / tick), stream=stream)
+        count = given = 0
+
+        def counted() -> Iterator[av.Packet]:
+            nonlocal count
+            for packet in _packets(stream):
+                count += 1
+                yield packet
+
+        for index, frame in enumerate(_decoded(stream, counted(), label)):
+            if start or end is not None:
+                if timed and frame.pts is None:
+                    raise VideoError(f"{label}: cannot be cut, a frame has no time")
+                time = (frame.pts - first) * tick if timed else index / fps
+                if end is not None and time > end - EPSILON_SECONDS:
+                    break
+                if time < (start or 0.0) - EPSILON_SECONDS:
+                    continue
+            given += 1
+            yield frame, fps
+        else:
+            if not start and count < stream.frames:
+                raise VideoError(
+                    f"{label}: cut short, {count} of {stream.frames} frames are there"
+                )
+        if not given and (start or end is not None):
+            raise VideoError(f"{label}: no frame from {start or 0} s to {end} s")
+        if not given:
+            raise VideoError(f"{label}: no frame can be decoded")
 
 
 def decode(
@@ -94,7 +173,7 @@ def decode(
         raise ValueError(f"indices must be frame numbers >= 0, got {indices}")
     wanted = set(indices)
     with _open(source, name) as (stream, label):
-        packets = _packets(stream)
+        packets = list(_packets(stream))
         total = max(stream.frames, len(packets))
         frames = _selected(stream, packets, wanted, label)
         if frames is None:
@@ -113,71 +192,6 @@ def decode(
     if len({frame.shape for frame in pixels.values()}) > 1:
         raise VideoError(f"{label}: the frame size changes within the video")
     return np.stack([pixels[index] for index in indices])
-
-
-def encode(
-    frames: np.ndarray,
-    *,
-    fps: float = 25.0,
-    gop: int = 4,
-    crf: float | None = 18.0,
-    qp: int | None = None,
-    preset: str = "veryfast",
-    tune: str | None = "fastdecode",
-) -> bytes:
-    """Encodes RGB frames as H.264 in mp4, without B-frames; same input, same bytes.
-
-    Args:
-      frames: uint8 [T, H, W, 3], height and width even (4:2:0 colour halves both).
-      fps: frames a second.
-      gop: frames from one keyframe to the next. 1 makes every frame a keyframe.
-      crf: constant quality, lower is better; not with `qp`.
-      qp: the same quantiser in every block of every frame, so that a frame's bits
-        depend on no other frame when `gop` is 1.
-      preset: x264's.
-      tune: x264's. `fastdecode` (no CABAC, no deblocking) costs 1 ms to set up, which
-        very small clips do not win back.
-
-    Raises:
-      ValueError: wrong type or shape, odd sides, no frames, or both `crf` and `qp`.
-    """
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise ValueError(
-            f"frames must be uint8 [T, H, W, 3], got {frames.dtype} {frames.shape}"
-        )
-    count, height, width, _ = frames.shape
-    if count == 0 or height % 2 or width % 2 or not height or not width:
-        raise ValueError(f"frames must be >= 1 with even sides, got {frames.shape}")
-    if (crf is None) == (qp is None):
-        raise ValueError(f"give either crf or qp, got crf={crf}, qp={qp}")
-    options = {
-        **({"qp": str(qp)} if crf is None else {"crf": str(crf)}),
-        **({"tune": tune} if tune else {}),
-        "preset": preset,
-        "g": str(gop),
-        "bf": "0",
-        # Nothing that looks at other frames to choose this one's bits.
-        "x264-params": "threads=1:scenecut=0:rc-lookahead=0:sync-lookahead=0"
-        + (":aq-mode=0" if crf is None else ""),
-    }
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream(
-            "libx264",
-            rate=Fraction(fps).limit_denominator(1001),
-            options=options,
-        )
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.codec_context.thread_count = 1
-        # One conversion context for all frames; its threads cost more than they save.
-        reformatter = VideoReformatter()
-        for rgb in frames:
-            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-            frame = reformatter.reformat(frame, format="yuv420p", threads=1)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return file.getvalue()
 
 
 @contextlib.contextmanager
@@ -215,17 +229,15 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
         yield streams[0], label
 
 
-def _packets(stream: av.VideoStream) -> list[av.Packet]:
-    """Returns the whole packets of a stream, up to where the file is cut short."""
-    packets = []
+def _packets(stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Yields the whole packets of a stream, up to where the file is cut short."""
     # The demuxer marks the end by an empty packet, and some files end in an error.
     with contextlib.suppress(av.FFmpegError):
         for packet in stream.container.demux(stream):
             if packet.is_corrupt:
                 break
             if packet.size:
-                packets.append(packet)
-    return packets
+                yield packet
 
 
 def _in_order(
@@ -242,8 +254,8 @@ def _selected(
     stream: av.VideoStream, packets: list[av.Packet], wanted: set[int], label: str
 ) -> Iterator[tuple[int, av.VideoFrame]] | None:
     """Decodes what the wanted frames of an H.264 stream need; None if unknown."""
-    timed = not TIMED_FORMATS.isdisjoint(stream.container.format.name.split(","))
-    if not timed or stream.codec_context.name != "h264":
+    codec = stream.codec_context.name
+    if not _timed(stream) or codec not in {"h264", *INTRA_CODECS}:
         return None
     times = [packet.pts for packet in packets]
     if None in times or len(set(times)) != len(times):
@@ -252,11 +264,14 @@ def _selected(
     shown = (packet.pts for packet in packets if not packet.is_discard)
     index_of = {pts: index for index, pts in enumerate(sorted(shown))}
     positions = {p for p, pts in enumerate(times) if index_of.get(pts) in wanted}
-    runs = h264.needed_packets(
-        [bytes(packet) for packet in packets],
-        h264.length_size(stream.codec_context.extradata),
-        positions,
-    )
+    if codec in INTRA_CODECS:
+        runs = [sorted(positions)]
+    else:
+        runs = h264.needed_packets(
+            [bytes(packet) for packet in packets],
+            h264.length_size(stream.codec_context.extradata),
+            positions,
+        )
     if runs is None:
         return None
     return (
@@ -267,12 +282,12 @@ def _selected(
 
 
 def _decoded(
-    stream: av.VideoStream, packets: list[av.Packet], label: str
+    stream: av.VideoStream, packets: Iterable[av.Packet], label: str
 ) -> Iterator[av.VideoFrame]:
     """Decodes packets from a fresh decoder to its last frame; damage is an error."""
     context = stream.codec_context
     try:
-        for packet in (*packets, None):
+        for packet in itertools.chain(packets, (None,)):
             for frame in context.decode(packet):
                 if frame.is_corrupt:
                     raise VideoError(f"{label}: damaged at {frame.time:.2f} s")
@@ -282,9 +297,22 @@ def _decoded(
         raise VideoError(f"{label}: damaged ({error.strerror})") from error
 
 
+def _timed(stream: av.VideoStream) -> bool:
+    return not TIMED_FORMATS.isdisjoint(stream.container.format.name.split(","))
+
+
+def _fps(stream: av.VideoStream) -> float:
+    return float(stream.average_rate or 0)
+
+
 def _pixels(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     """Returns one frame as upright uint8 [H, W, 3]."""
     rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return upright(rgb, frame.rotation)
+
+
+def upright(picture: np.ndarray, rotation: int) -> np.ndarray:
+    """Turns a picture [H, W, ...] as a player would, by a frame's rotation."""
     # Degrees counter-clockwise that a player turns the picture, as np.rot90 does.
-    quarters = round(frame.rotation / 90) % 4
-    return np.rot90(rgb, quarters) if quarters else rgb
+    quarters = round(rotation / 90) % 4
+    return np.rot90(picture, quarters) if quarters else picture

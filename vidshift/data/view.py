@@ -1,13 +1,14 @@
 """What a model is shown of a video: which frames, cut how."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8, UInt32
 
-from vidshift.data import video
+from vidshift.data import stacks, video
 from vidshift.data.crop import (
     crop_resize,
     eval_boxes,
@@ -17,6 +18,7 @@ from vidshift.data.crop import (
 )
 from vidshift.data.sampling import clip_offsets, segment_indices
 from vidshift.data.split import Record
+from vidshift.data.video import VideoError
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,12 +44,19 @@ def train_clip(
     *,
     may_flip: bool,
     decode: Callable = video.decode,
-) -> tuple[UInt8[np.ndarray, "T S S 3"], bool, UInt32[np.ndarray, "2"]]:
+) -> tuple[
+    UInt8[np.ndarray, "T S S C"],
+    bool,
+    UInt32[np.ndarray, "2"],
+    int | tuple[int, ...],
+]:
     """Draws frames, crop and flip, and decodes only what they need.
 
     Returns:
       The clip, not flipped; whether it is to be flipped (half of them are, if they
-      may); and a fingerprint of the record's id, the frames, the crop and the flip.
+      may); a fingerprint of the record's id, the frames, the crop and the flip; and the
+      record's label, of which only those are left that hold while the clip lasts
+      (Charades, as SlowFast's official code trains).
 
     Raises:
       VideoError: the video cannot be decoded.
@@ -63,7 +72,20 @@ def train_clip(
         box = random_box(height, width, resize=view.resize, crop=view.crop, rng=rng)
     flip = may_flip and bool(rng.random() < 0.5)
     clip = crop_resize(frames, box, view.crop)
-    return clip, flip, fingerprint(record["id"], indices, box, flip)
+    label = labels_during(record, indices)
+    return clip, flip, fingerprint(record["id"], indices, box, flip), label
+
+
+def labels_during(record: Record, indices: np.ndarray) -> int | tuple[int, ...]:
+    """The record's labels that hold at any time from its first to its last frame."""
+    if "spans" not in record or not record["fps"]:
+        return record["label"]
+    first, last = int(min(indices)) / record["fps"], int(max(indices)) / record["fps"]
+    return tuple(
+        label
+        for label, (start, end) in zip(record["label"], record["spans"], strict=True)
+        if start <= last and first <= end
+    )
 
 
 def fingerprint(
@@ -84,7 +106,7 @@ def eval_clips(
     crops: int = 1,
     name: str | None = None,
     decode: Callable = video.decode,
-) -> UInt8[np.ndarray, "V T S S 3"]:
+) -> UInt8[np.ndarray, "V T S S C"]:
     """Decodes the test views of a video, each frame once.
 
     Returns:
@@ -111,8 +133,8 @@ def eval_clips(
 
 
 def clip_from_video(
-    source: video.Source, view: View, *, clips: int = 1, crops: int = 1
-) -> UInt8[np.ndarray, "V T S S 3"]:
+    source: video.Source, view: View, *, clips: int = 1, crops: int = 1, more: int = 0
+) -> UInt8[np.ndarray, "V T S S C"]:
     """Decodes the test views of a video file, as `eval_clips`.
 
     Args:
@@ -120,10 +142,16 @@ def clip_from_video(
       view: what the model is shown.
       clips: clips of the video.
       crops: 1 or 3 crops of each clip.
+      more: frames after each one that lie in its channels.
 
     Raises:
       ValueError: clips or crops not supported.
-      VideoError: the video cannot be decoded.
+      VideoError: the video cannot be decoded, or has no more than `more` frames.
     """
-    num_video_frames = video.probe(source).num_frames
-    return eval_clips(source, num_video_frames, view, clips=clips, crops=crops)
+    num_video_frames = video.probe(source).num_frames - more
+    if num_video_frames < 1:
+        raise VideoError(f"too short: {num_video_frames + more} of {more + 1} frames")
+    decode = functools.partial(stacks.decode, stack=more + 1) if more else video.decode
+    return eval_clips(
+        source, num_video_frames, view, clips=clips, crops=crops, decode=decode
+    )

@@ -1,9 +1,10 @@
 """Scores of every clip of a split, whatever the batch size and number of processes."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -17,7 +18,8 @@ from vidshift.training.mesh import shard_batch
 class Scores:
     """`logits` float32 `[N, classes]`, `labels` int `[N]`, `rows` int `[N]` of the split.
 
-    Where a clip has several labels, `labels` is multi-hot `[N, classes]`.
+    Where a clip has several labels, `labels` is multi-hot, uint8 `[N, classes]`; where
+    it has one for each of several tasks, int32 `[N, tasks]`.
     `ids` are the records' names ("" for rows that another process read). Videos that
     could not be decoded have no row; those of this process are in `failures`.
     """
@@ -27,12 +29,34 @@ class Scores:
     rows: np.ndarray
     ids: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
+    # How many of the classes are each task's; none where there is one.
+    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def of_task(self, task: str) -> "Scores":
+        """The same clips as scores of one task alone."""
+        names = list(self.tasks)
+        place = names.index(task)
+        first = sum(self.tasks[name] for name in names[:place])
+        return dataclasses.replace(
+            self,
+            logits=self.logits[:, first : first + self.tasks[task]],
+            labels=self.labels[:, place],
+            tasks={},
+        )
 
     def summary(self, reversed_labels: tuple[int, ...] | None = None) -> dict:
         """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse.
 
-        Where a clip has several labels, `clips` and `mAP`.
+        Where a clip has several labels, `clips` and `mAP`. Of several tasks `top1` and
+        `top5` are the last one's, and the others' have their name (`verb_top1`).
         """
+        if self.tasks:
+            *others, last = self.tasks
+            figures = self.of_task(last).summary(reversed_labels)
+            for task in others:
+                own = self.of_task(task).summary()
+                figures |= {f"{task}_{k}": own[k] for k in ("top1", "top5")}
+            return figures
         scores, labels = self.logits, self.labels
         if labels.ndim == 2:
             mean = metrics.mean_average_precision(scores, labels)
@@ -48,6 +72,8 @@ class Scores:
 
     def per_class(self) -> np.ndarray:
         """Accuracy of each class, average precision where a clip has several labels."""
+        if self.tasks:
+            return np.concatenate([self.of_task(t).per_class() for t in self.tasks])
         measure = metrics.per_class
         if self.labels.ndim == 2:
             measure = metrics.average_precision
@@ -73,7 +99,9 @@ def make_eval_step(skeleton: Mergeable, normalise: Callable, mesh: Mesh):
             return model(normalise(video))
 
         logits = jax.lax.map(one_view, batch["video"].swapaxes(0, 1))
-        logits = logits.max(0) if batch["label"].ndim == 2 else logits.mean(0)
+        labels = batch["label"]
+        multi_hot = labels.ndim == 2 and labels.dtype == jnp.uint8
+        logits = logits.max(0) if multi_hot else logits.mean(0)
         return logits, batch["label"], batch["index"]
 
     return jax.jit(eval_step, out_shardings=everywhere)
@@ -86,12 +114,14 @@ def evaluate(
     batches: Batches,
     mesh: Mesh,
     *,
+    tasks: Mapping[str, int] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scores | None:
     """Runs a split's batches; rows with index -1 are padding and left out.
 
     Args:
       batches: of `vidshift.data.eval_batches`: this process's rows.
+      tasks: of the split.
       stop: asked before every batch; True gives the evaluation up.
 
     Returns:
@@ -122,4 +152,5 @@ def evaluate(
         index[order],
         tuple(ids.get(row, "") for row in index[order].tolist()),
         tuple(batches.failures),
+        dict(tasks or {}),
     )

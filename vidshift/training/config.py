@@ -5,7 +5,6 @@ Every field can be set from the command line: `--config.optim.lr=0.01`.
 
 import dataclasses
 import math
-from typing import Any
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
@@ -75,7 +74,7 @@ class DataConfig:
     # A name in vidshift.data.DATASETS, where it lies, and its own options.
     name: str = "ordered_motion"
     dir: str = "datasets"
-    options: Any = None
+    options: object | None = None
     # Splits; an empty name leaves that evaluation out.
     train_split: str = "train"
     validation_split: str = "validation"
@@ -330,8 +329,10 @@ def check(config: Config) -> None:
             f"config.data.crop={data.crop} does not fit in data.resize={data.resize}"
         )
     for field, values in (("mean", data.mean), ("std", data.std)):
-        if len(values) != 3:
-            raise ValueError(f"config.data.{field} must have 3 numbers, got {values}")
+        if len(values) not in (1, 3):
+            raise ValueError(
+                f"config.data.{field} must have 3 numbers, or 1 for flow, got {values}"
+            )
     if not data.dir:
         raise ValueError("config.data.dir must be a folder, got an empty name")
     if config.model.dtype not in DTYPES:

@@ -1,7 +1,11 @@
 """The loss of a batch. Its labels say which: `[B]` are one a clip.
 
-Several labels a clip are multi-hot `[B, classes]`: 1 at a clip's classes, 0 elsewhere.
+Several labels a clip are multi-hot, uint8 `[B, classes]`: 1 at a clip's classes, 0
+elsewhere. One label for each of several tasks is int32 `[B, tasks]`.
 """
+
+import itertools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +15,42 @@ from vidshift.training.config import Config
 
 
 def loss_and_top1(
-    logits: jax.Array, labels: jax.Array, *, label_smoothing: float
+    logits: jax.Array,
+    labels: jax.Array,
+    *,
+    label_smoothing: float,
+    tasks: Mapping[str, int] | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The loss that the labels ask for, and the share of clips that are right.
 
     A clip is right where its highest logit is that of its label, or of any of several.
+    Of several tasks the loss is the sum of theirs, and a clip is right where the last of
+    them is: EPIC-Kitchens' action.
 
     Args:
       logits: `[B, classes]`.
-      labels: whole numbers `[B]`, or multi-hot `[B, classes]`.
+      labels: whole numbers `[B]`, multi-hot `[B, classes]`, or of each task `[B, tasks]`.
       label_smoothing: of one label a clip; 0 with several (`check_multi_label`).
+      tasks: how many of the classes are each task's; none where there is one.
     """
+    if tasks:
+        parts = [
+            loss_and_top1(own, labels[:, task], label_smoothing=label_smoothing)
+            for task, own in enumerate(of_tasks(logits, tasks))
+        ]
+        return sum(loss for loss, _ in parts), parts[-1][1]
     highest = logits.argmax(-1)
     if labels.ndim == 1:
         loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         return loss, (highest == labels).mean()
     own = jnp.take_along_axis(labels, highest[:, None], axis=1)
     return binary_cross_entropy(logits, labels), (own > 0).mean()
+
+
+def of_tasks(logits: jax.Array, tasks: Mapping[str, int]) -> list[jax.Array]:
+    """The logits `[B, classes]` of each task, in order."""
+    ends = list(itertools.accumulate(tasks.values()))
+    return jnp.split(logits, ends[:-1], axis=-1)
 
 
 def cross_entropy(logits, labels, *, label_smoothing: float):
@@ -43,6 +66,24 @@ def binary_cross_entropy(logits, labels):
     As SlowFast's official code has it: PyTorch's `BCEWithLogitsLoss`.
     """
     return optax.sigmoid_binary_cross_entropy(logits, labels).mean()
+
+
+def check_tasks(config: Config) -> None:
+    """Refuses what several tasks do not go with.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    if config.adaptive.mode == "mutual":
+        raise ValueError(
+            "config.adaptive.mode=mutual compares one softmax, but these clips have "
+            "several tasks: adaptive.mode must be off"
+        )
+    if config.model.head_size is not None:
+        raise ValueError(
+            f"config.model.head_size={config.model.head_size} averages one softmax over "
+            "positions, but these clips have several tasks: it must be None"
+        )
 
 
 def check_multi_label(config: Config) -> None:

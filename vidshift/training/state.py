@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -80,6 +80,7 @@ def make_loss(
     skeleton: Skeleton,
     prepare: Callable[[Batch], tuple[jax.Array, jax.Array]],
     config: OptimConfig,
+    tasks: Mapping[str, int] | None = None,
 ) -> Callable:
     """`(params, stats, batch, key) -> (loss, (stats, seen, Outputs))`, to differentiate.
 
@@ -91,7 +92,7 @@ def make_loss(
         clips, labels = prepare(batch)
         logits = model(clips, rngs=key)
         loss, top1 = loss_and_top1(
-            logits, labels, label_smoothing=config.label_smoothing
+            logits, labels, label_smoothing=config.label_smoothing, tasks=tasks
         )
         seen = {"top1": top1}
         if attention_layers(model):
@@ -143,6 +144,7 @@ def make_train_step(
     *,
     seed: int,
     temperature: optax.Schedule,
+    tasks: Mapping[str, int] | None = None,
 ):
     """Builds the jitted `(state, batch) -> (state, metrics)`; the state is donated.
 
@@ -153,6 +155,7 @@ def make_train_step(
       config: label smoothing, accumulation, the moving average and the attention's
         budget are read here.
       temperature: of attention shifts, by step.
+      tasks: how many of the classes are each task's; none where there is one.
 
     The metrics are `loss`, `top1` (share of clips right: `losses`), `lr`, `grad_norm`
     (before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
@@ -162,7 +165,7 @@ def make_train_step(
     """
     parts = config.accumulate
 
-    grad_fn = jax.grad(make_loss(skeleton, prepare, config), has_aux=True)
+    grad_fn = jax.grad(make_loss(skeleton, prepare, config, tasks), has_aux=True)
     update = make_update(tx, lr, config, temperature)
 
     def whole_batch(params, stats, batch, key):

@@ -1,0 +1,418 @@
+"""Turns a data set as it is distributed into sharded records that training reads.
+
+    python -m vidshift.data.prepare something_v2 --source ~/Downloads/ssv2 --out datasets
+    python -m vidshift.data.prepare folder --source my_videos --out datasets
+    python -m vidshift.data.prepare kinetics400 --source k400 --check
+
+NAME is a data set of vidshift.data.annotations, whose file there says what is expected
+below --source; `folder` is any folder of videos, a sub-folder for each class, or a CSV of
+file, label and optional start and end. Started again with the same arguments, a
+preparation that was interrupted goes on, and ends with the same bytes. What cannot be
+decoded is left out, counted and listed.
+"""
+
+import argparse
+import csv
+import functools
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+
+from filelock import FileLock, Timeout
+
+from vidshift.data import flow, records, storage
+from vidshift.data.annotations import DATASETS
+from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.records import Shard
+from vidshift.data.workers import Failed, results
+
+# An interruption loses at most so many clips.
+CLIPS_PER_SHARD = 128
+LEFT_OUT = "left_out.csv"
+SECONDS_BETWEEN_REPORTS = 5.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        annotations = _annotations(options)
+        if options.check:
+            return check(annotations, options.name, workers=options.workers)
+        return prepare(
+            annotations,
+            options.name,
+            out=options.out,
+            stored_as=options.storage,
+            modality=options.modality,
+            workers=options.workers,
+            retry=options.retry,
+        )
+    except KeyboardInterrupt:
+        print("\nprepare: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"prepare: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def prepare(
+    annotations: Annotations,
+    name: str,
+    *,
+    out: str | os.PathLike,
+    stored_as: str = "fast",
+    modality: str = "rgb",
+    workers: int = 1,
+    retry: bool = False,
+) -> int:
+    """Writes `OUT/NAME/CONFIG/VERSION`, or goes on with it.
+
+    Args:
+      annotations: of the data set.
+      name: of the data set.
+      out: folder of all prepared data sets.
+      stored_as: a name in storage.STORAGES.
+      modality: "rgb" or "flow".
+      workers: processes that decode and encode.
+      retry: try again what was left out, with all other clips of its shards.
+
+    Returns:
+      0; 1 where no clip at all can be decoded.
+
+    Raises:
+      ValueError: arguments that do not go together, another process is preparing it, or
+        it was begun from other annotations.
+      OSError: nothing can be written, such as on a full disk.
+    """
+    _refuse_copies_of_parts(annotations, stored_as, modality)
+    final = (
+        pathlib.Path(out) / name / config_name(stored_as, modality) / records.VERSION
+    )
+    folder = final.with_name(f"{records.VERSION}.incomplete")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(final.with_name(f"{records.VERSION}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"another process is preparing {final}") from None
+    with lock:
+        plan = _plan(annotations, stored_as, modality)
+        if final.is_dir():
+            _check_plan(final, plan)
+            if not retry:
+                print(f"{final} is there already; nothing to do")
+                return 0
+            final.rename(folder)
+        _begin(folder, plan, retry)
+        shards = _write_all(folder, annotations, stored_as, modality, workers)
+        every = [shard for found in shards.values() for shard in found]
+        if not any(shard.records for shard in every):
+            _, reason = every[0].failures[0]
+            print(
+                f"prepare: no clip can be decoded; the first: {reason}", file=sys.stderr
+            )
+            return 1
+        records.write_metadata(folder, annotations, shards, f"{name}, {stored_as}")
+        _write_left_out(folder / LEFT_OUT, annotations, shards)
+        folder.rename(final)
+    _report(final, name, annotations, shards)
+    return 0
+
+
+def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
+    """Decodes every clip and writes nothing; 1 if one cannot be decoded."""
+    left_out, progress = [], Progress(name, len(annotations.clips))
+    for clip, number in results(storage.count, annotations.clips, workers=workers):
+        failed = isinstance(number, Failed)
+        if failed:
+            left_out.append((clip.id, str(number)))
+        progress(1, failed)
+    for _, reason in left_out:
+        print(f"cannot be decoded: {reason}")
+    found = {
+        split: [clip for clip in annotations.clips if split in clip.splits]
+        for split in _splits(name, annotations)
+    }
+    bad = {clip_id for clip_id, _ in left_out}
+    for split, clips in found.items():
+        print(_counts(name, split, len(clips), sum(clip.id in bad for clip in clips)))
+    return 1 if left_out else 0
+
+
+def config_name(stored_as: str, modality: str) -> str:
+    return stored_as if modality == "rgb" else f"{modality}_{stored_as}"
+
+
+def groups(annotations: Annotations) -> dict[str, list[Clip]]:
+    """The clips by the splits that they are in: a TFDS split for each."""
+    found: dict[str, list[Clip]] = {}
+    for clip in annotations.clips:
+        found.setdefault(records.AND.join(clip.splits), []).append(clip)
+    return found
+
+
+def _splits(name: str, annotations: Annotations) -> list[str]:
+    found = {split for clip in annotations.clips for split in clip.splits}
+    return [split for split in DATASETS[name].SPLITS if split in found]
+
+
+def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
+    """What has to be the same when a preparation goes on."""
+    listed = hashlib.sha256()
+    for clip in annotations.clips:
+        # Where the source lies may change.
+        what = (clip.id, clip.splits, clip.label, clip.start, clip.end, clip.spans)
+        listed.update(repr(what).encode())
+    return {
+        "storage": stored_as,
+        "modality": modality,
+        "classes": list(annotations.classes),
+        "flip_labels": annotations.flip_labels and list(annotations.flip_labels),
+        "multi_label": annotations.multi_label,
+        "tasks": dict(annotations.tasks),
+        "clips": len(annotations.clips),
+        "annotations_sha256": listed.hexdigest(),
+    }
+
+
+def _check_plan(folder: pathlib.Path, plan: dict) -> None:
+    begun = records.read_description(folder)
+    for field, value in plan.items():
+        if begun.get(field) != value:
+            raise ValueError(
+                f"{folder} was made of other annotations ({field} differs); remove it, "
+                "or give another --out"
+            )
+
+
+def _begin(folder: pathlib.Path, plan: dict, retry: bool) -> None:
+    if (folder / records.DESCRIPTION).is_file():
+        _check_plan(folder, plan)
+    else:
+        if folder.is_dir():  # not even begun
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        records.write_json(folder / records.DESCRIPTION, plan)
+    for partial in folder.glob("*.partial"):
+        partial.unlink()
+    if retry:
+        for path in folder.glob("*.array_record-*-of-?????"):
+            shard = records.read_shard(path)
+            if shard and shard.failures:
+                path.unlink()
+
+
+def _write_all(
+    folder: pathlib.Path,
+    annotations: Annotations,
+    stored_as: str,
+    modality: str,
+    workers: int,
+) -> dict[str, list[Shard]]:
+    serialize = records.Serializer(annotations)
+    work = functools.partial(
+        storage.store,
+        storage=stored_as,
+        pictures_of=flow.pictures if modality == "flow" else None,
+    )
+    parts = []  # (split, path, its clips)
+    for split, clips in groups(annotations).items():
+        count = -(-len(clips) // CLIPS_PER_SHARD)
+        parts += [
+            (
+                split,
+                records.shard_path(folder, split, index, count),
+                clips[index * CLIPS_PER_SHARD : (index + 1) * CLIPS_PER_SHARD],
+            )
+            for index in range(count)
+        ]
+    done = {path: records.read_shard(path) for _, path, _ in parts}
+    clips = [clip for _, path, part in parts if not done[path] for clip in part]
+    progress = Progress(folder.parents[1].name, len(annotations.clips))
+    for shard in filter(None, done.values()):
+        progress(shard.records + len(shard.failures), len(shard.failures), resumed=True)
+    # All clips go through one queue, so that no core waits at the end of a shard.
+    stored = results(work, clips, workers=workers)
+
+    def of_shard(part: list[Clip]) -> Iterator[bytes | tuple[str, str]]:
+        for _, (clip, result) in zip(part, stored):
+            failed = isinstance(result, Failed)
+            progress(1, failed)
+            yield (clip.id, str(result)) if failed else serialize(clip, result)
+
+    found: dict[str, list[Shard]] = {}
+    try:
+        for split, path, part in parts:
+            shard = done[path] or records.write_shard(path, of_shard(part))
+            found.setdefault(split, []).append(shard)
+    finally:
+        stored.close()
+    return found
+
+
+class Progress:
+    """Says on stderr how far it is, every few seconds and at the end."""
+
+    def __init__(self, name: str, total: int):
+        self._name, self._total = name, total
+        self._done = self._failed = self._resumed = 0
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, clips: int = 1, failed: int = 0, *, resumed: bool = False):
+        self._done += clips
+        self._failed += failed
+        self._resumed += clips if resumed else 0
+        now = time.monotonic()
+        at_end = self._done == self._total
+        if not at_end and now - self._said < SECONDS_BETWEEN_REPORTS:
+            return
+        self._said = now
+        rate = (self._done - self._resumed) / max(now - self._began, 1e-3)
+        left = (self._total - self._done) / rate if rate else 0
+        print(
+            f"{self._name}: {self._done:,} of {self._total:,} clips, {rate:.1f} clips/s, "
+            f"{self._failed:,} left out" + (not at_end) * f", {_clock(left)} to go",
+            file=sys.stderr,
+        )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
+
+
+def _refuse_copies_of_parts(
+    annotations: Annotations, stored_as: str, modality: str
+) -> None:
+    if stored_as != "copy":
+        return
+    if modality == "flow":
+        raise ValueError("flow is computed, no file to copy: --storage=fast or frames")
+    for clip in annotations.clips:
+        part = clip.start is not None or clip.end is not None
+        if part and not clip.path.is_dir():
+            raise ValueError(
+                f"--storage=copy keeps files as they are, but {clip.id} is a part of "
+                f"{clip.path}: --storage=fast or frames"
+            )
+
+
+def _write_left_out(
+    path: pathlib.Path, annotations: Annotations, shards: dict[str, list[Shard]]
+) -> None:
+    paths = {clip.id: clip.path for clip in annotations.clips}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("id", "file", "reason"))
+        for found in shards.values():
+            for shard in found:
+                rows.writerows((name, paths[name], why) for name, why in shard.failures)
+
+
+def _report(
+    folder: pathlib.Path,
+    name: str,
+    annotations: Annotations,
+    shards: dict[str, list[Shard]],
+) -> None:
+    size_bytes = sum(shard.size_bytes for found in shards.values() for shard in found)
+    for split in _splits(name, annotations):
+        own = [
+            s
+            for group, found in shards.items()
+            if split in group.split(records.AND)
+            for s in found
+        ]
+        left_out = sum(len(shard.failures) for shard in own)
+        listed = left_out + sum(shard.records for shard in own)
+        print(_counts(name, split, listed, left_out))
+    print(f"{folder}: {size_bytes / 1e9:.3f} GB")
+    if any(shard.failures for found in shards.values() for shard in found):
+        print(f"what is left out, and why: {folder / LEFT_OUT}")
+
+
+def _counts(name: str, split: str, listed: int, left_out: int) -> str:
+    """A line that says where a split differs from the official one."""
+    line = f"{name} {split}: {listed - left_out:,} clips"
+    if left_out:
+        line += f", {left_out:,} of {listed:,} left out"
+    official = DATASETS[name].COUNTS.get(split)
+    if official is not None and official != listed:
+        line += f"; the annotations list {listed:,}, officially {official:,}"
+    return line
+
+
+def _annotations(options: argparse.Namespace) -> Annotations:
+    if "://" in str(options.out):
+        raise ValueError(
+            f"--out={options.out} must be a folder: records are written and read as "
+            "files. Install Cloud Storage FUSE (`gcsfuse BUCKET DIR`) and give DIR"
+        )
+    if not options.check and options.out is None:
+        raise ValueError("--out=DIR is needed, or --check")
+    if not options.source.is_dir():
+        raise ValueError(f"--source={options.source} is no folder")
+    if options.modality == "flow":
+        flow.check_installed()
+    own = {}
+    for field in ("csv", "validation_share", "test_share"):
+        value = getattr(options, field)
+        if value is not None:
+            if options.name != "folder":
+                raise ValueError(f"--{field} is for NAME=folder")
+            own[field] = value
+    return DATASETS[options.name].read(options.source, **own)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.data.prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("name", choices=list(DATASETS), metavar="NAME", help=", ".join(DATASETS))
+    add("--source", required=True, type=pathlib.Path, metavar="DIR")
+    add("--out", metavar="DIR", help="of all prepared data sets (config.data.dir)")
+    add(
+        "--storage",
+        choices=list(storage.STORAGES),
+        default="fast",
+        help="fast: H.264, a keyframe every 4 frames, short side 256; copy: the file as "
+        "it is; frames: a JPEG each frame",
+    )
+    add(
+        "--modality",
+        choices=["rgb", "flow"],
+        default="rgb",
+        help="flow: TV-L1, of each frame to the next (requirements-flow.txt)",
+    )
+    add("--workers", type=_count, default=_cores(), metavar="N", help="all cores")
+    add("--check", action="store_true", help="decode every clip, write nothing")
+    add("--retry", action="store_true", help="try again what was left out")
+    add("--csv", metavar="FILE", help="of folder: file, label, start, end, split")
+    add("--validation_share", type=float, metavar="X", help="of folder; 0.1")
+    add("--test_share", type=float, metavar="X", help="of folder; 0.1")
+    return parser
+
+
+def _cores() -> int:
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

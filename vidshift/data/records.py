@@ -1,0 +1,238 @@
+"""Shards of a prepared data set: TFDS records in ArrayRecord files, and what is in them.
+
+The folder of a preparation is a TFDS data set, which
+`tfds.builder_from_directory(folder).as_data_source(...)` reads too. TFDS's own building is
+not used: it starts anew after an interruption, and ends at the first damaged video.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.storage import Stored
+
+VERSION = "1.0.0"
+# One record a group, so that reading one reads no other; what is in a video is
+# compressed already.
+WRITER_OPTIONS = "group_size:1,uncompressed"
+# What is the data set's, besides TFDS's own files.
+DESCRIPTION = "vidshift.json"
+# Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
+AND = "_and_"
+
+
+class Shard(NamedTuple):
+    """A shard that is complete; stored beside it as JSON."""
+
+    records: int
+    size_bytes: int
+    # (id, why it cannot be decoded) of the clips that are left out.
+    failures: tuple[tuple[str, str], ...]
+
+
+def features(annotations: Annotations) -> tfds.features.FeaturesDict:
+    """The fields of a record; `label` is as many numbers as the data set needs."""
+    classes = annotations.classes
+    label, more = tfds.features.ClassLabel(names=classes), {}
+    if annotations.multi_label:
+        label = tfds.features.Sequence(label)
+        # When each label holds, seconds from the clip's first frame.
+        more["spans"] = tfds.features.Sequence(
+            tfds.features.Tensor(shape=(2,), dtype=np.float32)
+        )
+    elif annotations.tasks:
+        label, first = {}, 0
+        for task, number in annotations.tasks.items():
+            names = classes[first : first + number]
+            label[task] = tfds.features.ClassLabel(names=names)
+            first += number
+    return tfds.features.FeaturesDict(
+        {
+            "video": tfds.features.Scalar(np.bytes_),
+            "label": label,
+            "id": tfds.features.Text(),
+            "num_frames": tfds.features.Scalar(np.int32),
+            "fps": tfds.features.Scalar(np.float32),
+            **more,
+        }
+    )
+
+
+class Serializer:
+    """Makes the bytes of a record; the same clip gives the same bytes."""
+
+    def __init__(self, annotations: Annotations):
+        self._annotations = annotations
+        self._features = features(annotations)
+        self._serializer = tfds.core.example_serializer.ExampleSerializer(
+            self._features.get_serialized_info()
+        )
+
+    def __call__(self, clip: Clip, stored: Stored) -> bytes:
+        label = clip.label
+        if self._annotations.tasks:
+            label = dict(zip(self._annotations.tasks, label, strict=True))
+        record = {
+            "video": stored.video,
+            "label": label,
+            "id": clip.id,
+            "num_frames": stored.num_frames,
+            "fps": stored.fps,
+        }
+        if self._annotations.multi_label:
+            record["label"] = list(label)
+            # Two numbers that no clip passes stand for all of the time.
+            spans = clip.spans or ((0.0, np.inf),) * len(label)
+            record["spans"] = [np.asarray(span, np.float32) for span in spans]
+        example = self._serializer.get_tf_example(self._features.encode_example(record))
+        # The order of a protocol buffer's map is else that of a hash.
+        return example.SerializeToString(deterministic=True)
+
+
+def read_description(folder: pathlib.Path) -> dict:
+    return json.loads((folder / DESCRIPTION).read_text())
+
+
+def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
+    """TFDS's name of a shard's file."""
+    name = folder.parents[1].name
+    return folder / f"{name}-{split}.array_record-{index:05d}-of-{count:05d}"
+
+
+def read_shard(path: pathlib.Path) -> Shard | None:
+    """What a shard says of itself; None where it is not there or not complete."""
+    try:
+        found = json.loads(_beside(path).read_text())
+    except FileNotFoundError:
+        return None
+    shard = Shard(
+        found["records"],
+        found["size_bytes"],
+        tuple((name, reason) for name, reason in found["failures"]),
+    )
+    whole = path.is_file() and path.stat().st_size == shard.size_bytes
+    return shard if whole else None
+
+
+def write_shard(
+    path: pathlib.Path, records: Iterable[bytes | tuple[str, str]]
+) -> Shard:
+    """Writes a shard under another name, reads its length again, and renames it.
+
+    Args:
+      path: of the shard.
+      records: bytes, or (id, reason) of a clip that is left out.
+
+    Raises:
+      OSError: it cannot be written whole, for instance on a full disk; nothing is left.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    number, failures = 0, []
+    try:
+        with _cannot_write(path):
+            writer = ArrayRecordWriter(os.fspath(partial), WRITER_OPTIONS)
+        try:
+            for record in records:
+                if isinstance(record, bytes):
+                    with _cannot_write(path):
+                        writer.write(record)
+                    number += 1
+                else:
+                    failures.append(record)
+        finally:
+            with _cannot_write(path):
+                writer.close()
+        _check(partial, number)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        shard = Shard(number, partial.stat().st_size, tuple(failures))
+        write_json(_beside(path), shard._asdict())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return shard
+
+
+@contextlib.contextmanager
+def _cannot_write(path: pathlib.Path) -> Iterator[None]:
+    """The writer, in C++, raises errors that say neither where nor why."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def _check(path: pathlib.Path, number: int) -> None:
+    with _cannot_write(path):
+        reader = ArrayRecordReader(os.fspath(path))
+        found = reader.num_records()
+        reader.close()
+    if found != number:
+        raise OSError(f"{path} cannot be written: it holds {found} of {number} records")
+
+
+def _beside(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def write_json(path: pathlib.Path, content: Mapping) -> None:
+    """Writes a file that is there whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w") as file:
+            json.dump(content, file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def write_metadata(
+    folder: pathlib.Path,
+    annotations: Annotations,
+    shards: Mapping[str, list[Shard]],
+    description: str,
+) -> None:
+    """Writes the files that make a folder of shards a TFDS data set.
+
+    Args:
+      folder: `DIR/NAME/CONFIG/VERSION` or `.../VERSION.incomplete`.
+      annotations: of the data set.
+      shards: of each split.
+      description: of the data set, one line.
+    """
+    name = folder.parents[1].name
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder,
+        dataset_name=name,
+        filetype_suffix="array_record",
+    )
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features(annotations),
+        version=VERSION,
+        filename_template=template,
+        split_infos=[
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[shard.records for shard in found],
+                num_bytes=sum(shard.size_bytes for shard in found),
+                filename_template=template.replace(split=split),
+            )
+            for split, found in shards.items()
+        ],
+        check_data=False,
+        description=description,
+    )

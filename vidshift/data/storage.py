@@ -1,0 +1,235 @@
+"""One clip of a data set as its record keeps it: the file as it is, or encoded anew.
+
+`fast` and `frames` are scaled down to a short side of 256 pixels (never up), turned
+upright and brought to 8 bits; frame i is frame i of the source, however far apart in time
+they are.
+"""
+
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from vidshift.data import images, video
+from vidshift.data.annotations.clip import Clip
+from vidshift.data.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_jpegs
+from vidshift.data.video import VideoError
+
+# Short side of what is encoded anew, pixels.
+SHORT_SIDE = 256
+
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+
+
+class Stored(NamedTuple):
+    video: bytes
+    num_frames: int
+    # Mean frames a second; 0 if the source does not say.
+    fps: float
+
+
+def store(clip: Clip, storage: str, pictures_of: Callable | None = None) -> Stored:
+    """Reads a clip whole and makes what its record keeps.
+
+    Args:
+      clip: from the annotations.
+      storage: a name in STORAGES.
+      pictures_of: makes other pictures of the clip's (`flow.pictures`), which have no
+        file to be kept as.
+
+    Raises:
+      VideoError: the clip is missing, damaged, cut short, empty, or has no frame between
+        its start and end. The same clip gives the same error each time.
+    """
+    if not clip.path.exists():
+        raise VideoError(f"{clip.id}: not there: {clip.path}")
+    return STORAGES[storage](clip, pictures_of)
+
+
+def count(clip: Clip) -> int:
+    """Decodes a clip from beginning to end and counts its frames; errors as `store`."""
+    if not clip.path.exists():
+        raise VideoError(f"{clip.id}: not there: {clip.path}")
+    return sum(1 for _ in Pictures(clip))
+
+
+def _copied(clip: Clip, pictures_of: None) -> Stored:
+    if clip.path.is_dir():
+        return _as_frames(clip, pictures_of)
+    pictures = Pictures(clip)
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) > 1:
+        raise VideoError(
+            f"{clip.id}: the frame size changes within the video, which the storages "
+            "`fast` and `frames` even out"
+        )
+    return Stored(clip.path.read_bytes(), pictures.count, pictures.fps)
+
+
+def _as_fast(clip: Clip, pictures_of: Callable | None) -> Stored:
+    return _encoded(clip, pictures_of, encode, even=True)
+
+
+def _as_frames(clip: Clip, pictures_of: Callable | None) -> Stored:
+    kept = _joined(clip) if clip.path.is_dir() and pictures_of is None else None
+    return kept or _encoded(clip, pictures_of, encode_jpeg, even=False)
+
+
+def _encoded(
+    clip: Clip, pictures_of: Callable | None, encoder: Callable, *, even: bool
+) -> Stored:
+    pictures = Pictures(clip, SHORT_SIDE, even=even)
+    made = iter(pictures_of(pictures) if pictures_of else pictures)
+    first = next(made, None)
+    if first is None:
+        raise VideoError(f"{clip.id}: too short, {pictures.count} frames")
+    number = 1
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal number
+        yield first
+        for picture in made:
+            number += 1
+            yield picture
+
+    try:
+        data = encoder(counted(), fps=pictures.fps or UNKNOWN_FPS)
+    except VideoError as error:
+        raise VideoError(_named(clip, error)) from error
+    return Stored(data, number, pictures.fps)
+
+
+def _named(clip: Clip, error: VideoError) -> str:
+    text = str(error)
+    return text if text.startswith(f"{clip.id}: ") else f"{clip.id}: {text}"
+
+
+def _joined(clip: Clip) -> Stored | None:
+    """JPEGs of a folder as they are; None where they are too large, or of several kinds."""
+    files = image_files(clip)
+    sizes = set()
+    for file in files:
+        if not file.name.lower().endswith(JPEG_SUFFIXES):
+            return None
+        # Decoded once, so that a damaged one is found now.
+        sizes.add(images.decode(file, [0], name=f"{clip.id}: {file.name}").shape[1:3])
+    (height, width), *others = sizes
+    if others or min(height, width) > SHORT_SIDE:
+        return None
+    fps = clip.fps or 0.0
+    data = join_jpegs(
+        (file.read_bytes() for file in files),
+        height=height,
+        width=width,
+        fps=fps or UNKNOWN_FPS,
+    )
+    return Stored(data, len(files), fps)
+
+
+# What a record keeps by its storage's name; the first is the default.
+STORAGES: dict[str, Callable[[Clip, Callable | None], Stored]] = {
+    "fast": _as_fast,  # H.264 with a keyframe every 4 frames and no B-frames
+    "copy": _copied,  # the file, or a folder's JPEGs
+    "frames": _as_frames,  # a JPEG each frame
+}
+
+
+class Pictures:
+    """The frames of a clip in RGB, upright, one at a time.
+
+    Args:
+      clip: its file or folder of images must be there.
+      short_side: what larger frames are scaled down to, all to the size of the first;
+        None leaves each as it is.
+      even: make both sides even.
+
+    Attributes:
+      count: of the frames given so far.
+      fps: mean frames a second, once the first was given; 0 if unknown.
+    """
+
+    def __init__(
+        self, clip: Clip, short_side: int | None = None, *, even: bool = False
+    ):
+        self._clip, self._short_side, self._even = clip, short_side, even
+        self.count, self.fps = 0, 0.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        own = self._images() if self._clip.path.is_dir() else self._frames()
+        for picture in own:
+            self.count += 1
+            yield picture
+
+    def _frames(self) -> Iterator[np.ndarray]:
+        clip, reformatter, size = self._clip, VideoReformatter(), None
+        found = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
+        for frame, fps in found:
+            # Some containers state a clock's rate for the frames'.
+            self.fps = fps if 0 < fps <= MOST_FPS else 0.0
+            if self._short_side:
+                size = size or self._fitted(frame.height, frame.width)
+            height, width = size or (frame.height, frame.width)
+            rgb = reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format="rgb24",
+                interpolation="BICUBIC",
+                threads=1,
+            )
+            yield np.ascontiguousarray(video.upright(rgb.to_ndarray(), frame.rotation))
+
+    def _images(self) -> Iterator[np.ndarray]:
+        clip, size = self._clip, None
+        self.fps = clip.fps or 0.0
+        for file in image_files(clip):
+            (rgb,) = images.decode(file, [0], name=f"{clip.id}: {file.name}")
+            if self._short_side:
+                size = size or self._fitted(*rgb.shape[:2])
+                if size != rgb.shape[:2]:
+                    resized = Image.fromarray(rgb).resize(size[::-1], Image.BICUBIC)
+                    rgb = np.asarray(resized)
+            yield rgb
+
+    def _fitted(self, height: int, width: int) -> tuple[int, int]:
+        scale = min(1.0, self._short_side / min(height, width))
+        unit = 2 if self._even else 1
+        return tuple(
+            max(unit, round(side * scale / unit) * unit) for side in (height, width)
+        )
+
+
+# Above it, an average frame rate is not one.
+MOST_FPS = 1000.0
+
+
+def image_files(clip: Clip) -> list[pathlib.Path]:
+    """The images of a clip's folder by the numbers in their names, start to end.
+
+    Raises:
+      VideoError: there are none, or the clip has a start or end but no frame rate.
+    """
+    files = [
+        file
+        for file in clip.path.iterdir()
+        if file.name.lower().endswith(images.SUFFIXES) and file.name[0] != "."
+    ]
+    files.sort(key=lambda file: (_number(file.stem), file.name))
+    if clip.start is not None or clip.end is not None:
+        if not clip.fps:
+            raise VideoError(f"{clip.id}: cannot be cut, its frame rate is not known")
+        first = 0 if clip.start is None else round(clip.start * clip.fps)
+        last = None if clip.end is None else round(clip.end * clip.fps)
+        files = files[first:last]
+    if not files:
+        raise VideoError(f"{clip.id}: no images in {clip.path}")
+    return files
+
+
+def _number(stem: str) -> int:
+    found = re.findall("[0-9]+", stem)
+    return int(found[-1]) if found else -1
