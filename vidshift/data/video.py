@@ -14,6 +14,7 @@ from typing import SupportsIndex
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
@@ -24,10 +25,16 @@ Source = str | os.PathLike | bytes
 # Containers that store when each frame is shown. For the others (AVI) FFmpeg guesses,
 # wrongly where there are B-frames.
 TIMED_FORMATS = frozenset({"mp4", "matroska", "mpegts"})
-
+# Of these, those that know where their keyframes are. In MPEG-TS one lands anywhere.
+INDEXED_FORMATS = frozenset({"mp4", "matroska"})
+# Texts that name other files, which a record would lack, or addresses.
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp"})
 
 # Codecs whose every frame is a picture of its own.
 INTRA_CODECS = frozenset({"mjpeg"})
+
+# Display matrices (a, b, c, d) that turn counter-clockwise by so many quarters.
+QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 
 # Two times of a frame that differ by less are the same.
 EPSILON_SECONDS = 1e-4
@@ -76,8 +83,8 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
             raise VideoError(f"{label}: no frame can be decoded")
         for _ in packets:
             pass
-        lost = max(0, stream.frames - count)
-        height, width = _pixels(first, VideoReformatter()).shape[:2]
+        lost = max(0, _stated(stream) - count)
+        height, width = pixels(first, VideoReformatter()).shape[:2]
         return VideoInfo(shown + lost, _fps(stream), height, width)
 
 
@@ -97,24 +104,44 @@ def frames(
       name: what to call the video in errors; its path by default.
 
     Yields:
-      The frames in the order they are shown, as they are stored (`upright` turns them),
+      The frames in the order they are shown, as they are stored (`pixels` turns them),
       each with the video's mean frames a second (0 if the container does not say).
 
     Raises:
       VideoError: as `probe`; a frame is damaged; the file was cut short; or there is no
         frame between start and end.
     """
+    if start:
+        with contextlib.suppress(_TooLate):
+            yield from _between(source, start, end, name, seek=True)
+            return
+    yield from _between(source, start or 0.0, end, name, seek=False)
+
+
+class _TooLate(Exception):
+    """Seeking led behind the frame that was sought, or failed."""
+
+
+def _between(
+    source: Source, start: float, end: float | None, name: str | None, *, seek: bool
+) -> Iterator[tuple[av.VideoFrame, float]]:
+    """What `frames` yields; may raise _TooLate before the first if `seek`."""
+    cut = start > 0 or end is not None
     with _open(source, name) as (stream, label):
-        timed = _timed(stream) and stream.time_base is not None
+        timed = _of(stream, TIMED_FORMATS) and stream.time_base is not None
         tick = float(stream.time_base) if timed else 0.0
         first = stream.start_time or 0
         fps = _fps(stream)
-        if (start or end is not None) and not (timed or fps):
+        if cut and not (timed or fps):
             raise VideoError(f"{label}: cannot be cut, it does not say its frame rate")
-        if start and timed:
+        sought = seek and timed and _of(stream, INDEXED_FORMATS)
+        if sought:
             # A keyframe's place is that of its decoding, a little before it is shown.
             early = max(0.0, start - 1.0)
-            stream.container.seek(first + int(early / tick), stream=stream)
+            try:
+                stream.container.seek(first + int(early / tick), stream=stream)
+            except (av.FFmpegError, OverflowError) as error:
+                raise _TooLate from error
         count = given = 0
 
         def counted() -> Iterator[av.Packet]:
@@ -124,23 +151,28 @@ def frames(
                 yield packet
 
         for index, frame in enumerate(_decoded(stream, counted(), label)):
-            if start or end is not None:
+            if cut:
                 if timed and frame.pts is None:
                     raise VideoError(f"{label}: cannot be cut, a frame has no time")
                 time = (frame.pts - first) * tick if timed else index / fps
+                if sought and index == 0 and time > start + EPSILON_SECONDS:
+                    raise _TooLate
                 if end is not None and time > end - EPSILON_SECONDS:
                     break
-                if time < (start or 0.0) - EPSILON_SECONDS:
+                if time < start - EPSILON_SECONDS:
                     continue
             given += 1
             yield frame, fps
         else:
-            if not start and count < stream.frames:
+            if not sought and count < _stated(stream):
                 raise VideoError(
-                    f"{label}: cut short, {count} of {stream.frames} frames are there"
+                    f"{label}: cut short, {count} of {_stated(stream)} frames are there"
                 )
-        if not given and (start or end is not None):
-            raise VideoError(f"{label}: no frame from {start or 0} s to {end} s")
+        if not given and sought and count == 0:
+            raise _TooLate
+        if not given and cut:
+            until = "on" if end is None else f"to {end} s"
+            raise VideoError(f"{label}: no frame from {start} s {until}")
         if not given:
             raise VideoError(f"{label}: no frame can be decoded")
 
@@ -174,24 +206,24 @@ def decode(
     wanted = set(indices)
     with _open(source, name) as (stream, label):
         packets = list(_packets(stream))
-        total = max(stream.frames, len(packets))
+        total = max(_stated(stream), len(packets))
         frames = _selected(stream, packets, wanted, label)
         if frames is None:
             frames = _in_order(stream, packets, label)
         reformatter = VideoReformatter()
-        pixels: dict[int, np.ndarray] = {}
+        found: dict[int, np.ndarray] = {}
         for index, frame in frames:
             if index in wanted:
-                pixels[index] = _pixels(frame, reformatter)
-                if len(pixels) == len(wanted):
+                found[index] = pixels(frame, reformatter)
+                if len(found) == len(wanted):
                     break
-    if lost := wanted - pixels.keys():
+    if lost := wanted - found.keys():
         raise VideoError(
             f"{label}: frame {min(lost)} cannot be decoded (it should have {total})"
         )
-    if len({frame.shape for frame in pixels.values()}) > 1:
+    if len({frame.shape for frame in found.values()}) > 1:
         raise VideoError(f"{label}: the frame size changes within the video")
-    return np.stack([pixels[index] for index in indices])
+    return np.stack([found[index] for index in indices])
 
 
 @contextlib.contextmanager
@@ -204,16 +236,28 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
         if not os.path.isfile(source):
             what = "a folder" if os.path.isdir(source) else "no such file"
             raise VideoError(f"{label}: {what}")
-        empty, file = os.path.getsize(source) == 0, os.fspath(source)
+        # Of a name like `one:two.mp4` FFmpeg would take the first word for a protocol.
+        file = os.path.abspath(source)
+        try:
+            empty = os.path.getsize(file) == 0
+        except OSError as error:
+            raise VideoError(f"{label}: {error.strerror}") from error
     if empty:
         raise VideoError(f"{label}: empty file")
     try:
-        container = av.open(file)
+        container = av.open(
+            file,
+            # A title may be in any encoding.
+            metadata_errors="replace",
+            options={"protocol_whitelist": "file"},
+        )
     except av.FFmpegError as error:
         raise VideoError(
             f"{label}: not a video, or cut short ({error.strerror})"
         ) from error
     with container:
+        if not PLAYLISTS.isdisjoint(container.format.name.split(",")):
+            raise VideoError(f"{label}: a list of other files, not a video")
         streams = [
             stream
             for stream in container.streams.video
@@ -226,7 +270,10 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
         if context is None:
             raise VideoError(f"{label}: no decoder for this codec")
         context.thread_type, context.thread_count = "NONE", 1
-        yield streams[0], label
+        try:
+            yield streams[0], label
+        except av.FFmpegError as error:
+            raise VideoError(f"{label}: damaged ({error.strerror})") from error
 
 
 def _packets(stream: av.VideoStream) -> Iterator[av.Packet]:
@@ -255,7 +302,7 @@ def _selected(
 ) -> Iterator[tuple[int, av.VideoFrame]] | None:
     """Decodes what the wanted frames of an H.264 stream need; None if unknown."""
     codec = stream.codec_context.name
-    if not _timed(stream) or codec not in {"h264", *INTRA_CODECS}:
+    if not _of(stream, TIMED_FORMATS) or codec not in {"h264", *INTRA_CODECS}:
         return None
     times = [packet.pts for packet in packets]
     if None in times or len(set(times)) != len(times):
@@ -275,7 +322,8 @@ def _selected(
     if runs is None:
         return None
     return (
-        (index_of[frame.pts], frame)
+        # One that is not shown has no number.
+        (index_of.get(frame.pts, -1), frame)
         for run in runs
         for frame in _decoded(stream, [packets[p] for p in run], label)
     )
@@ -290,29 +338,73 @@ def _decoded(
         for packet in itertools.chain(packets, (None,)):
             for frame in context.decode(packet):
                 if frame.is_corrupt:
-                    raise VideoError(f"{label}: damaged at {frame.time:.2f} s")
+                    when = "" if frame.time is None else f" at {frame.time:.2f} s"
+                    raise VideoError(f"{label}: damaged{when}")
                 yield frame
         context.flush_buffers()
     except av.FFmpegError as error:
         raise VideoError(f"{label}: damaged ({error.strerror})") from error
 
 
-def _timed(stream: av.VideoStream) -> bool:
-    return not TIMED_FORMATS.isdisjoint(stream.container.format.name.split(","))
+def _of(stream: av.VideoStream, formats: frozenset[str]) -> bool:
+    return not formats.isdisjoint(stream.container.format.name.split(","))
+
+
+def _stated(stream: av.VideoStream) -> int:
+    """How many packets the container says there are; 0 if it does not."""
+    if _of(stream, frozenset({"mp4"})):
+        # What an edit list leaves out is not in the index, nor is it read.
+        return len(stream.index_entries)
+    return stream.frames
 
 
 def _fps(stream: av.VideoStream) -> float:
     return float(stream.average_rate or 0)
 
 
-def _pixels(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
-    """Returns one frame as upright uint8 [H, W, 3]."""
-    rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    return upright(rgb, frame.rotation)
+def pixels(
+    frame: av.VideoFrame,
+    reformatter: VideoReformatter,
+    size: tuple[int, int] | None = None,
+    interpolation: str | None = None,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Returns one frame in RGB, turned and mirrored as a player would, by quarter turns.
+
+    Args:
+      frame: as it is stored.
+      reformatter: to be used for frames of one video.
+      size: height and width that it is scaled to before it is turned.
+      interpolation: FFmpeg's name of how it is scaled.
+    """
+    height, width = size or (frame.height, frame.width)
+    rgb = reformatter.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb24",
+        interpolation=interpolation,
+        threads=1,
+    ).to_ndarray()
+    a, b, c, d = _matrix(frame)
+    if is_sideways(frame):
+        rgb, a, d = rgb.swapaxes(0, 1), c, b
+    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def upright(picture: np.ndarray, rotation: int) -> np.ndarray:
-    """Turns a picture [H, W, ...] as a player would, by a frame's rotation."""
-    # Degrees counter-clockwise that a player turns the picture, as np.rot90 does.
-    quarters = round(rotation / 90) % 4
-    return np.rot90(picture, quarters) if quarters else picture
+def is_sideways(frame: av.VideoFrame) -> bool:
+    """Whether a frame's height is shown as its width."""
+    a, b, c, d = _matrix(frame)
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """ISO/IEC 14496-12, 6.2.2: x to the right is shown as (a, b), y downwards as (c, d)."""
+    try:
+        found = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:
+        # PyAV stumbles over kinds of side data that it does not know (EXIF, in JPEGs).
+        return QUARTERS[round(frame.rotation / 90) % 4]
+    if found is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = (int(entry) for entry in np.frombuffer(found, "=i4")[:5])
+    return a, b, c, d
