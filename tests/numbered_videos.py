@@ -61,6 +61,8 @@ def encoded(
     pixels: str = "yuv420p",
     fps: float = 25,
     times: Sequence[int] | None = None,
+    colours: str = "ITU601",
+    title: str = "",
     **options: str,
 ) -> bytes:
     """A video file.
@@ -69,16 +71,23 @@ def encoded(
       codec: FFmpeg's name of the encoder.
       container: FFmpeg's name of the muxer.
       pictures: uint8 [H, W, 3] of one size; or how many, numbered from 0.
+      pixels: FFmpeg's name of how a pixel is stored.
       times: when each is shown, in milliseconds; regularly by default.
+      colours: PyAV's name of what turns RGB into YUV.
+      title: in the file's metadata.
       options: of the encoder.
     """
     if isinstance(pictures, int):
         pictures = [picture(number % NUMBERS) for number in range(pictures)]
     pictures = iter(pictures)
     first = next(pictures)
+    known = {"ITU601": "smpte170m", "ITU709": "bt709"}
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
+        if title:
+            out.metadata["title"] = title
         rate = Fraction(fps).limit_denominator(1001)
+        options = {"colorspace": known[colours], **options}
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixels
         stream.codec_context.thread_count = 1
@@ -86,9 +95,34 @@ def encoded(
             stream.codec_context.time_base = Fraction(1, 1000)
         for index, rgb in enumerate(itertools.chain([first], pictures)):
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-            frame = frame.reformat(format=pixels)
+            frame = frame.reformat(format=pixels, dst_colorspace=colours)
             if times is not None:
                 frame.pts, frame.time_base = times[index], Fraction(1, 1000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return file.getvalue()
+
+
+def with_matrix(data: bytes, a: int, b: int, c: int, d: int) -> bytes:
+    """An mp4 whose display matrix says that x is shown as (a, b), and y as (c, d)."""
+    changed = bytearray(data)
+    # 16.16 fixed point, 40 bytes into the track header (version 0).
+    at = changed.find(b"tkhd") + 4 + 40
+    for place, value in zip((0, 4, 12, 16), (a, b, c, d), strict=True):
+        entry = (value << 16).to_bytes(4, "big", signed=True)
+        changed[at + place : at + place + 4] = entry
+    return bytes(changed)
+
+
+def trimmed(data: bytes, skip: int, frames: int, fps: int = 25) -> bytes:
+    """An mp4 whose edit list shows so many frames from one on, and no other."""
+    changed = bytearray(data)
+    # One edit: its duration in the file's clock, 1,000 a second, and its beginning in the
+    # track's, which a B-frame's delay comes before.
+    at = changed.find(b"elst") + 12
+    header = changed.find(b"mdhd") + 16
+    ticks = int.from_bytes(changed[header : header + 4], "big")
+    begin = int.from_bytes(changed[at + 4 : at + 8], "big") + skip * ticks // fps
+    changed[at : at + 4] = (frames * 1000 // fps).to_bytes(4, "big")
+    changed[at + 4 : at + 8] = begin.to_bytes(4, "big")
+    return bytes(changed)

@@ -173,9 +173,9 @@ def _sample(picture: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
 
 def _differ(one, other) -> bool:
     (size, some), (other_size, others) = one, other
-    return size != other_size or (
-        np.abs(some.astype(int) - others).mean() > MOST_DIFFERENCE
-    )
+    if size != other_size:
+        return True
+    return bool(np.abs(some.astype(int) - others).mean() > MOST_DIFFERENCE)
 
 
 # What a record keeps by its storage's name; the first is the default.

@@ -27,8 +27,10 @@ Source = str | os.PathLike | bytes
 TIMED_FORMATS = frozenset({"mp4", "matroska", "mpegts"})
 # Of these, those that know where their keyframes are. In MPEG-TS one lands anywhere.
 INDEXED_FORMATS = frozenset({"mp4", "matroska"})
-# Texts that name other files, which a record would lack, or addresses.
+# All but the texts that name other files, which a record would lack, or addresses, for
+# which FFmpeg waits.
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp"})
+FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 
 # Codecs whose every frame is a picture of its own.
 INTRA_CODECS = frozenset({"mjpeg"})
@@ -249,15 +251,13 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
             file,
             # A title may be in any encoding.
             metadata_errors="replace",
-            options={"protocol_whitelist": "file"},
+            options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
         )
     except av.FFmpegError as error:
         raise VideoError(
             f"{label}: not a video, or cut short ({error.strerror})"
         ) from error
     with container:
-        if not PLAYLISTS.isdisjoint(container.format.name.split(",")):
-            raise VideoError(f"{label}: a list of other files, not a video")
         streams = [
             stream
             for stream in container.streams.video
