@@ -16,7 +16,9 @@ ROWS, COLUMNS = 3, 4
 # White in the first corner and black in the other three.
 CORNERS = {(0, 0): 1, (0, 3): 0, (2, 0): 0, (2, 3): 0}
 BITS = [
-    cell for cell in itertools.product(range(ROWS), range(COLUMNS)) if cell not in CORNERS
+    cell
+    for cell in itertools.product(range(ROWS), range(COLUMNS))
+    if cell not in CORNERS
 ]
 NUMBERS = 2 ** len(BITS)
 
@@ -41,7 +43,8 @@ def number(shown: np.ndarray) -> int:
     for row, column in itertools.product(range(ROWS), range(COLUMNS)):
         top, left = height * row // ROWS, width * column // COLUMNS
         inner = shown[
-            top + height // 12 : top + height // 4, left + width // 16 : left + width // 6
+            top + height // 12 : top + height // 4,
+            left + width // 16 : left + width // 6,
         ]
         found[row, column] = inner.mean() > 130
     for cell, value in CORNERS.items():
@@ -61,7 +64,7 @@ def encoded(
     pixels: str = "yuv420p",
     fps: float = 25,
     times: Sequence[int] | None = None,
-    colours: str = "ITU601",
+    colours: str | None = None,
     title: str = "",
     **options: str,
 ) -> bytes:
@@ -73,7 +76,7 @@ def encoded(
       pictures: uint8 [H, W, 3] of one size; or how many, numbered from 0.
       pixels: FFmpeg's name of how a pixel is stored.
       times: when each is shown, in milliseconds; regularly by default.
-      colours: PyAV's name of what turns RGB into YUV.
+      colours: PyAV's name of what turns RGB into YUV; FFmpeg's own choice by default.
       title: in the file's metadata.
       options: of the encoder.
     """
@@ -87,7 +90,8 @@ def encoded(
         if title:
             out.metadata["title"] = title
         rate = Fraction(fps).limit_denominator(1001)
-        options = {"colorspace": known[colours], **options}
+        if colours:
+            options["colorspace"] = known[colours]
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixels
         stream.codec_context.thread_count = 1

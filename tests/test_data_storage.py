@@ -98,7 +98,9 @@ FILES = [
 
 @EVERY_STORAGE
 @pytest.mark.parametrize(("codec", "container", "options"), FILES)
-def test_frame_i_is_frame_i_of_the_source(clip_of, codec, container, options, stored_as):
+def test_frame_i_is_frame_i_of_the_source(
+    clip_of, codec, container, options, stored_as
+):
     clip = clip_of(encoded(codec, container, 30, **options))
     stored = store(clip, stored_as)
     assert numbers(shown(stored)) == list(range(30))
@@ -163,7 +165,7 @@ def test_a_clock_is_no_frame_rate(clip_of):
         ("ffv1", "matroska", "yuv420p10le", {}),
         ("prores_ks", "mov", "yuv422p10le", {}),
         ("libx264", "mp4", "yuvj420p", {}),  # full range
-        ("libx264", "mp4", "gray", {}),
+        ("libx264", "mp4", "gray", {"color_range": "pc"}),
         ("libx264", "mp4", "yuv444p", {}),
         ("libx264rgb", "matroska", "rgb24", {}),
         ("rawvideo", "avi", "bgr24", {}),
@@ -265,9 +267,22 @@ def joined_streams(*parts: bytes) -> bytes:
     return b"".join(parts)
 
 
+@EVERY_STORAGE
+def test_segments_that_were_put_together_are_stored_whole(clip_of, stored_as):
+    """As files are that were downloaded in parts, whose counters begin anew in each."""
+    parts = [
+        encoded("libx264", "mpegts", map(picture, range(n, n + 8)), **B_FRAMES)
+        for n in (0, 8, 16)
+    ]
+    stored = store(clip_of(joined_streams(*parts), "ts"), stored_as)
+    assert numbers(shown(stored)) == list(range(24))
+
+
 SMALL_THEN_LARGE = joined_streams(
     encoded("libx264", "mpegts", [picture(n, 48, 64) for n in range(8)], **B_FRAMES),
-    encoded("libx264", "mpegts", [picture(n, 96, 96) for n in range(8, 16)], **B_FRAMES),
+    encoded(
+        "libx264", "mpegts", [picture(n, 96, 96) for n in range(8, 16)], **B_FRAMES
+    ),
 )
 
 
@@ -291,7 +306,8 @@ def turned_by_the_stream(data: bytes, degrees: int) -> bytes:
         av.open(file, "w", format="mpegts") as out,
     ):
         stream = source.streams.video[0]
-        turn = BitStreamFilterContext(f"h264_metadata=rotate={degrees}", stream)
+        say = f"h264_metadata=display_orientation=insert:rotate={degrees}"
+        turn = BitStreamFilterContext(say, stream)
         target = out.add_stream_from_template(stream)
         for packet in source.demux(stream):
             for changed in turn.filter(packet if packet.size else None):
@@ -460,7 +476,10 @@ def test_images_that_are_turned_or_mirrored(clip_of, orientation, stored_as):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     taken = Image.fromarray(picture(5))
-    for turn, opposite in ((6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270)):
+    for turn, opposite in (
+        (6, Image.Transpose.ROTATE_90),
+        (8, Image.Transpose.ROTATE_270),
+    ):
         if orientation == turn:
             taken = taken.transpose(opposite)
     if orientation in (2, 3, 4, 5, 7):  # each is undone by itself

@@ -167,13 +167,18 @@ def _file(
             stream.codec_context.thread_count = 1
             for packet in packets(stream):
                 container.mux(packet)
-                if file.tell() > MOST_BYTES:
-                    raise VideoError(
-                        f"too long for a record: over {MOST_BYTES:,} bytes encoded; cut "
-                        "it into clips (start and end)"
-                    )
+                _check_size(file.tell())
     except av.FFmpegError as error:
         raise VideoError(
             f"{shape[1]} x {shape[0]} pixels cannot be encoded ({error.strerror})"
         ) from error
+    _check_size(file.tell())
     return file.getvalue()
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise VideoError(
+            f"too long for a record: over {MOST_BYTES:,} bytes encoded; cut it into clips "
+            "(start and end)"
+        )

@@ -18,7 +18,7 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
-from vidshift.data import h264
+from vidshift.data import h264, matroska
 
 Source = str | os.PathLike | bytes
 
@@ -130,6 +130,8 @@ def _between(
     """What `frames` yields; may raise _TooLate before the first if `seek`."""
     cut = start > 0 or end is not None
     with _open(source, name) as (stream, label):
+        if not cut and (missing := _missing_bytes(stream, source)):
+            raise VideoError(f"{label}: cut short, {missing:,} bytes are missing")
         timed = _of(stream, TIMED_FORMATS) and stream.time_base is not None
         tick = float(stream.time_base) if timed else 0.0
         first = stream.start_time or 0
@@ -148,7 +150,7 @@ def _between(
 
         def counted() -> Iterator[av.Packet]:
             nonlocal count
-            for packet in _packets(stream):
+            for packet in _packets(stream, label):
                 count += 1
                 yield packet
 
@@ -276,15 +278,35 @@ def _open(source: Source, name: str | None) -> Iterator[tuple[av.VideoStream, st
             raise VideoError(f"{label}: damaged ({error.strerror})") from error
 
 
-def _packets(stream: av.VideoStream) -> Iterator[av.Packet]:
-    """Yields the whole packets of a stream, up to where the file is cut short."""
+def _packets(stream: av.VideoStream, label: str | None = None) -> Iterator[av.Packet]:
+    """Yields the whole packets of a stream, up to where the file is cut short.
+
+    With a label, a file that is seen to be cut short is a VideoError.
+    """
+    held: list[av.Packet] = []
     # The demuxer marks the end by an empty packet, and some files end in an error.
-    with contextlib.suppress(av.FFmpegError):
+    try:
         for packet in stream.container.demux(stream):
-            if packet.is_corrupt:
-                break
-            if packet.size:
+            if not packet.size:
+                continue
+            if not (held or packet.is_corrupt):
                 yield packet
+                continue
+            # Also marked is one of the last two before another stream begins, in MPEG-TS
+            # that was put together of segments.
+            held.append(packet)
+            if packet.is_keyframe and len(held) > 1:
+                yield from held
+                held = []
+            elif len(held) > 2:
+                break
+    except av.InvalidDataError:
+        pass
+    except av.FFmpegError as error:
+        if label is not None:
+            raise VideoError(f"{label}: cut short ({error.strerror})") from error
+    if held and label is not None:
+        raise VideoError(f"{label}: cut short, or damaged between two frames")
 
 
 def _in_order(
@@ -327,6 +349,17 @@ def _selected(
         for run in runs
         for frame in _decoded(stream, [packets[p] for p in run], label)
     )
+
+
+def _missing_bytes(stream: av.VideoStream, source: Source) -> int:
+    """How much longer a file should be whose container states no number of frames."""
+    if not _of(stream, frozenset({"matroska"})):
+        return 0
+    if isinstance(source, bytes):
+        return matroska.missing_bytes(source[: matroska.HEAD_BYTES], len(source))
+    with open(source, "rb") as file:
+        head = file.read(matroska.HEAD_BYTES)
+    return matroska.missing_bytes(head, os.path.getsize(source))
 
 
 def _decoded(
