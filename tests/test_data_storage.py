@@ -27,7 +27,7 @@ from tests.numbered_videos import (
     trimmed,
     with_matrix,
 )
-from vidshift.data import encoding, images, storage, video
+from vidshift.data import encoding, images, player, storage, video
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.storage import STORAGES, store
 from vidshift.data.video import VideoError
@@ -316,17 +316,32 @@ def turned_by_the_stream(data: bytes, degrees: int) -> bytes:
     return file.getvalue()
 
 
+def of_numbers(first: int, last: int, *, sideways: bool) -> bytes:
+    """Frames that are to be shown upright, with one keyframe."""
+    quarters = -1 if sideways else 0
+    pictures = [np.rot90(picture(n), quarters).copy() for n in range(first, last)]
+    data = encoded("libx264", "mpegts", pictures, bf="3")
+    # Counter-clockwise, as H.264 has it.
+    return turned_by_the_stream(data, 90) if sideways else data
+
+
 @ENCODED_ANEW
-def test_a_turn_that_changes_is_evened_out(clip_of, stored_as):
-    sideways = [np.rot90(picture(n), -1).copy() for n in range(8, 16)]
-    data = joined_streams(
-        encoded("libx264", "mpegts", 8, **B_FRAMES),
-        # Counter-clockwise, as H.264 has it.
-        turned_by_the_stream(encoded("libx264", "mpegts", sideways, **B_FRAMES), 90),
-    )
-    frames = shown(store(clip_of(data, "ts"), stored_as))
+@pytest.mark.parametrize("sideways", [(False, True), (True, False)])
+def test_a_turn_that_changes_is_evened_out(clip_of, sideways, stored_as):
+    parts = [
+        of_numbers(0, 8, sideways=sideways[0]),
+        of_numbers(8, 16, sideways=sideways[1]),
+    ]
+    frames = shown(store(clip_of(joined_streams(*parts), "ts"), stored_as))
     assert frames.shape == (16, 48, 64, 3)
     assert numbers(frames) == list(range(16))
+
+
+def test_a_turn_that_a_keyframe_says_holds_for_the_frames_after_it(clip_of):
+    clip = clip_of(of_numbers(0, 30, sideways=True), "ts")
+    for stored_as in STORAGES:
+        assert numbers(shown(store(clip, stored_as))) == list(range(30))
+    assert numbers(video.decode(clip.path, [29, 17, 4])) == [29, 17, 4]
 
 
 # ------------------------------------------------------------------------ cuts
@@ -643,7 +658,7 @@ def test_what_is_too_long_for_a_record_is_named(clip_of, monkeypatch, stored_as)
 @EVERY_STORAGE
 def test_few_frames_of_a_long_video_are_held(clip_of, monkeypatch, stored_as):
     alive, most = [], 0
-    plain = video.pixels
+    plain = player.Player.show
 
     def watched(*args, **options):
         nonlocal alive, most
@@ -656,7 +671,7 @@ def test_few_frames_of_a_long_video_are_held(clip_of, monkeypatch, stored_as):
         return made
 
     clip = clip_of(encoded("libx264", "mp4", 3000, preset="ultrafast", g="60"))
-    monkeypatch.setattr(video, "pixels", watched)
+    monkeypatch.setattr(player.Player, "show", watched)
     gc.collect()
     assert store(clip, stored_as).num_frames == 3000
     assert 1 <= most <= 4

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from vidshift.data import encoding, images, video
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_jpegs
+from vidshift.data.player import Player
 from vidshift.data.video import VideoError
 
 # Short side of what is encoded anew, pixels.
@@ -159,9 +159,10 @@ def _joined(clip: Clip) -> Stored | None:
 
 
 def _decoded(data: bytes) -> Iterator[np.ndarray]:
-    reformatter = VideoReformatter()
+    player = Player()
     for frame, _ in video.frames(data):
-        yield video.pixels(frame, reformatter)
+        player.see(frame)
+        yield player.show(frame)
 
 
 def _sample(picture: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
@@ -213,19 +214,15 @@ class Pictures:
             yield picture
 
     def _frames(self) -> Iterator[np.ndarray]:
-        clip, reformatter, fitted = self._clip, VideoReformatter(), None
+        clip, player, size = self._clip, Player(), None
         found = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
         for frame, fps in found:
             # Some containers state a clock's rate for the frames'.
             self.fps = fps if 0 < fps <= MOST_FPS else 0.0
-            size = frame.height, frame.width
+            player.see(frame)
             if self._short_side:
-                turned = video.is_sideways(frame)
-                fitted = fitted or self._fitted(*(size[::-1] if turned else size))
-                size = fitted[::-1] if turned else fitted
-            yield np.ascontiguousarray(
-                video.pixels(frame, reformatter, size, interpolation="BICUBIC")
-            )
+                size = size or self._fitted(*player.size(frame))
+            yield np.ascontiguousarray(player.show(frame, size, "BICUBIC"))
 
     def _images(self) -> Iterator[np.ndarray]:
         clip, size = self._clip, None

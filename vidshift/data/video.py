@@ -14,11 +14,10 @@ from typing import SupportsIndex
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
-from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
 from vidshift.data import h264, matroska
+from vidshift.data.player import Player
 
 Source = str | os.PathLike | bytes
 
@@ -34,9 +33,6 @@ FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 
 # Codecs whose every frame is a picture of its own.
 INTRA_CODECS = frozenset({"mjpeg"})
-
-# Display matrices (a, b, c, d) that turn counter-clockwise by so many quarters.
-QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 
 # Two times of a frame that differ by less are the same.
 EPSILON_SECONDS = 1e-4
@@ -86,7 +82,9 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
         for _ in packets:
             pass
         lost = max(0, _stated(stream) - count)
-        height, width = pixels(first, VideoReformatter()).shape[:2]
+        player = Player()
+        player.see(first)
+        height, width = player.show(first).shape[:2]
         return VideoInfo(shown + lost, _fps(stream), height, width)
 
 
@@ -106,7 +104,7 @@ def frames(
       name: what to call the video in errors; its path by default.
 
     Yields:
-      The frames in the order they are shown, as they are stored (`pixels` turns them),
+      The frames in the order they are shown, as they are stored (`Player` turns them),
       each with the video's mean frames a second (0 if the container does not say).
 
     Raises:
@@ -214,11 +212,12 @@ def decode(
         frames = _selected(stream, packets, wanted, label)
         if frames is None:
             frames = _in_order(stream, packets, label)
-        reformatter = VideoReformatter()
+        player = Player()
         found: dict[int, np.ndarray] = {}
         for index, frame in frames:
+            player.see(frame)
             if index in wanted:
-                found[index] = pixels(frame, reformatter)
+                found[index] = player.show(frame)
                 if len(found) == len(wanted):
                     break
     if lost := wanted - found.keys():
@@ -393,51 +392,3 @@ def _stated(stream: av.VideoStream) -> int:
 
 def _fps(stream: av.VideoStream) -> float:
     return float(stream.average_rate or 0)
-
-
-def pixels(
-    frame: av.VideoFrame,
-    reformatter: VideoReformatter,
-    size: tuple[int, int] | None = None,
-    interpolation: str | None = None,
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Returns one frame in RGB, turned and mirrored as a player would, by quarter turns.
-
-    Args:
-      frame: as it is stored.
-      reformatter: to be used for frames of one video.
-      size: height and width that it is scaled to before it is turned.
-      interpolation: FFmpeg's name of how it is scaled.
-    """
-    height, width = size or (frame.height, frame.width)
-    rgb = reformatter.reformat(
-        frame,
-        width=width,
-        height=height,
-        format="rgb24",
-        interpolation=interpolation,
-        threads=1,
-    ).to_ndarray()
-    a, b, c, d = _matrix(frame)
-    if is_sideways(frame):
-        rgb, a, d = rgb.swapaxes(0, 1), c, b
-    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-
-
-def is_sideways(frame: av.VideoFrame) -> bool:
-    """Whether a frame's height is shown as its width."""
-    a, b, c, d = _matrix(frame)
-    return abs(b) + abs(c) > abs(a) + abs(d)
-
-
-def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """ISO/IEC 14496-12, 6.2.2: x to the right is shown as (a, b), y downwards as (c, d)."""
-    try:
-        found = frame.side_data.get(Type.DISPLAYMATRIX)
-    except ValueError:
-        # PyAV stumbles over kinds of side data that it does not know (EXIF, in JPEGs).
-        return QUARTERS[round(frame.rotation / 90) % 4]
-    if found is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d = (int(entry) for entry in np.frombuffer(found, "=i4")[:5])
-    return a, b, c, d

@@ -154,7 +154,7 @@ def _serve(work: Callable, pipe: Connection) -> None:
             answer = (work(item), None)
         except VideoError as error:
             answer = (Failed(str(error)), None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001, the caller raises it
             error.add_note(traceback.format_exc())
             answer = (None, error)
         try:
