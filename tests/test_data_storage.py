@@ -278,6 +278,22 @@ def test_segments_that_were_put_together_are_stored_whole(clip_of, stored_as):
     assert numbers(shown(stored)) == list(range(24))
 
 
+@EVERY_STORAGE
+def test_times_that_go_back_do_not_change_the_order(clip_of, stored_as):
+    parts = [
+        encoded(
+            "libx264",
+            "mpegts",
+            map(picture, range(first, first + 8)),
+            times=[begin + 40 * i for i in range(8)],
+            **B_FRAMES,
+        )
+        for first, begin in ((0, 1000), (8, 820), (16, 1110))
+    ]
+    stored = store(clip_of(joined_streams(*parts), "ts"), stored_as)
+    assert numbers(shown(stored)) == list(range(24))
+
+
 SMALL_THEN_LARGE = joined_streams(
     encoded("libx264", "mpegts", [picture(n, 48, 64) for n in range(8)], **B_FRAMES),
     encoded(

@@ -328,6 +328,10 @@ def _selected(
     times = [packet.pts for packet in packets]
     if None in times or len(set(times)) != len(times):
         return None
+    # Where another stream follows, its times may lie before those of the first.
+    decoded = [packet.dts for packet in packets if packet.dts is not None]
+    if any(later <= time for time, later in itertools.pairwise(decoded)):
+        return None
     # Packets that an edit list hides are decoded but never shown.
     shown = (packet.pts for packet in packets if not packet.is_discard)
     index_of = {pts: index for index, pts in enumerate(sorted(shown))}
