@@ -78,20 +78,30 @@ def _errors_name(clip: Clip) -> Iterator[None]:
 def _copied(clip: Clip, pictures_of: None) -> Stored:
     if clip.path.is_dir():
         return _as_frames(clip, pictures_of)
+    if clip.start is not None or clip.end is not None:
+        raise VideoError(f"{clip.id}: a part of a file cannot be copied")
     size_bytes = clip.path.stat().st_size
     if size_bytes > encoding.MOST_BYTES:
         raise VideoError(
             f"too long for a record: {size_bytes:,} bytes, of at most "
             f"{encoding.MOST_BYTES:,}; the storage `fast` may make it smaller"
         )
-    pictures = Pictures(clip)
-    shapes = {picture.shape for picture in pictures}
-    if len(shapes) > 1:
+    data = clip.path.read_bytes()
+    count, fps, shapes, player = 0, 0.0, set(), Player()
+    # Of the bytes, as training reads them: a file's name may tell FFmpeg more.
+    for frame, fps in video.frames(data, name=clip.id):
+        player.see(frame)
+        shape = (player.size(frame), frame.format.name)
+        if shape not in shapes:
+            player.show(frame)  # whether it can be
+        shapes.add(shape)
+        count += 1
+    if len({size for size, _ in shapes}) > 1:
         raise VideoError(
             f"{clip.id}: the frame size changes within the video, which the storages "
             "`fast` and `frames` even out"
         )
-    return Stored(clip.path.read_bytes(), pictures.count, pictures.fps)
+    return Stored(data, count, fps if fps <= MOST_FPS else 0.0)
 
 
 def _as_fast(clip: Clip, pictures_of: Callable | None) -> Stored:

@@ -34,6 +34,9 @@ FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 # Codecs whose every frame is a picture of its own.
 INTRA_CODECS = frozenset({"mjpeg"})
 
+# Codecs whose every packet is shown, so that one without a frame was lost in silence.
+SHOWN_CODECS = frozenset({"h264", "hevc"})
+
 # Two times of a frame that differ by less are the same.
 EPSILON_SECONDS = 1e-4
 
@@ -144,15 +147,10 @@ def _between(
                 stream.container.seek(first + int(early / tick), stream=stream)
             except (av.FFmpegError, OverflowError) as error:
                 raise _TooLate from error
-        count = given = 0
-
-        def counted() -> Iterator[av.Packet]:
-            nonlocal count
-            for packet in _packets(stream, label):
-                count += 1
-                yield packet
-
-        for index, frame in enumerate(_decoded(stream, counted(), label)):
+        ledger, given = _Ledger(), 0
+        packets = ledger.read(_packets(stream, label))
+        for index, frame in enumerate(_decoded(stream, packets, label)):
+            ledger.seen.append(frame.pts)
             if cut:
                 if timed and frame.pts is None:
                     raise VideoError(f"{label}: cannot be cut, a frame has no time")
@@ -166,12 +164,16 @@ def _between(
             given += 1
             yield frame, fps
         else:
-            if not sought and count < _stated(stream):
+            if not sought and ledger.packets < _stated(stream):
                 raise VideoError(
-                    f"{label}: cut short, {count} of {_stated(stream)} frames are there"
+                    f"{label}: cut short, {ledger.packets} of {_stated(stream)} frames "
+                    "are there"
                 )
-        if not given and sought and count == 0:
+        if not given and sought and not ledger.packets:
             raise _TooLate
+        shown = timed and stream.codec_context.name in SHOWN_CODECS
+        if shown and (lost := ledger.lost()) is not None:
+            raise VideoError(f"{label}: damaged at {(lost - first) * tick:.2f} s")
         if not given and cut:
             until = "on" if end is None else f"to {end} s"
             raise VideoError(f"{label}: no frame from {start} s {until}")
@@ -227,6 +229,32 @@ def decode(
     if len({frame.shape for frame in found.values()}) > 1:
         raise VideoError(f"{label}: the frame size changes within the video")
     return np.stack([found[index] for index in indices])
+
+
+class _Ledger:
+    """What went into a decoder and what came out."""
+
+    def __init__(self):
+        self.packets = 0
+        # When each packet and each frame is shown.
+        self.due: list[int | None] = []
+        self.seen: list[int | None] = []
+
+    def read(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+        for packet in packets:
+            self.packets += 1
+            if not packet.is_discard:
+                self.due.append(packet.pts)
+            yield packet
+
+    def lost(self) -> int | None:
+        """The first time without its frame, between frames that are there."""
+        due, seen = set(self.due), set(self.seen)
+        if None in due | seen or len(due) != len(self.due) or not seen:
+            return None
+        # What comes before a stream's first keyframe cannot be decoded.
+        within = (time for time in due if self.seen[0] < time < max(seen))
+        return min(set(within) - seen, default=None)
 
 
 @contextlib.contextmanager
