@@ -78,8 +78,7 @@ def read(
             f"validation_share and test_share must leave some clips for training, got "
             f"{validation_share} and {test_share}"
         )
-    if not source.is_dir():
-        raise AnnotationError(f"{source}: there is no such folder")
+    reading.require(source)
     divide = (validation_share, test_share)
     tables = _tables(source, csv)
     if tables:
