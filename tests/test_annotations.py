@@ -813,7 +813,10 @@ def test_errors_of_a_table(table, says, tmp_path):
 def test_errors_of_folders(tmp_path):
     with pytest.raises(AnnotationError, match="lists no clip; expected are folders"):
         read_folder(tmp_path)
-    files(tmp_path, "train/a/x.mp4", "val/b/x.mp4")
+    files(tmp_path, "val/b/x.mp4")
+    with pytest.raises(AnnotationError, match="without a clip for training: b$"):
+        read_folder(tmp_path)
+    files(tmp_path, "train/a/x.mp4")
     with pytest.raises(AnnotationError, match="without a clip for training: b$"):
         read_folder(tmp_path)
     files(tmp_path, "train/b/notes.txt")

@@ -89,10 +89,12 @@ def read(
 
 # -------------------------------------------------------------------- folders
 def has_splits(source: pathlib.Path) -> bool:
-    """Whether the classes' folders are in `train/`, not in the source itself."""
-    train = source / "train"
-    # One that holds a video is a class of that name.
-    return bool(_folders(train)) and not any(map(_is_video, _entries(train)))
+    """Whether the classes' folders are in those of splits, not in the source itself."""
+    for folder in (source / name for names in NAMES.values() for name in names):
+        # One that holds a video is a class of that name.
+        if _folders(folder) and not any(map(_is_video, _entries(folder))):
+            return True
+    return False
 
 
 def of_folders(
