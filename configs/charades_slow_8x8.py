@@ -5,9 +5,9 @@
     python eval.py --workdir=runs/charades --protocol=10x3
 
 35.6 mAP from A3D-Slow-8x8, 34.7 from Slow 8x8, the largest score of 30 views (Zhu et al.,
-2020, Table 3). Not measured by us. An A3D checkpoint is fine-tuned as the ordinary network
-that it is. The data set's builder is not written yet: until it is, `train.py` says that
-there is no such data set.
+2020, Table 3). Not measured by us. An A3D checkpoint is fine-tuned as the ordinary
+network that it is. `python -m vidshift.data.prepare charades --source=DIR --out=datasets`
+makes the records.
 
 Values are those of the official code's SlowFast on Charades, with half its batch and
 learning rate, as A3D trains on 4 GPUs: which config A3D took for Slow 8x8 it does not say.
@@ -22,6 +22,7 @@ def get_config() -> Config:
     config = kinetics_slow_8x8.get_config()
     config.model.head_size = None  # which averages a softmax
     config.data.name = "charades"
+    config.data.validation_split = "test"
     config.optim.lr = 0.01875
     config.optim.lr_batch_size = None
     config.optim.schedule = "step"

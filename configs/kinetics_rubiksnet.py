@@ -8,15 +8,15 @@ Other tiers: `--config.model.backbone=rubiksnet_medium` (or `rubiksnet_small`,
 --config.model.time_init=None --config.optim.attention.budget=0.125`.
 
 The paper has a picture alone (Figure A7), and the official repository has weights without
-figures; nothing was measured by us, and nor were the hours. The data set's builder is not
-written yet: until it is, `train.py` says that there is no such data set, and
-`vidshift.fit` works.
+figures; nothing was measured by us, and nor were the hours. `python -m
+vidshift.data.prepare kinetics400 --source=DIR --out=datasets` makes the records.
 
 The paper gives no recipe for Kinetics. Values are those of its Something-Something
 (Fan et al., ECCV 2020, supplement A6; `configs/something_v2_rubiksnet.py` says what that
 leaves open), with flips, as TSM's recipe has them, and frames spread over the video.
 """
 
+from vidshift.data.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,
@@ -39,6 +39,7 @@ def get_config() -> Config:
         ),
         data=DataConfig(
             name="kinetics400",
+            options=Prepared(),
             # Papers report the validation split.
             test_split="",
             num_frames=8,

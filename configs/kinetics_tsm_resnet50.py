@@ -12,14 +12,14 @@ On a v5e slice of 256 chips add `--config.batch_size=2048 --config.eval_batch_si
 The official code's README reports 71.2 % top-1 with one crop and 72.8 % with ten; not
 measured by us, and nor are the hours. Its 74.1 % (section 5.1 of the paper) is of dense
 sampling, which the loader does not do yet: 64 neighbouring frames, lr=0.01 for a batch of
-64, 100 epochs, steps at 40 and 80, the same step otherwise. The data set's builder is
-not written yet either: until it is, `train.py` says that there is no such data set, and
-`vidshift.fit` works.
+64, 100 epochs, steps at 40 and 80, the same step otherwise. `python -m
+vidshift.data.prepare kinetics400 --source=DIR --out=datasets` makes the records.
 
 Values are those of scripts/train_tsm_kinetics_rgb_8f.sh and the defaults of opts.py in
 github.com/mit-han-lab/temporal-shift-module, where no other source is given.
 """
 
+from vidshift.data.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 
@@ -31,6 +31,7 @@ def get_config() -> Config:
         ),
         data=DataConfig(
             name="kinetics400",
+            options=Prepared(),
             # Papers report the validation split.
             test_split="",
             num_frames=8,

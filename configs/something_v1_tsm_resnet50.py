@@ -9,15 +9,15 @@ On a v5e slice of 256 chips add `--config.batch_size=2048 --config.eval_batch_si
     python -m vidshift.fit --config configs/something_v1_tsm_resnet50.py --target v5e \\
         --chips 256 --config.batch_size=2048 --config.eval_batch_size=2048
 
-The official code's README reports 45.6 % top-1 with one centre crop a video, 47.2 %
-with two clips at full resolution; not measured by us, and nor are the hours. The data
-set's builder is not written yet: until it is, `train.py` says that there is no such
-data set, and `vidshift.fit` works.
+The official code's README reports 45.6 % top-1 with one centre crop a video, 47.2 % with
+two clips at full resolution; not measured by us, and nor are the hours. `python -m
+vidshift.data.prepare something_v1 --source=DIR --out=datasets` makes the records.
 
 Values are those of github.com/mit-han-lab/temporal-shift-module, its README's command
 for Something-Something and the defaults of its opts.py, where no other source is given.
 """
 
+from vidshift.data.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 
@@ -29,6 +29,7 @@ def get_config() -> Config:
         ),
         data=DataConfig(
             name="something_v1",
+            options=Prepared(),
             # Papers report the validation split; the test split has no public labels.
             test_split="",
             num_frames=8,

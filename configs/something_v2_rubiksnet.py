@@ -11,9 +11,9 @@ chips add `--config.batch_size=2048 --config.eval_batch_size=2048` (the learning
 follows the batch).
 
 The paper reports (Table 1, two clips) 61.7 % top-1 for Large, 60.8 for Medium, 59.8 for
-Small and 56.7 for Tiny, and 58.2 for Large with rounded shifts (Table 5);
-not measured by us, and nor are the hours. The data set's builder is not written yet: until
-it is, `train.py` says that there is no such data set, and `vidshift.fit` works.
+Small and 56.7 for Tiny, and 58.2 for Large with rounded shifts (Table 5); not measured by
+us, and nor are the hours. `python -m vidshift.data.prepare something_v2 --source=DIR
+--out=datasets` makes the records.
 
 Values are those of Fan et al., ECCV 2020, supplement A6, where no other source is given.
 The paper leaves open: the number of epochs (about 40, since the learning rate falls at 26
@@ -23,6 +23,7 @@ here), and what the temporal shifts start from after 2-D training. The official
 repository has no training code.
 """
 
+from vidshift.data.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,
@@ -47,6 +48,7 @@ def get_config() -> Config:
         ),
         data=DataConfig(
             name="something_v2",
+            options=Prepared(),
             # Papers report the validation split; the test split has no public labels.
             test_split="",
             num_frames=8,

@@ -11,9 +11,8 @@ Validation and `eval.py` use the hardened network; `python -m vidshift.pictures
 --workdir=runs/ssv2_rubiks_aq` draws where the shifts went.
 
 The paper reports 61.6 % top-1 with two clips for Large at 0.125 (Table 5), the released
-network's log 58.57 % with one;
-not measured by us, and nor are the hours. The data set's builder is not written yet: until
-it is, `train.py` says that there is no such data set, and `vidshift.fit` works.
+network's log 58.57 % with one; not measured by us, and nor are the hours. `python -m
+vidshift.data.prepare something_v2 --source=DIR --out=datasets` makes the records.
 
 Values are those of Fan et al., ECCV 2020, section 4.1 and supplement A6, where no other
 source is given. The paper leaves open: the budget loss' weight and norm, the attention's
@@ -21,6 +20,7 @@ own learning rate, whether the temperature falls by the step or by the epoch, an
 interpolated config says. The official repository has no training code.
 """
 
+from vidshift.data.prepared import Prepared
 from vidshift.training.config import (
     AttentionConfig,
     Config,
@@ -44,6 +44,7 @@ def get_config() -> Config:
         ),
         data=DataConfig(
             name="something_v2",
+            options=Prepared(),
             # Papers report the validation split; the test split has no public labels.
             test_split="",
             num_frames=8,

@@ -13,7 +13,7 @@ from vidshift.data.crop import eval_boxes
 from vidshift.data.loader import TooManyFailures, eval_batches, train_batches
 from vidshift.data.sampling import segment_indices
 from vidshift.data.split import Record, Split
-from vidshift.data.view import View, clip_from_video, fingerprint
+from vidshift.data.view import View, clip_from_video, fingerprint, labels_during
 
 OPTIONS = motion_clips.OrderedMotion(side=16, frames=12)
 VIEW = View(num_frames=4, resize=16, crop=12)
@@ -380,3 +380,29 @@ def test_labels_that_do_not_fit_the_split(multi_label, label, expected):
     split = Split([], ("a", "b", "c", "d"), multi_label=multi_label)
     with pytest.raises(ValueError, match=expected):
         split.target(label)
+
+
+@pytest.mark.parametrize(
+    ("indices", "expected"),
+    [
+        ([0, 4], (7,)),  # to 0.4 s
+        ([0, 15], (7, 8)),
+        ([10, 10], (7, 8)),  # where one ends and the other begins
+        ([11, 19], (8,)),
+        ([31, 39], (9,)),
+        ([25, 26], ()),
+    ],
+)
+def test_labels_that_hold_during_a_clip(indices, expected):
+    record = {
+        "label": (7, 8, 9),
+        "spans": ((0.0, 1.0), (1.0, 2.2), (3.0, np.inf)),
+        "fps": 10.0,
+    }
+    assert labels_during(record, np.array(indices)) == expected
+
+
+def test_labels_hold_all_the_time_where_nothing_says_when():
+    assert labels_during({"label": 3, "fps": 10.0}, np.array([5])) == 3
+    record = {"label": (1, 2), "spans": ((0.0, 1.0), (5.0, 6.0)), "fps": 0.0}
+    assert labels_during(record, np.array([5])) == (1, 2)

@@ -59,6 +59,9 @@ CLASSES = {
     "something_v2": 174,
     "ucf101": 101,
     "hmdb51": 51,
+    "jester": 27,
+    "moments": 339,
+    "diving48": 48,
     "charades": 157,
     "tfds_images": 1000,  # ImageNet's
 }

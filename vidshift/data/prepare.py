@@ -358,7 +358,7 @@ def _annotations(options: argparse.Namespace) -> Annotations:
     if options.modality == "flow":
         flow.check_installed()
     own = {}
-    for field in ("csv", "validation_share", "test_share"):
+    for field in ("csv", "validation_share", "test_share", "fps"):
         value = getattr(options, field)
         if value is not None:
             if options.name != "folder":
@@ -396,6 +396,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--csv", metavar="FILE", help="of folder: file, label, start, end, split")
     add("--validation_share", type=float, metavar="X", help="of folder; 0.1")
     add("--test_share", type=float, metavar="X", help="of folder; 0.1")
+    add("--fps", type=float, metavar="X", help="of folder's clips that are frames")
     return parser
 
 

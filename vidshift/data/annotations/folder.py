@@ -78,8 +78,7 @@ def read(
             f"validation_share and test_share must leave some clips for training, got "
             f"{validation_share} and {test_share}"
         )
-    if not source.is_dir():
-        raise AnnotationError(f"{source}: there is no such folder")
+    reading.require(source)
     divide = (validation_share, test_share)
     tables = _tables(source, csv)
     if tables:
@@ -90,10 +89,12 @@ def read(
 
 # -------------------------------------------------------------------- folders
 def has_splits(source: pathlib.Path) -> bool:
-    """Whether the classes' folders are in `train/`, not in the source itself."""
-    train = source / "train"
-    # One that holds a video is a class of that name.
-    return bool(_folders(train)) and not any(map(_is_video, _entries(train)))
+    """Whether the classes' folders are in those of splits, not in the source itself."""
+    for folder in (source / name for names in NAMES.values() for name in names):
+        # One that holds a video is a class of that name.
+        if _folders(folder) and not any(map(_is_video, _entries(folder))):
+            return True
+    return False
 
 
 def of_folders(

@@ -28,12 +28,15 @@ LISTS = "testTrainMulti_7030_splits"
 
 def read(source: pathlib.Path) -> Annotations:
     lists = media.folder(source, LISTS, f"test_train_splits/{LISTS}")
-    ending = "_test_split1.txt"
+    reading.require(source)
     classes = sorted(
-        path.name.removesuffix(ending) for path in lists.glob(f"[!.]*{ending}")
+        {
+            path.name.rpartition("_test_split")[0]
+            for path in lists.glob("[!.]*_test_split[123].txt")
+        }
     )
     if not classes:
-        raise AnnotationError(f"{lists}: there is no CLASS{ending}")
+        raise AnnotationError(f"{lists}: there is no CLASS_test_split1.txt")
     splits: dict[tuple[int, str], list[str]] = {}
     for label, name in enumerate(classes):
         for number in (1, 2, 3):

@@ -67,8 +67,9 @@ def read(source: pathlib.Path) -> Annotations:
             path = videos.get(id) or videos.get(row["youtube_id"], top / f"{id}.mp4")
             label = reading.label_of(row["label"], labels, place)
             reading.add(clips, Clip(id, path, (split,), label), place)
+    classes = tuple(labels)
     return Annotations(
-        tuple(clips.values()), tuple(labels), flip_labels=mirrored.unchanged(labels)
+        tuple(clips.values()), classes, flip_labels=mirrored.unchanged(classes)
     )
 
 

@@ -24,10 +24,15 @@ def find(source: pathlib.Path, *names: str) -> pathlib.Path:
     for name in names:
         if (source / name).is_file():
             return source / name
-    if not source.is_dir():
-        raise AnnotationError(f"{source}: there is no such folder")
+    require(source)
     others = f" (nor {', '.join(names[1:])} there)" if names[1:] else ""
     raise AnnotationError(f"{source / names[0]}: there is no such file{others}")
+
+
+def require(source: pathlib.Path) -> None:
+    """Raises where the data set's folder is not there."""
+    if not source.is_dir():
+        raise AnnotationError(f"{source}: there is no such folder")
 
 
 def text(path: pathlib.Path) -> str:
