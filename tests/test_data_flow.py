@@ -8,7 +8,9 @@ from vidshift.data.video import VideoError
 
 
 def test_displacements_are_cut_at_20_pixels_and_0_is_128():
-    found = flow.to_bytes(np.array([-np.inf, -99.0, -20.0, -10.0, 0.0, 10.0, 20.0, 99.0]))
+    found = flow.to_bytes(
+        np.array([-np.inf, -99.0, -20.0, -10.0, 0.0, 10.0, 20.0, 99.0])
+    )
     assert found.dtype == np.uint8
     assert found.tolist() == [0, 0, 0, 64, 128, 191, 255, 255]
 
