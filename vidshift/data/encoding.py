@@ -15,6 +15,8 @@ from vidshift.data.video import VideoError
 UNKNOWN_FPS = 25.0
 # What a record can hold, with room to spare: a protocol buffer ends at 2 GiB.
 MOST_BYTES = 2**30
+# Of a JPEG's sides, libjpeg's limit in pixels.
+MOST_JPEG_SIDE = 65500
 
 
 def encode(
@@ -43,7 +45,7 @@ def encode(
 
     Raises:
       ValueError: wrong type or shape, odd sides, no frames, or both `crf` and `qp`.
-      VideoError: the file is beyond MOST_BYTES.
+      VideoError: the file is beyond MOST_BYTES, or the encoder refuses the frames.
     """
     if (crf is None) == (qp is None):
         raise ValueError(f"give either crf or qp, got crf={crf}, qp={qp}")
@@ -86,9 +88,11 @@ def encode_jpeg(
 
     Raises:
       ValueError: wrong type or shape, or no frames.
-      VideoError: the file is beyond MOST_BYTES.
+      VideoError: the file is beyond MOST_BYTES, or a side beyond MOST_JPEG_SIDE.
     """
     shape, frames = _first_shape(frames)
+    if max(shape) > MOST_JPEG_SIDE:
+        raise VideoError(f"too large for a JPEG: {shape[1]} x {shape[0]} pixels")
 
     def files() -> Iterator[bytes]:
         for rgb in frames:
@@ -155,16 +159,26 @@ def _file(
     options: Mapping[str, str],
 ) -> bytes:
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(codec, rate=rate, options=dict(options))
-        stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], pixels
-        stream.codec_context.thread_count = 1
-        for packet in packets(stream):
-            container.mux(packet)
-            if file.tell() > MOST_BYTES:
-                raise VideoError(
-                    f"too long for a record: over {MOST_BYTES:,} bytes encoded; cut it "
-                    "into clips (start and end)"
-                )
+    try:
+        with av.open(file, "w", format="mp4") as container:
+            rate = Fraction(fps).limit_denominator(1001)
+            stream = container.add_stream(codec, rate=rate, options=dict(options))
+            stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], pixels
+            stream.codec_context.thread_count = 1
+            for packet in packets(stream):
+                container.mux(packet)
+                _check_size(file.tell())
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"{shape[1]} x {shape[0]} pixels cannot be encoded ({error.strerror})"
+        ) from error
+    _check_size(file.tell())
     return file.getvalue()
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise VideoError(
+            f"too long for a record: over {MOST_BYTES:,} bytes encoded; cut it into clips "
+            "(start and end)"
+        )

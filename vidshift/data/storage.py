@@ -5,24 +5,29 @@ upright and brought to 8 bits; frame i is frame i of the source, however far apa
 they are.
 """
 
+import contextlib
 import pathlib
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from vidshift.data import images, video
+from vidshift.data import encoding, images, video
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_jpegs
+from vidshift.data.player import Player
 from vidshift.data.video import VideoError
 
 # Short side of what is encoded anew, pixels.
 SHORT_SIDE = 256
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+# Two decoders' pictures of one JPEG differ by less on average, of 255: they smooth colours
+# in different ways.
+MOST_DIFFERENCE = 10.0
 
 
 class Stored(NamedTuple):
@@ -45,29 +50,58 @@ def store(clip: Clip, storage: str, pictures_of: Callable | None = None) -> Stor
       VideoError: the clip is missing, damaged, cut short, empty, or has no frame between
         its start and end. The same clip gives the same error each time.
     """
-    if not clip.path.exists():
-        raise VideoError(f"{clip.id}: not there: {clip.path}")
-    return STORAGES[storage](clip, pictures_of)
+    with _errors_name(clip):
+        return STORAGES[storage](clip, pictures_of)
 
 
 def count(clip: Clip) -> int:
     """Decodes a clip from beginning to end and counts its frames; errors as `store`."""
-    if not clip.path.exists():
-        raise VideoError(f"{clip.id}: not there: {clip.path}")
-    return sum(1 for _ in Pictures(clip))
+    with _errors_name(clip):
+        return sum(1 for _ in Pictures(clip))
+
+
+@contextlib.contextmanager
+def _errors_name(clip: Clip) -> Iterator[None]:
+    """Every way in which reading a clip can fail is a VideoError that begins with its id."""
+    try:
+        if not clip.path.exists():
+            raise VideoError(f"not there: {clip.path}")
+        yield
+    except VideoError as error:
+        text = str(error)
+        known = text.startswith(f"{clip.id}: ")
+        raise VideoError(text if known else f"{clip.id}: {text}") from error
+    except (OSError, av.FFmpegError) as error:
+        raise VideoError(f"{clip.id}: cannot be read ({error})") from error
 
 
 def _copied(clip: Clip, pictures_of: None) -> Stored:
     if clip.path.is_dir():
         return _as_frames(clip, pictures_of)
-    pictures = Pictures(clip)
-    shapes = {picture.shape for picture in pictures}
-    if len(shapes) > 1:
+    if clip.start is not None or clip.end is not None:
+        raise VideoError(f"{clip.id}: a part of a file cannot be copied")
+    size_bytes = clip.path.stat().st_size
+    if size_bytes > encoding.MOST_BYTES:
+        raise VideoError(
+            f"too long for a record: {size_bytes:,} bytes, of at most "
+            f"{encoding.MOST_BYTES:,}; the storage `fast` may make it smaller"
+        )
+    data = clip.path.read_bytes()
+    count, fps, shapes, player = 0, 0.0, set(), Player()
+    # Of the bytes, as training reads them: a file's name may tell FFmpeg more.
+    for frame, fps in video.frames(data, name=clip.id):
+        player.see(frame)
+        shape = (player.size(frame), frame.format.name)
+        if shape not in shapes:
+            player.show(frame)  # whether it can be
+        shapes.add(shape)
+        count += 1
+    if len({size for size, _ in shapes}) > 1:
         raise VideoError(
             f"{clip.id}: the frame size changes within the video, which the storages "
             "`fast` and `frames` even out"
         )
-    return Stored(clip.path.read_bytes(), pictures.count, pictures.fps)
+    return Stored(data, count, fps if fps <= MOST_FPS else 0.0)
 
 
 def _as_fast(clip: Clip, pictures_of: Callable | None) -> Stored:
@@ -96,27 +130,25 @@ def _encoded(
             number += 1
             yield picture
 
-    try:
-        data = encoder(counted(), fps=pictures.fps or UNKNOWN_FPS)
-    except VideoError as error:
-        raise VideoError(_named(clip, error)) from error
+    data = encoder(counted(), fps=pictures.fps or UNKNOWN_FPS)
     return Stored(data, number, pictures.fps)
 
 
-def _named(clip: Clip, error: VideoError) -> str:
-    text = str(error)
-    return text if text.startswith(f"{clip.id}: ") else f"{clip.id}: {text}"
-
-
 def _joined(clip: Clip) -> Stored | None:
-    """JPEGs of a folder as they are; None where they are too large, or of several kinds."""
+    """JPEGs of a folder as they are.
+
+    None where they are too large or of several sizes, or where what decodes a record sees
+    another picture than `images.decode` (a PNG by the name of a JPEG, an EXIF's mirroring).
+    """
     files = image_files(clip)
-    sizes = set()
+    sizes, samples = set(), []
     for file in files:
         if not file.name.lower().endswith(JPEG_SUFFIXES):
             return None
         # Decoded once, so that a damaged one is found now.
-        sizes.add(images.decode(file, [0], name=f"{clip.id}: {file.name}").shape[1:3])
+        (picture,) = images.decode(file, [0], name=f"{clip.id}: {file.name}")
+        sizes.add(picture.shape[:2])
+        samples.append(_sample(picture))
     (height, width), *others = sizes
     if others or min(height, width) > SHORT_SIDE:
         return None
@@ -127,7 +159,34 @@ def _joined(clip: Clip) -> Stored | None:
         width=width,
         fps=fps or UNKNOWN_FPS,
     )
+    try:
+        shown = [_sample(picture) for picture in _decoded(data)]
+    except VideoError:
+        return None
+    if len(shown) != len(samples) or any(map(_differ, samples, shown)):
+        return None
     return Stored(data, len(files), fps)
+
+
+def _decoded(data: bytes) -> Iterator[np.ndarray]:
+    player = Player()
+    for frame, _ in video.frames(data):
+        player.see(frame)
+        yield player.show(frame)
+
+
+def _sample(picture: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """Size and some pixels, few enough to keep those of a long video."""
+    height, width = picture.shape[:2]
+    steps = slice(None, None, -(-height // 16)), slice(None, None, -(-width // 16))
+    return picture.shape, picture[steps].copy()
+
+
+def _differ(one, other) -> bool:
+    (size, some), (other_size, others) = one, other
+    if size != other_size:
+        return True
+    return bool(np.abs(some.astype(int) - others).mean() > MOST_DIFFERENCE)
 
 
 # What a record keeps by its storage's name; the first is the default.
@@ -165,23 +224,15 @@ class Pictures:
             yield picture
 
     def _frames(self) -> Iterator[np.ndarray]:
-        clip, reformatter, size = self._clip, VideoReformatter(), None
+        clip, player, size = self._clip, Player(), None
         found = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
         for frame, fps in found:
             # Some containers state a clock's rate for the frames'.
             self.fps = fps if 0 < fps <= MOST_FPS else 0.0
+            player.see(frame)
             if self._short_side:
-                size = size or self._fitted(frame.height, frame.width)
-            height, width = size or (frame.height, frame.width)
-            rgb = reformatter.reformat(
-                frame,
-                width=width,
-                height=height,
-                format="rgb24",
-                interpolation="BICUBIC",
-                threads=1,
-            )
-            yield np.ascontiguousarray(video.upright(rgb.to_ndarray(), frame.rotation))
+                size = size or self._fitted(*player.size(frame))
+            yield np.ascontiguousarray(player.show(frame, size, "BICUBIC"))
 
     def _images(self) -> Iterator[np.ndarray]:
         clip, size = self._clip, None

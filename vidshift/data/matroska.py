@@ -1,0 +1,42 @@
+"""Whether a Matroska or WebM file is whole, by what its head says of its length.
+
+Elements are an identifier, a length and so many bytes (RFC 8794, section 4). A file is a
+small element, EBML, and a large one, the segment.
+"""
+
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+# More than the first element and the length of the second take.
+HEAD_BYTES = 4096
+
+
+def missing_bytes(head: bytes, size_bytes: int) -> int:
+    """How many bytes a file lacks; 0 also if it does not say how long it is.
+
+    Args:
+      head: its first HEAD_BYTES, or all.
+      size_bytes: its size.
+    """
+    ebml = _length(head, 0, EBML)
+    if ebml is None:
+        return 0
+    at, length = ebml
+    segment = _length(head, at + length, SEGMENT)
+    if segment is None:
+        return 0
+    at, length = segment
+    return max(0, at + length - size_bytes)
+
+
+def _length(head: bytes, at: int, identifier: bytes) -> tuple[int, int] | None:
+    """Where an element's content begins, and its length; None if it is another."""
+    start = at + len(identifier)
+    if head[at:start] != identifier or start >= len(head) or not head[start]:
+        return None
+    # The number of leading zero bits says how many bytes follow the first.
+    more = 8 - head[start].bit_length()
+    found = head[start : start + 1 + more]
+    value = int.from_bytes(found) & ((1 << 7 * (more + 1)) - 1)
+    unknown = (1 << 7 * (more + 1)) - 1
+    if len(found) <= more or value == unknown:
+        return None
+    return start + 1 + more, value
