@@ -1,11 +1,18 @@
 """Tests run on the CPU as 8 devices, and shape annotations are checked."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("VIDSHIFT_TEST_PLATFORM", "cpu")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
+# A folder for the programs that the commands compile, the same in every worker.
+if "VIDSHIFT_TEST_COMPILED" not in os.environ:
+    os.environ["VIDSHIFT_TEST_COMPILED"] = tempfile.mkdtemp(prefix="compiled")
+    atexit.register(shutil.rmtree, os.environ["VIDSHIFT_TEST_COMPILED"], True)
 
 from pathlib import Path
 
@@ -28,6 +35,18 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if os.environ["JAX_PLATFORMS"] == "cpu":
+    # Compiling takes longer than computing; `optimised` turns it off.
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Programs as users have them: for what is timed, counted or takes long."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")
