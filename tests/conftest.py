@@ -7,7 +7,10 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("VIDSHIFT_TEST_PLATFORM", "cpu")
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=8"
+    # The older emitters compile for a CPU in a fraction of the time.
+    + " --xla_cpu_use_fusion_emitters=false"
 )
 # A folder for the programs that the commands compile, the same in every worker.
 if "VIDSHIFT_TEST_COMPILED" not in os.environ:
@@ -35,6 +38,10 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Programs are compiled once a session, whichever worker or command meets them first.
+jax.config.update("jax_compilation_cache_dir", os.environ["VIDSHIFT_TEST_COMPILED"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if os.environ["JAX_PLATFORMS"] == "cpu":
     # Compiling takes longer than computing; `optimised` turns it off.
     jax.config.update("jax_disable_most_optimizations", True)
