@@ -7,10 +7,7 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("VIDSHIFT_TEST_PLATFORM", "cpu")
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
-    + " --xla_force_host_platform_device_count=8"
-    # The older emitters compile for a CPU in a fraction of the time.
-    + " --xla_cpu_use_fusion_emitters=false"
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 # A folder for the programs that the commands compile, the same in every worker.
 if "VIDSHIFT_TEST_COMPILED" not in os.environ:
@@ -45,6 +42,12 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if os.environ["JAX_PLATFORMS"] == "cpu":
     # Compiling takes longer than computing; `optimised` turns it off.
     jax.config.update("jax_disable_most_optimizations", True)
+    # The older emitters compile in a fraction of the time. JAX reads the flag as it
+    # starts; libtpu, which does not know it and reads the environment later, would abort.
+    FLAGS = os.environ["XLA_FLAGS"]
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+    jax.devices()
+    os.environ["XLA_FLAGS"] = FLAGS
 
 
 @pytest.fixture(scope="module")
