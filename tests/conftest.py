@@ -14,6 +14,8 @@ if "VIDSHIFT_TEST_COMPILED" not in os.environ:
     os.environ["VIDSHIFT_TEST_COMPILED"] = tempfile.mkdtemp(prefix="compiled")
     atexit.register(shutil.rmtree, os.environ["VIDSHIFT_TEST_COMPILED"], True)
 
+import gc
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -34,6 +36,8 @@ install_import_hook(
 import jax
 import pytest
 
+# Tracing makes many objects that live on, which Python would walk over and over again.
+gc.set_threshold(50_000, 20, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Programs are compiled once a session, whichever worker or command meets them first.
 jax.config.update("jax_compilation_cache_dir", os.environ["VIDSHIFT_TEST_COMPILED"])
@@ -48,6 +52,15 @@ if os.environ["JAX_PLATFORMS"] == "cpu":
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
     jax.devices()
     os.environ["XLA_FLAGS"] = FLAGS
+
+
+# Before `-m` leaves out what is slow.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick and not any(fnmatchcase(item.callspec.id, q) for q in quick.args):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
