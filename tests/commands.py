@@ -53,7 +53,7 @@ def environment(devices: int = 1) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"
         # What compiles and computes in the least time together.
-        " --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1",
+        " --xla_backend_optimization_level=1" + os.environ["VIDSHIFT_TEST_EMITTERS"],
     }
 
 

@@ -15,8 +15,18 @@ if "VIDSHIFT_TEST_COMPILED" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["VIDSHIFT_TEST_COMPILED"], True)
 
 import gc
+import importlib.metadata
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+# The older emitters compile in a fraction of the time. jaxlib 0.11 has them no more, and
+# aborts at a flag that it does not know.
+JAXLIB = tuple(
+    int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2]
+)
+os.environ["VIDSHIFT_TEST_EMITTERS"] = (
+    " --xla_cpu_use_fusion_emitters=false" if JAXLIB < (0, 11) else ""
+)
 
 from jaxtyping import install_import_hook
 
@@ -46,10 +56,10 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if os.environ["JAX_PLATFORMS"] == "cpu":
     # Compiling takes longer than computing; `optimised` turns it off.
     jax.config.update("jax_disable_most_optimizations", True)
-    # The older emitters compile in a fraction of the time. JAX reads the flag as it
-    # starts; libtpu, which does not know it and reads the environment later, would abort.
+    # JAX reads the flag as it starts; libtpu, which does not know it and reads the
+    # environment later, would abort.
     FLAGS = os.environ["XLA_FLAGS"]
-    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+    os.environ["XLA_FLAGS"] += os.environ["VIDSHIFT_TEST_EMITTERS"]
     jax.devices()
     os.environ["XLA_FLAGS"] = FLAGS
 
