@@ -19,7 +19,7 @@ import importlib.metadata
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-# The older emitters compile in a fraction of the time. jaxlib 0.11 has them no more, and
+# The older emitters compile in a fraction of the time. jaxlib 0.12 has them no more, and
 # aborts at a flag that it does not know.
 JAXLIB = tuple(
     int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2]
