@@ -1,14 +1,16 @@
 """Runs `train.py` and `eval.py` as a user does: in a process of their own."""
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
+import time
+
+import pytest
 
 from vidshift.training.log import read_metrics
 
-COMPILED = pathlib.Path(tempfile.mkdtemp(prefix="compiled"))
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = {
     "data.options.side": 16,
@@ -41,33 +43,107 @@ def start(workdir, data_dir, *, devices=1, **fields):
     return start_program("train.py", *flags, devices=devices)
 
 
+def environment(devices: int = 1) -> dict[str, str]:
+    """Variables of a command that has a few fake CPU devices."""
+    return {
+        "JAX_PLATFORMS": "cpu",
+        # Most runs compile the same programs.
+        "JAX_COMPILATION_CACHE_DIR": os.environ["VIDSHIFT_TEST_COMPILED"],
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"
+        # What compiles and computes in the least time together.
+        " --xla_backend_optimization_level=1" + os.environ["VIDSHIFT_TEST_EMITTERS"],
+    }
+
+
 def start_program(*arguments, devices=1):
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ
-        | {
-            "JAX_PLATFORMS": "cpu",
-            # Most runs compile the same programs.
-            "JAX_COMPILATION_CACHE_DIR": str(COMPILED),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        },
+        env=os.environ | environment(devices),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
+# Imports what the programs do, which takes longer than they do until they fail.
+FORKS = """
+import json, os, runpy, sys, tempfile, traceback, warnings
+import vidshift, vidshift.runs, vidshift.data.loader, vidshift.evaluation.evaluate
+import vidshift.training.checkpoints, vidshift.training.initial
+from ml_collections import config_flags
+
+warnings.simplefilter("ignore")  # JAX says that it should not be forked
+results = []
+for argv in json.loads(sys.argv[1]):
+    files = [tempfile.TemporaryFile("w+") for _ in range(2)]
+    child = os.fork()
+    if not child:
+        code = 1
+        for number, file in enumerate(files, 1):
+            os.dup2(file.fileno(), number)
+        try:
+            sys.argv = argv
+            runpy.run_path(argv[0], run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    [file.seek(0) for file in files]
+    results.append([code, *(file.read() for file in files)])
+print(json.dumps(results))
+"""
+
+
+def failures(program, many, *, devices=1) -> list[tuple[str, str]]:
+    """-> (stdout, stderr) of a program with each of many wrong arguments; code 2."""
+    argv = [[program, *map(str, arguments)] for arguments in many]
+    out, _ = finish(start_program("-c", FORKS, json.dumps(argv), devices=devices))
+    results = json.loads(out)
+    for code, _, err in results:
+        assert code == 2, err
+    return [(out, _ours(err)) for _, out, err in results]
+
+
 def finish(process, code=0):
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, err
+    return out, _ours(err)
+
+
+def _ours(err: str) -> str:
     # The CUDA plugin, there to compile for absent GPUs, says that it finds none.
     plugin = ("WARNING: All log messages before absl", "cudart_stub.cc")
     lines = [x for x in err.splitlines(True) if not any(p in x for p in plugin)]
-    return out, "".join(lines)
+    return "".join(lines)
 
 
 def train(workdir, data_dir, **options):
     finish(start(workdir, data_dir, **options))
     return read_metrics(workdir)
+
+
+def fails(workdir, data_dir, **fields) -> str:
+    """The one line in which a run ends, but for the drawing of its clips."""
+    _, err = finish(start(workdir, data_dir, **fields), code=2)
+    (line,) = [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+    return line
+
+
+def of_kind(lines, kind):
+    return [line for line in lines if line["kind"] == kind]
+
+
+def wait_for_step(workdir, process, step):
+    while process.poll() is None:
+        if any(x["step"] >= step for x in of_kind(read_metrics(workdir), "train")):
+            return
+        time.sleep(0.01)
+    pytest.fail(f"the run ended before step {step}: {process.communicate()[1]}")

@@ -1,13 +1,32 @@
 """Tests run on the CPU as 8 devices, and shape annotations are checked."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("VIDSHIFT_TEST_PLATFORM", "cpu")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
+# A folder for the programs that the commands compile, the same in every worker.
+if "VIDSHIFT_TEST_COMPILED" not in os.environ:
+    os.environ["VIDSHIFT_TEST_COMPILED"] = tempfile.mkdtemp(prefix="compiled")
+    atexit.register(shutil.rmtree, os.environ["VIDSHIFT_TEST_COMPILED"], True)
 
+import gc
+import importlib.metadata
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+# The older emitters compile in a fraction of the time. jaxlib 0.12 has them no more, and
+# aborts at a flag that it does not know.
+JAXLIB = tuple(
+    int(part) for part in importlib.metadata.version("jaxlib").split(".")[:2]
+)
+os.environ["VIDSHIFT_TEST_EMITTERS"] = (
+    " --xla_cpu_use_fusion_emitters=false" if JAXLIB < (0, 11) else ""
+)
 
 from jaxtyping import install_import_hook
 
@@ -27,7 +46,40 @@ install_import_hook(
 import jax
 import pytest
 
+# Tracing makes many objects that live on, which Python would walk over and over again.
+gc.set_threshold(50_000, 20, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Programs are compiled once a session, whichever worker or command meets them first.
+jax.config.update("jax_compilation_cache_dir", os.environ["VIDSHIFT_TEST_COMPILED"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+if os.environ["JAX_PLATFORMS"] == "cpu":
+    # Compiling takes longer than computing; `optimised` turns it off.
+    jax.config.update("jax_disable_most_optimizations", True)
+    # JAX reads the flag as it starts; libtpu, which does not know it and reads the
+    # environment later, would abort.
+    FLAGS = os.environ["XLA_FLAGS"]
+    os.environ["XLA_FLAGS"] += os.environ["VIDSHIFT_TEST_EMITTERS"]
+    jax.devices()
+    os.environ["XLA_FLAGS"] = FLAGS
+
+
+# Before `-m` leaves out what is slow.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick and not any(fnmatchcase(item.callspec.id, q) for q in quick.args):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Programs as users have them: for what is timed, counted or takes long."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ which is a class of its own and does not depend on the order of frames.
 """
 
 import dataclasses
-import os
 import runpy
 import sys
 
@@ -50,7 +49,5 @@ if __name__ == "__main__":
     DATASETS["several_labels"] = Dataset(
         motion_clips.SPLITS, motion_clips.OrderedMotion, open_split
     )
-    # Compiling takes most of a test's time, and less so at this level.
-    os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=1"
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")

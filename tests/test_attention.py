@@ -154,6 +154,7 @@ def decided(params, *, of=0.1):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_cold_and_hardened_networks_agree(dtype):
     soft = network(dtype=dtype)

@@ -166,6 +166,7 @@ def test_the_command(run, capsys):
     assert "is a sub-network itself" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_lower_resolution():
     model = random_network(
         lambda: create(

@@ -58,6 +58,7 @@ def logits(model, clips):
     return jax.jit(lambda model, clips: model(clips))(model, clips)
 
 
+@pytest.mark.slow
 def test_a_converted_network_computes_the_same(tsm, tmp_path, capsys):
     out = run(capsys, tsm, *TINY, "--temporal=tsm", "--out", tmp_path)
     assert out == (
@@ -126,6 +127,7 @@ def test_a_training_programs_file(tmp_path, capsys):
     np.testing.assert_array_equal(kernel, state_dict()["new_fc.weight"].T)
 
 
+@pytest.mark.slow
 def test_a_new_head(files, tmp_path, capsys):
     path = files("a.safetensors", state_dict("", "", "fc", classes=1000))
     given = (path, *TINY, "--skip-head", "--num_classes=2000", "--out", tmp_path)
@@ -139,6 +141,7 @@ def test_a_new_head(files, tmp_path, capsys):
     assert not np.any(head.bias[...])
 
 
+@pytest.mark.slow
 def test_classes_are_counted(files, tmp_path, capsys):
     whole = files("whole.safetensors", state_dict())
     headless = {k: a for k, a in state_dict().items() if not k.startswith("new_fc")}
@@ -173,6 +176,7 @@ def test_classes_are_counted(files, tmp_path, capsys):
     assert load(tmp_path).num_classes == 3
 
 
+@pytest.mark.slow
 def test_flow(files, tmp_path, capsys):
     arrays = state_dict()
     rng = np.random.default_rng(0)

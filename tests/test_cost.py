@@ -98,6 +98,7 @@ FIELDS = {"name", "width", "side", "frames", "parameters", "macs"}
 FIELDS |= {"published_parameters", "published_macs", "source"}
 
 
+@pytest.mark.slow
 def test_published_rows_of_a_network(capsys):
     lines = run(capsys, "resnet50/tsm", "--json", "--frames=8")
     (row,) = map(json.loads, lines)
@@ -131,6 +132,7 @@ def published(name, **clips):
     return [row.network for row in found if row.source]
 
 
+@pytest.mark.slow
 def test_options_written_out_are_the_same_network():
     same = ["resnet50/gsf"]
     assert published("resnet50/gsf:modules=16,ratio=0.25", frames=16) == same

@@ -28,6 +28,7 @@ ID = "shelf/7"
 FRAMES = 8
 FILES = {
     "mp4": encoded("libx264", "mp4", FRAMES, g="4", bf="2"),
+    "mkv": encoded("libx264", "matroska", FRAMES, g="4", bf="0"),
     "avi": encoded("mpeg4", "avi", FRAMES, g="4", bf="1"),
     "webm": encoded("libvpx-vp9", "webm", FRAMES, **{"g": "4", "cpu-used": "8"}),
 }

@@ -220,6 +220,7 @@ class TestLargestBatch:
         assert self.search(lambda b: 10, first=4) > 64
 
 
+@pytest.mark.quick("something_v1_tsm_resnet50", "tiny", "tiny_a3d")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_is_complete(path):
     config = runpy.run_path(path)["get_config"]()
@@ -230,6 +231,7 @@ def test_every_config_is_complete(path):
     assert program.clips == config.batch_size
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_the_loader(data_dir, devices):
     data_dir = str(data_dir)
     options = OrderedMotion(side=16, frames=8, train_clips=12, test_clips=12)

@@ -65,6 +65,7 @@ def test_official_values_in_evaluation(official):
     np.testing.assert_allclose(y, to_clips(given["y_eval"]), atol=1e-5)
 
 
+@pytest.mark.quick("gsf_25")
 def test_official_values_and_statistics_in_training(official):
     layer, given = official
     training = nnx.view(layer, use_running_average=False)
@@ -101,6 +102,7 @@ def test_a_fixed_gate_and_a_sum_by_hand(gate, frames):
     np.testing.assert_allclose(call(layer, clips), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_devices_parts_are_apart():
     layer = random_network(partial(module, 8, 8))
     clips = random_clips(4, 3, 2, 2, 8)
@@ -119,6 +121,7 @@ def test_bfloat16_is_close():
     np.testing.assert_allclose(y.astype("float32"), call(exact, clips), atol=0.05)
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_parameter():
     layer = nnx.view(random_network(partial(module, 8, 8)), use_running_average=False)
     skeleton, params, stats = split(layer)
@@ -133,6 +136,7 @@ def test_gradients_reach_every_parameter():
         assert float(jnp.abs(gradient).max()) > 0, name
 
 
+@pytest.mark.slow
 def test_gsm_starts_from_gates_of_zero():
     gsm = create("resnet_tiny", "gsm", num_classes=2, num_frames=4)
     gate = gsm.stages[0][0].units[1].between.gate
@@ -151,6 +155,7 @@ def count(model):
 
 # Added to ResNet-50's 23,864,558: 29 C + 40 a module with the norm's two vectors, and
 # for GSM, which has no fusion, 29 C + 2.
+@pytest.mark.quick("gsf-options3-*")
 @pytest.mark.parametrize(
     ("temporal", "options", "parameters"),
     [

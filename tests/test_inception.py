@@ -48,6 +48,7 @@ def test_parity(case, parameters):
 
 
 # GSF's Table 12 has 10.5 M and 22.22 M.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "expected"),
     [("bn_inception", 10_500_030), ("inception_v3", 22_222_854)],
@@ -100,6 +101,7 @@ OFFICIAL_GATES = {
 }
 
 
+@pytest.mark.quick("bn_inception-gsm")
 @pytest.mark.parametrize(("backbone", "temporal"), OFFICIAL_GATES)
 def test_gates_are_the_official_ones(backbone, temporal):
     official = {
@@ -114,6 +116,7 @@ def test_gates_are_the_official_ones(backbone, temporal):
     assert found == OFFICIAL_GATES[backbone, temporal]
 
 
+@pytest.mark.slow
 def test_tsm_shifts_the_input_of_every_stage_but_the_first():
     shifts = modules(abstract("bn_inception", "tsm"), TemporalShift)
     blocks = [(0, 0), *((1, b) for b in range(3)), *((2, b) for b in range(5))]
@@ -126,6 +129,7 @@ def test_tsm_shifts_the_input_of_every_stage_but_the_first():
     }
 
 
+@pytest.mark.slow
 def test_tsm_shifts_the_input_of_every_block_of_inception_v3():
     shifts = modules(abstract("inception_v3", "tsm"), TemporalShift)
     blocks = [(s, b) for s, length in enumerate((3, 5, 3)) for b in range(length)]
@@ -143,6 +147,7 @@ def test_blockres_has_no_place():
         abstract("bn_inception", "tsm", placement="blockres")
 
 
+@pytest.mark.quick("bn_inception-64-*", "inception_v3-224-*")
 @pytest.mark.parametrize(
     ("backbone", "side", "features"),
     [
@@ -273,6 +278,7 @@ def test_blocks_against_numpy():
     np.testing.assert_allclose(second, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_updates_statistics_and_has_gradients():
     block = Block({"3x3": Branch(FORK, fork=True), "pool": Branch((Conv(2),), "avg")})
     model = random_network(lambda: tiny(((block,),), dtype="bfloat16"))
@@ -353,6 +359,7 @@ def imagenet(backbone: str, head: str) -> dict[str, np.ndarray]:
     return given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "temporal", "head", "conv", "norm"),
     [
@@ -376,6 +383,7 @@ def test_imagenet_files_initialise_networks(backbone, temporal, head, conv, norm
     assert (model.fc.kernel[...] == 1).all()
 
 
+@pytest.mark.slow
 def test_an_imagenet_head_is_none_of_tsms():
     given = imagenet("bn_inception", "fc")
     model = nnx.clone(abstract("bn_inception", "tsm"))

@@ -113,6 +113,7 @@ def test_a_scheme_starts_afresh_on_an_image_network(written):
     assert "3 x stages.*.*.units.*.between.gate.kernel" in report
 
 
+@pytest.mark.slow
 def test_a_scheme_goes_on_from_itself_alone(written):
     gsf, source = written(temporal="gsf")
     found, _, _ = start(gsf, described(temporal="gsf"))
@@ -180,6 +181,7 @@ def test_kernels_over_time_need_an_image_network(written):
         start(folder, described(temporal="i3d"))
 
 
+@pytest.mark.quick("3-10")
 @pytest.mark.parametrize(("there", "here"), [(3, 10), (10, 3)])
 def test_other_channels_of_a_clip(written, there, here):
     folder, source = written(in_channels=there)
@@ -242,6 +244,7 @@ def test_another_backbone_is_said_first(written):
     )
 
 
+@pytest.mark.slow
 def test_a_shuffle_is_for_its_frames(written):
     folder, source = written(temporal="vsn", num_frames=4)
     found, _, _ = start(folder, described(temporal="vsn", num_frames=4))
@@ -262,6 +265,7 @@ def test_another_normalisation_is_named(written):
     )
 
 
+@pytest.mark.quick("quantized")
 @pytest.mark.parametrize("variant", ["interpolated", "quantized", "attention"])
 def test_rubiksnet_from_its_spatial_variant(written, variant):
     folder, source = written("rubiksnet_micro", variant="spatial")

@@ -253,6 +253,7 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
         assert hlo.program_bytes(text).notes == {"a loop is counted once"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "target"),
     [

@@ -72,6 +72,7 @@ def shifted(model) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "parameters"),
     # 2,223,872 before the head of 400 or 27 classes.
@@ -86,6 +87,7 @@ def test_official_networks(case, parameters):
     assert row["relative_error"] < 2e-6  # what float32 rounding leaves
 
 
+@pytest.mark.quick("options2")
 @pytest.mark.parametrize(
     "options", [{"width_mult": w} for w in (0.5, 1.0, 1.4)] + [{"causal": True}]
 )
@@ -93,6 +95,7 @@ def test_tsm_shifts_the_official_blocks(options):
     assert shifted(mobilenet(**options)) == RESIDUAL
 
 
+@pytest.mark.slow
 def test_a_block_that_became_residual_is_shifted():
     # 64 and 96 channels are both 16 at a width of 0.15.
     model = mobilenet(width_mult=0.15)
@@ -207,6 +210,7 @@ def test_activations_end_at_six_and_the_last_of_a_block_has_none():
         assert {u.activation for u in inner} == {nnx.relu6} and last.activation is None
 
 
+@pytest.mark.slow
 def test_gradients_and_statistics_in_training():
     model = random_network(functools.partial(small, dropout=0.5))
     skeleton, params, before = split(model)
@@ -228,6 +232,7 @@ def test_gradients_and_statistics_in_training():
         assert (array != before[name]).any(), name
 
 
+@pytest.mark.slow
 def test_bfloat16():
     exact, rounded = (
         random_network(small),
@@ -340,6 +345,7 @@ SHIFTED = ("1.conv.3", "3.conv.0.net", "3.conv.1", "9.conv.3", "17.conv.7")
 NESTED = ("1.conv.1", "3.conv.0.0", "3.conv.0.1", "9.conv.1.0", "17.conv.3")
 
 
+@pytest.mark.quick("new_fc")
 @pytest.mark.parametrize("head", ["new_fc", "base_model.classifier"])
 def test_official_tsm(files, head):
     given = {k.replace("new_fc", head): v for k, v in files["tsm"].items()}
@@ -407,6 +413,7 @@ def test_files_of_other_shifts(files, form, options, head, message):
     assert isinstance(model.stem.norm.bias.get_value(), jax.ShapeDtypeStruct)
 
 
+@pytest.mark.quick("bare-*", "torchvision-*")
 @pytest.mark.parametrize(
     ("form", "temporal", "options", "message"),
     [

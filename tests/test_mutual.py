@@ -252,6 +252,7 @@ def test_draws_depend_on_seed_and_step_alone():
     assert {one for draw in draws for one in draw} == set(found.all())
 
 
+@pytest.mark.slow
 def test_sampling_refuses():
     with pytest.raises(ValueError, match="max_programs=20 is too few.*need 38"):
         sampling(*PAPER["[0.016, 1]"], full=None, max_programs=20)
@@ -271,6 +272,7 @@ def test_sampling_refuses():
         Run(experiment(), arguments=MODEL | {"temporal": "vsn"})
 
 
+@pytest.mark.slow
 def test_full_network_of_slowfast_counts_its_slow_frames():
     model = MODEL | {"backbone": "slowfast_4x16_r50", "temporal": "tsn"}
     assert full_network(model | {"num_frames": 32}, 224) == (1.0, 224, 4)

@@ -62,6 +62,7 @@ OPTIONS = dict.fromkeys(
 )
 
 
+@pytest.mark.quick("rubiksnet_micro", "resnet_tiny", "slow_tiny")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_output_shapes_parameter_counts_and_places(backbone):
     clips = jax.ShapeDtypeStruct((2, 8, 64, 64, 3), jnp.float32)
@@ -86,6 +87,7 @@ def test_output_shapes_parameter_counts_and_places(backbone):
 
 
 # Published, or counted on the official code.
+@pytest.mark.quick("resnet50-*")
 @pytest.mark.parametrize(
     ("backbone", "classes", "expected"),
     [
@@ -139,6 +141,7 @@ def test_wrong_clips():
         tiny()(jnp.zeros((2, 8, 8, 3)))
 
 
+@pytest.mark.quick("arguments[0-9]-*", "arguments1[0-3]-*")
 @pytest.mark.parametrize(
     ("arguments", "options", "messages"),
     [
@@ -184,6 +187,7 @@ def statistics(model) -> dict[str, np.ndarray]:
     return {k: np.array(v) for k, v in named_arrays(model, nnx.BatchStat).items()}
 
 
+@pytest.mark.slow
 def test_train_view_shares_parameters_and_updates_statistics():
     model = random_network(lambda: resnet((1,)))
     clips = random_clips(2, 3, 8, 8, 3)

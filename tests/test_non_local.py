@@ -84,6 +84,7 @@ def test_bfloat16_computes_in_it_but_for_the_softmax():
     assert [e.outvars[0].aval.dtype for e in exponentials] == [jnp.float32]
 
 
+@pytest.mark.slow
 def test_a_new_block_changes_nothing():
     """And its convolutions are drawn as PyTorch draws them."""
 
@@ -109,6 +110,7 @@ def test_every_frame_of_its_clip_and_no_other_is_seen():
     assert changed.any((2, 3, 4)).tolist() == [[True] * 4, [False] * 4]
 
 
+@pytest.mark.slow
 def test_gradients_in_training():
     block = nnx.view(layer(), use_running_average=False)
     skeleton, params, stats = split(block)
@@ -140,6 +142,7 @@ def test_frames_too_small_to_pool():
         layer()(Frames.of(random_clips(1, 2, 4, 1, 6)))
 
 
+@pytest.mark.quick("resnet34-tsn")
 @pytest.mark.parametrize(
     ("backbone", "temporal"),
     [

@@ -59,6 +59,7 @@ def draw(capsys, run, *options) -> dict[str, dict]:
     }
 
 
+@pytest.mark.slow
 def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
     def change(params, stats):
         for stage, channels in enumerate((27, 27, 54)):
@@ -85,6 +86,7 @@ def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
     assert "t" not in layer and len(layer["h"]) == 27
 
 
+@pytest.mark.quick("quantized")
 @pytest.mark.parametrize("variant", ["interpolated", "quantized"])
 def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
     def change(params, stats):
@@ -103,6 +105,7 @@ def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
             assert layer["distance"][axis]["mean"] == pytest.approx(abs(value))
 
 
+@pytest.mark.slow
 def test_fixed_rows_beside_learned_ones(tmp_path, data_dir, capsys):
     own = {"variant": "interpolated", "space": "fixed"}
     run = saved(tmp_path, data_dir, "rubiksnet_micro", **own)
@@ -202,6 +205,7 @@ def _frames(clip):
     return Frames.of(jnp.asarray(clip))
 
 
+@pytest.mark.quick("resnet_tiny-gsf-*", "rubiksnet_micro-*")
 @pytest.mark.parametrize(
     ("backbone", "temporal", "own"),
     [

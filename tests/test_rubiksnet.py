@@ -75,6 +75,7 @@ def trainable(name: str) -> int:
 
 
 # The official code, instantiated with 174 classes; the last counts its temperatures.
+@pytest.mark.quick("medium-*", "tiny-options[5-8]-*")
 @pytest.mark.parametrize(
     ("tier", "options", "expected"),
     [
@@ -94,6 +95,7 @@ def test_parameter_counts(tier, options, expected):
     assert count(abstract(f"rubiksnet_{tier}", **options)) == expected
 
 
+@pytest.mark.slow
 def test_the_names_tell_the_variants_apart():
     case = json.loads((GOLDEN / "rubiksnet_tiny_aq.json").read_text())
     given = {
@@ -167,6 +169,7 @@ def block_by_hand(block, x, rows, stride):
     return y @ np.asarray(block.out.kernel[...]) + shortcut
 
 
+@pytest.mark.quick("options3-*")
 @pytest.mark.parametrize(
     ("options", "rows"),
     [
@@ -222,6 +225,7 @@ def test_variants(variant, kind, quantize, attention):
         assert isinstance(block.attention, AttentionShift) is attention
 
 
+@pytest.mark.quick("options2-*")
 @pytest.mark.parametrize(
     ("options", "frames"),
     [

@@ -89,6 +89,7 @@ def check_equal(actual, host) -> None:
     close_sums(actual[2], np.asarray(dshift), host[2])
 
 
+@pytest.mark.quick("kernel-*")
 @pytest.mark.parametrize("in_mesh", [False, True])
 def test_sharded_over_the_batch(devices, options, in_mesh):
     host, args = spread_batch(devices)
@@ -125,6 +126,7 @@ def test_batch_that_does_not_divide(devices, options):
     check_equal(actual, host)
 
 
+@pytest.mark.quick("kernel")
 def test_inside_an_outer_shard_map(devices, options):
     def part(x, shift, dy):
         y, dx, dshift = value_and_gradients(x, shift, dy, **options)

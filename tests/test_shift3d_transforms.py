@@ -35,6 +35,7 @@ def sum_of_squares(f):
     return lambda x, shift: jnp.sum(f(x, shift) ** 2)
 
 
+@pytest.mark.quick("bounded")
 def test_mapped_over_clips_and_shifts(f, x, shift):
     shifts = jnp.stack([shift, -shift, 0 * shift])
     each = [f(x[i : i + 1], s) for i, s in enumerate(shifts)]
@@ -44,6 +45,11 @@ def test_mapped_over_clips_and_shifts(f, x, shift):
     close_sums(mapped, np.stack([gradient(x, s) for s in shifts]), x)
 
 
+@pytest.mark.quick(
+    "bounded-whole-AxisType.Auto-('data',)",
+    "bounded-split-AxisType.Explicit-('data',)",
+    "unbounded-split-AxisType.Auto-('clips',)",
+)
 @pytest.mark.parametrize("axes", [("data",), ("clips",), ("data", "model")], ids=str)
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
 @pytest.mark.parametrize("split", [True, False], ids=["split", "whole"])
@@ -93,6 +99,7 @@ def test_in_a_shard_map_that_checks_what_varies(f, x, shift):
     close_sums(gradient, np.asarray(expected), x)
 
 
+@pytest.mark.quick("unbounded")
 def test_exported_for_several_platforms(f, x, shift):
     (batch,) = jax.export.symbolic_shape("b")
     features = jax.ShapeDtypeStruct((batch, *SHAPE[1:]), jnp.float32)
@@ -101,6 +108,7 @@ def test_exported_for_several_platforms(f, x, shift):
         close_values(made.call(x, shift), np.asarray(f(x, shift)))
 
 
+@pytest.mark.quick("bounded")
 def test_second_derivatives_are_those_of_plain_jax(f, x, shift):
     def second(**options):
         g = functools.partial(f, **options)

@@ -31,6 +31,7 @@ def shifts(model: nnx.Module) -> dict[str, TemporalShift]:
 
 
 # The counts are those of the official code.
+@pytest.mark.quick("resnet34-16", "resnet18-8")
 @pytest.mark.parametrize(
     ("backbone", "count"),
     [
@@ -80,6 +81,7 @@ def test_fold_is_rounded_down():
     assert tsm()(site, Unit()).before.fold == 2
 
 
+@pytest.mark.slow
 def test_a_scheme_that_adds_no_weights_keeps_all_names_and_shapes():
     def shapes(model):
         return {name: array.shape for name, array in named_arrays(model).items()}
@@ -90,6 +92,7 @@ def test_a_scheme_that_adds_no_weights_keeps_all_names_and_shapes():
 
 
 # With one shift a block, three blocks reach three frames to either side.
+@pytest.mark.quick("tsn-options1-*", "tsm-options2-*")
 @pytest.mark.parametrize(
     ("temporal", "options", "reached"),
     [

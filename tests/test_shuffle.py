@@ -120,6 +120,7 @@ def filled(model: nnx.Module, kind: type[nnx.Module]) -> dict[str, set[str]]:
 LAST = {0: 2, 1: 3, 2: 5, 3: 2}  # ResNet-50's last block of each stage
 
 
+@pytest.mark.quick("None-options1-*")
 @pytest.mark.parametrize(
     ("options", "unit", "slots"),
     [
@@ -143,6 +144,7 @@ def test_last_blocks_are_shuffled_and_the_others_shifted(options, unit, slots, s
     }
 
 
+@pytest.mark.slow
 def test_resnet101_shifts_every_other_block_too():
     assert len(filled(abstract("resnet101"), TemporalShift)) == 33 - 4
 
@@ -159,6 +161,7 @@ def test_fold_div_is_that_of_the_other_blocks():
     assert [shift.fold for shift in shifts] == [16, 16, 32, 64]
 
 
+@pytest.mark.quick("headtail")
 @pytest.mark.parametrize("shuffle_block", ["compact", "headtail"])
 def test_no_weights_are_added(shuffle_block):
     def shapes(model):
@@ -168,6 +171,7 @@ def test_no_weights_are_added(shuffle_block):
     assert shapes(vsn50) == shapes(abstract("resnet50", "tsn"))
 
 
+@pytest.mark.quick("resnet50-*")
 @pytest.mark.parametrize(
     ("backbone", "classes", "expected"),
     [("resnet50", 400, 24_327_632), ("resnet101", 174, 42_856_686)],

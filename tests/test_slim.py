@@ -208,6 +208,7 @@ def test_what_cannot_be_slimmed_says_so(backbone, temporal, width, message):
         )
 
 
+@pytest.mark.quick("tsm")
 @pytest.mark.parametrize("temporal", ["tsn", "tsm", "gsf", "i3d"])
 def test_every_array_of_mobilenet_is_a_leading_slice(temporal):
     make = lambda width: nnx.eval_shape(

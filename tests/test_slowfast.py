@@ -47,6 +47,7 @@ def test_official_parameter_counts():
 
 
 # A3D's Tables 9 to 11, in millions; exact sizes of the channels decide them.
+@pytest.mark.quick("Slow-0.5-8.3")
 @pytest.mark.parametrize(
     ("make", "width", "millions"),
     [(Slow, 0.5, 8.3), (Slow, 0.73, 17.5), (SlowFast, 0.63, 14.5)],
@@ -62,6 +63,7 @@ def run(model, clips):
     return jax.jit(lambda m, c: m(c))(model, clips)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [slow, slowfast])
 def test_a_larger_clip_gives_the_mean_of_its_positions(make):
     model = random_network(partial(make, head_size=32))
@@ -81,6 +83,7 @@ def test_a_larger_clip_gives_the_mean_of_its_positions(make):
     np.testing.assert_allclose(run(model, small), run(whole, small), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_slow_frames_of_the_fast_ones():
     model = random_network(slowfast)
     clips = random_clips(1, 8, 32, 32, 3)
@@ -114,6 +117,7 @@ def test_arguments_that_do_not_fit():
         abstract("slow_8x8_r50", 8).frame_logits  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [slow, slowfast])
 def test_gradients_are_finite(make):
     model = random_network(make)

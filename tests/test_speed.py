@@ -41,6 +41,7 @@ def check(row, temporal, measure, batch):
     assert row["device_peak_bytes"] is None  # the CPU does not count
 
 
+@pytest.mark.slow
 def test_rows_of_a_network_beside_tsn():
     out = run("resnet_tiny/tsm", "--dtype=float32", "--json", "--no-train")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -87,6 +88,7 @@ def pretend(monkeypatch, *, too_large=()):
     monkeypatch.setattr(timed, "compiled", compiled)
 
 
+@pytest.mark.slow
 def test_a_table_for_each_type_of_number(monkeypatch):
     pretend(monkeypatch, too_large={("throughput", "float32")})
     header, *blocks = run("resnet_tiny/tsm").split("\n\n")
@@ -142,6 +144,7 @@ def test_other_errors_are_not_taken_for_memory():
         speed.out_of_memory(jax.errors.JaxRuntimeError("INTERNAL: a bug"))
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_last_state():
     (network,) = speed.networks("resnet_tiny/tsm")
     model = speed.model_of(network, dtype="float32", frames=2)
@@ -157,6 +160,7 @@ def test_training_goes_on_from_the_last_state():
     assert working > 0 and least < facts["program_bytes"] - working < 1.1 * least
 
 
+@pytest.mark.slow
 def test_features_neither_vanish_nor_grow():
     """On random weights; and the shift is there."""
     clips = jax.random.normal(jax.random.key(0), (2, 4, 32, 32, 3), jnp.bfloat16)

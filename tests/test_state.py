@@ -73,6 +73,7 @@ def assert_trees_close(found, wanted, **tolerance):
     )
 
 
+@pytest.mark.slow
 def test_a_step_is_the_gradient_of_the_mean_loss():
     run = Run(momentum=0.0, weight_decay=0.0, clip_norm=None, label_smoothing=0.1)
     before, stats, rows = copied(run.state.params), run.state.stats, batch()
@@ -109,6 +110,7 @@ def statistics_after(run, params, stats, video):
     return named_arrays(model, nnx.BatchStat)
 
 
+@pytest.mark.slow
 def test_accumulation_changes_nothing_but_batch_statistics():
     whole, parts = Run(norms="all"), Run(norms="all", accumulate=2)
     a, metrics_a = whole.step(whole.state, batch())
@@ -164,6 +166,7 @@ def test_the_state_is_donated():
     assert all(array.is_deleted() for array in given.params.values())
 
 
+@pytest.mark.slow
 def test_dropout_depends_on_the_seed_and_step_alone():
     def losses():
         run = Run(norms="all", dropout=0.5, lr=0.0)  # nothing else changes the loss
@@ -178,6 +181,7 @@ def test_dropout_depends_on_the_seed_and_step_alone():
     assert losses() == first
 
 
+@pytest.mark.slow
 def test_parts_have_their_own_dropout():
     run = Run(norms="all", dropout=0.5, lr=0.0, accumulate=2)
     half = batch(8)
@@ -215,6 +219,7 @@ def test_hash_of_the_parameters():
         assert params_sha256(other) != first
 
 
+@pytest.mark.quick("2")
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_eight_devices_compute_what_one_does(devices, accumulate):
     found = []

@@ -175,6 +175,7 @@ def test_one_product_of_moved_gradients_is_the_moved_product():
         assert np.allclose(one, other, atol=1e-5), move
 
 
+@pytest.mark.quick("6")
 @pytest.mark.parametrize("batch", [16, 6])  # 6 clips do not divide over 8 devices
 def test_split_over_devices(batch):
     """Each device has whole clips: no collective forwards, gradients summed over them."""
@@ -208,6 +209,7 @@ def test_split_over_devices(batch):
         assert np.allclose(got, want, atol=1e-4 * np.abs(want).max())
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_gradient_on_a_mesh(devices):
     x, weight, *_ = arrays_of((8, 3, 2, 2, 8), 4, "float32")
     shared = jax.device_put(x, NamedSharding(devices, PartitionSpec("data")))

@@ -58,6 +58,7 @@ def test_no_collectives_when_sharded_over_the_batch(devices):
     np.testing.assert_array_equal(program(shared), pooled(clips))
 
 
+@pytest.mark.quick("4-*")
 @pytest.mark.parametrize(("frames", "options"), [(4, {}), (5, {"placement": "block"})])
 def test_a_network_after_it_works_on_the_frames_left(frames, options):
     """The same layers, with the pooling done by hand in between."""
@@ -95,6 +96,7 @@ def test_a_whole_blocks_shift_comes_after_it():
     assert [type(layer) for layer in before.layers] == [TemporalPool, TemporalShift]
 
 
+@pytest.mark.slow
 def test_gradients_in_training():
     """Of one block, which is to have half as many frames as clips come in."""
     block = tiny(temporal_pool=True).stages[1][0]

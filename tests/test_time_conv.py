@@ -39,6 +39,7 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
+@pytest.mark.quick("2-kernel4-*", "2-kernel8-*")
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
     [
@@ -91,6 +92,7 @@ def test_by_hand(stride, expected):
     assert conv(Frames.of(clip)).clips().ravel().tolist() == expected
 
 
+@pytest.mark.slow
 def test_bias_and_bfloat16():
     options = {"use_bias": True, "bias_init": nnx.initializers.constant(2.0)}
     exact = time_conv(4, 3, (3, 3, 3), **options)
@@ -103,6 +105,7 @@ def test_bias_and_bfloat16():
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
 
 
+@pytest.mark.quick("4")
 @pytest.mark.parametrize("stride", [1, 4])
 def test_devices_exchange_nothing(devices, stride):
     conv = time_conv(2, 2, (5, 1, 1), (stride, 1, 1))

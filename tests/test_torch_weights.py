@@ -18,6 +18,9 @@ from vidshift.torch_weights.load import is_weight, recognise
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
+@pytest.mark.quick(
+    "tsm_r18_8f", "tsm_online_mobilenetv2", "rubiksnet_tiny", "slow_8x8_r50"
+)
 @pytest.mark.parametrize(
     "case",
     [
@@ -242,6 +245,7 @@ def test_a_networks_own_arrays_want_an_image_network_first():
         load_torch(model, state_dict("", "", "fc"), head="skip")
 
 
+@pytest.mark.quick("-tsn-*")
 @pytest.mark.parametrize(
     ("temporal", "options", "message"),
     [
@@ -265,6 +269,7 @@ def test_an_image_networks_file_goes_through_an_image_network(
         load_torch(model, given, head="skip")
 
 
+@pytest.mark.quick("tsm_r50_block_8f-tsm")
 @pytest.mark.parametrize(
     ("case", "family"),
     [("gsf_r50_8f", "gsf"), ("tsm_nl_r50_8f", "tsm"), ("tsm_r50_block_8f", "tsm")],

@@ -127,6 +127,7 @@ def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate):
     assert moved[10.0] < moved[0.0]
 
 
+@pytest.mark.slow
 def test_taps_reach_the_train_step():
     run = Run(taps=5)
     shape = jax.eval_shape(run.step, run.state, batch())[1]["moved_channels"].shape

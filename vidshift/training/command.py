@@ -44,7 +44,7 @@ def _parse(argv: list[str]) -> list[str]:
             print("Fields of --config: vidshift/training/config.py. Flags:")
             print(flags.FLAGS.main_module_help())
             sys.exit(0)
-    nones = [a for a in argv if re.fullmatch(r"--?config\..+=[Nn]one", a)]
+    nones = [a for a in argv if re.fullmatch(r"--?config\..+=None", a)]
     try:
         rest = flags.FLAGS([a for a in argv if a not in nones])
         for argument in nones:
