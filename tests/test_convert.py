@@ -103,6 +103,8 @@ def test_says_what_the_network_is_and_sees(tsm, tmp_path, capsys):
         "crop": 224,
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
+        "modality": "rgb",
+        "stack": 1,
     }
     assert found["config"]["data"]["name"] == "ordered_motion"
     assert found["config"]["model"]["fold_div"] == 4

@@ -174,7 +174,7 @@ def test_a_training_clip_is_of_the_area_drawn():
         fps=0.0,
     )
     view = View(2, 16, 12, area=(0.2, 0.9))
-    clip, _, fingerprint = train_clip(
+    clip, _, fingerprint, _ = train_clip(
         record, view, np.random.default_rng(3), may_flip=False, decode=images.decode
     )
     rng = np.random.default_rng(3)  # the choice of a frame draws nothing: there is one
@@ -182,7 +182,7 @@ def test_a_training_clip_is_of_the_area_drawn():
     expected = crop_resize(picture(20, 24)[None], box, 12)
     np.testing.assert_array_equal(clip, np.concatenate([expected] * 2))
     other = View(2, 16, 12, area=(0.2, 0.4))
-    _, _, changed = train_clip(
+    _, _, changed, _ = train_clip(
         record, other, np.random.default_rng(3), may_flip=False, decode=images.decode
     )
     assert (fingerprint != changed).any()
