@@ -96,12 +96,20 @@ def test_a_damaged_video_is_a_failure():
     assert [isinstance(result, Failed) for result in found] == [False, True, False]
 
 
+def without_signal(found) -> list:
+    """The server that forks does not always know what its process died of."""
+    return [
+        result.removesuffix(" (SIGKILL)") if isinstance(result, Failed) else result
+        for result in found
+    ]
+
+
 @pytest.mark.parametrize("kind", ["killed", "killed while answering"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_dies_costs_its_item_alone(kind, workers):
     found = all_of([1, kind, 2, kind, kind, ("slow", 5), 3, 4, kind], workers)
-    dead = "the decoder crashed (SIGKILL)"
-    assert found == [1, dead, 4, dead, dead, 5, 9, 16, dead]
+    dead = "the decoder crashed"
+    assert without_signal(found) == [1, dead, 4, dead, dead, 5, 9, 16, dead]
     assert isinstance(found[1], Failed)
 
 
@@ -110,8 +118,9 @@ def test_a_process_that_dies_while_nobody_takes_results():
     taken = [next(found)]
     time.sleep(1)  # All processes have died or wait.
     taken += found
-    dead = "the decoder crashed (SIGKILL)"
-    assert [result for _, result in taken] == [1, dead, 4, 9, dead, 16, 25]
+    dead = "the decoder crashed"
+    taken = without_signal(result for _, result in taken)
+    assert taken == [1, dead, 4, 9, dead, 16, 25]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
