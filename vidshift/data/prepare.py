@@ -96,10 +96,10 @@ def prepare(
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(final.with_name(f"{records.VERSION}.lock"), timeout=0)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except Timeout:
         raise ValueError(f"another process is preparing {final}") from None
-    with lock:
+    with held:
         plan = _plan(annotations, stored_as, modality)
         if final.is_dir():
             _check_plan(final, plan)
