@@ -77,6 +77,19 @@ def fails(clip: Clip, stored_as: str = "fast") -> str:
 B_FRAMES = {"g": "12", "bf": "3"}
 ALT_REFS = {"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "8"}
 QUIET = {"x265-params": "log-level=none"}
+
+
+def x264(**params) -> dict[str, str]:
+    params = {"bframes": 3, "b-adapt": 0, "scenecut": 0, **params}
+    text = ":".join(f"{name}={value}" for name, value in params.items())
+    return {"preset": "ultrafast", "x264-params": text}
+
+
+LONG, SHORT = x264(keyint=250), x264(keyint=40)
+OPEN = x264(keyint=30, **{"open-gop": 1})
+REFRESHED = x264(keyint=30, bframes=2, **{"intra-refresh": 1})
+
+
 FILES = [
     ("libx264", "mp4", B_FRAMES),
     ("libx264", "mov", B_FRAMES),
@@ -154,6 +167,51 @@ def test_a_clock_is_no_frame_rate(clip_of):
     assert stored.fps == 0
     assert video.probe(stored.video).fps == encoding.UNKNOWN_FPS
     assert numbers(shown(stored)) == list(range(5))
+
+
+def packets_of(data: bytes) -> list[av.Packet]:
+    with av.open(io.BytesIO(data)) as container:
+        return [packet for packet in container.demux(video=0) if packet.size]
+
+
+@EVERY_STORAGE
+@pytest.mark.parametrize("place", [5, 8])
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_a_frame_that_a_decoder_passes_over_in_silence_is_missed(
+    clip_of, container, place, stored_as
+):
+    data = bytearray(encoded("libx265", container, 12, **QUIET))
+    packet = bytes(packets_of(bytes(data))[place])
+    # Of the one unit, after its length, the kind: now no picture (H.265, table 7-1).
+    data[data.find(packet) + 4] = 35 << 1
+    assert fails(clip_of(bytes(data)), stored_as).startswith("damaged at 0.")
+
+
+def test_a_file_may_begin_between_two_keyframes(clip_of):
+    data = encoded("libx264", "matroska", 60, **OPEN)
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data)) as source,
+        av.open(file, "w", format="matroska") as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        # An open group's frames before its keyframe are predicted from those left out.
+        packets = list(source.demux(video=0))
+        second = [i for i, packet in enumerate(packets) if packet.is_keyframe][1]
+        for packet in packets[second:]:
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    for stored_as in STORAGES:
+        stored = store(clip_of(file.getvalue()), stored_as)
+        found = numbers(video.decode(stored.video, range(stored.num_frames)))
+        assert found == list(range(found[0], 60)) and 25 < found[0] <= 30
+
+
+def test_damage_of_frames_without_times_is_named(clip_of):
+    data = bytearray(encoded("libx264", "h264", 12, g="12", bf="0"))
+    data[-5] ^= 4
+    assert fails(clip_of(bytes(data), "h264")) == "damaged"
 
 
 # -------------------------------------------------------- pictures, as they are
@@ -361,15 +419,6 @@ def test_a_turn_that_a_keyframe_says_holds_for_the_frames_after_it(clip_of):
 
 
 # ------------------------------------------------------------------------ cuts
-def x264(**params) -> dict[str, str]:
-    params = {"bframes": 3, "b-adapt": 0, "scenecut": 0, **params}
-    text = ":".join(f"{name}={value}" for name, value in params.items())
-    return {"preset": "ultrafast", "x264-params": text}
-
-
-LONG, SHORT = x264(keyint=250), x264(keyint=40)
-OPEN = x264(keyint=30, **{"open-gop": 1})
-REFRESHED = x264(keyint=30, bframes=2, **{"intra-refresh": 1})
 CUT_FILES = {
     "mp4, one keyframe": ("libx264", "mp4", 25, LONG),
     "mp4": ("libx264", "mp4", 25, SHORT),

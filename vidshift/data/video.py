@@ -147,7 +147,7 @@ def _between(
                 stream.container.seek(first + int(early / tick), stream=stream)
             except (av.FFmpegError, OverflowError) as error:
                 raise _TooLate from error
-        ledger, given = _Ledger(), 0
+        ledger, given, ended = _Ledger(), 0, False
         packets = ledger.read(_packets(stream, label))
         for index, frame in enumerate(_decoded(stream, packets, label)):
             ledger.seen.append(frame.pts)
@@ -164,6 +164,7 @@ def _between(
             given += 1
             yield frame, fps
         else:
+            ended = True
             if not sought and ledger.packets < _stated(stream):
                 raise VideoError(
                     f"{label}: cut short, {ledger.packets} of {_stated(stream)} frames "
@@ -172,7 +173,7 @@ def _between(
         if not given and sought and not ledger.packets:
             raise _TooLate
         shown = timed and stream.codec_context.name in SHOWN_CODECS
-        if shown and (lost := ledger.lost()) is not None:
+        if shown and (lost := ledger.lost(ended)) is not None:
             raise VideoError(f"{label}: damaged at {(lost - first) * tick:.2f} s")
         if not given and cut:
             until = "on" if end is None else f"to {end} s"
@@ -247,14 +248,15 @@ class _Ledger:
                 self.due.append(packet.pts)
             yield packet
 
-    def lost(self) -> int | None:
-        """The first time without its frame, between frames that are there."""
+    def lost(self, ended: bool) -> int | None:
+        """The first time without its frame, before the last frame or the end."""
         due, seen = set(self.due), set(self.seen)
         if None in due | seen or len(due) != len(self.due) or not seen:
             return None
+        first, last = self.seen[0], np.inf if ended else max(seen)
         # What comes before a stream's first keyframe cannot be decoded.
-        within = (time for time in due if self.seen[0] < time < max(seen))
-        return min(set(within) - seen, default=None)
+        within = {time for time in due if first < time < last}
+        return min(within - seen, default=None)
 
 
 @contextlib.contextmanager
