@@ -130,3 +130,17 @@ def trimmed(data: bytes, skip: int, frames: int, fps: int = 25) -> bytes:
     changed[at : at + 4] = (frames * 1000 // fps).to_bytes(4, "big")
     changed[at + 4 : at + 8] = begin.to_bytes(4, "big")
     return bytes(changed)
+
+
+def audio(container="wav", codec="pcm_s16le") -> bytes:
+    """A file of sound alone."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 800), np.int16), format="s16", layout="mono"
+        )
+        frame.sample_rate = 8000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return file.getvalue()

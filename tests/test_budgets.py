@@ -1,6 +1,7 @@
 """The table of budgets: its choices, its statistics, and the command on a real run."""
 
 import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -191,3 +192,13 @@ def test_lower_resolution():
     ):
         with pytest.raises(ValueError, match=message):
             model(jnp.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("description", "several"),
+    [({"multi_label": True}, "labels"), ({"tasks": {"verb": 2, "noun": 3}}, "tasks")],
+)
+def test_what_has_no_single_top1_is_refused(description, several):
+    run = budgets.Run(pathlib.Path("checkpoint"), description, {}, {})
+    with pytest.raises(ValueError, match=f"several {several}"):
+        budgets.tabulate(run, None)

@@ -213,6 +213,28 @@ def test_check_writes_nothing_and_says_what_is_wrong(tmp_path, here, capsys):
     assert prepare.main(["folder", f"--source={source}", "--check"]) == 0
 
 
+def test_a_crash_is_named_by_its_clip(tmp_path, monkeypatch, capsys):
+    def crashes(work, items, *, workers):
+        for item in items:
+            yield item, Failed("the decoder crashed")
+
+    monkeypatch.setattr(prepare, "results", crashes)
+    source = own_videos(tmp_path / "own")
+    assert prepare.main(["folder", f"--source={source}", "--check"]) == 1
+    said = capsys.readouterr().out
+    assert "cannot be decoded: left/clip 0.mp4: the decoder crashed" in said
+    assert run("folder", source, tmp_path) == 1
+    assert "the first: left/clip 0.mp4: the decoder" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_is_one_line(tmp_path, here, capsys):
+    source = own_videos(tmp_path / "own")
+    (source / "left" / os.fsdecode(b"\xff.mp4")).write_bytes(grey_video())
+    assert run("folder", source, tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a name is not in UTF-8: " in line and "udcff.mp4" in line
+
+
 def test_counts_are_compared_with_the_official_ones(
     tmp_path, here, video, image, capsys
 ):

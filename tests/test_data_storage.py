@@ -20,6 +20,7 @@ from av.bitstream import BitStreamFilterContext
 from PIL import ExifTags, Image
 
 from tests.numbered_videos import (
+    audio,
     encoded,
     number,
     numbers,
@@ -597,19 +598,6 @@ def test_a_folder_is_cut_by_its_frame_rate(clip_of):
 
 
 # --------------------------------------------------------- what is not a video
-def audio(container="wav", codec="pcm_s16le") -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(
-            np.zeros((1, 800), np.int16), format="s16", layout="mono"
-        )
-        frame.sample_rate = 8000
-        out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return file.getvalue()
-
-
 def without_frames() -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as out:

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.numbered_videos import audio
 from vidshift.data import encoding, h264, video
 from vidshift.data.video import VideoError
 
@@ -227,25 +228,12 @@ def test_bad_indices(indices):
         video.decode(AVI, indices)
 
 
-def audio_only() -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format="wav") as out:
-        stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(
-            np.zeros((1, 800), np.int16), format="s16", layout="mono"
-        )
-        frame.sample_rate = 8000
-        out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return file.getvalue()
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "empty"),
         (b"no video at all" * 100, "not a video"),
-        (audio_only(), "no video stream"),
+        (audio(), "no video stream"),
         # The table of frames stands at the end of this file.
         (ARM.read_bytes()[:300_000], "cut short"),
     ],

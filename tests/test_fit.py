@@ -19,6 +19,7 @@ from vidshift import fit, runs
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.prepared import Prepared
 from vidshift.data.view import View
 from vidshift.training import absent
 from vidshift.training.config import Config, DataConfig, ModelConfig, check
@@ -479,3 +480,10 @@ def test_h100(count):
     row = measure(tiny("tsn"), "h100", count)
     assert row["fits"] and row["moved_bytes"] > 0
     assert set(row["collectives"]) == ({"all-reduce"} if count > 1 else set())
+
+
+def test_other_frames_than_rgb_are_refused():
+    config = tiny()
+    config.data.name, config.data.options = "ucf101", Prepared(modality="flow")
+    with pytest.raises(ValueError, match="options.modality=flow"):
+        fit.report(config, target="v5e", count=1)

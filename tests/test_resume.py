@@ -67,6 +67,19 @@ def test_a_run_of_several_labels_is_another():
         check_same_run(DESCRIPTION, changed(multi_label=True), "runs/a")
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"tasks": {"verb": 2}}, "tasks is {} there"),
+        ({"input": {"modality": "rgb_diff"}}, "modality is 'rgb' there and 'rgb_diff'"),
+        ({"input": {"stack": 5}}, "stack is 1 there and 5"),
+    ],
+)
+def test_a_run_of_other_frames_or_tasks_is_another(fields, message):
+    with pytest.raises(CheckpointError, match=message):
+        check_same_run(DESCRIPTION, changed(**fields), "runs/a")
+
+
 def test_changed_fields_are_listed():
     wanted = changed(config__seed=1, config__optim__lr=0.5, config__data__new=None)
     del wanted["config"]["data"]["dir"]

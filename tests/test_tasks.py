@@ -56,15 +56,16 @@ def test_labels_are_a_number_a_task():
             split.target(wrong)
 
 
-def test_what_does_not_go_with_tasks():
+@pytest.mark.parametrize("mode", ["mutual", "multi_resolution"])
+def test_what_does_not_go_with_tasks(mode):
     config = Config()
     check_tasks(config)
     config.model.head_size = 7
     with pytest.raises(ValueError, match="head_size=7"):
         check_tasks(config)
     config = Config()
-    config.adaptive.mode = "mutual"
-    with pytest.raises(ValueError, match="adaptive.mode"):
+    config.adaptive.mode = mode
+    with pytest.raises(ValueError, match=f"adaptive.mode={mode}"):
         check_tasks(config)
 
 

@@ -81,7 +81,13 @@ class Run:
     def normalisation(self) -> dict:
         seen = self.description["input"]
         dtype = jnp.dtype(self.model["dtype"])
-        return {"mean": seen["mean"], "std": seen["std"], "dtype": dtype}
+        modality = seen.get("modality", "rgb")
+        return {
+            "mean": seen["mean"],
+            "std": seen["std"],
+            "dtype": dtype,
+            "modality": modality,
+        }
 
     def split(self, name: str, data_dir: str | None):
         stored = self.description["config"]["data"]
@@ -190,10 +196,11 @@ def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
 
 def tabulate(run: Run, options) -> table.Table:
     """Calibrates, evaluates and times a grid of sub-networks, and writes the table."""
-    if run.description.get("multi_label"):
-        raise ValueError(
-            "the table is of top-1, but the run's clips have several labels"
-        )
+    for field, several in (("multi_label", "labels"), ("tasks", "tasks")):
+        if run.description.get(field):
+            raise ValueError(
+                f"the table is of one top-1, but the run's clips have several {several}"
+            )
     view = run.view(options.crop)
     crop = view.crop
     subnetworks = grid(*_grids(run, options))

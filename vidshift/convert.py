@@ -29,6 +29,7 @@ import numpy as np
 from flax import nnx
 
 from vidshift import runs
+from vidshift.arguments import count
 from vidshift.class_names import read_class_names
 from vidshift.data import DATASETS, Split
 from vidshift.nets import create, names
@@ -229,8 +230,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a new run's folder",
     )
-    add("--num_classes", type=_count, metavar="N", help="default: the file's head's")
-    add("--num_frames", type=_count, metavar="T", help="of a clip; 8, SlowFast 32")
+    add("--num_classes", type=count, metavar="N", help="default: the file's head's")
+    add("--num_frames", type=count, metavar="T", help="of a clip; 8, SlowFast 32")
     add(
         "--classes",
         type=pathlib.Path,
@@ -252,13 +253,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--skip-head", action="store_true", help="leave the file's head out, draw one")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
-    return number
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from flax import nnx
 
 from kernels import Frames
 from kernels.flops import flops
+from vidshift.arguments import count
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets import train_view
 from vidshift.nets.names import Network, parse
@@ -217,10 +218,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: all that is published")
-    add("--classes", type=_count, help="of the head; 400")
-    add("--frames", type=_count, help="of a clip; 8")
-    add("--side", type=_count, help="of a frame, pixels; 224")
-    add("--in-channels", type=_count, help="of a frame; 3, of a flow 2")
+    add("--classes", type=count, help="of the head; 400")
+    add("--frames", type=count, help="of a clip; 8")
+    add("--side", type=count, help="of a frame, pixels; 224")
+    add("--in-channels", type=count, help="of a frame; 3, of a flow 2")
     add("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args(argv)
     clips = {k: getattr(options, k) for k in UNLESS_SAID}
@@ -233,16 +234,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"cost: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
-    return number
-
-
-_count.__name__ = "whole number"  # what argparse calls text that is none
 
 
 HEADING = (

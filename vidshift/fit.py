@@ -117,6 +117,12 @@ def report(
     devices = chips.describe_slice(target, count)
     config = _whole_batches(config, count)
     mesh = Mesh(np.asarray(devices), ("data",))
+    modality = getattr(config.data.options, "modality", "rgb")
+    if modality != "rgb":
+        raise ValueError(
+            "what is compiled is a network of RGB frames, but "
+            f"config.data.options.modality={modality}"
+        )
     network = runs.describe_model(config, num_classes=_classes(config, classes))
     networks = [network]
     if network["temporal"] != "tsn":

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift import runs
+from vidshift.arguments import count
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
@@ -112,6 +113,7 @@ def _gates(
         mean=seen["mean"],
         std=seen["std"],
         dtype=jnp.dtype(description["model"]["dtype"]),
+        modality=part.modality,
     )
     step = draw_gates.make_gates_step(skeleton, as_seen, names)
     with eval_batches(
@@ -161,15 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", metavar="DIR", help="default: pictures/ of the run")
     add("--data_dir", metavar="DIR", help="where the dataset lies, if moved")
     add("--split", default="validation", help="whose clips gates are shown")
-    add("--clips", type=_count, default=64, help="how many of them; 64")
+    add("--clips", type=count, default=64, help="how many of them; 64")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
-    return number
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 import av
 import numpy as np
 
+from vidshift.arguments import count
 from vidshift.data import plan, storage
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.split import Record
@@ -86,9 +87,9 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("video", type=pathlib.Path, metavar="VIDEO")
-    parser.add_argument("--num_frames", type=int, default=8)
-    parser.add_argument("--resize", type=int, default=256)
-    parser.add_argument("--crop", type=int, default=224)
+    parser.add_argument("--num_frames", type=count, default=8)
+    parser.add_argument("--resize", type=count, default=256)
+    parser.add_argument("--crop", type=count, default=224)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)

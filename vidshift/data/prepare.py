@@ -19,21 +19,21 @@ import os
 import pathlib
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
+from vidshift.arguments import count
 from vidshift.data import flow, records, storage
 from vidshift.data.annotations import DATASETS
 from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.progress import Progress
 from vidshift.data.records import Shard
 from vidshift.data.workers import Failed, results
 
 # An interruption loses at most so many clips.
 CLIPS_PER_SHARD = 128
 LEFT_OUT = "left_out.csv"
-SECONDS_BETWEEN_REPORTS = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nprepare: stopped; the same command goes on", file=sys.stderr)
         return 130
+    except UnicodeEncodeError as error:
+        name = ascii(error.object)
+        print(f"prepare: error: a name is not in UTF-8: {name}", file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"prepare: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -111,9 +115,9 @@ def prepare(
         shards = _write_all(folder, annotations, stored_as, modality, workers)
         every = [shard for found in shards.values() for shard in found]
         if not any(shard.records for shard in every):
-            _, reason = every[0].failures[0]
+            first = _named(*every[0].failures[0])
             print(
-                f"prepare: no clip can be decoded; the first: {reason}", file=sys.stderr
+                f"prepare: no clip can be decoded; the first: {first}", file=sys.stderr
             )
             return 1
         records.write_metadata(folder, annotations, shards, f"{name}, {stored_as}")
@@ -131,8 +135,8 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
         if failed:
             left_out.append((clip.id, str(number)))
         progress(1, failed)
-    for _, reason in left_out:
-        print(f"cannot be decoded: {reason}")
+    for clip_id, reason in left_out:
+        print(f"cannot be decoded: {_named(clip_id, reason)}")
     found = {
         split: [clip for clip in annotations.clips if split in clip.splits]
         for split in _splits(name, annotations)
@@ -141,6 +145,11 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     for split, clips in found.items():
         print(_counts(name, split, len(clips), sum(clip.id in bad for clip in clips)))
     return 1 if left_out else 0
+
+
+def _named(clip_id: str, reason: str) -> str:
+    """What a process died of does not say on which clip."""
+    return reason if reason.startswith(f"{clip_id}: ") else f"{clip_id}: {reason}"
 
 
 def config_name(stored_as: str, modality: str) -> str:
@@ -254,36 +263,6 @@ def _write_all(
     return found
 
 
-class Progress:
-    """Says on stderr how far it is, every few seconds and at the end."""
-
-    def __init__(self, name: str, total: int):
-        self._name, self._total = name, total
-        self._done = self._failed = self._resumed = 0
-        self._began = self._said = time.monotonic()
-
-    def __call__(self, clips: int = 1, failed: int = 0, *, resumed: bool = False):
-        self._done += clips
-        self._failed += failed
-        self._resumed += clips if resumed else 0
-        now = time.monotonic()
-        at_end = self._done == self._total
-        if not at_end and now - self._said < SECONDS_BETWEEN_REPORTS:
-            return
-        self._said = now
-        rate = (self._done - self._resumed) / max(now - self._began, 1e-3)
-        left = (self._total - self._done) / rate if rate else 0
-        print(
-            f"{self._name}: {self._done:,} of {self._total:,} clips, {rate:.1f} clips/s, "
-            f"{self._failed:,} left out" + (not at_end) * f", {_clock(left)} to go",
-            file=sys.stderr,
-        )
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
-
-
 def _refuse_copies_of_parts(
     annotations: Annotations, stored_as: str, modality: str
 ) -> None:
@@ -390,7 +369,7 @@ def _parser() -> argparse.ArgumentParser:
         default="rgb",
         help="flow: TV-L1, of each frame to the next (requirements-flow.txt)",
     )
-    add("--workers", type=_count, default=_cores(), metavar="N", help="all cores")
+    add("--workers", type=count, default=_cores(), metavar="N", help="all cores")
     add("--check", action="store_true", help="decode every clip, write nothing")
     add("--retry", action="store_true", help="try again what was left out")
     add("--csv", metavar="FILE", help="of folder: file, label, start, end, split")
@@ -406,13 +385,6 @@ def _cores() -> int:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count()
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, got {text}")
-    return number
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Serializer:
 
 
 def read_description(folder: pathlib.Path) -> dict:
-    return json.loads((folder / DESCRIPTION).read_text())
+    return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
 
 
 def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
@@ -110,7 +110,7 @@ def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
 def read_shard(path: pathlib.Path) -> Shard | None:
     """What a shard says of itself; None where it is not there or not complete."""
     try:
-        found = json.loads(_beside(path).read_text())
+        found = json.loads(_beside(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     shard = Shard(
@@ -188,7 +188,7 @@ def write_json(path: pathlib.Path, content: Mapping) -> None:
     """Writes a file that is there whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w") as file:
+        with partial.open("w", encoding="utf-8") as file:
             json.dump(content, file, ensure_ascii=False, indent=1)
             file.flush()
             os.fsync(file.fileno())

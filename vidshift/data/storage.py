@@ -21,6 +21,8 @@ from vidshift.data.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_jpegs
 from vidshift.data.player import Player
 from vidshift.data.video import VideoError
 
+# Above it, an average frame rate is not one.
+MOST_FPS = 1000.0
 # Short side of what is encoded anew, pixels.
 SHORT_SIDE = 256
 
@@ -252,10 +254,6 @@ class Pictures:
         return tuple(
             max(unit, round(side * scale / unit) * unit) for side in (height, width)
         )
-
-
-# Above it, an average frame rate is not one.
-MOST_FPS = 1000.0
 
 
 def image_files(clip: Clip) -> list[pathlib.Path]:

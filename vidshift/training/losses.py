@@ -74,16 +74,12 @@ def check_tasks(config: Config) -> None:
     Raises:
       ValueError: naming the field.
     """
-    if config.adaptive.mode == "mutual":
+    if config.adaptive.mode != "off":
         raise ValueError(
-            "config.adaptive.mode=mutual compares one softmax, but these clips have "
-            "several tasks: adaptive.mode must be off"
+            f"config.adaptive.mode={config.adaptive.mode} trains one task, but these "
+            "clips have several: it must be off"
         )
-    if config.model.head_size is not None:
-        raise ValueError(
-            f"config.model.head_size={config.model.head_size} averages one softmax over "
-            "positions, but these clips have several tasks: it must be None"
-        )
+    _check_head_size(config, "tasks")
 
 
 def check_multi_label(config: Config) -> None:
@@ -102,8 +98,12 @@ def check_multi_label(config: Config) -> None:
             "config.adaptive.mode=mutual compares softmaxes, but these clips have several "
             "labels: fine-tune the full network with adaptive.mode=off, as A3D does"
         )
+    _check_head_size(config, "labels")
+
+
+def _check_head_size(config: Config, several: str) -> None:
     if config.model.head_size is not None:
         raise ValueError(
             f"config.model.head_size={config.model.head_size} averages a softmax over "
-            "positions, but these clips have several labels: it must be None"
+            f"positions, but these clips have several {several}: it must be None"
         )

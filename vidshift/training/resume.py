@@ -2,6 +2,9 @@
 
 from vidshift.training.checkpoints import CheckpointError
 
+# What descriptions say that were written before there were others.
+BEFORE = {"multi_label": False, "tasks": {}, "modality": "rgb", "stack": 1}
+
 
 def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
     """A run goes on only with the network, classes and average it was started with.
@@ -17,9 +20,8 @@ def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
         for key in sorted(stored["model"].keys() | wanted["model"].keys())
     ]
     pairs += [("classes", stored["classes"], wanted["classes"])]
-    # Descriptions from before there were such runs do not say.
-    several = (said.get("multi_label", False) for said in (stored, wanted))
-    pairs += [("multi_label", *several)]
+    theirs, ours = (BEFORE | said | said.get("input", {}) for said in (stored, wanted))
+    pairs += [(name, theirs[name], ours[name]) for name in BEFORE]
     pairs += [
         (key, _field(stored["config"], key), _field(wanted["config"], key))
         for key in ("optim.ema", "optim.momentum")
