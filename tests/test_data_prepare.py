@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import hashlib
 import io
@@ -362,6 +363,14 @@ def test_other_annotations_are_not_mixed(tmp_path, here, capsys):
     assert "made of other annotations" in capsys.readouterr().err
     moved = tmp_path / "elsewhere"
     (source / "left" / "new.mp4").unlink()
+    # As many clips, one of them another.
+    listed = DATASETS["folder"].read(source)
+    first, *rest = listed.clips
+    other = dataclasses.replace(
+        listed, clips=(dataclasses.replace(first, id="other"), *rest)
+    )
+    with pytest.raises(ValueError, match="annotations_sha256 differs"):
+        prepare.prepare(other, "folder", out=tmp_path)
     source.rename(moved)
     assert run("folder", moved, tmp_path) == 0
 
