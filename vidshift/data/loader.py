@@ -25,6 +25,8 @@ Failure = tuple[str, str]
 MIN_SEEN = 100
 # Batches that are decoded ahead of the one in use.
 BATCHES_AHEAD = 2
+# What decodes: threads of this process, or processes of their own.
+WORKER_KINDS = ("thread", "process")
 
 
 class TooManyFailures(RuntimeError):

@@ -9,6 +9,8 @@ from jaxtyping import Array, DTypeLike, Float, Int, UInt8
 # Of ImageNet's training pictures, RGB in [0, 1], as every ResNet recipe uses them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# In which a network takes a pixel's channels: networks from Caffe take "bgr".
+CHANNEL_ORDERS = ("rgb", "bgr")
 
 
 def normalise(

@@ -1,9 +1,17 @@
-"""Which frames of a video a clip takes.
+"""Which frames of a video a clip takes: in training, and in each clip of a test.
 
-Frame numbers count from 0; the official code's count from 1, the frames are the same.
+Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
+Every function takes a video of any length: one that is shorter than a clip gives some
+frames several times.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+
+# Neighbouring frames that a dense clip spans (TSM's `--dense_sample`, after I3D).
+DENSE_WINDOW = 64
 
 
 def segment_indices(
@@ -36,10 +44,7 @@ def segment_indices(
     Raises:
       ValueError: a count below 1 or an offset outside [0, 1).
     """
-    if num_video_frames < 1:
-        raise ValueError(f"num_video_frames must be >= 1, got {num_video_frames}")
-    if num_frames < 1:
-        raise ValueError(f"num_frames must be >= 1, got {num_frames}")
+    _check_counts(num_video_frames, num_frames)
     if not 0 <= offset < 1:
         raise ValueError(f"offset must be in [0, 1), got {offset}")
     segments = np.arange(num_frames)
@@ -62,3 +67,195 @@ def clip_offsets(clips: int) -> list[float]:
     if clips < 1:
         raise ValueError(f"clips must be >= 1, got {clips}")
     return [(0.5 + clip / clips) % 1 for clip in range(clips)]
+
+
+def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndarray:
+    """Takes frames evenly out of `DENSE_WINDOW` neighbours, as TSM's `--dense_sample`.
+
+    Frame i is `(start + i * (64 // T)) mod n`: a video shorter than the window begins
+    again at its first frame.
+
+    Args:
+      num_video_frames: frames of the video, n >= 1.
+      num_frames: frames to take, T, at most 64.
+      start: first frame of the window, >= 0; see `dense_starts`.
+
+    Returns:
+      int64 [num_frames], in [0, num_video_frames).
+
+    Raises:
+      ValueError: a count or start out of range.
+    """
+    _check_counts(num_video_frames, num_frames)
+    if num_frames > DENSE_WINDOW:
+        raise ValueError(
+            f"num_frames must be at most {DENSE_WINDOW} where sampling is dense, got "
+            f"{num_frames}"
+        )
+    if start < 0:
+        raise ValueError(f"start must be >= 0, got {start}")
+    stride = DENSE_WINDOW // num_frames
+    return (start + stride * np.arange(num_frames)) % num_video_frames
+
+
+def dense_starts(num_video_frames: int, clips: int) -> list[int]:
+    """Returns where the windows of a test begin: spread evenly from the first possible
+    place to the last, rounded down; a single one lies in the middle.
+
+    Ten are those of TSM's test. Its validation draws one at random.
+
+    Raises:
+      ValueError: a count below 1.
+    """
+    _check_counts(num_video_frames, 1)
+    if clips < 1:
+        raise ValueError(f"clips must be >= 1, got {clips}")
+    last = max(0, num_video_frames - DENSE_WINDOW)
+    if clips == 1:
+        return [last // 2]
+    return np.linspace(0, last, clips, dtype=int).tolist()
+
+
+def strided_indices(
+    num_video_frames: int,
+    num_frames: int,
+    *,
+    span: float,
+    place: float,
+) -> np.ndarray:
+    """Takes frames evenly out of a clip of `span` frames, both its ends included.
+
+    SlowFast's official code: the clip begins at `place` of the room that is left,
+    `start = place * max(0, n - span)`, and frame i is
+    `floor(start + i * (span - 1) / (T - 1))`, within the video: of a video shorter than
+    the clip the last frame repeats. 8 frames of 64 are 0, 9, 18, ..., 63.
+
+    Args:
+      num_video_frames: frames of the video, n >= 1.
+      num_frames: frames to take, T >= 1.
+      span: frames of the clip, not always a whole number, >= 1: `clip_span`.
+      place: in [0, 1].
+
+    Returns:
+      int64 [num_frames], not decreasing, in [0, num_video_frames).
+
+    Raises:
+      ValueError: a count, span or place out of range.
+    """
+    _check_counts(num_video_frames, num_frames)
+    if not (span >= 1 and np.isfinite(span)):
+        raise ValueError(f"span must be a number >= 1, got {span}")
+    if not 0 <= place <= 1:
+        raise ValueError(f"place must be in [0, 1], got {place}")
+    start = place * max(0.0, num_video_frames - span)
+    indices = np.linspace(start, start + span - 1, num_frames)
+    return np.clip(indices, 0, num_video_frames - 1).astype(np.int64)
+
+
+def clip_span(
+    num_frames: int, frame_stride: int, *, fps: float, stride_fps: float | None
+) -> float:
+    """Returns how many frames of a video a strided clip spans: `T * stride * fps / 30`.
+
+    Args:
+      num_frames: T.
+      frame_stride: frames between one and the next, at `stride_fps` frames a second.
+      fps: of the video; 0 where it is not known counts as `stride_fps`.
+      stride_fps: 30 in SlowFast's official code; None is each video's own rate.
+    """
+    rate = fps / stride_fps if fps and stride_fps else 1.0
+    return max(1.0, num_frames * frame_stride * rate)
+
+
+class Frames(NamedTuple):
+    """What sampling knows of a video and is asked for."""
+
+    # Of the video.
+    num_video_frames: int
+    fps: float
+    # Of a clip.
+    num_frames: int
+    frame_stride: int
+    stride_fps: float | None
+
+    @property
+    def span(self) -> float:
+        return clip_span(
+            self.num_frames,
+            self.frame_stride,
+            fps=self.fps,
+            stride_fps=self.stride_fps,
+        )
+
+
+class Sampling(NamedTuple):
+    # (frames, random numbers) -> int64 [T]
+    train: Callable[[Frames, np.random.Generator], np.ndarray]
+    # (frames, number of clips) -> int64 [clips, T]
+    test: Callable[[Frames, int], np.ndarray]
+
+
+def _train_segments(of: Frames, rng: np.random.Generator) -> np.ndarray:
+    return segment_indices(of.num_video_frames, of.num_frames, rng=rng)
+
+
+def _test_segments(of: Frames, clips: int) -> np.ndarray:
+    return np.stack(
+        [
+            segment_indices(of.num_video_frames, of.num_frames, offset=offset)
+            for offset in clip_offsets(clips)
+        ]
+    )
+
+
+def _train_dense(of: Frames, rng: np.random.Generator) -> np.ndarray:
+    # The last of the n - 63 places is never drawn, as in the official code.
+    places = max(1, of.num_video_frames - DENSE_WINDOW)
+    return dense_indices(
+        of.num_video_frames, of.num_frames, start=int(rng.integers(places))
+    )
+
+
+def _test_dense(of: Frames, clips: int) -> np.ndarray:
+    return np.stack(
+        [
+            dense_indices(of.num_video_frames, of.num_frames, start)
+            for start in dense_starts(of.num_video_frames, clips)
+        ]
+    )
+
+
+def _train_strided(of: Frames, rng: np.random.Generator) -> np.ndarray:
+    return strided_indices(
+        of.num_video_frames, of.num_frames, span=of.span, place=rng.random()
+    )
+
+
+def _test_strided(of: Frames, clips: int) -> np.ndarray:
+    """Clip k of K begins at k / K of the room, as in the official code; a single one
+    lies in the middle, where that code validates on one drawn at random."""
+    if clips < 1:
+        raise ValueError(f"clips must be >= 1, got {clips}")
+    places = [0.5] if clips == 1 else np.arange(clips) / clips
+    return np.stack(
+        [
+            strided_indices(
+                of.num_video_frames, of.num_frames, span=of.span, place=float(place)
+            )
+            for place in places
+        ]
+    )
+
+
+SAMPLINGS: dict[str, Sampling] = {
+    "segments": Sampling(_train_segments, _test_segments),
+    "dense": Sampling(_train_dense, _test_dense),
+    "strided": Sampling(_train_strided, _test_strided),
+}
+
+
+def _check_counts(num_video_frames: int, num_frames: int) -> None:
+    if num_video_frames < 1:
+        raise ValueError(f"num_video_frames must be >= 1, got {num_video_frames}")
+    if num_frames < 1:
+        raise ValueError(f"num_frames must be >= 1, got {num_frames}")

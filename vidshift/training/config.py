@@ -6,6 +6,11 @@ Every field can be set from the command line: `--config.optim.lr=0.01`.
 import dataclasses
 import math
 
+from vidshift.data.augment import Augment
+from vidshift.data.on_device import CHANNEL_ORDERS
+from vidshift.data.sampling import SAMPLINGS
+from vidshift.data.loader import WORKER_KINDS
+
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
 ADAPTIVE_MODES = ("off", "mutual", "multi_resolution")
@@ -79,6 +84,13 @@ class DataConfig:
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str = "test"
+    # Which frames a clip takes, a name in vidshift.data.sampling.SAMPLINGS: "segments",
+    # one of each of num_frames equal parts (TSN); "dense", evenly out of 64 neighbours
+    # (TSM); "strided", frame_stride apart at stride_fps frames a second, or at the
+    # video's own rate with None (SlowFast).
+    sampling: str = "segments"
+    frame_stride: int = 8
+    stride_fps: float | None = 30.0
     # Frames a clip; the short side after resizing and the crop's side, in pixels.
     num_frames: int = 8
     resize: int = 256
@@ -89,13 +101,25 @@ class DataConfig:
     # Smallest and largest share of the frame that a training crop covers, at any place
     # and between 3:4 and 4:3 in shape, such as (0.08, 1.0); empty: as above.
     area: tuple[float, ...] = ()
+    # Smallest and largest short side that a training frame is resized to before the
+    # crop, such as (256, 320); empty: `resize`. Drawn uniformly, or so that its inverse
+    # is uniform.
+    short_sides: tuple[int, ...] = ()
+    inverse_short_sides: bool = False
+    # What is done to the pixels of training clips, on the device.
+    augment: Augment = dataclasses.field(default_factory=Augment)
     # Random horizontal flips, where the dataset says what they do to the labels.
     flip: bool = True
-    # Per-channel normalisation of RGB in [0, 1].
+    # Order of a pixel's channels as the network takes them, "rgb" or "bgr", and their
+    # normalisation, of values in [0, 1].
+    channel_order: str = "rgb"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    # Decoding threads a process.
+    # What decodes beside the training, in each of its processes: so many threads, or
+    # processes ("process"), which more than some eight cores take and which a decoder
+    # that crashes ends alone. 0: nothing does, the training waits.
     workers: int = 2
+    worker_kind: str = "thread"
     # The run stops when a larger share of the videos seen cannot be decoded.
     max_failed_share: float = 0.01
 
