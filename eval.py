@@ -3,8 +3,12 @@
 Scores a split under a named protocol and prints one JSON line; the scores of every
 clip and the confusion matrix are written beside the run. Where a clip has several
 labels the figure is mAP, where it has several tasks each has its own, and there is no
-confusion matrix. With `--video` it classifies
-a video file instead.
+confusion matrix.
+
+Several `--workdir`, and `--scores`, files of earlier evaluations, are scored together:
+the weighted mean of their scores (`--weights=1,1.5`). `--submission=FILE` writes answers
+for the server of a test without public labels. With `--video` a video file is
+classified instead.
 """
 
 import functools
@@ -12,6 +16,8 @@ import json
 import math
 import pathlib
 import sys
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 from absl import flags
@@ -20,26 +26,45 @@ from vidshift import runs
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
-from vidshift.evaluation import report
-from vidshift.evaluation.evaluate import average, evaluate, make_eval_step
-from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.evaluation import ensemble, report, score_files, submission
+from vidshift.evaluation.evaluate import Scores, average, evaluate, make_eval_step
+from vidshift.evaluation.protocols import AVERAGES, PROTOCOLS, Protocol
 from vidshift.nets.weights import split as split_model
 from vidshift.nets.zoo import pick
 from vidshift.training import checkpoints, command, mesh
 from vidshift.training.losses import of_tasks
 
-WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "A run, or one checkpoint.")
+WORKDIR = flags.DEFINE_multi_string(
+    "workdir",
+    [],
+    "A run, or one checkpoint; given several times, they are scored together. "
+    "runs/tiny if neither it nor --scores is given.",
+)
+SCORES = flags.DEFINE_multi_string(
+    "scores", [], "Scores of an earlier evaluation (.npz), as if it were a --workdir."
+)
+WEIGHTS = flags.DEFINE_list(
+    "weights",
+    None,
+    "Of each --workdir, then each --scores: 1,1.5; all alike if left out.",
+)
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint", "best", ["best", "last"], "Which checkpoint of the run."
 )
 PROTOCOL = flags.DEFINE_string(
     "protocol", "1x1", f"Clips x crops of a video: {', '.join(PROTOCOLS)}."
 )
+AVERAGE = flags.DEFINE_enum(
+    "average", None, AVERAGES, "Of views and networks; the protocol's if left out."
+)
 SPLIT = flags.DEFINE_string("split", "test", "The split that is scored.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset lies, if moved.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.", lower_bound=1)
 OUT = flags.DEFINE_string(
     "out", None, "Folder for scores and confusion matrix; evaluation/ of the run."
+)
+SUBMISSION = flags.DEFINE_string(
+    "submission", None, "File for answers, in the format of the data set's server."
 )
 SOFT = flags.DEFINE_bool(
     "soft", False, "Leave a RubiksNet's attention as it was trained: do not harden it."
@@ -48,16 +73,68 @@ VIDEO = flags.DEFINE_string("video", None, "A video file to classify instead.")
 TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.", lower_bound=1)
 
 
+class Evaluated(NamedTuple):
+    """What is known of one network, or of several together."""
+
+    scores: Scores
+    classes: tuple[str, ...]
+    # Of the files that are written.
+    stem: str
+    # Of the JSON line.
+    described: Mapping
+    dataset: str | None = None
+    reversed_labels: tuple[int, ...] | None = None
+
+
 def main() -> None:
-    protocol = pick("protocol", PROTOCOL.value, PROTOCOLS)
-    checkpoint = checkpoints.find(WORKDIR.value, CHECKPOINT.value)
+    protocol = chosen_protocol()
+    workdirs = WORKDIR.value or ([] if SCORES.value else ["runs/tiny"])
+    found = [checkpoints.find(workdir, CHECKPOINT.value) for workdir in workdirs]
+    names = [*workdirs, *SCORES.value]
+    weights = chosen_weights(names)
     if VIDEO.value is not None:
-        classify(VIDEO.value, checkpoint, protocol)
+        if len(names) > 1 or SCORES.value:
+            raise ValueError("--video takes a single --workdir")
+        return classify(VIDEO.value, found[0], protocol)
+    if SUBMISSION.value:
+        for checkpoint in found:
+            description = checkpoints.read_description(checkpoint)
+            submission.check(description["config"]["data"]["name"])
+        if not found:
+            raise ValueError("--submission needs a --workdir, which knows the data set")
+    members = [from_file(pathlib.Path(path)) for path in SCORES.value]
+    members = [score(checkpoint, protocol) for checkpoint in found] + members
+    whole = members[0]
+    if len(members) > 1:
+        whole = together(members, names, weights, protocol)
+    if found:
+        default = found[0].parents[1] / "evaluation"
     else:
-        score(checkpoint, protocol)
+        default = pathlib.Path(SCORES.value[0]).parent
+    publish(whole, pathlib.Path(OUT.value or default))
 
 
-def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
+def chosen_protocol() -> Protocol:
+    protocol = pick("protocol", PROTOCOL.value, PROTOCOLS)
+    return protocol.averaging(AVERAGE.value) if AVERAGE.value else protocol
+
+
+def chosen_weights(names: list[str]) -> list[float] | None:
+    if WEIGHTS.value is None:
+        return None
+    try:
+        weights = [float(weight) for weight in WEIGHTS.value]
+    except ValueError:
+        weights = []
+    if len(weights) != len(names):
+        raise ValueError(
+            f"--weights must be {len(names)} numbers, one for each of "
+            f"{', '.join(names)}, got {','.join(WEIGHTS.value)}"
+        )
+    return weights
+
+
+def classify(video: str, checkpoint: pathlib.Path, protocol: Protocol) -> None:
     """Prints the most probable classes of one video, softmax of the views' average.
 
     Of a run whose clips have several labels, sigmoid of the largest logits of a view.
@@ -89,7 +166,7 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
         first += len(shares)
 
 
-def score(checkpoint: pathlib.Path, protocol) -> None:
+def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
     description = checkpoints.read_description(checkpoint)
     stored = description["config"]["data"]
     data_dir = DATA_DIR.value or stored["dir"]
@@ -135,33 +212,89 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
             devices,
             tasks=part.tasks,
         )
+    return Evaluated(
+        scores,
+        part.classes,
+        stem=f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}",
+        described={"checkpoint": str(checkpoint)} | hardening,
+        dataset=stored["name"],
+        reversed_labels=part.reversed_labels,
+    )
 
-    out = pathlib.Path(OUT.value or checkpoint.parents[1] / "evaluation")
+
+def joint_stem() -> str:
+    """Not the name of a single network's files, which are kept."""
+    return f"{SPLIT.value}-{PROTOCOL.value}-ensemble"
+
+
+def from_file(path: pathlib.Path) -> Evaluated:
+    """The scores of an earlier evaluation."""
+    scores, classes = score_files.read(path)
+    return Evaluated(
+        scores, classes, stem=joint_stem(), described={"scores": str(path)}
+    )
+
+
+def together(
+    members: list[Evaluated],
+    names: list[str],
+    weights: list[float] | None,
+    protocol: Protocol,
+) -> Evaluated:
+    """Several networks as one."""
+    first = members[0]
+    for member, name in zip(members, names, strict=True):
+        if member.classes != first.classes:
+            raise ValueError(f"{name} has other classes than {names[0]}")
+    scores = ensemble.combine(
+        [member.scores for member in members],
+        names=names,
+        weights=weights,
+        of=protocol.average,
+    )
+    lines = [
+        {**member.described, "weight": weight}
+        | member.scores.summary(member.reversed_labels)
+        for member, weight in zip(members, weights or [1.0] * len(members), strict=True)
+    ]
+    return first._replace(
+        scores=scores,
+        stem=joint_stem(),
+        described={"members": lines},
+    )
+
+
+def publish(whole: Evaluated, out: pathlib.Path) -> None:
+    """Writes the scores and prints the figures."""
+    scores, classes = whole.scores, whole.classes
     out.mkdir(parents=True, exist_ok=True)
-    stem = f"{SPLIT.value}-{PROTOCOL.value}-step{checkpoint.name}"
-    report.write_scores(out / f"{stem}.npz", scores, part.classes)
-    confusion = None if part.multi_label or part.tasks else out / f"{stem}.png"
+    score_files.write(out / f"{whole.stem}.npz", scores, classes)
+    single = scores.labels.ndim == 1 and scores.labelled
+    confusion = out / f"{whole.stem}.png" if single else None
     if confusion:
-        report.draw_confusion(confusion, scores, part.classes)
-    by_class = scores.per_class()
-    for name, share in zip(part.classes, by_class, strict=True):
-        print(f"{100 * share:6.1f} %  {name}", file=sys.stderr)
+        report.draw_confusion(confusion, scores, classes)
+    by_class = scores.per_class() if scores.labelled else [math.nan] * len(classes)
+    if scores.labelled:
+        for name, share in zip(classes, by_class, strict=True):
+            print(f"{100 * share:6.1f} %  {name}", file=sys.stderr)
     for name, reason in scores.failures:
         print(f"not scored: {name}: {reason}", file=sys.stderr)
+    if SUBMISSION.value:
+        submission.write(pathlib.Path(SUBMISSION.value), scores, classes, whole.dataset)
     line = {
-        "checkpoint": str(checkpoint),
-        "dataset": stored["name"],
+        **whole.described,
+        "dataset": whole.dataset,
         "split": SPLIT.value,
         "protocol": PROTOCOL.value,
-        **scores.summary(part.reversed_labels),
-        **hardening,
+        **scores.summary(whole.reversed_labels),
         "failed": len(scores.failures),
         "per_class": {
-            name: None if math.isnan(share) else share
-            for name, share in zip(part.classes, by_class.tolist(), strict=True)
+            name: None if math.isnan(share) else float(share)
+            for name, share in zip(classes, by_class, strict=True)
         },
-        "scores": str(out / f"{stem}.npz"),
+        "scores": str(out / f"{whole.stem}.npz"),
         "confusion": confusion and str(confusion),
+        "submission": SUBMISSION.value,
     }
     print(json.dumps(line))
 

@@ -75,6 +75,10 @@ def _frame_lists(write: _Writer, name: str, folder: str, classes) -> None:
         )
         for id in ids:
             write.frames(f"{folder}/{id}")
+    test = range(201, 205)
+    write.text(f"{name}-test.csv", *map(str, test))
+    for id in test:
+        write.frames(f"{folder}/{id}")
 
 
 def _something_v1(write: _Writer) -> None:

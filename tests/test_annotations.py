@@ -4,6 +4,7 @@ import pytest
 
 from tests.miniatures import FRAMES, GESTURES, ODD, SOMETHING, make
 from vidshift.data.annotations import DATASETS, AnnotationError, media, mirrored
+from vidshift.data.annotations.clip import UNLABELLED
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def written(path, content):
 
 
 def removed(*paths):
-    return lambda source: [(source / path).unlink() for path in paths]
+    return lambda source: [(source / path).unlink(missing_ok=True) for path in paths]
 
 
 def renamed(old, new):
@@ -86,6 +87,19 @@ def test_every_miniature(name, read, tmp_path):
     assert sorted(flips) == list(range(len(found.classes)))
     assert set(module.COUNTS) in (set(), set(module.SPLITS))
     assert "SOURCE/" in module.__doc__
+
+
+@pytest.mark.parametrize("name", ["something_v1", "something_v2", "jester"])
+def test_a_test_whose_labels_are_not_public(name, read):
+    test = in_split(read(name, removed("labels/test-answers.csv")), "test")
+    assert len(test) >= 4 and {clip.label for clip in test} == {UNLABELLED}
+    assert all(clip.path.exists() for clip in test)
+
+
+@pytest.mark.parametrize("name", ["something_v1", "jester"])
+def test_a_test_that_is_not_listed(name, read):
+    prefix = {"something_v1": "something-something-v1", "jester": "jester-v1"}[name]
+    assert not in_split(read(name, removed(f"{prefix}-test.csv")), "test")
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -348,14 +362,18 @@ def test_something_v1(read, tmp_path):
     assert clip.splits == ("validation",) and clip.fps == 12
     root = tmp_path / "something_v1" / "20bn-something-something-v1"
     assert clip.path == root / "101" and (clip.start, clip.end) == (None, None)
-    assert DATASETS["something_v1"].COUNTS == {"train": 86017, "validation": 11522}
+    assert DATASETS["something_v1"].COUNTS == {
+        "train": 86017,
+        "validation": 11522,
+        "test": 10960,
+    }
 
 
 def test_frames_that_are_missing_are_listed(read, tmp_path):
     found = read("something_v1", renamed("20bn-something-something-v1", "elsewhere"))
     root = tmp_path / "something_v1" / "20bn-something-something-v1"
     assert by_id(found)["3"].path == root / "3"
-    assert len(found.clips) == 12
+    assert len(found.clips) == 16
 
 
 def test_lists_in_a_folder_with_a_byte_order_mark(read):
@@ -394,14 +412,16 @@ def test_something_v2_of_earlier_archives(read):
     plain = read("something_v2")
 
     def change(source):
-        for name in ("labels", "train", "validation"):
+        for name in ("labels", "train", "validation", "test"):
             old = f"labels/{name}.json"
             renamed(old, f"something-something-v2-{name}.json")(source)
         removed("labels/test-answers.csv")(source)
 
     found = read("something_v2", change)
     assert found.classes == plain.classes
-    assert found.clips == tuple(c for c in plain.clips if c.splits != ("test",))
+    assert [clip.id for clip in found.clips] == [clip.id for clip in plain.clips]
+    assert in_split(found, "train") == in_split(plain, "train")
+    assert {clip.label for clip in in_split(found, "test")} == {UNLABELLED}
 
 
 def test_videos_in_another_container(read, tmp_path):

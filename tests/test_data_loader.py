@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vidshift.data import encoding, motion_clips, plan, video
-
 from vidshift.data.loader import TooManyFailures, eval_batches, train_batches
 from vidshift.data.sampling import segment_indices
 from vidshift.data.split import Record, Split
@@ -375,14 +374,25 @@ def test_several_labels_become_multi_hot_rows():
     [
         (False, (1, 2), r"must be one number where multi_label is False, got \(1, 2\)"),
         (True, 1, "must be a tuple of numbers where multi_label is True, got 1"),
-        (True, (0, 4), r"must be in \[0, 4\), got \(0, 4\)"),
-        (True, (-1,), r"must be in \[0, 4\), got \(-1,\)"),
+        (True, (0, 4), r"must be in \[0, 4\), got 4"),
+        (True, (-1,), r"must be in \[0, 4\), got -1"),
+        (False, 4, r"must be in \[-1, 4\), got 4"),
+        (False, -2, r"must be in \[-1, 4\), got -2"),
     ],
 )
 def test_labels_that_do_not_fit_the_split(multi_label, label, expected):
     split = Split([], ("a", "b", "c", "d"), multi_label=multi_label)
     with pytest.raises(ValueError, match=expected):
         split.target(label)
+
+
+def test_a_clip_without_a_label_is_scored_and_not_trained_on():
+    source = [record | {"label": -1} for record in records(3)]
+    with eval_batches(split_of(source), VIEW, batch_size=3, workers=0) as batches:
+        (batch,) = batches
+    assert batch["label"].tolist() == [-1] * 3 and batch["index"].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"clip \d has no label to be trained on"):
+        take(1, split_of(source), workers=0)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,30 @@ def test_several_clips_and_crops(run_dir, tmp_path):
 
 
 @pytest.mark.slow
+def test_networks_and_files_of_scores_together(run_dir, scored, tmp_path):
+    first, _ = scored
+    stdout, _ = run_eval(
+        f"--workdir={run_dir}",
+        f"--workdir={run_dir}",
+        f"--scores={first['scores']}",
+        "--weights=1,1.5,2",
+        "--average=softmax",
+        f"--out={tmp_path}",
+    )
+    line = json.loads(stdout)
+    assert [member["weight"] for member in line["members"]] == [1, 1.5, 2]
+    assert {member["top1"] for member in line["members"]} == {first["top1"]}
+    assert (line["clips"], line["top1"]) == (30, first["top1"])
+    one, all = np.load(first["scores"]), np.load(line["scores"])
+    shares = np.exp(one["logits"]) / np.exp(one["logits"]).sum(1, keepdims=True)
+    np.testing.assert_allclose(np.exp(all["logits"]), shares, rtol=1e-4, atol=1e-6)
+    assert pathlib.Path(line["scores"]).name == "test-1x1-ensemble.npz"
+    # From files alone.
+    stdout, _ = run_eval(f"--scores={first['scores']}", f"--out={tmp_path / 'again'}")
+    assert json.loads(stdout)["top1"] == first["top1"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("video", REAL)
 def test_a_users_video_is_classified(run_dir, video):
     stdout, _ = run_eval(f"--workdir={run_dir}", f"--video={VIDEOS / video}")
@@ -124,6 +148,10 @@ def test_wrong_arguments_are_one_line(run_dir, tmp_path):
         ([f"--workdir={run_dir}", "--split=nothing"], "train, validation, test"),
         ([f"--workdir={run_dir}", "--checkpoint=first"], "best|last"),
         ([f"--workdir={run_dir}", "--vdeo=x"], "Unknown command line flag"),
+        ([f"--workdir={run_dir}", "--weights=1,2"], "--weights must be 1 numbers"),
+        ([f"--workdir={run_dir}", "--submission=x"], "jester, got ordered_motion"),
+        ([f"--scores={tmp_path}/no.npz"], "no such file of scores"),
+        ([f"--workdir={run_dir}", "--protocol=1x10", "--video=x"], "mirror images"),
     ]:
         (line,) = run_eval(*arguments, code=2)[1].splitlines()
         assert expected in line

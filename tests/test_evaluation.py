@@ -306,12 +306,14 @@ def test_asked_to_stop(score):
 def test_report(tmp_path):
     classes = ["left", "right", "up", "down"]
     scores = Scores(SCORES, LABELS, np.arange(4), ("a", "b", "c", "d"), ())
-    report.write_scores(tmp_path / "scores.npz", scores, classes)
-    with np.load(tmp_path / "scores.npz") as found:
-        assert set(found) == {"ids", "labels", "logits", "classes"}
-        np.testing.assert_array_equal(found["logits"], SCORES)
-        np.testing.assert_array_equal(found["labels"], LABELS)
-        assert found["ids"].tolist() == ["a", "b", "c", "d"]
-        assert found["classes"].tolist() == classes
     report.draw_confusion(tmp_path / "confusion.png", scores, classes)
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_clips_without_labels_have_no_figures():
+    labels = np.full(4, -1)
+    scores = Scores(SCORES, labels, np.arange(4), ("a", "b", "c", "d"), ())
+    assert scores.summary() == {"clips": 4}
+    labels[2] = 1
+    with pytest.raises(ValueError, match="3 of 4 clips have no label"):
+        scores.summary()

@@ -143,7 +143,8 @@ def train_batches(
       what the clip shows.
 
     Raises:
-      ValueError: sizes that do not fit, or a negative seed or step.
+      ValueError: sizes that do not fit, or a negative seed or step; from the iterator, a
+        clip without a label.
       TooManyFailures: from the iterator.
     """
     local_size = plan.process_batch_size(batch_size, process_index, process_count)
@@ -176,9 +177,12 @@ def train_batches(
             except VideoError as error:
                 failures.append((record["id"], str(error)))
                 continue
+            target = split.target(label)
+            if (target < 0).any():
+                raise ValueError(f"{record['id']} has no label to be trained on")
             row = {
                 "video": clip,
-                "label": split.target(label),
+                "label": target,
                 "flip": np.bool_(flipped),
                 "fingerprint": fingerprint,
             }

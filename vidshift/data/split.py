@@ -69,8 +69,8 @@ class Split:
         """What a batch has of a record's label.
 
         Returns:
-          int32; of a multi-label split multi-hot, uint8 `[classes]`: 1 at its labels; of
-          a multi-task split int32 `[tasks]`.
+          int32, -1 of a clip without a label; of a multi-label split multi-hot, uint8
+          `[classes]`: 1 at its labels; of a multi-task split int32 `[tasks]`.
 
         Raises:
           ValueError: several labels where one is needed or the reverse, or no class.
@@ -81,6 +81,8 @@ class Split:
                     "a record's label must be a number for each of "
                     f"{list(self.tasks)}, got {label!r}"
                 )
+            for number, classes in zip(label, self.tasks.values(), strict=True):
+                _check_label(number, classes, lowest=-1)
             return np.asarray(label, np.int32)
         if isinstance(label, tuple) != self.multi_label:
             needed = "a tuple of numbers" if self.multi_label else "one number"
@@ -88,14 +90,20 @@ class Split:
                 f"a record's label must be {needed} where multi_label is "
                 f"{self.multi_label}, got {label!r}"
             )
-        if not self.multi_label:
-            return np.int32(label)
         classes = len(self.classes)
-        if not all(0 <= number < classes for number in label):
-            raise ValueError(f"labels must be in [0, {classes}), got {label}")
+        if not self.multi_label:
+            _check_label(label, classes, lowest=-1)
+            return np.int32(label)
+        for number in label:
+            _check_label(number, classes, lowest=0)
         row = np.zeros(classes, np.uint8)
         row[list(label)] = 1
         return row
+
+
+def _check_label(label: int, classes: int, *, lowest: int) -> None:
+    if not lowest <= label < classes:
+        raise ValueError(f"labels must be in [{lowest}, {classes}), got {label}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

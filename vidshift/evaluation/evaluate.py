@@ -51,12 +51,30 @@ class Scores:
             tasks={},
         )
 
+    @property
+    def labelled(self) -> bool:
+        """Whether clips have labels, so that figures can be made.
+
+        Raises:
+          ValueError: some have one and some do not.
+        """
+        without = int((self.labels.astype(int) < 0).sum())
+        if 0 < without < self.labels.size:
+            raise ValueError(f"{without} of {self.labels.size} clips have no label")
+        return not without
+
     def summary(self, reversed_labels: tuple[int, ...] | None = None) -> dict:
         """`clips`, `top1`, `top5`, and `right_pair` where classes have a reverse.
 
         Where a clip has several labels, `clips` and `mAP`. Of several tasks `top1` and
-        `top5` are the last one's, and the others' have their name (`verb_top1`).
+        `top5` are the last one's, and the others' have their name (`verb_top1`). `clips`
+        alone where no clip has a label.
+
+        Raises:
+          ValueError: some clips have a label and some do not.
         """
+        if not self.labelled:
+            return {"clips": len(self.labels)}
         if self.tasks:
             *others, last = self.tasks
             figures = self.of_task(last).summary(reversed_labels)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: scores of every clip and the confusion matrix."""
+"""The picture that an evaluation leaves behind: the confusion matrix."""
 
 import pathlib
 from collections.abc import Sequence
@@ -8,20 +8,6 @@ import numpy as np
 
 from vidshift.evaluation import metrics
 from vidshift.evaluation.evaluate import Scores
-
-
-def write_scores(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
-    """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`.
-
-    Where a clip has several labels, `labels` is multi-hot `[N, classes]`.
-    """
-    np.savez_compressed(
-        path,
-        ids=np.asarray(scores.ids),
-        labels=scores.labels,
-        logits=scores.logits,
-        classes=np.asarray(classes),
-    )
 
 
 def draw_confusion(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:

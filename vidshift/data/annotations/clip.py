@@ -9,6 +9,11 @@ class AnnotationError(ValueError):
     """Annotations that cannot be read: one line that names the file and says why."""
 
 
+# The label of a clip of a test whose labels were never published: it can be scored, for
+# a server that knows them, and nothing else.
+UNLABELLED = -1
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clip:
     # Unique among the data set's clips; names the clip in messages and hashes.
@@ -19,7 +24,7 @@ class Clip:
     # Names of the splits that it is in, in the data set's order; several where a data set
     # has several ways to be split (`train_1`, `test_2`), and then it is stored once.
     splits: tuple[str, ...]
-    # A class number; of a multi-label data set a tuple of any number of them, of a
+    # A class number, or UNLABELLED; of a multi-label data set a tuple of any number of them, of a
     # multi-task one a number for each task.
     label: int | tuple[int, ...]
     # The part of the video, seconds from its first frame; None: from the first, to the

@@ -7,7 +7,12 @@ import pathlib
 from collections.abc import Mapping
 
 from vidshift.data.annotations import media, mirrored, reading
-from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.clip import (
+    UNLABELLED,
+    AnnotationError,
+    Annotations,
+    Clip,
+)
 
 # Of the frames, as both data sets' descriptions say.
 FPS = 12.0
@@ -24,13 +29,18 @@ def read(
     """Reads `NAME-labels.csv` and `NAME-SPLIT.csv`.
 
     Args:
+      splits: those with labels. The test's list, which has an id a line, is read where
+        it is there.
       frames: the folder that holds a folder `ID` for each clip.
       words: those that a mirror image swaps in a class's name.
     """
 
-    def listed(which: str) -> pathlib.Path:
+    def places(which: str) -> tuple[str, ...]:
         file = f"{name}-{which}.csv"
-        return reading.find(source, file, f"labels/{file}", f"annotations/{file}")
+        return file, f"labels/{file}", f"annotations/{file}"
+
+    def listed(which: str) -> pathlib.Path:
+        return reading.find(source, *places(which))
 
     classes = tuple(label for _, label in reading.lines(listed("labels")))
     labels = reading.numbered(classes, listed("labels"))
@@ -43,6 +53,10 @@ def read(
                 raise AnnotationError(f'{place}: must be "id;label", got {line!r}')
             number = reading.label_of(label, labels, place)
             clip = Clip(id, folder / id, (split,), number, fps=FPS)
+            reading.add(clips, clip, place)
+    if test := reading.optional(source, *places("test")):
+        for place, id in reading.lines(test):
+            clip = Clip(id, folder / id, ("test",), UNLABELLED, fps=FPS)
             reading.add(clips, clip, place)
     return Annotations(
         clips=tuple(clips.values()),

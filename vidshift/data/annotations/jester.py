@@ -8,13 +8,15 @@ archive are joined and unpacked as its page says:
       jester-v1-labels.csv                      a class a line
       jester-v1-train.csv                       "id;class" a line
       jester-v1-validation.csv
+      jester-v1-test.csv                        an id a line; may be left out
       20bn-jester-v1/
         1/00001.jpg, 00002.jpg, ...             frames, 12 a second
         2/...
 
 The lists may also lie in `labels/` or `annotations/`. The test's labels were never
-published. Clips may be mirrored, with the class of the mirror image: left is right
-then, and clockwise is counterclockwise.
+published: its clips are for a submission (`eval.py --submission`). Clips may be
+mirrored, with the class of the mirror image: left is right then, and clockwise is
+counterclockwise.
 """
 
 import pathlib
@@ -22,15 +24,15 @@ import pathlib
 from vidshift.data.annotations import frame_lists, mirrored
 from vidshift.data.annotations.clip import Annotations
 
-SPLITS = ("train", "validation")
-COUNTS = {"train": 118_562, "validation": 14_787}
+SPLITS = ("train", "validation", "test")
+COUNTS = {"train": 118_562, "validation": 14_787, "test": 14_743}
 
 
 def read(source: pathlib.Path) -> Annotations:
     return frame_lists.read(
         source,
         name="jester-v1",
-        splits=SPLITS,
+        splits=SPLITS[:2],
         frames="20bn-jester-v1",
         words={**mirrored.SIDES, **mirrored.TURNS},
     )

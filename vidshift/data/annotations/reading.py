@@ -21,12 +21,17 @@ def find(source: pathlib.Path, *names: str) -> pathlib.Path:
       source: the data set's folder.
       names: paths below it, the one that an error is to name first.
     """
-    for name in names:
-        if (source / name).is_file():
-            return source / name
+    if found := optional(source, *names):
+        return found
     require(source)
     others = f" (nor {', '.join(names[1:])} there)" if names[1:] else ""
     raise AnnotationError(f"{source / names[0]}: there is no such file{others}")
+
+
+def optional(source: pathlib.Path, *names: str) -> pathlib.Path | None:
+    """The first of the files that is there; None where there is none."""
+    paths = (source / name for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def require(source: pathlib.Path) -> None:

@@ -9,19 +9,26 @@ The parts of the archive are joined and unpacked as its page says:
         labels.json                 {class: "number"}
         train.json                  [{"id", "template", ...}]
         validation.json
+        test.json                   [{"id"}, ...]
         test-answers.csv            "id;class" a line
       20bn-something-something-v2/
         1.webm, 2.webm, ...
 
 Earlier archives have `something-something-v2-labels.json` and so on, which lie in
-SOURCE or in `labels/` too, and no answers to the test: then there is no test.
+SOURCE or in `labels/` too, and no answers to the test, whose clips are then for a
+submission (`eval.py --submission`).
 Clips may be mirrored, with the class of the mirror image.
 """
 
 import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
-from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.clip import (
+    UNLABELLED,
+    AnnotationError,
+    Annotations,
+    Clip,
+)
 
 SPLITS = ("train", "validation", "test")
 COUNTS = {"train": 168_913, "validation": 24_777, "test": 27_157}
@@ -34,8 +41,10 @@ def read(source: pathlib.Path) -> Annotations:
     videos = media.by_stem(folder)
     clips = {}
 
-    def add(id: str, split: str, name: str, place: str) -> None:
-        label = reading.label_of(name, labels, place)
+    def add(id: str, split: str, name: str | None, place: str) -> None:
+        label = UNLABELLED
+        if name is not None:
+            label = reading.label_of(name, labels, place)
         path = videos.get(id, folder / f"{id}.webm")
         reading.add(clips, Clip(id, path, (split,), label), place)
 
@@ -45,13 +54,17 @@ def read(source: pathlib.Path) -> Annotations:
             # "Pushing [something] off of [something]"
             name = str(entry["template"]).replace("[", "").replace("]", "")
             add(str(entry["id"]), split, name, place)
-    answers = _names("test-answers.csv")
-    if any((source / name).is_file() for name in answers):
-        for place, line in reading.lines(reading.find(source, *answers)):
+    answers = reading.optional(source, *_names("test-answers.csv"))
+    test = reading.optional(source, *_names("test.json"))
+    if answers:
+        for place, line in reading.lines(answers):
             id, separator, name = line.partition(";")
             if not separator:
                 raise AnnotationError(f'{place}: must be "id;label", got {line!r}')
             add(id, "test", name, place)
+    elif test:
+        for place, entry in reading.objects(test, "id"):
+            add(str(entry["id"]), "test", None, place)
     return Annotations(
         clips=tuple(clips.values()),
         classes=classes,
