@@ -191,6 +191,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 tasks=part.tasks,
                 stop=lambda: mesh.any_process(bool(stop)),
             )
+        if scores and not scores.labelled:
+            raise ValueError(f"the clips of {split_name} have no labels to score")
         return scores and (
             scores.summary(part.reversed_labels)
             | runs.hardening(description["model"], params, stats)
