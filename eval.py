@@ -14,16 +14,14 @@ import pathlib
 import sys
 
 import jax
-import jax.numpy as jnp
 from absl import flags
 
 from vidshift import runs
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
-from vidshift.data.view import View
 from vidshift.evaluation import report
-from vidshift.evaluation.evaluate import evaluate, make_eval_step
+from vidshift.evaluation.evaluate import average, evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.weights import split as split_model
 from vidshift.nets.zoo import pick
@@ -60,12 +58,20 @@ def main() -> None:
 
 
 def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
-    """Prints the most probable classes of one video, softmax of the mean logits.
+    """Prints the most probable classes of one video, softmax of the views' average.
 
     Of a run whose clips have several labels, sigmoid of the largest logits of a view.
     """
+    if protocol.crops == 10:
+        raise ValueError(
+            f"--protocol={PROTOCOL.value} has mirror images: not for --video"
+        )
     views = runs.read_clip(
-        video, checkpoint, clips=protocol.clips, crops=protocol.crops
+        video,
+        checkpoint,
+        clips=protocol.clips,
+        crops=protocol.crops,
+        full=protocol.full,
     )
     logits = jax.jit(runs.load(checkpoint, soft=SOFT.value))(views)
     names = runs.class_names(checkpoint)
@@ -73,7 +79,8 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
         parts = [jax.nn.sigmoid(logits.max(0))]
     else:
         tasks = runs.tasks(checkpoint) or {"": len(names)}
-        parts = [jax.nn.softmax(part) for part in of_tasks(logits.mean(0), tasks)]
+        mean = average(logits, protocol.average, tasks)
+        parts = [jax.nn.softmax(part) for part in of_tasks(mean, tasks)]
     first = 0
     for shares in parts:
         values, indices = jax.lax.top_k(shares, min(TOP.value, len(shares)))
@@ -84,7 +91,7 @@ def classify(video: str, checkpoint: pathlib.Path, protocol) -> None:
 
 def score(checkpoint: pathlib.Path, protocol) -> None:
     description = checkpoints.read_description(checkpoint)
-    stored, seen = description["config"]["data"], description["input"]
+    stored = description["config"]["data"]
     data_dir = DATA_DIR.value or stored["dir"]
     if not pathlib.Path(data_dir).is_dir():
         raise ValueError(f"there is no folder {data_dir}: give --data_dir")
@@ -102,24 +109,27 @@ def score(checkpoint: pathlib.Path, protocol) -> None:
         hardening = runs.hardening(
             description["model"], *checkpoints.read_weights(checkpoint)
         )
-    dtype = jnp.dtype(description["model"]["dtype"])
-    as_seen = functools.partial(
-        normalise,
-        mean=seen["mean"],
-        std=seen["std"],
-        dtype=dtype,
+    view = protocol.view(runs.eval_view(description["input"]))
+    eval_step = make_eval_step(
+        skeleton,
+        functools.partial(normalise, **runs.normalisation(description)),
+        devices,
+        protocol,
+        crop=view.crop,
         modality=part.modality,
+        flip_labels=part.flip_labels,
+        tasks=part.tasks,
     )
     with eval_batches(
         part,
-        View(seen["num_frames"], seen["resize"], seen["crop"]),
+        view,
         clips=protocol.clips,
         crops=protocol.crops,
         batch_size=BATCH_SIZE.value,
         workers=stored["workers"],
     ) as batches:
         scores = evaluate(
-            make_eval_step(skeleton, as_seen, devices),
+            eval_step,
             *mesh.replicate(devices, (params, stats)),
             batches,
             devices,

@@ -12,7 +12,6 @@ import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from flax import nnx
@@ -22,7 +21,6 @@ from vidshift import runs
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.on_device import normalise, prepare
-from vidshift.data.view import View
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.layers.norm import freeze
@@ -86,13 +84,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         if name:
             load_split(name)  # a wrong name fails now, not after the training
     stop = command.StopRequest()
-    view = View(
-        config.data.num_frames,
-        config.data.resize,
-        config.data.crop,
-        config.data.scales,
-        config.data.area,
-    )
+    view = config.data.view()
     steps_per_epoch = len(data.source) / config.batch_size
     steps = config.steps or round(config.epochs * steps_per_epoch)
     validate_steps = max(1, round(config.validate_epochs * steps_per_epoch))
@@ -101,15 +93,10 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         "process_count": jax.process_count(),
         "workers": config.data.workers,
     }
-    normalisation = {
-        "mean": config.data.mean,
-        "std": config.data.std,
-        "dtype": jnp.dtype(config.model.dtype),
-        "modality": data.modality,
-    }
 
     # ------------------------------------------------------------------ model
     description = runs.describe(config, data)
+    normalisation = runs.normalisation(description)
     model = create(**description["model"], rngs=nnx.Rngs(config.seed))
     freeze(model, config.norm.freeze)
     _, params, stats = split(model)
@@ -174,15 +161,23 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             mesh=devices,
             say=say,
         )
+    eval_view = protocol.view(view)
     eval_step = make_eval_step(
-        for_eval, functools.partial(normalise, **normalisation), devices
+        for_eval,
+        functools.partial(normalise, **normalisation),
+        devices,
+        protocol,
+        crop=eval_view.crop,
+        modality=data.modality,
+        flip_labels=data.flip_labels,
+        tasks=data.tasks,
     )
 
     def score(split_name, params, stats):
         part = load_split(split_name)
         with eval_batches(
             part,
-            view,
+            eval_view,
             clips=protocol.clips,
             crops=protocol.crops,
             batch_size=config.eval_batch_size,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidshift.data import encoding, motion_clips, plan, video
-from vidshift.data.crop import eval_boxes
+
 from vidshift.data.loader import TooManyFailures, eval_batches, train_batches
 from vidshift.data.sampling import segment_indices
 from vidshift.data.split import Record, Split
@@ -291,10 +291,13 @@ def test_views_are_clip_by_clip_and_crop_by_crop():
     expected = []
     for offset in (0.5, 0.0):
         frames = video.decode(data, segment_indices(12, 4, offset=offset))
-        for box in eval_boxes(16, 24, resize=16, crop=12, crops=3):
-            left, top, right, bottom = map(int, box)
-            expected.append(frames[:, top:bottom, left:right])
-    np.testing.assert_array_equal(batch["video"][0], np.stack(expected))
+        expected += [frames[:, 2:14, left : left + 12] for left in (0, 6, 12)]
+    (places,) = batch["places"]
+    assert places.tolist() == [[0, 0], [0, 6], [0, 12]]
+    got = [
+        clip[:, :, left : left + 12] for clip in batch["video"][0] for _, left in places
+    ]
+    np.testing.assert_array_equal(np.stack(got), np.stack(expected))
     np.testing.assert_array_equal(
         clip_from_video(data, VIEW, clips=2, crops=3), np.stack(expected)
     )

@@ -8,9 +8,10 @@ from flax import nnx
 
 from tests.networks import random_network, resnet
 from vidshift.data.loader import Batches
+from vidshift.data.view import View
 from vidshift.evaluation import metrics, report
-from vidshift.evaluation.evaluate import Scores, evaluate, make_eval_step
-from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.evaluation.evaluate import Scores, average, evaluate, make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS, Protocol
 from vidshift.nets.weights import split
 from vidshift.training.mesh import replicate, shard_batch
 
@@ -130,8 +131,9 @@ def test_several_labels_take_the_maximum_over_views(devices):
     video = np.full((8, VIEWS, 1, 2, 2, 3), 100, np.uint8)
     video[:4, 1], video[4:, 2] = 250, 3
     skeleton, params, stats = split(Brightness())
-    step = make_eval_step(skeleton, lambda x: x.astype(jnp.float32), devices)
-    rows = {"video": video, "index": np.arange(8)}
+    as_it_is = lambda x: x.astype(jnp.float32)
+    step = make_eval_step(skeleton, as_it_is, devices, Protocol(VIEWS, 1), crop=2)
+    rows = of_one_size(video) | {"index": np.arange(8)}
     several = {"label": np.zeros((8, 2), np.uint8)}
     found, labels, _ = step(params, stats, shard_batch(devices, rows | several))
     assert found[:4].tolist() == [[250, -100]] * 4
@@ -142,9 +144,78 @@ def test_several_labels_take_the_maximum_over_views(devices):
     assert found[:4].tolist() == [[150, -150]] * 4
 
 
-def test_protocols_are_named_clips_by_crops():
-    for name, protocol in PROTOCOLS.items():
-        assert name == f"{protocol.clips}x{protocol.crops}"
+@pytest.mark.parametrize(
+    ("name", "clips", "crops", "side", "average"),
+    [
+        ("1x1", 1, 1, 224, "logits"),
+        ("1x10", 1, 10, 224, "logits"),
+        ("2x3-full", 2, 3, 256, "logits"),
+        ("10x3", 10, 3, 224, "logits"),
+        ("10-view", 10, 1, 224, "softmax"),
+        ("30-view", 10, 3, 256, "softmax"),
+        ("10-whole", 10, "whole", 256, "logits"),
+    ],
+)
+def test_protocols(name, clips, crops, side, average):
+    protocol = PROTOCOLS[name]
+    assert (protocol.clips, protocol.crops, protocol.average) == (clips, crops, average)
+    assert protocol.view(View(8, 256, 224)).crop == side
+
+
+def of_one_size(video: np.ndarray) -> dict[str, np.ndarray]:
+    """A batch of clips that need no cutting."""
+    places = np.zeros((len(video), 1, 2), np.int32)
+    return {"video": video, "places": places, "swapped": np.zeros(len(video), bool)}
+
+
+def test_softmax_is_averaged_and_given_as_its_logarithm(devices):
+    video = _RNG.integers(0, 256, (8, VIEWS, 1, 2, 2, 3), np.uint8)
+    skeleton, params, stats = split(Brightness())
+    protocol = Protocol(VIEWS, 1, average="softmax")
+    step = make_eval_step(skeleton, normalise, devices, protocol, crop=2)
+    rows = of_one_size(video)
+    rows |= {"index": np.arange(8), "label": np.zeros(8, np.int32)}
+    found, _, _ = step(params, stats, shard_batch(devices, rows))
+    mean = (video / 255 - 0.5).mean((2, 3, 4, 5))
+    shares = 1 / (1 + np.exp(-2 * mean))  # of class 0
+    np.testing.assert_allclose(np.exp(found[:, 0]), shares.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-5)
+
+
+def test_each_task_has_a_softmax_of_its_own():
+    logits = _RNG.normal(size=(3, 5, 6)).astype(np.float32)
+    found = average(jnp.asarray(logits), "softmax", {"verb": 2, "noun": 4})
+    for part in (slice(0, 2), slice(2, 6)):
+        shares = jax.nn.softmax(logits[..., part]).mean(0)
+        np.testing.assert_allclose(np.exp(found[:, part]), shares, rtol=1e-5)
+
+
+class LeftMinusRight(nnx.Module):
+    """Logits `[B, 3]`: bright at the left, bright at the right, anything else."""
+
+    def __call__(self, clips):
+        left = clips[:, :, :, :2].mean((1, 2, 3, 4))
+        right = clips[:, :, :, 2:].mean((1, 2, 3, 4))
+        return jnp.stack([left - right, right - left, jnp.zeros_like(left)], -1)
+
+
+def test_a_mirror_image_has_the_mirrored_class(devices):
+    video = np.zeros((8, 1, 1, 4, 4, 3), np.uint8)
+    video[..., :2, :] = 255
+    rows = of_one_size(video) | {"index": np.arange(8), "label": np.zeros(8, np.int32)}
+    rows["places"] = np.zeros((8, 5, 2), np.int32)
+    skeleton, params, stats = split(LeftMinusRight())
+    for flip_labels, expected in (((1, 0, 2), [1, -1, 0]), ((0, 1, 2), [0, 0, 0])):
+        step = make_eval_step(
+            skeleton,
+            normalise,
+            devices,
+            PROTOCOLS["1x10"],
+            crop=4,
+            flip_labels=flip_labels,
+        )
+        found, _, _ = step(params, stats, shard_batch(devices, rows))
+        np.testing.assert_allclose(found[0], expected, atol=1e-6)
 
 
 VIEWS, ROWS = 3, 19
@@ -167,7 +238,7 @@ class Fake(Batches):
     def __next__(self):
         rows = next(self._batches)
         return {
-            "video": VIDEOS[rows],  # padding is anything
+            **of_one_size(VIDEOS[rows]),  # padding is anything
             "label": np.where(rows < 0, -1, TRUE[rows]).astype(np.int32),
             "index": rows.astype(np.int32),
             "id": np.array([f"clip {row}" if row >= 0 else "" for row in rows]),
@@ -187,7 +258,7 @@ def model():
 def score(model, devices):
     skeleton, params, stats = split(model)
     weights = replicate(devices, (params, stats))
-    step = make_eval_step(skeleton, normalise, devices)
+    step = make_eval_step(skeleton, normalise, devices, Protocol(VIEWS, 1), crop=4)
     return lambda batches, **options: evaluate(
         step, *weights, batches, devices, **options
     )

@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import tqdm
 
+from vidshift import runs
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
@@ -47,6 +48,8 @@ from vidshift.training import checkpoints, mesh
 from vidshift.training.initial import ARGUMENTS
 
 LATENCY_RUNS = 10
+# Fields of `View` that are the training's, which the batches of calibration are of.
+AS_TRAINED = ("scales", "area", "short_sides", "inverse_short_sides")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,18 +80,6 @@ class Run:
     def folder(self) -> pathlib.Path:
         return self.checkpoint.parents[1] / BUDGETS
 
-    @property
-    def normalisation(self) -> dict:
-        seen = self.description["input"]
-        dtype = jnp.dtype(self.model["dtype"])
-        modality = seen.get("modality", "rgb")
-        return {
-            "mean": seen["mean"],
-            "std": seen["std"],
-            "dtype": dtype,
-            "modality": modality,
-        }
-
     def split(self, name: str, data_dir: str | None):
         stored = self.description["config"]["data"]
         folder = data_dir or stored["dir"]
@@ -100,11 +91,14 @@ class Run:
 
     def view(self, crop: int | None) -> View:
         """What the full network is shown; with another crop, of as large a short side."""
-        seen, stored = self.description["input"], self.description["config"]["data"]
-        sampled = tuple(stored["scales"]), tuple(stored["area"])
-        if crop is None or crop == seen["crop"]:
-            return View(seen["num_frames"], seen["resize"], seen["crop"], *sampled)
-        return View(seen["num_frames"], crop, crop, *sampled)
+        stored = self.description["config"]["data"]
+        view = dataclasses.replace(
+            runs.eval_view(self.description["input"]),
+            **{name: stored[name] for name in AS_TRAINED if name in stored},
+        )
+        if crop is None or crop == view.crop:
+            return view
+        return dataclasses.replace(view, resize=crop, crop=crop)
 
 
 def subnetwork(run: Run, one: SubNetwork) -> Narrow:
@@ -122,7 +116,9 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
         return [narrow(run.stats, subnetwork(run, one).stats) for one in subnetworks]
     data = run.split(stored["data"]["train_split"], options.data_dir)
     prepared = jax.jit(
-        functools.partial(prepare, flip_labels=data.flip_labels, **run.normalisation)
+        functools.partial(
+            prepare, flip_labels=data.flip_labels, **runs.normalisation(run.description)
+        )
     )
     programs = [jax.jit(batch_statistics(one.of(run.model))) for one in subnetworks]
     weights = mesh.replicate(devices, (run.params, run.stats))
@@ -151,9 +147,20 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
     """Scores of a split, `logits` [N, sub-networks, classes]."""
     protocol = pick("protocol", options.protocol, PROTOCOLS)
     name = options.split or run.description["config"]["data"]["validation_split"]
-    as_seen = functools.partial(normalise, **run.normalisation)
+    as_seen = functools.partial(normalise, **runs.normalisation(run.description))
+    part = run.split(name, options.data_dir)
+    view = protocol.view(view)
     steps = [
-        make_eval_step(subnetwork(run, one), as_seen, devices) for one in subnetworks
+        make_eval_step(
+            subnetwork(run, one),
+            as_seen,
+            devices,
+            protocol,
+            crop=view.crop,
+            modality=part.modality,
+            flip_labels=part.flip_labels,
+        )
+        for one in subnetworks
     ]
     params = mesh.replicate(devices, run.params)
     stats = mesh.replicate(devices, stats)
@@ -163,7 +170,7 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
         return jnp.stack([logits for logits, *_ in found], 1), *found[0][1:]
 
     with eval_batches(
-        run.split(name, options.data_dir),
+        part,
         view,
         clips=protocol.clips,
         crops=protocol.crops,

@@ -19,7 +19,6 @@ import json
 import pathlib
 import sys
 
-import jax.numpy as jnp
 from flax import nnx
 
 from vidshift import runs
@@ -27,7 +26,6 @@ from vidshift.arguments import count
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
-from vidshift.data.view import View
 from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
 from vidshift.nets.weights import split as split_model
 from vidshift.shifts.attention import AttentionShift, WholeShift
@@ -98,7 +96,7 @@ def _layers(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
 def _gates(
     model: nnx.Module, names: list[str], description: dict, options: argparse.Namespace
 ) -> dict:
-    stored, seen = description["config"]["data"], description["input"]
+    stored = description["config"]["data"]
     data_dir = options.data_dir or stored["dir"]
     if not pathlib.Path(data_dir).is_dir():
         raise ValueError(f"there is no folder {data_dir}: give --data_dir")
@@ -108,17 +106,11 @@ def _gates(
     clips = min(options.clips, len(part.source))
     part = dataclasses.replace(part, source=Some(part.source, clips))
     skeleton, params, stats = split_model(model)
-    as_seen = functools.partial(
-        normalise,
-        mean=seen["mean"],
-        std=seen["std"],
-        dtype=jnp.dtype(description["model"]["dtype"]),
-        modality=part.modality,
-    )
+    as_seen = functools.partial(normalise, **runs.normalisation(description))
     step = draw_gates.make_gates_step(skeleton, as_seen, names)
     with eval_batches(
         part,
-        View(seen["num_frames"], seen["resize"], seen["crop"]),
+        runs.eval_view(description["input"]),
         batch_size=min(16, clips),
         workers=stored["workers"],
     ) as batches:

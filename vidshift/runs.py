@@ -25,6 +25,9 @@ from vidshift.training.config import Config
 
 logger = logging.getLogger("vidshift")
 
+# Fields of `View` that hold in evaluation too.
+SEEN = ("num_frames", "resize", "crop", "sampling", "frame_stride", "stride_fps")
+
 # Folder of a run with its table of budgets.
 BUDGETS = "budgets"
 
@@ -52,9 +55,8 @@ def describe(config: Config, data: Split) -> dict:
             config, num_classes=len(data.classes), channels=data.channels
         ),
         "input": {
-            "num_frames": config.data.num_frames,
-            "resize": config.data.resize,
-            "crop": config.data.crop,
+            **{name: getattr(config.data, name) for name in SEEN},
+            "channel_order": config.data.channel_order,
             "mean": list(config.data.mean),
             "std": list(config.data.std),
             "modality": data.modality,
@@ -66,6 +68,32 @@ def describe(config: Config, data: Split) -> dict:
         "config": dataclasses.asdict(config),
     }
     return json.loads(json.dumps(description))
+
+
+def eval_view(seen: dict) -> View:
+    """What a network is shown in evaluation.
+
+    Args:
+      seen: the `input` of a checkpoint's description; those from before there were other
+        samplings do not say theirs.
+    """
+    return View(**{name: seen[name] for name in SEEN if name in seen})
+
+
+def normalisation(description: dict) -> dict:
+    """The options of `normalise` and `prepare` for a checkpoint's network.
+
+    Args:
+      description: of the checkpoint; those from before there were other modalities do
+        not say theirs.
+    """
+    seen = description["input"]
+    return {
+        "mean": seen["mean"],
+        "std": seen["std"],
+        "dtype": jnp.dtype(description["model"]["dtype"]),
+        "modality": seen.get("modality", "rgb"),
+    }
 
 
 def for_evaluation(
@@ -161,18 +189,27 @@ def read_clip(
     run: str | os.PathLike,
     *,
     clips: int = 1,
-    crops: int = 1,
+    crops: int | str = 1,
+    full: bool = False,
 ) -> jax.Array:
-    """A video file as the run's network takes it: `[clips * crops, T, H, W, 3]`.
+    """A video file as the run's network takes it: `[views, T, h, w, 3]`.
 
     Frames, size and normalisation are those of the run's evaluation.
 
+    Args:
+      video: path, or bytes of the file.
+      run: a run or checkpoint.
+      clips: clips of the video.
+      crops: 1, 3 or 10 crops of each, or "whole".
+      full: crops of the whole short side.
+
     Raises:
-      ValueError: the run's network takes optical flow.
+      ValueError: the run's network takes optical flow; clips or crops not supported.
       VideoError: the file is missing, empty, damaged or not a video.
       CheckpointError: `run` is no run or checkpoint.
     """
-    seen = checkpoints.read_description(checkpoints.find(run))["input"]
+    description = checkpoints.read_description(checkpoints.find(run))
+    seen = description["input"]
     # Checkpoints from before there were others do not say.
     modality, stack = seen.get("modality", "rgb"), seen.get("stack", 1)
     if modality == "flow":
@@ -180,10 +217,13 @@ def read_clip(
             f"{run} takes optical flow, which `python -m vidshift.data.prepare` computes; "
             "a video file is not enough"
         )
-    view = View(seen["num_frames"], seen["resize"], seen["crop"])
+    view = eval_view(seen)
+    if full:
+        view = dataclasses.replace(view, crop=view.resize)
     more = stack if modality == "rgb_diff" else 0
     frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
-    return normalise(frames, mean=seen["mean"], std=seen["std"], modality=modality)
+    as_seen = normalisation(description) | {"dtype": jnp.float32}
+    return normalise(frames, **as_seen)
 
 
 def class_names(run: str | os.PathLike) -> list[str]:

@@ -23,10 +23,13 @@ MAX_DISTORT = 1
 PLACES = tuple((x / 4, y / 4) for x in range(5) for y in range(5) if (x + y) % 2 == 0)
 
 
-def short_side_box(
+def short_side_place(
     height: int, width: int, *, resize: int, crop: int, x: float = 0.5, y: float = 0.5
-) -> Box:
-    """Returns the square that `crop` pixels cover once the short side is `resize`.
+) -> tuple[int, int]:
+    """Returns (left, top) of a square of `crop` pixels once the short side is `resize`.
+
+    Whole pixels of the resized frame, as the official code has it: a frame that already
+    has the right short side is then cut, not resampled.
 
     Args:
       height: of the frame, pixels.
@@ -45,41 +48,40 @@ def short_side_box(
             f"height={height}, width={width}, resize={resize}, crop={crop}"
         )
     scale = min(height, width) / resize
-    # Whole pixels of the resized frame, as the official code has it: a frame that
-    # already has the right short side is then cut, not resampled.
-    room = width / scale - crop, height / scale - crop
-    left = min(round(room[0] * x), int(room[0])) * scale
-    top = min(round(room[1] * y), int(room[1])) * scale
-    return left, top, left + crop * scale, top + crop * scale
+    # 255.99... is 256.
+    wide, tall = (int(side / scale + 1e-6) - crop for side in (width, height))
+    left, top = round((width / scale - crop) * x), round((height / scale - crop) * y)
+    return min(left, wide), min(top, tall)
 
 
-def eval_boxes(
-    height: int, width: int, *, resize: int, crop: int, crops: int = 1
-) -> list[Box]:
-    """Returns the test crops: 1 in the centre, or 3 along the longer side.
+def random_short_side(
+    low: int, high: int, *, inverse: bool, rng: np.random.Generator
+) -> int:
+    """Draws the short side that a frame is resized to, pixels (SlowFast's jitter).
 
-    Three are left, centre, right (top, centre, bottom if the frame stands upright), as
-    TSM's `--test_crops=3`, whose order differs.
-
-    Raises:
-      ValueError: crops is neither 1 nor 3; sizes as in `short_side_box`.
+    Args:
+      low: the smallest.
+      high: the largest.
+      inverse: draw one over the side uniformly, not the side.
+      rng: draws it.
     """
-    if crops not in (1, 3):
-        raise ValueError(f"crops must be 1 or 3, got {crops}")
-    places = (0.5,) if crops == 1 else (0.0, 0.5, 1.0)
-    along = "x" if width >= height else "y"
-    return [
-        short_side_box(height, width, resize=resize, crop=crop, **{along: place})
-        for place in places
-    ]
+    if inverse:
+        return round(1 / rng.uniform(1 / high, 1 / low))
+    return round(rng.uniform(low, high))
 
 
 def random_box(
     height: int, width: int, *, resize: int, crop: int, rng: np.random.Generator
 ) -> Box:
-    """Returns the box of `short_side_box` at a place drawn uniformly from the frame."""
+    """Returns the square of `short_side_place` at a place drawn uniformly from all."""
     x, y = rng.random(2)
-    return short_side_box(height, width, resize=resize, crop=crop, x=x, y=y)
+    left, top = short_side_place(height, width, resize=resize, crop=crop, x=x, y=y)
+    return scaled_box(left, top, crop, crop, min(height, width) / resize)
+
+
+def scaled_box(left: int, top: int, wide: int, tall: int, scale: float) -> Box:
+    """The box that so many pixels of the resized frame cover in the frame itself."""
+    return left * scale, top * scale, (left + wide) * scale, (top + tall) * scale
 
 
 def multi_scale_box(
@@ -150,9 +152,9 @@ def random_area_box(
 
 
 def crop_resize(
-    frames: UInt8[np.ndarray, "T H W C"], box: Box, size: int
-) -> UInt8[np.ndarray, "T S S C"]:
-    """Cuts a box out of each frame and resizes it to a square.
+    frames: UInt8[np.ndarray, "T H W C"], box: Box, size: int | tuple[int, int]
+) -> UInt8[np.ndarray, "T h w C"]:
+    """Cuts a box out of each frame and resizes it.
 
     Pillow's bilinear filter, whose support grows when it shrinks a picture, as in the
     official code. A box of whole pixels that already has the size is only cut out, and
@@ -161,7 +163,7 @@ def crop_resize(
     Args:
       frames: pictures of one size.
       box: (left, top, right, bottom) within the frame, pixels.
-      size: side of the result S, pixels.
+      size: height and width of the result, pixels; one number is a square's side.
 
     Raises:
       ValueError: the box is empty or leaves the frame, or the size is below 1.
@@ -170,20 +172,21 @@ def crop_resize(
     left, top, right, bottom = box
     if not (0 <= left < right <= width + 1e-6 and 0 <= top < bottom <= height + 1e-6):
         raise ValueError(f"box must lie in a {width}x{height} frame, got {box}")
-    if size < 1:
+    tall, wide = (size, size) if isinstance(size, int) else size
+    if min(tall, wide) < 1:
         raise ValueError(f"size must be >= 1, got {size}")
     whole = all(side == int(side) for side in box)
-    if whole and right - left == size and bottom - top == size:
+    if whole and right - left == wide and bottom - top == tall:
         return frames[:, int(top) : int(bottom), int(left) : int(right)]
     # Rounding may put the far edge a hair outside, which Pillow refuses.
     box = (left, top, min(right, width), min(bottom, height))
-    result = np.empty((len(frames), size, size, channels), np.uint8)
+    result = np.empty((len(frames), tall, wide, channels), np.uint8)
     for frame, out in zip(frames, result, strict=True):
         # Pillow has pictures of three channels, and of one.
         parts = (slice(0, 3),) if channels == 3 else range(channels)
         for part in parts:
             picture = Image.fromarray(np.ascontiguousarray(frame[..., part]))
             out[..., part] = picture.resize(
-                (size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=None
+                (wide, tall), Image.Resampling.BILINEAR, box=box, reducing_gap=None
             )
     return result

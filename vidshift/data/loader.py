@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import grain
 import numpy as np
 
-from vidshift.data import plan
-from vidshift.data.crop import eval_boxes
-from vidshift.data.sampling import clip_offsets
+from vidshift.data import eval_views, plan
+from vidshift.data.crop import short_side_place
+from vidshift.data.same_size import SameSize
 from vidshift.data.split import Split
 from vidshift.data.video import VideoError
 from vidshift.data.view import View, eval_clips, train_clip
@@ -49,6 +49,7 @@ class Batches(Iterator[Batch]):
         batch_size: int,
         workers: int,
         max_failed_share: float,
+        stack: Callable[[list[Batch]], Batch] | None = None,
     ):
         if workers < 0:
             raise ValueError(f"workers must be >= 0, got {workers}")
@@ -56,6 +57,7 @@ class Batches(Iterator[Batch]):
         self.failures: list[Failure] = []
         self._batch_size = batch_size
         self._max_failed_share = max_failed_share
+        self._stack = stack or _stacked
         options = grain.ReadOptions(
             num_threads=workers,
             prefetch_buffer_size=max(BATCHES_AHEAD * batch_size, workers),
@@ -69,7 +71,7 @@ class Batches(Iterator[Batch]):
             row, seen, failures = next(self._elements)
             rows.append(row)
             self._count(seen, failures)
-        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+        return self._stack(rows)
 
     def _count(self, seen: int, failures: list[Failure]) -> None:
         self.seen += seen
@@ -97,6 +99,10 @@ class Batches(Iterator[Batch]):
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+def _stacked(rows: list[Batch]) -> Batch:
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 def train_batches(
@@ -196,12 +202,12 @@ def eval_batches(
     view: View,
     *,
     clips: int = 1,
-    crops: int = 1,
+    crops: int | str = 1,
     batch_size: int,
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 2,
-) -> Batches:
+) -> Batches | SameSize:
     """Loads every record of a split once, in order, with all its test views.
 
     All processes get the same number of batches. Rows beyond the end of the split, and
@@ -209,21 +215,23 @@ def eval_batches(
     `label` -1 (zeros where it is multi-hot) and a black video: leave them out of every
     sum.
 
+    Whole frames of several sizes come in batches of one size each, as they fill up.
+
     Args:
       split: where the records are.
       view: what of a video is shown.
       clips: clips of each video.
-      crops: 1 or 3 crops of each clip.
+      crops: of each clip, a key of `eval_views.PLACES`.
       batch_size: videos of the global batch B.
       process_index: this process, p.
       process_count: how many share each batch, P; it gets b = B / P rows.
       workers: threads that decode; 0 decodes when a batch is asked for.
 
     Returns:
-      An iterator over dicts: `video` uint8 [b, V, T, S, S, C] with V = clips * crops,
-      as `view.eval_clips` orders them; `label` int32 [b], or multi-hot uint8
-      [b, classes] of a multi-label split, or int32 [b, tasks]; `index` int32 [b], the row; `id` str [b], the
-      record's.
+      An iterator over dicts: `video` uint8 [b, clips, T, h, w, C], `places` int32
+      [b, P, 2] and `swapped` bool [b], of which `eval_views.cut` makes views; `label`
+      int32 [b], or multi-hot uint8 [b, classes] of a multi-label split, or int32
+      [b, tasks]; `index` int32 [b], the row; `id` str [b], the record's.
 
     Raises:
       ValueError: sizes that do not fit, or clips or crops not supported.
@@ -232,12 +240,23 @@ def eval_batches(
     num_records = len(split.source)
     num_batches = -(-num_records // batch_size)
     # Raises here rather than in a thread.
-    eval_boxes(view.crop, view.crop, resize=view.resize, crop=view.crop, crops=crops)
-    views = len(clip_offsets(clips)) * crops
-    channels = split.decoded_channels
-    shape = (views, view.num_frames, view.crop, view.crop, channels)
+    eval_views.num_views(clips, crops)
+    short_side_place(
+        view.resize, view.resize, resize=view.resize, crop=view.crop, x=0, y=0
+    )
+    whole = crops == eval_views.WHOLE
+    if whole and process_count > 1:
+        raise ValueError("whole frames, of several sizes, are for a single process")
+    if crops == 10 and split.flip_labels is None:
+        raise ValueError("crops=10 has mirror images, which have no label here")
+    tall, widths = eval_views.size(resize=view.resize, crop=view.crop, crops=crops)
+    if process_count > 1:
+        widths = widths[-1:]  # whatever the shapes of the videos that each one reads
+    shape = (clips, view.num_frames, tall, widths[0], split.decoded_channels)
     left_out = {
         "video": np.zeros(shape, np.uint8),
+        "places": np.zeros((max(1, len(eval_views.PLACES[crops])), 2), np.int32),
+        "swapped": np.False_,
         "label": split.target(
             (-1,) * len(split.tasks) if split.tasks or split.multi_label else -1
         ),
@@ -251,9 +270,10 @@ def eval_batches(
             return left_out, 0, []
         record = split.source[index]
         try:
-            views = eval_clips(
+            canvas = eval_clips(
                 record["video"],
                 record["num_frames"],
+                record.get("fps", 0.0),
                 view,
                 clips=clips,
                 crops=crops,
@@ -263,17 +283,31 @@ def eval_batches(
         except VideoError as error:
             return left_out, 1, [(record["id"], str(error))]
         row = {
-            "video": views,
+            "video": canvas.frames,
+            "places": canvas.places,
+            "swapped": canvas.swapped,
             "label": split.target(record["label"]),
             "index": np.int32(index),
             "id": record["id"],
         }
         return row, 1, []
 
-    return Batches(
+    def stack(rows: list[Batch]) -> Batch:
+        batch = {
+            key: np.stack([row[key] for row in rows])
+            for key in rows[0]
+            if key != "video"
+        }
+        videos = [row["video"] for row in rows]
+        to = [videos[0].shape[-2]] if whole else widths
+        return batch | {"video": eval_views.widen(videos, to)}
+
+    batches = Batches(
         load,
         num_elements=num_batches * local_size,
-        batch_size=local_size,
+        batch_size=1 if whole else local_size,
         workers=workers,
         max_failed_share=1.0,
+        stack=stack,
     )
+    return SameSize(batches, local_size) if whole else batches

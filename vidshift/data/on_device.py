@@ -86,12 +86,17 @@ def prepare(
         flip = jnp.asarray(batch["flip"])
         labels = _mirrored(labels, flip, np.asarray(flip_labels))
         flip = flip.reshape(flip.shape + (1,) * (video.ndim - 1))
-        mirrored = video[..., ::-1, :]
-        if modality == "flow":
-            along_x = jnp.arange(video.shape[-1]) % 2 == 0
-            mirrored = jnp.where(along_x, 255 - mirrored, mirrored)
-        video = jnp.where(flip, mirrored, video)
+        video = jnp.where(flip, mirror(video, modality), video)
     return normalise(video, modality=modality, **normalisation), labels
+
+
+def mirror(video: UInt8[Array, "*B H W C"], modality: str) -> UInt8[Array, "*B H W C"]:
+    """The mirror image; in that of flow what moves to the right moves to the left."""
+    mirrored = video[..., ::-1, :]
+    if modality != "flow":
+        return mirrored
+    along_x = jnp.arange(video.shape[-1]) % 2 == 0
+    return jnp.where(along_x, 255 - mirrored, mirrored)
 
 
 def _mirrored(labels: Array, flip: Array, flip_labels: np.ndarray) -> Array:

@@ -5,18 +5,20 @@ import functools
 import hashlib
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8, UInt32
 
-from vidshift.data import stacks, video
+from vidshift.data import eval_views, stacks, video
 from vidshift.data.crop import (
     crop_resize,
-    eval_boxes,
     multi_scale_box,
     random_area_box,
     random_box,
+    random_short_side,
 )
-from vidshift.data.sampling import clip_offsets, segment_indices
+from vidshift.data.eval_views import Canvas
+from vidshift.data.sampling import SAMPLINGS, Frames
 from vidshift.data.split import Record
 from vidshift.data.video import VideoError
 
@@ -35,6 +37,29 @@ class View:
     # In training, smallest and largest share of the frame that a crop of any place and
     # shape covers (`crop.random_area_box`); none: as above.
     area: tuple[float, float] | tuple[()] = ()
+    # In training, smallest and largest short side before the crop, pixels
+    # (`crop.random_short_side`); none: `resize`.
+    short_sides: tuple[int, int] | tuple[()] = ()
+    inverse_short_sides: bool = False
+    # Which frames: a name in sampling.SAMPLINGS, and what "strided" takes besides.
+    sampling: str = "segments"
+    frame_stride: int = 8
+    stride_fps: float | None = 30.0
+
+    def train_indices(
+        self, num_video_frames: int, fps: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """The frames of a training clip, int64 `[T]`."""
+        return SAMPLINGS[self.sampling].train(self._frames(num_video_frames, fps), rng)
+
+    def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
+        """The frames of a test video's clips, int64 `[clips, T]`."""
+        return SAMPLINGS[self.sampling].test(self._frames(num_video_frames, fps), clips)
+
+    def _frames(self, num_video_frames: int, fps: float) -> Frames:
+        return Frames(
+            num_video_frames, fps, self.num_frames, self.frame_stride, self.stride_fps
+        )
 
 
 def train_clip(
@@ -61,7 +86,7 @@ def train_clip(
     Raises:
       VideoError: the video cannot be decoded.
     """
-    indices = segment_indices(record["num_frames"], view.num_frames, rng=rng)
+    indices = view.train_indices(record["num_frames"], record.get("fps", 0.0), rng)
     frames = decode(record["video"], indices, name=record["id"])
     height, width = frames.shape[1:3]
     if view.area:
@@ -69,7 +94,13 @@ def train_clip(
     elif view.scales:
         box = multi_scale_box(height, width, rng=rng, scales=view.scales)
     else:
-        box = random_box(height, width, resize=view.resize, crop=view.crop, rng=rng)
+        resize = view.resize
+        if view.short_sides:
+            low, high = view.short_sides
+            resize = random_short_side(
+                low, high, inverse=view.inverse_short_sides, rng=rng
+            )
+        box = random_box(height, width, resize=resize, crop=view.crop, rng=rng)
     flip = may_flip and bool(rng.random() < 0.5)
     clip = crop_resize(frames, box, view.crop)
     label = labels_during(record, indices)
@@ -100,58 +131,78 @@ def fingerprint(
 def eval_clips(
     source: video.Source,
     num_video_frames: int,
+    fps: float,
     view: View,
     *,
     clips: int = 1,
-    crops: int = 1,
+    crops: int | str = 1,
     name: str | None = None,
     decode: Callable = video.decode,
-) -> UInt8[np.ndarray, "V T S S C"]:
-    """Decodes the test views of a video, each frame once.
+) -> Canvas:
+    """Decodes the clips of a test video, each frame once, for `eval_views.cut`.
 
     Returns:
-      Clip by clip (`sampling.clip_offsets`) and crop by crop (`crop.eval_boxes`),
-      V = clips * crops.
+      Frames `[clips, T, h, w, C]`.
 
     Raises:
       ValueError: clips or crops not supported.
       VideoError: the video cannot be decoded.
     """
-    chosen = [
-        segment_indices(num_video_frames, view.num_frames, offset=offset)
-        for offset in clip_offsets(clips)
-    ]
-    needed, places = np.unique(np.concatenate(chosen), return_inverse=True)
+    eval_views.num_views(clips, crops)
+    chosen = view.test_indices(num_video_frames, fps, clips)
+    needed, places = np.unique(chosen, return_inverse=True)
     frames = decode(source, needed, name=name)
-    boxes = eval_boxes(
-        *frames.shape[1:3], resize=view.resize, crop=view.crop, crops=crops
-    )
-    cut = np.stack([crop_resize(frames, box, view.crop) for box in boxes])
-    # [crops, frames, ...] -> [crops, clips, T, ...] -> [clips, crops, T, ...].
-    views = cut[:, places.reshape(clips, view.num_frames)].swapaxes(0, 1)
-    return np.ascontiguousarray(views).reshape(-1, *views.shape[2:])
+    canvas = eval_views.lay(frames, resize=view.resize, crop=view.crop, crops=crops)
+    return canvas._replace(frames=canvas.frames[places.reshape(chosen.shape)])
 
 
 def clip_from_video(
-    source: video.Source, view: View, *, clips: int = 1, crops: int = 1, more: int = 0
-) -> UInt8[np.ndarray, "V T S S C"]:
-    """Decodes the test views of a video file, as `eval_clips`.
+    source: video.Source,
+    view: View,
+    *,
+    clips: int = 1,
+    crops: int | str = 1,
+    more: int = 0,
+) -> UInt8[np.ndarray, "V T S s C"]:
+    """Decodes the test views of a video file.
 
     Args:
       source: path, or bytes of the file.
       view: what the model is shown.
       clips: clips of the video.
-      crops: 1 or 3 crops of each clip.
+      crops: of each clip, a key of `eval_views.PLACES`.
       more: frames after each one that lie in its channels.
+
+    Returns:
+      Clip by clip and crop by crop, as `eval_views.cut` numbers them.
 
     Raises:
       ValueError: clips or crops not supported.
       VideoError: the video cannot be decoded, or has no more than `more` frames.
     """
-    num_video_frames = video.probe(source).num_frames - more
+    info = video.probe(source)
+    num_video_frames = info.num_frames - more
     if num_video_frames < 1:
-        raise VideoError(f"too short: {num_video_frames + more} of {more + 1} frames")
+        raise VideoError(f"too short: {info.num_frames} of {more + 1} frames")
     decode = functools.partial(stacks.decode, stack=more + 1) if more else video.decode
-    return eval_clips(
-        source, num_video_frames, view, clips=clips, crops=crops, decode=decode
+    frames, places, swapped = eval_clips(
+        source,
+        num_video_frames,
+        info.fps,
+        view,
+        clips=clips,
+        crops=crops,
+        decode=decode,
     )
+    views = [
+        eval_views.cut(
+            jnp.asarray(frames[None]),
+            jnp.asarray(places[None]),
+            jnp.asarray(swapped[None]),
+            number,
+            crop=view.crop,
+            crops=crops,
+        )[0]
+        for number in range(eval_views.num_views(clips, crops))
+    ]
+    return np.stack(views)

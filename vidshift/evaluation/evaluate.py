@@ -1,16 +1,23 @@
 """Scores of every clip of a split, whatever the batch size and number of processes."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
+from vidshift.data import eval_views
 from vidshift.data.loader import Batches
+from vidshift.data.same_size import SameSize
 from vidshift.evaluation import metrics
+from vidshift.evaluation.protocols import Protocol
 from vidshift.nets.weights import Arrays, Mergeable
+from vidshift.training.losses import of_tasks
 from vidshift.training.mesh import shard_batch
 
 
@@ -80,38 +87,81 @@ class Scores:
         return measure(self.logits, self.labels)
 
 
-def make_eval_step(skeleton: Mergeable, normalise: Callable, mesh: Mesh):
+def make_eval_step(
+    skeleton: Mergeable,
+    normalise: Callable,
+    mesh: Mesh,
+    protocol: Protocol,
+    *,
+    crop: int,
+    modality: str = "rgb",
+    flip_labels: Sequence[int] | None = None,
+    tasks: Mapping[str, int] | None = None,
+):
     """Builds the jitted `(params, stats, batch) -> (logits, label, index)`.
 
-    `batch["video"]` is uint8 `[B, views, T, H, W, C]`; logits `[B, classes]` are the
-    mean over views, which run one after the other to bound memory. Where the labels are
-    multi-hot `[B, classes]` they are the maximum over views. As the sigmoid rises, the
-    sigmoid of that is the maximum of the views' sigmoids, SlowFast's official score for
-    Charades, without the ties where they round to 1. The results are on every device,
-    so that every process can read all of them.
+    The batch is one of `vidshift.data.eval_batches`; its views run one after the other
+    to bound memory. Logits `[B, classes]` are the mean over views, or the logarithm of
+    the mean of their softmax. Where the labels are multi-hot `[B, classes]` they are the
+    maximum over views. As the sigmoid rises, the sigmoid of that is the maximum of the
+    views' sigmoids, SlowFast's official score for Charades, without the ties where they
+    round to 1. The results are on every device, so that every process can read all of
+    them.
+
+    Args:
+      protocol: how many views, and what is averaged.
+      crop: side of a crop, pixels.
+      modality: of the split.
+      flip_labels: of the split: a mirror image's logit of a class is that of the class's
+        mirror image.
     """
     everywhere = NamedSharding(mesh, PartitionSpec())
+    cut = functools.partial(
+        eval_views.cut, crop=crop, crops=protocol.crops, modality=modality
+    )
 
     def eval_step(params: Arrays, stats: Arrays, batch):
         model = skeleton.merge(params, stats)
 
-        def one_view(video):
-            return model(normalise(video))
+        def one_view(view):
+            video = cut(batch["video"], batch["places"], batch["swapped"], view)
+            logits = model(normalise(video))
+            if protocol.crops == 10 and flip_labels is not None:
+                mirrored = view % 10 >= 5
+                logits = jnp.where(mirrored, logits[:, np.asarray(flip_labels)], logits)
+            return logits
 
-        logits = jax.lax.map(one_view, batch["video"].swapaxes(0, 1))
+        logits = jax.lax.map(one_view, jnp.arange(protocol.views))
         labels = batch["label"]
         multi_hot = labels.ndim == 2 and labels.dtype == jnp.uint8
-        logits = logits.max(0) if multi_hot else logits.mean(0)
+        if multi_hot:
+            logits = logits.max(0)
+        else:
+            logits = average(logits, protocol.average, tasks)
         return logits, batch["label"], batch["index"]
 
     return jax.jit(eval_step, out_shardings=everywhere)
+
+
+def average(logits, of: str, tasks: Mapping[str, int] | None = None) -> Array:
+    """The mean of logits `[V, B, classes]` over V, or the logarithm of their softmax's.
+
+    Args:
+      of: "logits" or "softmax".
+      tasks: how many of the classes are each task's; none where there is one.
+    """
+    if of == "logits":
+        return logits.mean(0)
+    parts = of_tasks(logits.astype(jnp.float32), tasks or {"": logits.shape[-1]})
+    shares = jnp.concatenate([jax.nn.log_softmax(part) for part in parts], axis=-1)
+    return jax.nn.logsumexp(shares, axis=0) - math.log(len(logits))
 
 
 def evaluate(
     eval_step,
     params: Arrays,
     stats: Arrays,
-    batches: Batches,
+    batches: Batches | SameSize,
     mesh: Mesh,
     *,
     tasks: Mapping[str, int] | None = None,

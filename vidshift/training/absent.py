@@ -18,6 +18,7 @@ from kernels import chips, hlo
 from kernels.flops import flops
 from kernels.interpolated import gpu
 from vidshift import runs
+from vidshift.data import eval_views
 from vidshift.data.on_device import normalise, prepare
 from vidshift.evaluation.evaluate import make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
@@ -91,19 +92,32 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     for_eval, as_evaluated = runs.for_evaluation(network)
     params, stats = jax.eval_shape(as_evaluated, state.params, state.stats)
     normalisation = _normalisation(config, network)
-    step = make_eval_step(for_eval, functools.partial(normalise, **normalisation), mesh)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
-    rows, side = config.eval_batch_size, config.data.crop
-    views = protocol.clips * protocol.crops
+    rows, view = config.eval_batch_size, protocol.view(config.data.view())
+    step = make_eval_step(
+        for_eval,
+        functools.partial(normalise, **normalisation),
+        mesh,
+        protocol,
+        crop=view.crop,
+        flip_labels=tuple(range(network["num_classes"])),
+    )
+    tall, widths = eval_views.size(
+        resize=view.resize, crop=view.crop, crops=protocol.crops
+    )
+    places = (rows, max(1, len(eval_views.PLACES[protocol.crops])), 2)
+    video = (rows, protocol.clips, view.num_frames, tall, widths[-1], 3)
     batch = {
-        "video": ((rows, views, config.data.num_frames, side, side, 3), jnp.uint8),
+        "video": (video, jnp.uint8),
+        "places": (places, jnp.int32),
+        "swapped": ((rows,), jnp.bool),
         "label": _labels(config, network, rows),
         "index": ((rows,), jnp.int32),
     }
     weights = _replicated((params, stats), mesh)
     arguments = *weights, _sharded(batch, mesh)
     kept_bytes = _size_bytes(state) - _size_bytes(weights)
-    return Program(step, arguments, network["dtype"], rows * views, kept_bytes)
+    return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
 
 
 # Data sets whose clips have several labels, or one for each of several tasks.

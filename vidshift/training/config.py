@@ -7,9 +7,10 @@ import dataclasses
 import math
 
 from vidshift.data.augment import Augment
-from vidshift.data.on_device import CHANNEL_ORDERS
-from vidshift.data.sampling import SAMPLINGS
 from vidshift.data.loader import WORKER_KINDS
+from vidshift.data.on_device import CHANNEL_ORDERS
+from vidshift.data.sampling import DENSE_WINDOW, SAMPLINGS
+from vidshift.data.view import View
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
@@ -122,6 +123,10 @@ class DataConfig:
     worker_kind: str = "thread"
     # The run stops when a larger share of the videos seen cannot be decoded.
     max_failed_share: float = 0.01
+
+    def view(self) -> View:
+        """What the network is shown."""
+        return View(**{f.name: getattr(self, f.name) for f in dataclasses.fields(View)})
 
 
 @dataclasses.dataclass(slots=True)
@@ -298,6 +303,8 @@ def check(config: Config) -> None:
         "model.dropout": (config.model.dropout, share),
         "data.num_frames": (data.num_frames, positive),
         "data.resize": (data.resize, positive),
+        "data.frame_stride": (data.frame_stride, positive),
+        "data.stride_fps": (data.stride_fps, positive),
         "data.crop": (data.crop, positive),
         "data.workers": (data.workers, "0 or more"),
         "data.max_failed_share": (data.max_failed_share, "in [0, 1]"),
@@ -348,6 +355,38 @@ def check(config: Config) -> None:
         )
     if data.area and data.scales:
         raise ValueError("config.data.area and data.scales are two kinds of crop")
+    if data.short_sides and not (
+        len(data.short_sides) == 2
+        and data.crop <= data.short_sides[0] <= data.short_sides[1]
+    ):
+        raise ValueError(
+            "config.data.short_sides must be two sides, in order, not below the crop of "
+            f"{data.crop}, got {data.short_sides}"
+        )
+    if data.short_sides and (data.scales or data.area):
+        raise ValueError(
+            "config.data.short_sides and data.scales or data.area are two kinds of crop"
+        )
+    if data.sampling not in SAMPLINGS:
+        raise ValueError(
+            f"config.data.sampling must be one of {tuple(SAMPLINGS)}, got "
+            f"{data.sampling!r}"
+        )
+    if data.sampling == "dense" and data.num_frames > DENSE_WINDOW:
+        raise ValueError(
+            f"config.data.num_frames must be at most {DENSE_WINDOW} where data.sampling "
+            f"is dense, got {data.num_frames}"
+        )
+    if data.channel_order not in CHANNEL_ORDERS:
+        raise ValueError(
+            f"config.data.channel_order must be one of {CHANNEL_ORDERS}, got "
+            f"{data.channel_order!r}"
+        )
+    if data.worker_kind not in WORKER_KINDS:
+        raise ValueError(
+            f"config.data.worker_kind must be one of {WORKER_KINDS}, got "
+            f"{data.worker_kind!r}"
+        )
     if data.crop > data.resize and not data.scales:
         raise ValueError(
             f"config.data.crop={data.crop} does not fit in data.resize={data.resize}"
