@@ -11,8 +11,8 @@ makes the records.
 
 Values are those of the official code's SlowFast on Charades, with half its batch and
 learning rate, as A3D trains on 4 GPUs: which config A3D took for Slow 8x8 it does not say.
-Its clips are of frames 8 apart at 24 a second, from the first to the last of 57; here they
-spread over 64, as Kinetics' do.
+Of Charades' frames, 24 a second, a clip there has every eighth out of 57, and a test's
+clips reach the video's end; here they are taken as Kinetics' are.
 """
 
 from configs import kinetics_slow_8x8

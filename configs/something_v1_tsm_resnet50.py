@@ -13,13 +13,13 @@ On a v5e slice of 256 chips add `--config.batch_size=2048 --config.eval_batch_si
 
 The official code's README reports 45.6 % top-1 with one centre crop a video, 47.2 % with
 two clips at full resolution (Lin et al., ICCV 2019, has 47.3 %, Table 1); neither names
-hardware. Not measured by us, and nor are the hours. By the first test, by a flag:
+hardware. Not measured by us, and nor are the hours. What else they have, by a flag:
 
-    16 frames    47.2 % (Table 2)     --config.data.num_frames=16
-    TSN          19.7 % (Table 2)     --config.model.temporal=tsn
-    I3D          44.9 % (Table 5)     --config.model.temporal=i3d
-    online       46.3 % (Table 6: two clips)  --config.model.causal=true
-    ResNet-101   46.9 % (README)      --config.model.backbone=resnet101
+    16 frames    47.2 %, 48.4 %       --config.data.num_frames=16
+    TSN          19.7 %, 20.5 %       --config.model.temporal=tsn
+    online       two clips: 46.3 %    --config.model.causal=true (Table 6)
+    I3D          one crop: 44.9 %     --config.model.temporal=i3d (Table 5)
+    ResNet-101   46.9 %, 48.7 %       --config.model.backbone=resnet101
 
 The ensemble of 8 and 16 frames (49.7 %, Table 2), and a two-stream network with a run of
 `configs/something_v1_tsm_flow.py`:

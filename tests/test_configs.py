@@ -160,6 +160,7 @@ def test_flags_that_a_docstring_names_are_fields(path):
 
 
 class Row(NamedTuple):
+    paper: str
     config: str
     flags: tuple[str, ...]
     protocols: tuple[str, ...]
@@ -171,14 +172,15 @@ class Row(NamedTuple):
 
 def rows() -> list[Row]:
     """Those of docs/configs.md that name a config."""
-    found = []
+    found, paper = [], ""
     for line in PAGE.splitlines():
+        paper = line if line.startswith("## ") else paper
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
         if line.startswith("|") and re.fullmatch(r"`\w+`", cells[2]):
             names = cells[4].strip("()")
             protocols = () if names in ("", "budgets") else names.split(", ")
-            row = Row(cells[2].strip("`"), tuple(flags_in(cells[3])), tuple(protocols))
-            found.append(row)
+            flags = tuple(flags_in(cells[3]))
+            found.append(Row(paper, cells[2].strip("`"), flags, tuple(protocols)))
     return found
 
 
@@ -204,6 +206,10 @@ def test_rows_of_the_page_are_networks(row):
 def test_protocols_of_the_page_exist():
     named = {name for row in ROWS for name in row.protocols}
     assert named <= PROTOCOLS.keys()
+
+
+def test_no_two_rows_of_a_paper_are_the_same():
+    assert len(ROWS) == len({*ROWS}) > 100
 
 
 def test_the_page_has_every_experiment():
