@@ -6,9 +6,8 @@
 
 The paper reports 31.74 % top-1 and 58.66 % top-5, and 32.65 % and 61.47 % with
 `--config.model.backbone=resnet101` (Ma et al., 2019, Table 4), of version 1 with its 339
-classes; not measured by us. What these networks start from, ImageNet or Kinetics, it does
-not say. `python -m vidshift.data.prepare moments --source=DIR --out=datasets` makes the
-records. See `configs/something_v1_vsn_resnet50.py`.
+classes; not measured by us. `python -m vidshift.data.prepare moments --source=DIR
+--out=datasets` makes the records. See `configs/something_v1_vsn_resnet50.py`.
 """
 
 from configs import something_v1_vsn_resnet50
