@@ -2,6 +2,7 @@
 
     python train.py --config=configs/hmdb51_rubiksnet.py --workdir=runs/hmdb51_rubiks \\
         --config.init=KINETICS_RUN
+    python eval.py --workdir=runs/hmdb51_rubiks --split=test_1 --protocol=2x3
 
 The Kinetics run is one of `configs/kinetics_rubiksnet.py`, or an official
 `kinetics_large.pth.tar` turned by `python -m vidshift.convert`. Other tiers:

@@ -16,5 +16,6 @@ def get_config() -> Config:
     config = kinetics_a3d_slow_8x8.get_config()
     config.model.backbone = "slowfast_4x16_r50"
     config.data.num_frames = 32
+    config.data.frame_stride = 2
     config.adaptive.frames = (2, 3, 4)
     return config

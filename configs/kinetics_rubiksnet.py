@@ -2,6 +2,7 @@
 
     python train.py --config=configs/kinetics_rubiksnet.py --workdir=runs/k400_rubiks \\
         --config.init=IMAGENET_2D_CHECKPOINT
+    python eval.py --workdir=runs/k400_rubiks --split=validation
 
 Other tiers: `--config.model.backbone=rubiksnet_medium` (or `rubiksnet_small`,
 `rubiksnet_tiny`). By attention: `--config.model.variant=attention

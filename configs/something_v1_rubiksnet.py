@@ -2,6 +2,7 @@
 
     python train.py --config=configs/something_v1_rubiksnet.py --workdir=runs/ssv1_rubiks \\
         --config.init=IMAGENET_2D_CHECKPOINT
+    python eval.py --workdir=runs/ssv1_rubiks --split=validation
 
 The image network is trained by `configs/imagenet_rubiksnet.py`. Other tiers:
 `--config.model.backbone=rubiksnet_medium` (or `rubiksnet_small`, `rubiksnet_tiny`); rounded

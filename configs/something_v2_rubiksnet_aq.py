@@ -2,6 +2,7 @@
 
     python train.py --config=configs/something_v2_rubiksnet_aq.py \\
         --workdir=runs/ssv2_rubiks_aq --config.init=IMAGENET_2D_CHECKPOINT
+    python eval.py --workdir=runs/ssv2_rubiks_aq --split=validation --protocol=2x3
 
 The image network is trained by `configs/imagenet_rubiksnet.py`. The budget is 0.125, that
 of Table 5 and of the released network; `--config.optim.attention.budget=0.25` is TSM's

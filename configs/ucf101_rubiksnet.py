@@ -2,6 +2,7 @@
 
     python train.py --config=configs/ucf101_rubiksnet.py --workdir=runs/ucf101_rubiks \\
         --config.init=KINETICS_RUN
+    python eval.py --workdir=runs/ucf101_rubiks --split=test_1 --protocol=2x3
 
 The Kinetics run is one of `configs/kinetics_rubiksnet.py`, or an official
 `kinetics_large.pth.tar` turned by `python -m vidshift.convert`. Other tiers:

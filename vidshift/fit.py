@@ -64,6 +64,7 @@ CLASSES = {
     "diving48": 48,
     "charades": 157,
     "tfds_images": 1000,  # ImageNet's
+    **{name: sum(tasks.values()) for name, tasks in absent.TASKS.items()},
 }
 # Batches that the search compiles at most, besides the config's own.
 TRIES = 5

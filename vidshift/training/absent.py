@@ -68,6 +68,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
         config.optim,
         seed=config.seed,
         temperature=attention.temperature(config.optim.attention, **_run(config)),
+        tasks=TASKS.get(config.data.name),
     )
     rows, side = config.batch_size, config.data.crop
     batch = {
@@ -119,14 +120,18 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
 
 
-# Data sets whose clips have several labels.
+# Data sets whose clips have several labels, or one for each of several tasks.
 MULTI_LABEL = ("charades",)
+# Actions are the pairs of a verb and a noun in training and validation.
+TASKS = {"epic_kitchens100": {"verb": 97, "noun": 300, "action": 3806}}
 
 
 def _labels(config: Config, network: dict, rows: int) -> tuple:
     """Shape and type of a batch's labels, as `Split.target` makes them."""
     if config.data.name in MULTI_LABEL:
         return (rows, network["num_classes"]), jnp.uint8
+    if config.data.name in TASKS:
+        return (rows, len(TASKS[config.data.name])), jnp.int32
     return (rows,), jnp.int32
 
 
