@@ -232,7 +232,7 @@ def threads_after(seconds: float) -> int:
     """Waits until the loaders' threads are gone, and returns how many are not."""
     deadline = time.monotonic() + seconds
     while True:
-        alive = sum(t.name.startswith("grain") for t in threading.enumerate())
+        alive = sum("vidshift" in thread.name for thread in threading.enumerate())
         if not alive or time.monotonic() > deadline:
             return alive
         time.sleep(0.01)

@@ -359,6 +359,11 @@ def check(config: Config) -> None:
             )
     if not data.dir:
         raise ValueError("config.data.dir must be a folder, got an empty name")
+    if data.worker_kind not in WORKER_KINDS:
+        raise ValueError(
+            f"config.data.worker_kind must be one of {WORKER_KINDS}, "
+            f"got {data.worker_kind!r}"
+        )
     if config.model.dtype not in DTYPES:
         raise ValueError(
             f"config.model.dtype must be one of {DTYPES}, got {config.model.dtype!r}"
