@@ -26,7 +26,8 @@ Failure = tuple[str, str]
 MIN_SEEN = 100
 # Batches that are decoded ahead of the one in use.
 BATCHES_AHEAD = 2
-# No clip takes longer, on a slow disk either: what reads or decodes it hangs.
+# No clip takes longer, on a slow disk either: what reads or decodes it hangs. A process
+# is ended then, and the clip is a failure; a thread cannot be ended, and the run is.
 MOST_SECONDS = 300.0
 # Tries of a clip on which a worker process dies: somebody may have killed it.
 TRIES = 2
@@ -48,8 +49,6 @@ class Batches(Iterator[Batch]):
       left_out: the element where none can; None raises TooManyFailures.
       workers: so many; 0 loads when a batch is asked for.
       worker_kind: a name in WORKER_KINDS.
-      most_seconds: that an element may take. A process is ended then and the row is a
-        failure; of a thread, which cannot be ended, it is an error.
 
     Attributes:
       seen: records tried in the batches given so far.
@@ -68,7 +67,6 @@ class Batches(Iterator[Batch]):
         worker_kind: str,
         max_failed_share: float,
         left_out: Batch | None = None,
-        most_seconds: float = MOST_SECONDS,
     ):
         if workers < 0:
             raise ValueError(f"workers must be >= 0, got {workers}")
@@ -81,12 +79,11 @@ class Batches(Iterator[Batch]):
         self._split, self._plan, self._left_out = split, plan, left_out
         self._batch_size = batch_size
         self._max_failed_share = max_failed_share
-        self._most_seconds = most_seconds
         work = functools.partial(_load, split, load)
         positions = range(num_elements)
         if workers:
             self._team = Team(
-                work, workers, kind=worker_kind, most_seconds=most_seconds, tries=TRIES
+                work, workers, kind=worker_kind, most_seconds=MOST_SECONDS, tries=TRIES
             )
             self._do = self._team.do
             ahead = max(BATCHES_AHEAD * batch_size, workers)
@@ -104,7 +101,7 @@ class Batches(Iterator[Batch]):
                 _, tried = self._plan(*error.args)
                 raise Hangs(
                     f"{where(self._split.source, next(iter(tried)))} took longer than "
-                    f"{self._most_seconds:g} s: the disk or the decoder hangs; "
+                    f"{MOST_SECONDS:g} s: the disk or the decoder hangs; "
                     "config.data.worker_kind=process leaves out such a clip"
                 ) from None
             rows.append(row)
