@@ -204,6 +204,7 @@ def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
         crops=protocol.crops,
         batch_size=BATCH_SIZE.value,
         workers=stored["workers"],
+        worker_kind=stored.get("worker_kind", "thread"),
     ) as batches:
         scores = evaluate(
             eval_step,

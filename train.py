@@ -18,6 +18,7 @@ from flax import nnx
 from ml_collections import config_flags
 
 from vidshift import runs
+from vidshift.data.ahead import Ahead
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.on_device import normalise, prepare
@@ -92,6 +93,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),
         "workers": config.data.workers,
+        "worker_kind": config.data.worker_kind,
     }
 
     # ------------------------------------------------------------------ model
@@ -210,15 +212,20 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         f"batch {config.batch_size}, {steps} steps; "
         + optimizer.describe(config.optim, config.batch_size)
     )
-    batches = train_batches(
-        data,
-        view,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        start_step=first,
-        flip=config.data.flip,
-        max_failed_share=config.data.max_failed_share,
-        **own_part,
+    own_clips = config.batch_size // jax.process_count()
+    put = functools.partial(mesh.shard_batch, devices)
+    batches = Ahead(
+        train_batches(
+            data,
+            view,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=first,
+            flip=config.data.flip,
+            max_failed_share=config.data.max_failed_share,
+            **own_part,
+        ),
+        put,
     )
     cleanup.callback(batches.close)
     # Up to `first` only: another process may still be dropping the lines after it.
@@ -269,11 +276,11 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             if leaving or step == steps:
                 break
             began = time.perf_counter()
-            rows = next(batches)
+            batch = next(batches)
             waited = time.perf_counter() - began
-            # Any process's wish to stop reaches all of them with the step's metrics.
-            rows["stop"] = np.full(len(rows["label"]), bool(stop))
-            batch = mesh.shard_batch(devices, rows)
+            # Any process's wish to stop reaches all of them with the step's metrics. Of
+            # this moment: the rest of the batch has been there for a while.
+            batch |= put({"stop": np.full(own_clips, bool(stop))})
             state, metrics = train_step(step, state, batch)
             running.append((step + 1, metrics, waited))
             finish(all_but=2)

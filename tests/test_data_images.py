@@ -405,7 +405,7 @@ def test_the_newest_version_is_opened(prepared, tmp_path):
         new = shutil.copytree(old, old.with_name(version))
         info = new / "dataset_info.json"
         info.write_text(info.read_text().replace('"1.0.0"', f'"{version}"'))
-    newest = open_tiny(tmp_path).source.records.dataset_info
+    newest = open_tiny(tmp_path).source.records.source.dataset_info
     assert str(newest.version) == "10.0.0"
 
 

@@ -1,15 +1,22 @@
 """The same batches for any processes, workers and restarts; no failure is silent."""
 
 import logging
+import multiprocessing
 import pathlib
 import threading
 import time
+import traceback
 
 import numpy as np
 import pytest
 
 from vidshift.data import encoding, motion_clips, plan, video
-from vidshift.data.loader import TooManyFailures, eval_batches, train_batches
+from vidshift.data.loader import (
+    BATCHES_AHEAD,
+    TooManyFailures,
+    eval_batches,
+    train_batches,
+)
 from vidshift.data.sampling import segment_indices
 from vidshift.data.split import Record, Split
 from vidshift.data.view import View, clip_from_video, fingerprint, labels_during
@@ -103,8 +110,9 @@ def test_fingerprint_sees_every_part(change):
     assert (fingerprint(*parts.values()) != fingerprint(*changed.values())).any()
 
 
-def test_workers_change_nothing():
-    assert_same(take(6), take(6, workers=4))
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_workers_change_nothing(kind):
+    assert_same(take(6), take(6, workers=4, worker_kind=kind))
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -120,8 +128,40 @@ def test_processes_share_the_same_global_batches(processes):
     assert_same(joined, take(4))
 
 
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_two_processes_with_workers_share_them_too(kind):
+    options = {"process_count": 2, "workers": 2, "worker_kind": kind}
+    shares = [take(3, process_index=process, **options) for process in range(2)]
+    joined = [
+        {key: np.concatenate([one[key], two[key]]) for key in one}
+        for one, two in zip(*shares, strict=True)
+    ]
+    assert_same(joined, take(3))
+
+
+def test_two_processes_see_disjoint_halves_of_each_epoch():
+    """Five batches of 4 are two epochs of 10; the third batch is of both."""
+    seen = [[], []]
+    for process, rows in enumerate(seen):
+        for number, batch in enumerate(take(5, process_index=process, process_count=2)):
+            elements = 4 * number + 2 * process + np.arange(2)
+            rows += zip(elements.tolist(), batch["label"].tolist(), strict=True)
+    for epoch in range(2):
+        one, two = (
+            [row for element, row in rows if element // 10 == epoch] for rows in seen
+        )
+        assert not set(one) & set(two)
+        assert sorted(one + two) == list(range(10))
+    # Which rows a process sees changes from epoch to epoch.
+    assert {row for element, row in seen[0] if element < 10} != {
+        row for element, row in seen[0] if element >= 10
+    }
+
+
 def test_starting_at_a_step_equals_skipping_to_it():
     assert_same(take(5, start_step=3), take(8)[3:])
+    workers = {"workers": 2, "worker_kind": "process"}
+    assert_same(take(2, start_step=3, **workers), take(5)[3:])
 
 
 def test_seed_changes_the_run():
@@ -212,44 +252,86 @@ def test_a_wrong_record_is_not_a_broken_video():
         take(1, split=split_of(wrong))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_other_errors_are_not_swallowed(workers):
-    class Source(list):
-        def __getitem__(self, row):
-            raise OSError("disk gone")
+class NoSource(list):
+    def __getitem__(self, row):
+        raise TypeError("of our own")
 
+
+@pytest.mark.parametrize(
+    ("workers", "kind"), [(0, "thread"), (2, "thread"), (2, "process")]
+)
+def test_other_errors_are_not_swallowed(workers, kind):
     with (
         train_batches(
-            split_of(Source([None])), VIEW, batch_size=1, seed=0, workers=workers
+            split_of(NoSource([None])),
+            VIEW,
+            batch_size=1,
+            seed=0,
+            workers=workers,
+            worker_kind=kind,
         ) as batches,
-        pytest.raises(OSError, match="disk gone"),
+        pytest.raises(TypeError, match="of our own") as error,
     ):
         next(batches)
+    shown = "".join(traceback.format_exception(error.value))
+    assert "in __getitem__" in shown
 
 
 def threads_after(seconds: float) -> int:
     """Waits until the loaders' threads are gone, and returns how many are not."""
     deadline = time.monotonic() + seconds
     while True:
-        alive = sum(t.name.startswith("grain") for t in threading.enumerate())
+        alive = sum("vidshift" in thread.name for thread in threading.enumerate())
         if not alive or time.monotonic() > deadline:
             return alive
         time.sleep(0.01)
 
 
-def test_close_leaves_no_threads():
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_close_leaves_no_threads_and_no_processes(kind):
     assert threads_after(10) == 0  # Those of the tests before.
-    batches = train_batches(SPLIT, VIEW, batch_size=4, seed=0, workers=3)
+    batches = train_batches(
+        SPLIT, VIEW, batch_size=4, seed=0, workers=3, worker_kind=kind
+    )
     next(batches)
-    assert threads_after(0) > 0
+    assert threads_after(0) == 3
+    assert bool(multiprocessing.active_children()) == (kind == "process")
     batches.close()
     batches.close()
     assert threads_after(10) == 0
+    assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_reads_every_row_once(workers):
-    with eval_batches(SPLIT, VIEW, batch_size=4, workers=workers) as batches:
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_a_few_clips_are_loaded_ahead_and_no_more(kind, tmp_path):
+    split = split_of(Noted(SPLIT.source))
+    split.source.own = tmp_path
+    with train_batches(
+        split, VIEW, batch_size=4, seed=0, workers=2, worker_kind=kind
+    ) as batches:
+        next(batches)
+        most = 4 + BATCHES_AHEAD * 4
+        until = time.monotonic() + 10
+        while len(list(tmp_path.iterdir())) < most - 1 and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert most - 1 <= len(list(tmp_path.iterdir())) <= most
+
+
+class Noted(list):
+    """Makes a file for each record that is read."""
+
+    def __getitem__(self, row):
+        (self.own / str(time.monotonic_ns())).touch()
+        return super().__getitem__(row)
+
+
+@pytest.mark.parametrize(
+    ("workers", "kind"), [(0, "thread"), (2, "thread"), (2, "process")]
+)
+def test_evaluation_reads_every_row_once(workers, kind):
+    options = {"workers": workers, "worker_kind": kind}
+    with eval_batches(SPLIT, VIEW, batch_size=4, **options) as batches:
         got = list(batches)
     assert [b["index"].tolist() for b in got] == [
         [0, 1, 2, 3],
@@ -332,6 +414,7 @@ def test_clip_from_a_users_file():
         ({"seed": -1}, "seed"),
         ({"start_step": -1}, "start_step"),
         ({"workers": -1}, "workers must be >= 0, got -1"),
+        ({"worker_kind": "fiber"}, "worker_kind must be one of .*, got 'fiber'"),
         ({"split": split_of([])}, "split must have records"),
     ],
 )

@@ -130,6 +130,7 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
         seed=stored["seed"],
         flip=stored["data"]["flip"],
         workers=stored["data"]["workers"],
+        worker_kind=stored["data"].get("worker_kind", "thread"),
     ) as loader:
         for _ in _progress(range(batches), "calibrating", "batch"):
             clips, _ = prepared(mesh.shard_batch(devices, next(loader)))

@@ -1,18 +1,19 @@
-"""Batches of clips for training and evaluation, decoded by threads ahead of time."""
+"""Batches of clips for training and evaluation, decoded by workers ahead of time."""
 
+import functools
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-import grain
 import numpy as np
 
 from vidshift.data import eval_views, plan
 from vidshift.data.crop import short_side_place
 from vidshift.data.same_size import SameSize
-from vidshift.data.split import Split
+from vidshift.data.split import Record, Split, where
 from vidshift.data.video import VideoError
 from vidshift.data.view import View, eval_clips, train_clip
+from vidshift.data.workers import WORKER_KINDS, Failed, Hangs, Team
 
 logger = logging.getLogger("vidshift.data")
 
@@ -25,8 +26,11 @@ Failure = tuple[str, str]
 MIN_SEEN = 100
 # Batches that are decoded ahead of the one in use.
 BATCHES_AHEAD = 2
-# What decodes: threads of this process, or processes of their own.
-WORKER_KINDS = ("thread", "process")
+# No clip takes longer, on a slow disk either: what reads or decodes it hangs. A process
+# is ended then, and the clip is a failure; a thread cannot be ended, and the run is.
+MOST_SECONDS = 300.0
+# Tries of a clip on which a worker process dies: somebody may have killed it.
+TRIES = 2
 
 
 class TooManyFailures(RuntimeError):
@@ -34,7 +38,18 @@ class TooManyFailures(RuntimeError):
 
 
 class Batches(Iterator[Batch]):
-    """Batches in order, from elements that threads load ahead.
+    """Batches in order, from elements that workers load ahead.
+
+    Args:
+      split: where the records are.
+      load: makes an element of a record and a number; may raise VideoError. It is sent
+        to the worker processes, with the split.
+      plan: position -> (number, rows): the first of the rows that can be loaded is the
+        element there.
+      left_out: the element where none can; None raises TooManyFailures.
+      workers: so many; 0 loads when a batch is asked for.
+      worker_kind: a name in WORKER_KINDS.
+      stack: makes a batch of elements; None: of arrays that are alike.
 
     Attributes:
       seen: records tried in the batches given so far.
@@ -43,35 +58,77 @@ class Batches(Iterator[Batch]):
 
     def __init__(
         self,
-        load: Callable[[int], tuple[Batch, int, list[Failure]]],
+        split: Split,
+        load: Callable[[Record, int], Batch],
+        plan: Callable[[int], tuple[int, Iterable[int]]],
         *,
         num_elements: int,
         batch_size: int,
         workers: int,
+        worker_kind: str,
         max_failed_share: float,
+        left_out: Batch | None = None,
         stack: Callable[[list[Batch]], Batch] | None = None,
     ):
         if workers < 0:
             raise ValueError(f"workers must be >= 0, got {workers}")
+        if worker_kind not in WORKER_KINDS:
+            raise ValueError(
+                f"worker_kind must be one of {WORKER_KINDS}, got {worker_kind!r}"
+            )
         self.seen = 0
         self.failures: list[Failure] = []
-        self._batch_size = batch_size
+        self._split, self._plan, self._left_out = split, plan, left_out
+        self._batch_size, self._stack = batch_size, stack or _stacked
         self._max_failed_share = max_failed_share
-        self._stack = stack or _stacked
-        options = grain.ReadOptions(
-            num_threads=workers,
-            prefetch_buffer_size=max(BATCHES_AHEAD * batch_size, workers),
-        )
-        elements = grain.MapDataset.range(num_elements).map(load)
-        self._elements = iter(elements.to_iter_dataset(options))
+        work = functools.partial(_load, split, load)
+        positions = range(num_elements)
+        if workers:
+            self._team = Team(
+                work, workers, kind=worker_kind, most_seconds=MOST_SECONDS, tries=TRIES
+            )
+            self._do = self._team.do
+            ahead = max(BATCHES_AHEAD * batch_size, workers)
+            self._elements = self._team.map(self._element, positions, ahead=ahead)
+        else:
+            self._team, self._do = None, work
+            self._elements = ((place, self._element(place)) for place in positions)
 
     def __next__(self) -> Batch:
         rows = []
         for _ in range(self._batch_size):
-            row, seen, failures = next(self._elements)
+            try:
+                _, (row, seen, failures) = next(self._elements)
+            except Hangs as error:
+                _, tried = self._plan(*error.args)
+                raise Hangs(
+                    f"{where(self._split.source, next(iter(tried)))} took longer than "
+                    f"{MOST_SECONDS:g} s: the disk or the decoder hangs; "
+                    "config.data.worker_kind=process leaves out such a clip"
+                ) from None
             rows.append(row)
             self._count(seen, failures)
         return self._stack(rows)
+
+    def _element(self, position: int) -> tuple[Batch, int, list[Failure]]:
+        number, rows = self._plan(position)
+        failures: list[Failure] = []
+        for row in rows:
+            found = self._do((row, number))
+            if isinstance(found, dict):
+                return found, len(failures) + 1, failures
+            if isinstance(found, Failed):  # the process could not say the record's id
+                name = self._do((row, None))
+                if isinstance(name, Failed):
+                    name = where(self._split.source, row)
+                found = name, f"{name}: {found}"
+            failures.append(found)
+        if self._left_out is None:
+            raise TooManyFailures(
+                f"{len(failures)} records in a row cannot be decoded; the last: "
+                f"{failures[-1][1]}"
+            )
+        return self._left_out, len(failures), failures
 
     def _count(self, seen: int, failures: list[Failure]) -> None:
         self.seen += seen
@@ -91,8 +148,9 @@ class Batches(Iterator[Batch]):
             )
 
     def close(self) -> None:
-        """Stops the threads; what they are decoding is finished and thrown away."""
-        self._elements.close()
+        """Stops the workers; what threads are decoding is finished and thrown away."""
+        if self._team:
+            self._team.stop()
 
     def __enter__(self):
         return self
@@ -105,6 +163,20 @@ def _stacked(rows: list[Batch]) -> Batch:
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
+def _load(
+    split: Split, load: Callable[[Record, int], Batch], item: tuple[int, int | None]
+) -> Batch | Failure | str:
+    """What a worker does with (row, number); without a number it gives the row's id."""
+    row, number = item
+    name = None
+    try:
+        record = split.source[row]
+        name = record["id"]
+        return name if number is None else load(record, number)
+    except VideoError as error:
+        return name or where(split.source, row), str(error)
+
+
 def train_batches(
     split: Split,
     view: View,
@@ -115,6 +187,7 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 2,
+    worker_kind: str = "thread",
     flip: bool = True,
     max_failed_share: float = 0.01,
 ) -> Batches:
@@ -131,7 +204,8 @@ def train_batches(
       start_step: step of the first batch; a resumed run gives its step here.
       process_index: this process, p.
       process_count: how many share each batch, P; it gets b = B / P rows.
-      workers: threads that decode; 0 decodes when a batch is asked for.
+      workers: threads or processes that decode; 0 decodes when a batch is asked for.
+      worker_kind: which of them, a name in WORKER_KINDS.
       flip: whether clips may be flipped, where the dataset allows it.
       max_failed_share: of records that cannot be decoded, beyond which to stop.
 
@@ -157,48 +231,47 @@ def train_batches(
         raise ValueError("split must have records, got none")
     may_flip = flip and split.flip_labels is not None
 
-    def load(position: int):
+    def candidates(position: int) -> tuple[int, Iterable[int]]:
         element = plan.global_position(
             position, batch_size, process_index, process_count
         )
         element += start_step * batch_size
         first = plan.row(seed, element, num_records)
-        failures: list[Failure] = []
-        for attempt in range(min(num_records, MIN_SEEN)):
-            record = split.source[(first + attempt) % num_records]
-            try:
-                clip, flipped, fingerprint, label = train_clip(
-                    record,
-                    view,
-                    plan.augmentation_rng(seed, element),
-                    may_flip=may_flip,
-                    decode=split.decode,
-                )
-            except VideoError as error:
-                failures.append((record["id"], str(error)))
-                continue
-            target = split.target(label)
-            if (target < 0).any():
-                raise ValueError(f"{record['id']} has no label to be trained on")
-            row = {
-                "video": clip,
-                "label": target,
-                "flip": np.bool_(flipped),
-                "fingerprint": fingerprint,
-            }
-            return row, attempt + 1, failures
-        raise TooManyFailures(
-            f"{len(failures)} records in a row cannot be decoded; the last: "
-            f"{failures[-1][1]}"
-        )
+        tries = range(first, first + min(num_records, MIN_SEEN))
+        return element, (row % num_records for row in tries)
 
     return Batches(
-        load,
+        split,
+        functools.partial(_train_row, split, view, seed, may_flip),
+        candidates,
         num_elements=sys.maxsize,
         batch_size=local_size,
         workers=workers,
+        worker_kind=worker_kind,
         max_failed_share=max_failed_share,
     )
+
+
+def _train_row(
+    split: Split, view: View, seed: int, may_flip: bool, record: Record, element: int
+) -> Batch:
+    clip, flipped, fingerprint, label = train_clip(
+        record,
+        view,
+        plan.augmentation_rng(seed, element),
+        may_flip=may_flip,
+        decode=split.decode,
+    )
+    target = split.target(label)
+    if (target < 0).any():
+        raise ValueError(f"{record['id']} has no label to be trained on")
+    return {
+        # Of a clip that is only cut out, the whole frames would be kept.
+        "video": np.ascontiguousarray(clip),
+        "label": target,
+        "flip": np.bool_(flipped),
+        "fingerprint": fingerprint,
+    }
 
 
 def eval_batches(
@@ -211,6 +284,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 2,
+    worker_kind: str = "thread",
 ) -> Batches | SameSize:
     """Loads every record of a split once, in order, with all its test views.
 
@@ -229,7 +303,8 @@ def eval_batches(
       batch_size: videos of the global batch B.
       process_index: this process, p.
       process_count: how many share each batch, P; it gets b = B / P rows.
-      workers: threads that decode; 0 decodes when a batch is asked for.
+      workers: threads or processes that decode; 0 decodes when a batch is asked for.
+      worker_kind: which of them, a name in WORKER_KINDS.
 
     Returns:
       An iterator over dicts: `video` uint8 [b, clips, T, h, w, C], `places` int32
@@ -243,11 +318,9 @@ def eval_batches(
     local_size = plan.process_batch_size(batch_size, process_index, process_count)
     num_records = len(split.source)
     num_batches = -(-num_records // batch_size)
-    # Raises here rather than in a thread.
+    # Raises here rather than in a worker.
     eval_views.num_views(clips, crops)
-    short_side_place(
-        view.resize, view.resize, resize=view.resize, crop=view.crop, x=0, y=0
-    )
+    short_side_place(view.resize, view.resize, resize=view.resize, crop=view.crop)
     whole = crops == eval_views.WHOLE
     if whole and process_count > 1:
         raise ValueError("whole frames, of several sizes, are for a single process")
@@ -268,50 +341,49 @@ def eval_batches(
         "id": "",
     }
 
-    def load(position: int):
+    def candidates(position: int) -> tuple[int, Iterable[int]]:
         index = plan.global_position(position, batch_size, process_index, process_count)
-        if index >= num_records:
-            return left_out, 0, []
-        record = split.source[index]
-        try:
-            canvas = eval_clips(
-                record["video"],
-                record["num_frames"],
-                record.get("fps", 0.0),
-                view,
-                clips=clips,
-                crops=crops,
-                name=record["id"],
-                decode=split.decode,
-            )
-        except VideoError as error:
-            return left_out, 1, [(record["id"], str(error))]
-        row = {
-            "video": canvas.frames,
-            "places": canvas.places,
-            "swapped": canvas.swapped,
-            "label": split.target(record["label"]),
-            "index": np.int32(index),
-            "id": record["id"],
-        }
-        return row, 1, []
+        return index, range(index, min(index + 1, num_records))
 
     def stack(rows: list[Batch]) -> Batch:
-        batch = {
-            key: np.stack([row[key] for row in rows])
-            for key in rows[0]
-            if key != "video"
-        }
         videos = [row["video"] for row in rows]
         to = [videos[0].shape[-2]] if whole else widths
-        return batch | {"video": eval_views.widen(videos, to)}
+        rest = [{k: v for k, v in row.items() if k != "video"} for row in rows]
+        return {"video": eval_views.widen(videos, to)} | _stacked(rest)
 
     batches = Batches(
-        load,
+        split,
+        functools.partial(_eval_row, split, view, clips, crops),
+        candidates,
         num_elements=num_batches * local_size,
         batch_size=1 if whole else local_size,
         workers=workers,
+        worker_kind=worker_kind,
         max_failed_share=1.0,
+        left_out=left_out,
         stack=stack,
     )
     return SameSize(batches, local_size) if whole else batches
+
+
+def _eval_row(
+    split: Split, view: View, clips: int, crops: int | str, record: Record, index: int
+) -> Batch:
+    canvas = eval_clips(
+        record["video"],
+        record["num_frames"],
+        record.get("fps", 0.0),
+        view,
+        clips=clips,
+        crops=crops,
+        name=record["id"],
+        decode=split.decode,
+    )
+    return {
+        "video": canvas.frames,
+        "places": canvas.places,
+        "swapped": canvas.swapped,
+        "label": split.target(record["label"]),
+        "index": np.int32(index),
+        "id": record["id"],
+    }

@@ -28,6 +28,7 @@ from vidshift.data.motion_clips import (
     OrderedMotion,
 )
 from vidshift.data.split import Split, TfdsSource
+from vidshift.data.tfds_rows import open_rows
 
 SECONDS_BETWEEN_REPORTS = 5.0
 
@@ -160,7 +161,7 @@ def open_split(
     """Opens a split, drawing the dataset first where it is missing; see `build`."""
     builder = build(data_dir, options or OrderedMotion())
     return Split(
-        source=TfdsSource(builder.as_data_source(split)),
+        source=TfdsSource(open_rows(builder, split)),
         classes=CLASSES,
         flip_labels=FLIP_LABELS,
         reversed_labels=REVERSED_LABELS,

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from vidshift.data import flow, records, stacks, video
 from vidshift.data.split import Record, Split
+from vidshift.data.tfds_rows import TfdsRows, open_rows
 
 # What a network is shown of a video, besides its frames.
 MODALITIES = ("rgb", "flow", "rgb_diff")
@@ -32,7 +33,7 @@ class Prepared:
 class PreparedSource:
     """The records of some TFDS splits, one after another."""
 
-    parts: tuple[object, ...]
+    parts: tuple[TfdsRows, ...]
     ends: tuple[int, ...]
     # Frames that go into one, beyond itself.
     more: int
@@ -43,9 +44,8 @@ class PreparedSource:
         return self.ends[-1] if self.ends else 0
 
     def __getitem__(self, row: int) -> Record:
-        part = bisect.bisect_right(self.ends, row)
-        first = self.ends[part - 1] if part else 0
-        found = self.parts[part][row - first]
+        part, place = self._place(row)
+        found = part[place]
         label = found["label"]
         if self.tasks:
             label = tuple(int(label[task]) for task in self.tasks)
@@ -63,6 +63,14 @@ class PreparedSource:
         if self.multi_label:
             record["spans"] = tuple((float(a), float(b)) for a, b in found["spans"])
         return record
+
+    def where(self, row: int) -> str:
+        part, place = self._place(row)
+        return part.where(place)
+
+    def _place(self, row: int) -> tuple[TfdsRows, int]:
+        part = bisect.bisect_right(self.ends, row)
+        return self.parts[part], row - (self.ends[part - 1] if part else 0)
 
 
 def open_split(
@@ -91,7 +99,7 @@ def open_split(
     groups = [
         group for group in builder.info.splits if split in group.split(records.AND)
     ]
-    parts = [builder.as_data_source(group) for group in groups]
+    parts = [open_rows(builder, group) for group in groups]
     parts = tuple(part for part in parts if len(part))
     if not parts:
         raise ValueError(f"{folder} has no clip in the split {split!r}")

@@ -7,6 +7,7 @@ from typing import Protocol, TypedDict, runtime_checkable
 import numpy as np
 
 from vidshift.data import video
+from vidshift.data.tfds_rows import TfdsRows
 
 
 class Record(TypedDict, total=False):
@@ -25,11 +26,22 @@ class Record(TypedDict, total=False):
 
 @runtime_checkable
 class Source(Protocol):
-    """Records by row; called by several threads at once."""
+    """Records by row; called by several threads at once.
+
+    A record that cannot be read is a VideoError. For worker processes a source can be
+    pickled. It may have a method `where(row) -> str`, the name of a record that cannot be
+    read.
+    """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> Record: ...
+
+
+def where(source: Source, row: int) -> str:
+    """Names a record without reading it."""
+    own = getattr(source, "where", None)
+    return own(row) if own else f"row {row}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,9 +120,9 @@ def _check_label(label: int, classes: int, *, lowest: int) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TfdsSource:
-    """The records of a TFDS data source, in plain Python types."""
+    """The records of a TFDS split, in plain Python types."""
 
-    records: object
+    records: TfdsRows
 
     def __len__(self) -> int:
         return len(self.records)
@@ -125,3 +137,6 @@ class TfdsSource:
             num_frames=int(record["num_frames"]),
             fps=float(record["fps"]),
         )
+
+    def where(self, row: int) -> str:
+        return self.records.where(row)

@@ -7,6 +7,7 @@ import tensorflow_datasets as tfds
 
 from vidshift.data import images
 from vidshift.data.split import Record, Split
+from vidshift.data.tfds_rows import TfdsRows, open_rows
 
 SPLITS = ("train", "validation", "test")
 
@@ -28,7 +29,7 @@ class TfdsImages:
 class ImageSource:
     """The records of a TFDS data source, whose images are left encoded."""
 
-    records: object
+    records: TfdsRows
     split: str
 
     def __len__(self) -> int:
@@ -44,6 +45,9 @@ class ImageSource:
             num_frames=1,
             fps=0.0,
         )
+
+    def where(self, row: int) -> str:
+        return self.records.where(row)
 
 
 def open_split(
@@ -79,9 +83,7 @@ def open_split(
         )
     wanted = getattr(options, split)
     left_encoded = {"image": tfds.decode.SkipDecoding()}
-    records = builder.as_data_source(
-        wanted, decoders=left_encoded, file_format=array_record
-    )
+    records = open_rows(builder, wanted, decoders=left_encoded)
     return Split(
         source=ImageSource(records, f"{options.name}/{wanted}"),
         classes=tuple(label.names),

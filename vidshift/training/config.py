@@ -7,10 +7,10 @@ import dataclasses
 import math
 
 from vidshift.data.augment import Augment
-from vidshift.data.loader import WORKER_KINDS
 from vidshift.data.on_device import CHANNEL_ORDERS
 from vidshift.data.sampling import DENSE_WINDOW, SAMPLINGS
 from vidshift.data.view import View
+from vidshift.data.workers import WORKER_KINDS
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
