@@ -8,6 +8,7 @@ import grain
 import numpy as np
 
 from vidshift.data import plan
+from vidshift.data.augment import Augment
 from vidshift.data.crop import eval_boxes
 from vidshift.data.sampling import clip_offsets
 from vidshift.data.split import Split
@@ -110,6 +111,7 @@ def train_batches(
     process_count: int = 1,
     workers: int = 2,
     flip: bool = True,
+    augment: Augment | None = None,
     max_failed_share: float = 0.01,
 ) -> Batches:
     """Loads the endless stream of training batches that `plan` describes.
@@ -127,6 +129,7 @@ def train_batches(
       process_count: how many share each batch, P; it gets b = B / P rows.
       workers: threads that decode; 0 decodes when a batch is asked for.
       flip: whether clips may be flipped, where the dataset allows it.
+      augment: what is drawn for the device to do to the pixels; None: nothing.
       max_failed_share: of records that cannot be decoded, beyond which to stop.
 
     Returns:
@@ -134,10 +137,11 @@ def train_batches(
       clip before the flip, or multi-hot uint8 [b, classes] of a multi-label split, or
       int32 [b, tasks];
       `flip` bool [b], whether the device is to flip it; `fingerprint` uint32 [b, 2] of
-      what the clip shows.
+      what the clip shows; and what `Augment.draw` draws.
 
     Raises:
-      ValueError: sizes that do not fit, or a negative seed or step.
+      ValueError: sizes that do not fit, a negative seed or step, or augmentation that
+        is out of range or of other frames than RGB.
       TooManyFailures: from the iterator.
     """
     local_size = plan.process_batch_size(batch_size, process_index, process_count)
@@ -149,6 +153,13 @@ def train_batches(
     if not num_records:
         raise ValueError("split must have records, got none")
     may_flip = flip and split.flip_labels is not None
+    augment = augment or Augment()
+    augment.check()
+    if augment.on and split.modality != "rgb":
+        raise ValueError(
+            f"only RGB can be augmented, got augment={augment} for frames of "
+            f"{split.modality!r}"
+        )
 
     def load(position: int):
         element = plan.global_position(
@@ -159,11 +170,12 @@ def train_batches(
         failures: list[Failure] = []
         for attempt in range(min(num_records, MIN_SEEN)):
             record = split.source[(first + attempt) % num_records]
+            rng = plan.augmentation_rng(seed, element)
             try:
                 clip, flipped, fingerprint, label = train_clip(
                     record,
                     view,
-                    plan.augmentation_rng(seed, element),
+                    rng,
                     may_flip=may_flip,
                     decode=split.decode,
                 )
@@ -175,6 +187,8 @@ def train_batches(
                 "label": split.target(label),
                 "flip": np.bool_(flipped),
                 "fingerprint": fingerprint,
+                # Last of what is drawn: without it the clips are the same.
+                **augment.draw(rng),
             }
             return row, attempt + 1, failures
         raise TooManyFailures(

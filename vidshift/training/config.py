@@ -340,6 +340,12 @@ def check(config: Config) -> None:
     for field, (value, need) in needs.items():
         if value is not None and not (math.isfinite(value) and holds[need](value)):
             raise ValueError(f"config.{field} must be {need}, got {value}")
+    data.augment.check("config.data.augment")
+    if data.channel_order not in CHANNEL_ORDERS:
+        raise ValueError(
+            f"config.data.channel_order must be one of {CHANNEL_ORDERS}, "
+            f"got {data.channel_order!r}"
+        )
     if data.area and not (
         len(data.area) == 2 and 0 < data.area[0] <= data.area[1] <= 1
     ):
