@@ -5,17 +5,19 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from kernels.sharding import over_batch
-from vidshift.data import affine, pixel_ops
-from vidshift.data.augment import NONE, OPERATIONS
+from vidshift.data import pixel_ops
+from vidshift.data.affine import MATRICES, resample
+from vidshift.data.augment import NONE
 
-FUNCTIONS = {
+# Of pixels' values; those of their places are in `affine.MATRICES`.
+VALUES = {
+    "Hue": pixel_ops.hue,
     "AutoContrast": pixel_ops.auto_contrast,
     "Equalize": pixel_ops.equalize,
     "Invert": pixel_ops.invert,
-    "Rotate": affine.rotate,
     "Posterize": pixel_ops.posterize,
     "Solarize": pixel_ops.solarize,
     "SolarizeAdd": pixel_ops.solarize_add,
@@ -23,11 +25,6 @@ FUNCTIONS = {
     "Contrast": pixel_ops.contrast,
     "Brightness": pixel_ops.brightness,
     "Sharpness": pixel_ops.sharpness,
-    "ShearX": affine.shear_x,
-    "ShearY": affine.shear_y,
-    "TranslateXRel": affine.translate_x,
-    "TranslateYRel": affine.translate_y,
-    "Hue": pixel_ops.hue,
 }
 
 
@@ -58,17 +55,35 @@ def apply(
     return over_batch(_loop, batched=(True,) * 3)(*map(jnp.asarray, arrays))
 
 
-def _loop(video: Array, ops: Array, args: Array) -> Array:
+def _loop(
+    video: UInt8[Array, "B T H W 3"],
+    ops: Int[Array, "B turns"],
+    args: Float[Array, "B turns"],
+) -> UInt8[Array, "B T H W 3"]:
     clips, turns = ops.shape
-    functions = [FUNCTIONS[name] for name in OPERATIONS]
 
     def step(i, video):
         clip, turn = i // turns, i % turns
         op, arg = ops[clip, turn], args[clip, turn]
-
-        def changed():
-            return video.at[clip].set(jax.lax.switch(op, functions, video[clip], arg))
-
-        return jax.lax.cond(op == NONE, lambda: video, changed)
+        # The other way round, XLA's CPU compiler copies all clips in every turn.
+        return jax.lax.cond(
+            op != NONE,
+            lambda: video.at[clip].set(operate(video[clip], op, arg)),
+            lambda: video,
+        )
 
     return jax.lax.fori_loop(0, clips * turns, step, video)
+
+
+def operate(
+    x: UInt8[Array, "T H W 3"], op: Int[Array, ""], arg: Float[Array, ""]
+) -> UInt8[Array, "T H W 3"]:
+    """Does the operation of a place in OPERATIONS, whose last are those of MATRICES."""
+
+    def move(x, arg):
+        height, width = x.shape[1:3]
+        matrices = [matrix(height, width, arg) for matrix in MATRICES.values()]
+        return resample(x, jnp.stack(matrices)[op - len(VALUES)])
+
+    functions = [*VALUES.values(), move]
+    return jax.lax.switch(jnp.minimum(op, len(VALUES)), functions, x, arg)

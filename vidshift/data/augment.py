@@ -9,33 +9,29 @@ import math
 
 import numpy as np
 
-# What is made of a magnitude in [0, 10], by timm's names and in its order: its
-# "rand-m9-mstd0.5", which GSF's official code trains with. Of a signed magnitude timm
-# draws the sign as well. Posterize and Solarize change less the larger it is, and the
-# four enhancements nothing at 5, as timm's do without "inc".
+# What is made of a magnitude in [0, 10], by timm's names: its "rand-m9-mstd0.5", which
+# GSF's official code trains with. Of what can go both ways timm draws the sign as well.
+# Posterize and Solarize change less the larger the magnitude, and the four enhancements
+# nothing at 5, as timm's do without "inc".
 RAND_OPERATIONS = {
     "AutoContrast": lambda magnitude, sign: 0.0,
     "Equalize": lambda magnitude, sign: 0.0,
     "Invert": lambda magnitude, sign: 0.0,
-    "Rotate": lambda magnitude, sign: sign * magnitude / 10 * 30,  # degrees
     "Posterize": lambda magnitude, sign: int(magnitude / 10 * 4),  # bits that stay
-    "Solarize": lambda magnitude, sign: int(
-        magnitude / 10 * 256
-    ),  # first level inverted
+    "Solarize": lambda magnitude, sign: int(magnitude / 10 * 256),  # first inverted
     "SolarizeAdd": lambda magnitude, sign: int(magnitude / 10 * 110),  # levels
     "Color": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,  # factor
     "Contrast": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
     "Brightness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
     "Sharpness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
-    "ShearX": lambda magnitude, sign: sign * magnitude / 10 * 0.3,  # pixels a pixel
-    "ShearY": lambda magnitude, sign: sign * magnitude / 10 * 0.3,
-    "TranslateXRel": lambda magnitude, sign: (
-        sign * magnitude / 10 * 0.45
-    ),  # of the side
-    "TranslateYRel": lambda magnitude, sign: sign * magnitude / 10 * 0.45,
+    "Rotate": lambda magnitude, sign: sign * (magnitude / 10 * 30),  # degrees
+    "ShearX": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),  # pixels a pixel
+    "ShearY": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),
+    "TranslateXRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),  # of side
+    "TranslateYRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),
 }
 # A draw names an operation by its place here, and none by -1.
-OPERATIONS = (*RAND_OPERATIONS, "Hue")
+OPERATIONS = ("Hue", *RAND_OPERATIONS)
 NONE = -1
 # Colour jitter is three of the operations and one of its own: field -> operation.
 JITTER = {

@@ -4,14 +4,13 @@ Each takes the frames of one clip, uint8 [T, H, W, 3] in RGB, and one number. Th
 are Pillow's `ImageOps` and `ImageEnhance`, which round as they do to the level.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
+from vidshift.data.levels import LEVELS, histogram, look_up
+
 Frames = UInt8[Array, "T H W 3"]
 Number = Float[Array, ""]
-
-LEVELS = 256
 
 
 def invert(x: Frames, _: Number) -> Frames:
@@ -51,14 +50,14 @@ def auto_contrast(x: Frames, _: Number) -> Frames:
 
 def equalize(x: Frames, _: Number) -> Frames:
     """Makes each channel's levels equally frequent."""
-    counts = _histogram(x)
+    counts = histogram(x)
     before = jnp.cumsum(counts, -1) - counts
     # All pixels but those of the lightest level, shared out to 255 steps.
     step = jnp.where(counts > 0, before, 0).max(-1, keepdims=True) // 255
     table = jnp.minimum((step // 2 + before) // jnp.maximum(step, 1), 255)
     # Pillow leaves a channel of one level as it is, and one too small for a step.
     table = jnp.where(step > 0, table, jnp.arange(LEVELS)).astype(jnp.uint8)
-    return _look_up(table, x)
+    return look_up(table, x)
 
 
 def brightness(x: Frames, factor: Number) -> Frames:
@@ -88,7 +87,7 @@ def sharpness(x: Frames, factor: Number) -> Frames:
     sums = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
     mean = jnp.floor((sums + 4 * wide + 6.5) / 13)
     row, column = jnp.arange(height)[:, None], jnp.arange(width)[None]
-    edge = (row % (height - 1) == 0) | (column % (width - 1) == 0)
+    edge = (row == 0) | (row == height - 1) | (column == 0) | (column == width - 1)
     return _blend(jnp.where(edge[None, ..., None], wide, mean), x, factor)
 
 
@@ -127,39 +126,3 @@ def _grey(x: Frames) -> Int[Array, "T H W"]:
     """Luma of ITU-R 601-2, in Pillow's integers."""
     red, green, blue = (x[..., c].astype(jnp.int32) for c in range(3))
     return (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
-
-
-# A TPU scatters and gathers single values one after the other; there every pixel is
-# compared with all levels instead, which XLA fuses with the sum.
-def _histogram(x: Frames) -> Int[Array, "T 3 256"]:
-    def compared(x):
-        return (x[..., None] == _levels()).sum((1, 2), dtype=jnp.int32)
-
-    def scattered(x):
-        counts = jnp.zeros((x.shape[0] * 3 * LEVELS,), jnp.int32)
-        counts = counts.at[_entries(x)].add(1, mode="promise_in_bounds")
-        return counts.reshape(-1, 3, LEVELS)
-
-    return jax.lax.platform_dependent(x, tpu=compared, default=scattered)
-
-
-def _look_up(table: UInt8[Array, "T 3 256"], x: Frames) -> Frames:
-    def compared(table, x):
-        hit = x[..., None] == _levels()
-        values = jnp.where(hit, table[:, None, None].astype(jnp.int32), 0)
-        return values.sum(-1).astype(jnp.uint8)
-
-    def gathered(table, x):
-        return table.reshape(-1).at[_entries(x)].get(mode="promise_in_bounds")
-
-    return jax.lax.platform_dependent(table, x, tpu=compared, default=gathered)
-
-
-def _levels() -> UInt8[Array, "1 1 1 1 256"]:
-    return jnp.arange(LEVELS, dtype=jnp.uint8).reshape(1, 1, 1, 1, -1)
-
-
-def _entries(x: Frames) -> Int[Array, "T H W 3"]:
-    """Of each pixel's channel, its level's place in tables laid end to end."""
-    tables = jnp.arange(x.shape[0] * 3).reshape(-1, 1, 1, 3)
-    return tables * LEVELS + x.astype(jnp.int32)
