@@ -222,6 +222,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             seed=config.seed,
             start_step=first,
             flip=config.data.flip,
+            augment=config.data.augment,
             max_failed_share=config.data.max_failed_share,
             **own_part,
         ),

@@ -22,17 +22,18 @@ it names no hardware. Not measured by us. Its studies of the design, by the firs
 
 TSN with 16 frames has 17.44 % (Table 8). Values are those of
 `configs/something_v1_gsf_resnet50.py`, which says what is not here, with the pixels that
-BN-Inception's weights from Caffe take: BGR from 0 to 255, less their mean.
+BN-Inception's weights from Caffe take: from 0 to 255, less their mean. (Theirs are BGR;
+`python -m vidshift.convert` turns the first convolution round.)
 """
 
 from configs import something_v1_gsf_resnet50
+from vidshift.pixels import official_pixels
 from vidshift.training.config import Config
 
 
 def get_config() -> Config:
     config = something_v1_gsf_resnet50.get_config()
     config.model.backbone = "bn_inception"
-    config.data.channel_order = "bgr"
-    config.data.mean = (104 / 255, 117 / 255, 128 / 255)
-    config.data.std = (1 / 255, 1 / 255, 1 / 255)
+    pixels = official_pixels("bn_inception", bgr=True)
+    config.data.mean, config.data.std = pixels.mean, pixels.std
     return config

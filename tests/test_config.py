@@ -30,6 +30,13 @@ def test_the_defaults_are_fine():
         ("data.crop", 300),
         ("data.mean", (0.5, 0.5)),
         ("data.dir", ""),
+        ("data.sampling", "sparse"),
+        ("data.frame_stride", 0),
+        ("data.stride_fps", 0.0),
+        ("data.short_sides", (256,)),
+        ("data.short_sides", (320, 256)),
+        ("data.short_sides", (200, 256)),
+        ("data.worker_kind", "fork"),
         ("data.max_failed_share", 2.0),
         ("optim.lr", -0.1),
         ("optim.lr", float("inf")),
@@ -49,8 +56,38 @@ def test_values_that_no_run_could_mean(field, value):
         check(changed(field, value))
 
 
+def test_values_that_do_not_go_together():
+    config = changed("data.sampling", "dense")
+    config.data.num_frames = 65
+    with pytest.raises(ValueError, match="num_frames must be at most 64"):
+        check(config)
+    for field, value in (("scales", (1.0,)), ("area", (0.1, 1.0))):
+        config = changed("data.short_sides", (256, 320))
+        setattr(config.data, field, value)
+        with pytest.raises(ValueError, match="two kinds of crop"):
+            check(config)
+
+
+def test_what_the_network_is_shown():
+    config = changed("data.short_sides", (256, 320))
+    config.data.sampling, config.data.frame_stride = "strided", 2
+    view = config.data.view()
+    assert (view.short_sides, view.sampling, view.frame_stride) == (
+        (256, 320),
+        "strided",
+        2,
+    )
+
+
 @pytest.mark.parametrize(
-    "field", ["steps", "optim.clip_norm", "optim.lr_batch_size", "norm.group_clips"]
+    "field",
+    [
+        "data.stride_fps",
+        "steps",
+        "optim.clip_norm",
+        "optim.lr_batch_size",
+        "norm.group_clips",
+    ],
 )
 def test_none_is_allowed_where_the_field_says_so(field):
     check(changed(field, None))

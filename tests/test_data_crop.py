@@ -103,3 +103,16 @@ def test_multi_scale_boxes():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_short_sides_are_drawn_uniformly_or_their_inverse():
+    rng = np.random.default_rng(0)
+    draw = lambda inverse: [
+        crops.random_short_side(256, 320, inverse=inverse, rng=rng) for _ in range(4000)
+    ]
+    plain, inverse = draw(False), draw(True)
+    assert {min(plain), min(inverse)} == {256} and {max(plain), max(inverse)} == {320}
+    assert abs(np.mean(plain) - 288) < 1
+    # The mean of a side whose inverse is uniform.
+    mean = np.log(320 / 256) / (1 / 256 - 1 / 320)
+    assert abs(np.mean(inverse) - mean) < 1 and mean < 286

@@ -184,6 +184,20 @@ def test_multi_scale_crops():
         assert next(batches)["video"].shape == (4, 4, 12, 12, 3)
 
 
+def test_short_sides_change_how_much_of_the_frame_is_seen():
+    """A frame of 16 x 24 pixels, each as bright as its place is far to the right."""
+    frames = np.broadcast_to(10 * np.arange(24)[:, None], (4, 16, 24, 3))
+    data = encoding.encode(frames.astype(np.uint8), crf=0)
+    split = split_of([Record(video=data, label=0, id="x", num_frames=4, fps=12.0)])
+    view = View(num_frames=2, resize=16, crop=12, short_sides=(16, 48))
+    with train_batches(split, view, batch_size=64, seed=0, workers=0) as batches:
+        video = next(batches)["video"].astype(int)
+    widths = (video[..., -1, 0] - video[..., 0, 0]).mean((1, 2)) / 10
+    # 12 of 16 pixels are 12 columns, and 12 of 48 are 4.
+    assert widths.max() > 10 and widths.min() < 4.5
+    assert len(set(widths.round().tolist())) > 4
+
+
 def test_a_broken_record_is_replaced_by_the_next(caplog):
     broken = split_of(records(10, broken=(3,)))
     with caplog.at_level(logging.WARNING, "vidshift.data"):

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidshift.data.on_device import IMAGENET_MEAN, IMAGENET_STD, prepare
+from vidshift.data.on_device import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    normalise,
+    prepare,
+)
 
 SWAP = (1, 0, 2)
 
@@ -62,3 +67,36 @@ def test_evaluation_batches_have_views():
 def test_only_bytes_are_divided_by_255():
     with pytest.raises(ValueError, match="must be uint8, got float32"):
         prepare(batch() | {"video": np.zeros((3, 2, 4, 4, 3), np.float32)})
+
+
+def test_channels_in_the_order_of_the_network():
+    given = batch()
+    # Mean and std are in the network's order, too.
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    clips, _ = jax.jit(lambda b: prepare(b, mean=mean, std=std, channel_order="bgr"))(
+        given
+    )
+    expected = (given["video"][..., ::-1] / 255 - mean) / std
+    np.testing.assert_allclose(clips, expected, rtol=1e-5, atol=1e-6)
+    same = normalise(given["video"], channel_order="rgb")
+    np.testing.assert_array_equal(same, normalise(given["video"]))
+
+
+def test_each_stacked_difference_has_its_channels_in_order():
+    rng = np.random.default_rng(0)
+    video = rng.integers(0, 256, (2, 1, 2, 2, 9), np.uint8)
+    out = normalise(
+        video, mean=(0.0,) * 3, std=(1.0,) * 3, modality="rgb_diff", channel_order="bgr"
+    )
+    difference = (video[..., 3:].astype(int) - video[..., :-3]) / 255
+    expected = difference[..., [2, 1, 0, 5, 4, 3]]
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_order_of_channels_must_mean_something():
+    with pytest.raises(ValueError, match=r"one of \('rgb', 'bgr'\), got 'RGB'"):
+        prepare(batch(), channel_order="RGB")
+    flow = np.zeros((2, 1, 2, 2, 6), np.uint8)
+    with pytest.raises(ValueError, match="modality='flow' with 6 channels"):
+        normalise(flow, mean=(0.5,), std=(1.0,), modality="flow", channel_order="bgr")
+    normalise(flow, mean=(0.5,), std=(1.0,), modality="flow")

@@ -56,7 +56,6 @@ def describe(config: Config, data: Split) -> dict:
         ),
         "input": {
             **{name: getattr(config.data, name) for name in SEEN},
-            "channel_order": config.data.channel_order,
             "mean": list(config.data.mean),
             "std": list(config.data.std),
             "modality": data.modality,

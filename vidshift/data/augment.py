@@ -1,6 +1,45 @@
-"""What is done to the pixels of a training clip besides its crop, on the device."""
+"""What is done to the pixels of a training clip besides its crop: drawn on the host.
+
+A clip's draw is a few numbers, of fixed shapes; `apply_augment` does it to the pixels on
+the device.
+"""
 
 import dataclasses
+import math
+
+import numpy as np
+
+# What is made of a magnitude in [0, 10], by timm's names: its "rand-m9-mstd0.5", which
+# GSF's official code trains with. Of what can go both ways timm draws the sign as well.
+# Posterize and Solarize change less the larger the magnitude, and the four enhancements
+# nothing at 5, as timm's do without "inc".
+RAND_OPERATIONS = {
+    "AutoContrast": lambda magnitude, sign: 0.0,
+    "Equalize": lambda magnitude, sign: 0.0,
+    "Invert": lambda magnitude, sign: 0.0,
+    "Posterize": lambda magnitude, sign: int(magnitude / 10 * 4),  # bits that stay
+    "Solarize": lambda magnitude, sign: int(magnitude / 10 * 256),  # first inverted
+    "SolarizeAdd": lambda magnitude, sign: int(magnitude / 10 * 110),  # levels
+    "Color": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,  # factor
+    "Contrast": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
+    "Brightness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
+    "Sharpness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
+    "Rotate": lambda magnitude, sign: sign * (magnitude / 10 * 30),  # degrees
+    "ShearX": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),  # pixels a pixel
+    "ShearY": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),
+    "TranslateXRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),  # of side
+    "TranslateYRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),
+}
+# A draw names an operation by its place here, and none by -1.
+OPERATIONS = ("Hue", *RAND_OPERATIONS)
+NONE = -1
+# Colour jitter is three of the operations and one of its own: field -> operation.
+JITTER = {
+    "brightness": "Brightness",
+    "contrast": "Contrast",
+    "saturation": "Color",
+    "hue": "Hue",
+}
 
 
 @dataclasses.dataclass(slots=True)
@@ -22,3 +61,80 @@ class Augment:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is drawn."""
+        return self.rand_ops > 0 or any(getattr(self, field) for field in JITTER)
+
+    def check(self, name: str = "augment") -> None:
+        """Refuses values that no augmentation could mean.
+
+        Args:
+          name: of this object, for the message.
+
+        Raises:
+          ValueError: naming the field, the value and what is needed.
+        """
+        limits = {  # field: largest; the smallest is 0
+            "rand_ops": math.inf,
+            "rand_magnitude": 10,
+            "rand_std": math.inf,
+            "rand_probability": 1,
+            "brightness": math.inf,
+            "contrast": math.inf,
+            "saturation": math.inf,
+            "hue": 0.5,
+        }
+        for field, most in limits.items():
+            value = getattr(self, field)
+            if not (math.isfinite(value) and 0 <= value <= most):
+                need = "0 or more" if most == math.inf else f"in [0, {most}]"
+                raise ValueError(f"{name}.{field} must be {need}, got {value}")
+        if self.rand_ops != int(self.rand_ops):
+            raise ValueError(
+                f"{name}.rand_ops must be a whole number, got {self.rand_ops}"
+            )
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draws what is done to one clip, the same in all its frames.
+
+        RandAugment's turns come first and colour jitter follows in random order, as in
+        timm. An operation may come twice.
+
+        Returns:
+          `augment_op` int32 [turns], places in OPERATIONS or NONE, and `augment_arg`
+          float32 [turns], what each takes (0 where it takes nothing); turns is
+          `rand_ops` and one for each kind of jitter that is not 0. Nothing where nothing
+          is on.
+        """
+        if not self.on:
+            return {}
+        turns = [self._rand_turn(rng) for _ in range(self.rand_ops)]
+        jitters = [field for field in JITTER if getattr(self, field)]
+        turns += [
+            self._jitter_turn(jitters[i], rng) for i in rng.permutation(len(jitters))
+        ]
+        ops, args = zip(*turns, strict=True)
+        return {
+            "augment_op": np.array(ops, np.int32),
+            "augment_arg": np.array(args, np.float32),
+        }
+
+    def _rand_turn(self, rng: np.random.Generator) -> tuple[int, float]:
+        names = tuple(RAND_OPERATIONS)
+        name = names[rng.integers(len(names))]
+        drawn = rng.random() < self.rand_probability
+        magnitude = rng.normal(self.rand_magnitude, self.rand_std)
+        sign = -1 if rng.random() < 0.5 else 1
+        if not drawn:
+            return NONE, 0.0
+        magnitude = min(max(magnitude, 0.0), 10.0)
+        return OPERATIONS.index(name), RAND_OPERATIONS[name](magnitude, sign)
+
+    def _jitter_turn(self, field: str, rng: np.random.Generator) -> tuple[int, float]:
+        most = getattr(self, field)
+        least = -most if field == "hue" else max(0.0, 1 - most)
+        if field != "hue":
+            most = 1 + most
+        return OPERATIONS.index(JITTER[field]), rng.uniform(least, most)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from vidshift.data import eval_views, plan
+from vidshift.data.augment import Augment
 from vidshift.data.crop import short_side_place
 from vidshift.data.same_size import SameSize
 from vidshift.data.split import Record, Split, where
@@ -189,6 +190,7 @@ def train_batches(
     workers: int = 2,
     worker_kind: str = "thread",
     flip: bool = True,
+    augment: Augment | None = None,
     max_failed_share: float = 0.01,
 ) -> Batches:
     """Loads the endless stream of training batches that `plan` describes.
@@ -207,6 +209,7 @@ def train_batches(
       workers: threads or processes that decode; 0 decodes when a batch is asked for.
       worker_kind: which of them, a name in WORKER_KINDS.
       flip: whether clips may be flipped, where the dataset allows it.
+      augment: what is drawn for the device to do to the pixels; None: nothing.
       max_failed_share: of records that cannot be decoded, beyond which to stop.
 
     Returns:
@@ -214,11 +217,12 @@ def train_batches(
       clip before the flip, or multi-hot uint8 [b, classes] of a multi-label split, or
       int32 [b, tasks];
       `flip` bool [b], whether the device is to flip it; `fingerprint` uint32 [b, 2] of
-      what the clip shows.
+      what the clip shows; and what `Augment.draw` draws.
 
     Raises:
-      ValueError: sizes that do not fit, or a negative seed or step; from the iterator, a
-        clip without a label.
+      ValueError: sizes that do not fit, a negative seed or step, or augmentation that
+        is out of range or of other frames than RGB; from the iterator, a clip without a
+        label.
       TooManyFailures: from the iterator.
     """
     local_size = plan.process_batch_size(batch_size, process_index, process_count)
@@ -230,6 +234,13 @@ def train_batches(
     if not num_records:
         raise ValueError("split must have records, got none")
     may_flip = flip and split.flip_labels is not None
+    augment = augment or Augment()
+    augment.check()
+    if augment.on and split.modality != "rgb":
+        raise ValueError(
+            f"only RGB can be augmented, got augment={augment} for frames of "
+            f"{split.modality!r}"
+        )
 
     def candidates(position: int) -> tuple[int, Iterable[int]]:
         element = plan.global_position(
@@ -242,7 +253,7 @@ def train_batches(
 
     return Batches(
         split,
-        functools.partial(_train_row, split, view, seed, may_flip),
+        functools.partial(_train_row, split, view, seed, may_flip, augment),
         candidates,
         num_elements=sys.maxsize,
         batch_size=local_size,
@@ -253,14 +264,17 @@ def train_batches(
 
 
 def _train_row(
-    split: Split, view: View, seed: int, may_flip: bool, record: Record, element: int
+    split: Split,
+    view: View,
+    seed: int,
+    may_flip: bool,
+    augment: Augment,
+    record: Record,
+    element: int,
 ) -> Batch:
+    rng = plan.augmentation_rng(seed, element)
     clip, flipped, fingerprint, label = train_clip(
-        record,
-        view,
-        plan.augmentation_rng(seed, element),
-        may_flip=may_flip,
-        decode=split.decode,
+        record, view, rng, may_flip=may_flip, decode=split.decode
     )
     target = split.target(label)
     if (target < 0).any():
@@ -271,6 +285,8 @@ def _train_row(
         "label": target,
         "flip": np.bool_(flipped),
         "fingerprint": fingerprint,
+        # Last of what is drawn: without it the clips are the same.
+        **augment.draw(rng),
     }
 
 

@@ -32,7 +32,7 @@ def _order(seed: int, epoch: int, num_records: int) -> np.ndarray:
 
 
 def augmentation_rng(seed: int, element: int) -> np.random.Generator:
-    """Returns the random numbers of an element: frames, crop and flip."""
+    """Returns the random numbers of an element: frames, crop, flip, then augmentation."""
     return np.random.default_rng([seed, AUGMENTATION, element])
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import math
 
 from vidshift.data.augment import Augment
-from vidshift.data.on_device import CHANNEL_ORDERS
 from vidshift.data.sampling import DENSE_WINDOW, SAMPLINGS
 from vidshift.data.view import View
 from vidshift.data.workers import WORKER_KINDS
@@ -111,9 +110,8 @@ class DataConfig:
     augment: Augment = dataclasses.field(default_factory=Augment)
     # Random horizontal flips, where the dataset says what they do to the labels.
     flip: bool = True
-    # Order of a pixel's channels as the network takes them, "rgb" or "bgr", and their
-    # normalisation, of values in [0, 1].
-    channel_order: str = "rgb"
+    # Per-channel normalisation of RGB in [0, 1]. A backbone's official values are in
+    # vidshift/pixels.py.
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     # What decodes beside the training, in each of its processes: so many threads, or
@@ -347,6 +345,7 @@ def check(config: Config) -> None:
     for field, (value, need) in needs.items():
         if value is not None and not (math.isfinite(value) and holds[need](value)):
             raise ValueError(f"config.{field} must be {need}, got {value}")
+    data.augment.check("config.data.augment")
     if data.area and not (
         len(data.area) == 2 and 0 < data.area[0] <= data.area[1] <= 1
     ):
@@ -376,11 +375,6 @@ def check(config: Config) -> None:
         raise ValueError(
             f"config.data.num_frames must be at most {DENSE_WINDOW} where data.sampling "
             f"is dense, got {data.num_frames}"
-        )
-    if data.channel_order not in CHANNEL_ORDERS:
-        raise ValueError(
-            f"config.data.channel_order must be one of {CHANNEL_ORDERS}, got "
-            f"{data.channel_order!r}"
         )
     if data.worker_kind not in WORKER_KINDS:
         raise ValueError(
