@@ -67,7 +67,8 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
         missing = []
         if options.png:
             try:
-                found += bench_png.contenders(options.video, out, view)
+                row, more = bench_png.contenders(options.video, out, view, cores=cores)
+                stored, found = [*stored, row], found + more
             except ImportError:
                 missing.append(NO_TENSORFLOW)
         turns = bench_loaders.compete(

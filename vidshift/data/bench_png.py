@@ -1,5 +1,7 @@
 """TFDS's own video feature, every frame a PNG, read by tf.data: beside ours in the bench."""
 
+import contextlib
+import io
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -14,18 +16,29 @@ from vidshift.data.crop import crop_resize, random_box
 from vidshift.data.view import View
 
 # Each is some tens of megabytes.
-COPIES = 4
+COPIES = 2
 
 
-def contenders(path: pathlib.Path, out: pathlib.Path, view: View) -> list[Contender]:
+def contenders(
+    path: pathlib.Path, out: pathlib.Path, view: View, *, cores: int
+) -> tuple[dict, list[Contender]]:
     """All frames of a record decoded, as TFDS does by default, or only those of a clip.
+
+    Returns:
+      A row of what is stored, as `bench_loaders.prepare`; and the two.
 
     Raises:
       ImportError: TensorFlow is not installed.
     """
     import tensorflow as tf
 
+    began = time.process_time()
     builder = _built(path, out)
+    stored = {
+        "storage": "TFDS PNG",
+        "bytes": builder.info.dataset_size // COPIES,
+        "store_seconds": (time.process_time() - began) / COPIES,
+    }
     read = tfds.ReadConfig(try_autocache=False)
 
     def indices(count):
@@ -52,10 +65,10 @@ def contenders(path: pathlib.Path, out: pathlib.Path, view: View) -> list[Conten
             yield crop_resize(frames, box, view.crop)
 
     left_encoded = {"video": tfds.decode.SkipDecoding()}
-    return [
+    return stored, [
         Contender(
             {"storage": "TFDS PNG", "decoder": decoder, "loads": "tf.data"}
-            | {"workers": "all"},
+            | {"workers": cores},
             lambda seconds, choose=choose, decoders=decoders: _turn(
                 clips(choose, decoders), seconds
             ),
@@ -99,9 +112,11 @@ def _built(path: pathlib.Path, out: pathlib.Path) -> tfds.core.DatasetBuilder:
             raise NotImplementedError("the split has them")
 
     builder = PngVideos(data_dir=str(out))
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            try_download_gcs=False, compute_stats="skip"
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                try_download_gcs=False, compute_stats="skip"
+            )
         )
-    )
     return builder
