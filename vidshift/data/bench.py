@@ -92,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
         "av": av.__version__,
         "numpy": np.__version__,
     }
+    if "tensorflow" in sys.modules:
+        about["tensorflow"] = sys.modules["tensorflow"].__version__
     if options.json:
         for row in [about, *stored, *loaded, *({"missing": it} for it in missing)]:
             print(json.dumps(row))
