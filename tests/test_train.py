@@ -1,8 +1,10 @@
 """`train.py` as a user runs it: a process of its own, killed, resumed, refused."""
 
 import json
+import random
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -55,6 +57,23 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, data_dir, whole_run, 
     process.kill()
     process.communicate()
     assert trajectory(train(tmp_path, data_dir)) == trajectory(whole_run)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_time_sees_the_same_clips(tmp_path, data_dir, whole_run):
+    """Worker processes decode; each start is killed at a random moment."""
+    fields = {"data__worker_kind": "process", "checkpoint__every_steps": 2}
+    for step in (1, 4, 7):
+        process = start(tmp_path, data_dir, **fields)
+        wait_for_step(tmp_path, process, step)
+        time.sleep(moment := random.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+        print(f"killed {moment:.3f} s after step {step}")
+    lines = train(tmp_path, data_dir, **fields)
+    assert trajectory(lines) == trajectory(whole_run)
+    clips = [line["clips"] for line in of_kind(lines, "train")]
+    assert clips == [line["clips"] for line in of_kind(whole_run, "train")]
 
 
 @pytest.mark.slow

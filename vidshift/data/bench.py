@@ -1,117 +1,156 @@
-"""What each storage costs: bytes of a clip, and clips a second that are read from it.
+"""Clips a second that the loader gives, by storage, decoder and workers.
 
-    python -m vidshift.data.bench VIDEO [--num_frames 8] [--crop 224] [--seconds 20]
+    python -m vidshift.data.bench VIDEO [--workers 0 1 2 4] [--rounds 5] [--json]
 
-A clip is read as in training: the record's bytes, `num_frames` frames of random places in
-their segments, decoded, cut and resized to `crop` pixels, by one thread. Storages take
-turns, clip by clip, so that what else the machine does meets all of them.
+Prepares data sets of copies of VIDEO in a temporary folder and trains on nothing, epoch
+after epoch. Beside the loader a bare loop decodes and cuts the same clips on as many
+cores, without reading, order or batches; `ratio` is the loader's speed over its. All take
+turns, and a figure is the median of the rounds.
 """
 
 import argparse
+import functools
 import json
+import os
 import pathlib
-import statistics
+import platform
 import sys
-import time
+import tempfile
 
 import av
 import numpy as np
 
 from vidshift.arguments import count
-from vidshift.data import plan, storage
-from vidshift.data.annotations.clip import Clip
-from vidshift.data.split import Record
-from vidshift.data.view import View, train_clip
+from vidshift.data import bench_loaders, bench_png, storage
+from vidshift.data.bench_loaders import DECODERS, Contender
+from vidshift.data.view import View
+from vidshift.data.workers import WORKER_KINDS
+
+NO_TENSORFLOW = "TFDS PNG: TensorFlow is not installed"
 
 
-def measure(path: pathlib.Path, view: View, *, seconds: float) -> list[dict]:
-    """A row for each storage.
-
-    Args:
-      path: of a video file.
-      view: what is shown of it.
-      seconds: to measure for, all storages together.
-
-    Returns:
-      Rows of `storage`, `bytes`, `store_seconds` (making the record), `clips` (read),
-      `cpu_ms` and `clips_per_second` (median clip, processor time and wall time).
+def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[str]]:
+    """Rows of the storages, rows of the loaders, and what could not be measured.
 
     Raises:
       VideoError: the video cannot be read.
     """
-    clip = Clip(id=path.name, path=path, splits=("train",), label=0)
-    rows, records = [], []
-    for name in storage.STORAGES:
-        began = time.process_time()
-        stored = storage.store(clip, name)
-        rows.append(
-            {
-                "storage": name,
-                "bytes": len(stored.video),
-                "store_seconds": time.process_time() - began,
-            }
+    view = View(options.num_frames, options.resize, options.crop)
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder)
+        stored = [
+            {"storage": name}
+            | bench_loaders.prepare(options.video, name, options.copies, out)
+            for name in options.storages
+        ]
+        contenders = functools.partial(
+            bench_loaders.contenders,
+            out,
+            view=view,
+            batch_size=options.batch_size,
+            cores=cores,
         )
-        records.append(
-            Record(
-                video=stored.video,
-                label=0,
-                id=clip.id,
-                num_frames=stored.num_frames,
-                fps=stored.fps,
-            )
+        workers = [
+            (kind, number)
+            for kind in options.kinds
+            for number in options.workers
+            if number or kind == options.kinds[0]  # none is of no kind
+        ]
+        found: list[Contender] = []
+        for name in options.storages:
+            for decoder in options.decoders:
+                some = workers
+                if decoder != options.decoders[0]:
+                    some = [max(workers, key=lambda it: min(it[1], cores))]
+                found += contenders(name, decoder, workers=some)
+        missing = []
+        if options.png:
+            try:
+                row, more = bench_png.contenders(options.video, out, view, cores=cores)
+                stored, found = [*stored, row], found + more
+            except ImportError:
+                missing.append(NO_TENSORFLOW)
+        turns = bench_loaders.compete(
+            found, rounds=options.rounds, seconds=options.seconds
         )
-    times = [[] for _ in rows]
-    until = time.monotonic() + seconds
-    element = 0
-    while time.monotonic() < until or not times[0]:
-        for record, own in zip(records, times, strict=True):
-            wall, cpu = time.perf_counter(), time.process_time()
-            rng = plan.augmentation_rng(0, element)
-            train_clip(record, view, rng, may_flip=False)
-            own.append((time.perf_counter() - wall, time.process_time() - cpu))
-        element += 1
-    for row, own in zip(rows, times, strict=True):
-        wall, cpu = (statistics.median(part) for part in zip(*own, strict=True))
-        row |= {
-            "clips": len(own),
-            "cpu_ms": 1e3 * cpu,
-            "clips_per_second": 1 / wall,
-        }
-    return rows
+    return stored, bench_loaders.rows(found, turns, cores), missing
 
 
 def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        stored, loaded, missing = measure(options)
+    except (ValueError, OSError) as error:
+        print(f"bench: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    about = {
+        "video": options.video.name,
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": _machine(),
+        "python": platform.python_version(),
+        "av": av.__version__,
+        "numpy": np.__version__,
+    }
+    if "tensorflow" in sys.modules:
+        about["tensorflow"] = sys.modules["tensorflow"].__version__
+    if options.json:
+        for row in [about, *stored, *loaded, *({"missing": it} for it in missing)]:
+            print(json.dumps(row))
+        return 0
+    print(", ".join(f"{name} {value}" for name, value in about.items()) + "\n")
+    print("| storage | MB a clip | CPU s to make |\n|---|---|---|")
+    for row in stored:
+        size, took = row["bytes"] / 1e6, row["store_seconds"]
+        print(f"| {row['storage']} | {size:.2f} | {took:.2f} |")
+    print("\n| storage | decoder | loads | workers | clips/s | ratio | CPU ms a clip |")
+    print("|---|---|---|---|---|---|---|")
+    for row in loaded:
+        named = (str(row[it]) for it in ("storage", "decoder", "loads", "workers"))
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        used = f"{row['cpu_ms']:.1f}" if "cpu_ms" in row else ""
+        shown = (*named, f"{row['clips_per_second']:.1f}", ratio, used)
+        print(f"| {' | '.join(shown)} |")
+    print("".join(f"\n{line}\n" for line in missing), end="")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m vidshift.data.bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=pathlib.Path, metavar="VIDEO")
-    parser.add_argument("--num_frames", type=count, default=8)
-    parser.add_argument("--resize", type=count, default=256)
-    parser.add_argument("--crop", type=count, default=224)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    add = parser.add_argument
+
+    def several(name: str, choices, **more) -> None:
+        choices = list(choices)
+        add(name, nargs="+", choices=choices, default=choices, **more)
+
+    add("video", type=pathlib.Path, metavar="VIDEO")
+    several("--storages", storage.STORAGES)
+    several("--decoders", DECODERS)
+    several("--kinds", WORKER_KINDS)
+    add("--workers", nargs="+", type=int, default=[0, 1, 2, 4], metavar="N")
+    add("--copies", type=count, default=32, help="clips of the data set")
+    add("--num_frames", type=count, default=8)
+    add("--resize", type=count, default=256)
+    add("--crop", type=count, default=224)
+    add("--batch_size", type=count, default=16)
+    add("--rounds", type=count, default=5)
+    add("--seconds", type=float, default=1.5, help="of a turn")
+    add("--png", action=argparse.BooleanOptionalAction, default=True, help="TFDS's own")
+    add("--json", action="store_true", help="a JSON object a line")
+    return parser
+
+
+def _machine() -> str:
     try:
-        view = View(options.num_frames, options.resize, options.crop)
-        rows = measure(options.video, view, seconds=options.seconds)
-    except (ValueError, OSError) as error:
-        print(f"bench: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    if options.json:
-        print("\n".join(json.dumps(row) for row in rows))
-        return 0
-    print(f"{options.video.name}, PyAV {av.__version__}, NumPy {np.__version__}")
-    print("| storage | MB a clip | s to make | CPU ms a clip | clips/s, one thread |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| `{row['storage']}` | {row['bytes'] / 1e6:.2f} "
-            f"| {row['store_seconds']:.2f} | {row['cpu_ms']:.1f} "
-            f"| {row['clips_per_second']:.1f} |"
-        )
-    return 0
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(": ")[1] for line in file if "model name" in line]
+        return names[0].strip()
+    except (OSError, IndexError):
+        return platform.machine()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 
@@ -66,7 +66,9 @@ class Player:
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """ISO/IEC 14496-12, 6.2.2: x to the right is shown as (a, b), y downwards as (c, d)."""
     try:
-        found = frame.side_data.get(Type.DISPLAYMATRIX)
+        # Of its own: `frame.side_data` and the frame hold each other, so that each frame
+        # would stay until Python looks for cycles.
+        found = SideDataContainer(frame).get(Type.DISPLAYMATRIX)
     except ValueError:
         # PyAV stumbles over kinds of side data that it does not know (EXIF, in JPEGs).
         return QUARTERS[round(frame.rotation / 90) % 4]
