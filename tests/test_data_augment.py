@@ -254,10 +254,11 @@ def test_clips_are_flipped_then_augmented_then_normalised(given):
     batch = {"video": video, "label": np.array([0, 1]), "flip": np.array([True, False])}
     batch |= one_op("TranslateXRel", 0.25, count=2)
     out, labels = jax.jit(lambda b: prepare(b, mean=(0.0,), std=(1.0,), **given))(batch)
+    expected = video / 255
     if given:
-        video[0] = video[0, :, :, ::-1]
+        expected[0] = expected[0, :, :, ::-1].copy()
         assert labels.tolist() == [1, 1]
-    np.testing.assert_allclose(out[:, :, :, :9], video[:, :, :, 3:] / 255, rtol=1e-6)
+    np.testing.assert_allclose(out[:, :, :, :9], expected[:, :, :, 3:], rtol=1e-6)
     np.testing.assert_allclose(out[:, :, :, 9:, 0], 124 / 255, rtol=1e-6)
 
 
