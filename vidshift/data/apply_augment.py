@@ -1,4 +1,9 @@
-"""Does to a batch's clips, on the device, what `Augment.draw` drew for each."""
+"""Does to a batch's clips, on the device, what `Augment.draw` drew for each.
+
+GSF's official code augments whole frames and crops them afterwards, and of each frame it
+draws whether it moves bilinearly or bicubically; here clips are cropped already, and move
+bilinearly.
+"""
 
 from collections.abc import Mapping
 
@@ -34,9 +39,9 @@ def apply(
 ) -> UInt8[Array, "B T H W 3"]:
     """Augments each clip of a batch by its own draw.
 
-    A loop over clips and their turns, in place, computes only what was drawn; a vectorised
-    choice would compute all operations for every clip. On a mesh each device loops over
-    its own clips.
+    A loop over clips and their turns, in place, computes only what was drawn, one
+    program for all draws; a vectorised choice would compute all operations for every
+    clip. On a mesh each device loops over its own clips.
 
     Args:
       video: RGB.

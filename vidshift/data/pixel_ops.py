@@ -1,7 +1,9 @@
 """Changes of pixels' values, as Pillow makes them, frame by frame in uint8.
 
 Each takes the frames of one clip, uint8 [T, H, W, 3] in RGB, and one number. The formulas
-are Pillow's `ImageOps` and `ImageEnhance`, which round as they do to the level.
+are those of Pillow's `ImageOps` and `ImageEnhance`, with their rounding. torchvision's
+ColorJitter of a Pillow picture is the same but for `hue`; that of a tensor has a grey of
+slightly other weights, rounded down, and does not round the mean of `contrast`.
 """
 
 import jax.numpy as jnp
