@@ -52,7 +52,9 @@ class BatchNorm(nnx.Module):
         """Frames, or clips `[B, ..., C]`."""
         if not isinstance(x, Frames):
             return self._of_clips(x)
-        if self.use_running_average or self.group_clips is None:
+        if self.use_running_average:
+            return x.like(self._of_clips(x.data))
+        if self.group_clips is None:
             # All clips alike: any first axis will do.
             return x.like(self._of_clips(x.data[None])[0])
         return Frames.of(self._of_clips(x.clips()))

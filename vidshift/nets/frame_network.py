@@ -71,6 +71,24 @@ class FrameNetwork(nnx.Module):
         pooled = features.clip_vectors(features.data.mean((0, 1)))
         return self.fc(self.dropout(pooled, rngs=rngs)).astype(jnp.float32)
 
+    def stream_logits(self, images: jax.Array) -> jax.Array:
+        """Logits of one frame of each stream, float32 `[B, num_classes]`.
+
+        Args:
+          images: `[B, H, W, in_channels]`; the network's layers keep what the next ones
+            read (`vidshift.shifts.past`).
+        """
+        if images.ndim != 4 or images.shape[-1] != self.in_channels:
+            raise ValueError(
+                f"frames must be [B, H, W, {self.in_channels}], got {images.shape}"
+            )
+        if self.resolution.side is not None:
+            images = self.resolution.lower(images[:, None])[:, 0]
+        images = images.astype(self.dtype).transpose(1, 2, 0, 3)
+        features = self.body(Frames(images, frames=1))
+        pooled = features.data.mean((0, 1))
+        return self.fc(self.dropout(pooled)).astype(jnp.float32)
+
     def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
         """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training."""
         return self.frame_logits(clips, rngs=rngs).mean(1)

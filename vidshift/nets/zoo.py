@@ -226,6 +226,10 @@ def create(
             )
     keys.close()
     model.resolution = resolution
+    added = any(_flag(name, options) for name in (*BEFORE, *AFTER))
+    alone = temporal == "tsn" and not mixes_time(backbone, options) and not added
+    # Whether no frame reads a later one, so that a stream can be seen frame by frame.
+    model.causal = alone or options.get("causal", False)
     return model
 
 

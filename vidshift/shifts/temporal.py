@@ -3,10 +3,12 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames, temporal_shift, temporal_shift_conv
 from vidshift.shifts.options import check_choice, check_flag, check_whole
+from vidshift.shifts.past import exchange, new_past
 from vidshift.shifts.site import Scheme, Site, Unit, put
 
 PLACEMENTS = ("blockres", "block")
@@ -23,14 +25,26 @@ def tsn(*, causal: bool = False) -> Scheme:
 
 
 class TemporalShift(nnx.Module):
-    """`kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`."""
+    """`kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`.
+
+    In a stream it keeps the channels that the next frame reads (section 4.2).
+    """
 
     def __init__(self, fold: int, direction: str):
         self.fold = fold
         self.direction = direction
+        self.past = nnx.data(None)
+
+    def start_stream(self) -> None:
+        self.past = new_past()
 
     def __call__(self, x: Frames | jax.Array) -> Frames | jax.Array:
-        return temporal_shift(x, fold=self.fold, direction=self.direction)
+        if self.past is None:
+            return temporal_shift(x, fold=self.fold, direction=self.direction)
+        data = x.data if isinstance(x, Frames) else x
+        before = exchange(self.past, data[..., : self.fold])
+        data = jnp.concatenate([before, data[..., self.fold :]], -1)
+        return x.like(data) if isinstance(x, Frames) else data
 
 
 class ShiftedUnit(Unit):
@@ -44,6 +58,8 @@ class ShiftedUnit(Unit):
         self.before = shift
 
     def __call__(self, x: Frames) -> Frames:
+        if self.before.past is not None:
+            return super().__call__(x)
         x = x.like(x.data.astype(self.conv.dtype))
         shifted_conv = partial(
             temporal_shift_conv,

@@ -1,0 +1,39 @@
+"""What a layer keeps of a stream's earlier frames.
+
+Offline a network sees whole clips. In a stream it sees one frame of each of B streams at
+a time, features `[H, W, B, C]`, and a layer that mixes time remembers what the frames to
+come will read of this one.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class Past(nnx.Variable):
+    """An array that a layer keeps from one frame to the next; axis -2 counts streams.
+
+    Zero where a stream begins, as what lies before a clip is zero.
+    """
+
+
+def new_past() -> Past:
+    """One of no shape yet: the first frame says which (`exchange`)."""
+    return Past(jnp.zeros(()))
+
+
+def exchange(past: Past, present: jax.Array) -> jax.Array:
+    """Keeps an array for the next frame, and gives what was kept of the one before."""
+    before = past[...]
+    past.set_value(present)
+    return jnp.zeros_like(present) if before.ndim == 0 else before
+
+
+def start_streams(model: nnx.Module) -> None:
+    """Makes a network see one frame at a time.
+
+    Layers that mix time have a method `start_stream`, which makes their `Past`.
+    """
+    for _, module in list(nnx.iter_modules(model)):
+        if hasattr(module, "start_stream"):
+            module.start_stream()
