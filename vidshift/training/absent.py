@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -78,6 +79,8 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
         "fingerprint": ((rows, 2), jnp.uint32),
         "stop": ((rows,), jnp.bool),
     }
+    drawn = config.data.augment.draw(np.random.default_rng(0))
+    batch |= {name: ((rows, *a.shape), a.dtype) for name, a in drawn.items()}
     batch = _sharded(batch, mesh)
     kept_bytes = BATCHES_IN_FLIGHT * _size_bytes(batch) // mesh.size
     arguments = _replicated(state, mesh), batch
