@@ -31,8 +31,9 @@ from vidshift.training import attention, optimizer
 from vidshift.training.config import Config
 from vidshift.training.state import make_train_step, new_state
 
-# Batches that `train.py` has on the device besides the one in use.
-BATCHES_IN_FLIGHT = 2
+# Batches that `train.py` has on the device besides the one in use: those of two more
+# steps that it has begun, and two that lie ready.
+BATCHES_IN_FLIGHT = 4
 # The data set has the true number; here it only sets numbers of the schedule.
 STEPS_PER_EPOCH = 1000
 
