@@ -173,9 +173,11 @@ given, real = 0, loader.Batches.__next__
 
 def next_batch(self):
     global given
-    given += "flip" in (batch := real(self))  # a training batch
-    if given == 8:
-        raise loader.TooManyFailures("made to fail")
+    batch = real(self)
+    if "flip" in batch:  # of training, by the one thread that loads ahead
+        given += 1
+        if given == 8:
+            raise loader.TooManyFailures("made to fail")
     return batch
 
 loader.Batches.__next__ = next_batch

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,8 @@ WORKER_KINDS = ("thread", "process")
 AHEAD = 2
 # No clip takes longer: a decoder that hangs ends then.
 MOST_SECONDS = 3600.0
+# glibc's M_MMAP_THRESHOLD, at its largest, and M_TRIM_THRESHOLD.
+MALLOC_OPTIONS = {-3: 32 * 2**20, -1: 128 * 2**20}
 # What a closed team waits for the clips that its threads work on.
 CLOSING_SECONDS = 10.0
 
@@ -275,6 +278,7 @@ def _work_on(item: Any, work: Callable[[Any], Any]) -> Any:
 
 def _serve(sent: bytes, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_memory()
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         work = pickle.loads(sent)
@@ -293,6 +297,18 @@ def _serve(sent: bytes, pipe: Connection) -> None:
             failure.add_note(traceback.format_exc())
             result, error = None, failure
         _answer(pipe, result, error)
+
+
+def _keep_memory() -> None:
+    """Lets this process keep the memory of a clip for the next one.
+
+    By default glibc gives it back, and the system clears it page by page when it is asked
+    for again: reading a record of 5.5 MB took 18 ms so, and 5 ms without.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        for option, size_bytes in MALLOC_OPTIONS.items():
+            mallopt(option, size_bytes)
 
 
 def _end_with_the_parent() -> None:
