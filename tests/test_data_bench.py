@@ -51,6 +51,7 @@ def test_rows(path, capsys):
             ("in order", "bare", 1),
             ("in order", "thread", 1),
         )
+        if (name, row[0]) != ("frames", "in order")
     ]
     for row in rows:
         assert row["clips_per_second"] > 0

@@ -21,7 +21,7 @@ import av
 import numpy as np
 
 from vidshift.arguments import count
-from vidshift.data import bench_loaders, bench_png, storage
+from vidshift.data import bench_loaders, bench_png, records, storage
 from vidshift.data.bench_loaders import DECODERS, Contender
 from vidshift.data.view import View
 from vidshift.data.workers import WORKER_KINDS
@@ -62,6 +62,8 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
             for decoder in options.decoders:
                 some = workers
                 if decoder != options.decoders[0]:
+                    if name == records.BY_FRAME:
+                        continue  # its frames have no order
                     some = [max(workers, key=lambda it: min(it[1], cores))]
                 found += contenders(name, decoder, workers=some)
         missing = []

@@ -64,9 +64,10 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     began = time.process_time()
     stored = storage.store(clip, stored_as)
     took = time.process_time() - began
+    _file(out, stored_as).write_bytes(stored.video)
     folder = out / "folder" / stored_as / records.VERSION
     folder.mkdir(parents=True)
-    serialize = records.Serializer(annotations)
+    serialize = records.Serializer(annotations, stored_as)
     shard = records.write_shard(
         records.shard_path(folder, "train", 0, 1),
         (
@@ -79,6 +80,11 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     described |= {"flip_labels": None, "multi_label": False, "tasks": {}}
     records.write_json(folder / records.DESCRIPTION, described)
     return {"bytes": len(stored.video), "store_seconds": took}
+
+
+def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
+    """What the bare loop decodes."""
+    return out / f"{stored_as}.mp4"
 
 
 def contenders(
@@ -94,10 +100,12 @@ def contenders(
     """The loader with each number of workers, and bare loops on as many cores."""
     options = prepared.Prepared(storage=stored_as)
     split = prepared.open_split("folder", "train", data_dir=str(out), options=options)
-    split = dataclasses.replace(split, decode=DECODERS[decoder])
+    if stored_as != records.BY_FRAME:
+        split = dataclasses.replace(split, decode=DECODERS[decoder])
     named = {"storage": stored_as, "decoder": decoder}
     needed = sorted({cores_of(number, cores) for _, number in workers})
-    bare = Bare(split.source[0], view, decoder)
+    record = split.source[0] | {"video": _file(out, stored_as).read_bytes()}
+    bare = Bare(record, view, decoder)
     return [
         Contender(
             named | {"loads": "bare", "workers": number},

@@ -124,6 +124,12 @@ def join_jpegs(
     return _file("mjpeg", "yuvj420p", (height, width, 3), fps, packets, {})
 
 
+def split_jpegs(video: bytes) -> list[bytes]:
+    """The JPEG files of an mp4 that `join_jpegs` made, in order."""
+    with av.open(io.BytesIO(video)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
 def _first_shape(
     frames: Iterable[np.ndarray],
 ) -> tuple[tuple[int, ...], Iterable[np.ndarray]]:

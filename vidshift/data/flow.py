@@ -5,8 +5,9 @@ side, 0 at 128. A picture is `[2 H, W]` in grey, x above y, so that it is stored
 frame is; a clip has one fewer than frames.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import SupportsIndex
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import UInt8
@@ -60,20 +61,27 @@ def to_bytes(flow: np.ndarray) -> np.ndarray:
 
 
 def decode(
-    source: video.Source,
+    source: Any,
     indices: Iterable[SupportsIndex],
     *,
     stack: int = 1,
     name: str | None = None,
+    decode: Callable = video.decode,
 ) -> UInt8[np.ndarray, "N H W C"]:
     """Decodes `stack` flow pictures from each index on: channels x, y, x, y, ...
+
+    Args:
+      source, indices, stack, name, decode: as of `stacks.decode`.
 
     Raises:
       VideoError: as `video.decode`.
     """
-    return stacks.decode(source, indices, stack=stack, name=name, decode=_one)
+    one = functools.partial(_one, decode)
+    return stacks.decode(source, indices, stack=stack, name=name, decode=one)
 
 
-def _one(source: video.Source, indices: np.ndarray, *, name: str | None) -> np.ndarray:
-    both = video.decode(source, indices, name=name)[..., 0]
+def _one(
+    decode: Callable, source: Any, indices: np.ndarray, *, name: str | None
+) -> np.ndarray:
+    both = decode(source, indices, name=name)[..., 0]
     return np.stack(np.split(both, 2, axis=1), axis=-1)

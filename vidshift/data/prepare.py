@@ -114,7 +114,7 @@ def prepare(
         _begin(folder, plan, retry)
         shards = _write_all(folder, annotations, stored_as, modality, workers)
         every = [shard for found in shards.values() for shard in found]
-        if not any(shard.records for shard in every):
+        if not any(shard.clips for shard in every):
             first = _named(*every[0].failures[0])
             print(
                 f"prepare: no clip can be decoded; the first: {first}", file=sys.stderr
@@ -222,7 +222,7 @@ def _write_all(
     modality: str,
     workers: int,
 ) -> dict[str, list[Shard]]:
-    serialize = records.Serializer(annotations)
+    serialize = records.Serializer(annotations, stored_as)
     work = functools.partial(
         storage.store,
         storage=stored_as,
@@ -243,11 +243,11 @@ def _write_all(
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
     progress = Progress(folder.parents[1].name, len(annotations.clips))
     for shard in filter(None, done.values()):
-        progress(shard.records + len(shard.failures), len(shard.failures), resumed=True)
+        progress(shard.clips + len(shard.failures), len(shard.failures), resumed=True)
     # All clips go through one queue, so that no core waits at the end of a shard.
     stored = results(work, clips, workers=workers)
 
-    def of_shard(part: list[Clip]) -> Iterator[bytes | tuple[str, str]]:
+    def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
         for _, (clip, result) in zip(part, stored):
             failed = isinstance(result, Failed)
             progress(1, failed)
@@ -306,7 +306,7 @@ def _report(
             for s in found
         ]
         left_out = sum(len(shard.failures) for shard in own)
-        listed = left_out + sum(shard.records for shard in own)
+        listed = left_out + sum(shard.clips for shard in own)
         print(_counts(name, split, listed, left_out))
     print(f"{folder}: {size_bytes / 1e9:.3f} GB")
     if any(shard.failures for found in shards.values() for shard in found):

@@ -3,11 +3,14 @@
 import bisect
 import dataclasses
 import functools
+import itertools
 import pathlib
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-from vidshift.data import flow, records, stacks, video
+from vidshift.data import flow, frame_rows, records, stacks, video
+from vidshift.data.frame_rows import FrameRows
 from vidshift.data.split import Record, Split
 from vidshift.data.tfds_rows import TfdsRows, open_rows
 
@@ -34,6 +37,10 @@ class PreparedSource:
     """The records of some TFDS splits, one after another."""
 
     parts: tuple[TfdsRows, ...]
+    # Of each part, where in it each clip's records begin, and where the last ones end;
+    # None: a clip has one.
+    starts: tuple[np.ndarray | None, ...]
+    # Clips up to the end of each part.
     ends: tuple[int, ...]
     # Frames that go into one, beyond itself.
     more: int
@@ -44,8 +51,11 @@ class PreparedSource:
         return self.ends[-1] if self.ends else 0
 
     def __getitem__(self, row: int) -> Record:
-        part, place = self._place(row)
-        found = part[place]
+        part, first, count = self._place(row)
+        found = part[first]
+        source = found["video"]
+        if count is not None:
+            source = FrameRows(part, first, count)
         label = found["label"]
         if self.tasks:
             label = tuple(int(label[task]) for task in self.tasks)
@@ -54,7 +64,7 @@ class PreparedSource:
         else:
             label = int(label)
         record = Record(
-            video=found["video"],
+            video=source,
             label=label,
             id=found["id"].decode(),
             num_frames=max(1, int(found["num_frames"]) - self.more),
@@ -65,12 +75,17 @@ class PreparedSource:
         return record
 
     def where(self, row: int) -> str:
-        part, place = self._place(row)
-        return part.where(place)
+        part, first, _ = self._place(row)
+        return part.where(first)
 
-    def _place(self, row: int) -> tuple[TfdsRows, int]:
-        part = bisect.bisect_right(self.ends, row)
-        return self.parts[part], row - (self.ends[part - 1] if part else 0)
+    def _place(self, row: int) -> tuple[TfdsRows, int, int | None]:
+        """The part, the clip's first record in it and their number."""
+        number = bisect.bisect_right(self.ends, row)
+        clip = row - (self.ends[number - 1] if number else 0)
+        part, starts = self.parts[number], self.starts[number]
+        if starts is None:
+            return part, clip, None
+        return part, int(starts[clip]), int(starts[clip + 1] - starts[clip])
 
 
 def open_split(
@@ -99,25 +114,37 @@ def open_split(
     groups = [
         group for group in builder.info.splits if split in group.split(records.AND)
     ]
-    parts = [open_rows(builder, group) for group in groups]
-    parts = tuple(part for part in parts if len(part))
-    if not parts:
+    groups = [group for group in groups if builder.info.splits[group].num_examples]
+    if not groups:
         raise ValueError(f"{folder} has no clip in the split {split!r}")
-    ends, total = [], 0
-    for part in parts:
-        ends.append(total := total + len(part))
+    parts = tuple(open_rows(builder, group) for group in groups)
+    starts: list[np.ndarray | None] = [None] * len(parts)
+    decode = video.decode
+    if described["storage"] == records.BY_FRAME:
+        decode = frame_rows.decode
+        starts = [
+            np.cumsum([0, *records.read_rows(folder, group, len(shards))])
+            for group, shards in (
+                (g, builder.info.splits[g].shard_lengths) for g in groups
+            )
+        ]
+    clips = [
+        len(part) if own is None else len(own) - 1
+        for part, own in zip(parts, starts, strict=True)
+    ]
     rgb_diff = options.modality == "rgb_diff"
     more = options.stack - (0 if rgb_diff else 1)
-    decode = video.decode
     if options.modality == "flow":
-        decode = functools.partial(flow.decode, stack=options.stack)
+        decode = functools.partial(flow.decode, stack=options.stack, decode=decode)
     elif rgb_diff:
-        decode = functools.partial(stacks.decode, stack=options.stack + 1)
+        stack = options.stack + 1
+        decode = functools.partial(stacks.decode, stack=stack, decode=decode)
     flip_labels = described["flip_labels"]
     return Split(
         source=PreparedSource(
             parts,
-            tuple(ends),
+            starts=tuple(starts),
+            ends=tuple(itertools.accumulate(clips)),
             more=more,
             multi_label=described["multi_label"],
             tasks=tuple(described["tasks"]),

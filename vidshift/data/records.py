@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.encoding import split_jpegs
 from vidshift.data.storage import Stored
 
 VERSION = "1.0.0"
@@ -27,15 +28,22 @@ WRITER_OPTIONS = "group_size:1,uncompressed"
 DESCRIPTION = "vidshift.json"
 # Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
 AND = "_and_"
+# The storage whose clips have a record for each frame.
+BY_FRAME = "frames"
 
 
 class Shard(NamedTuple):
     """A shard that is complete; stored beside it as JSON."""
 
-    records: int
+    # Records of each clip, in order: 1, or one for each of its frames.
+    rows: tuple[int, ...]
     size_bytes: int
     # (id, why it cannot be decoded) of the clips that are left out.
     failures: tuple[tuple[str, str], ...]
+
+    @property
+    def clips(self) -> int:
+        return len(self.rows)
 
 
 def features(annotations: Annotations) -> tfds.features.FeaturesDict:
@@ -67,21 +75,29 @@ def features(annotations: Annotations) -> tfds.features.FeaturesDict:
 
 
 class Serializer:
-    """Makes the bytes of a record; the same clip gives the same bytes."""
+    """Makes the bytes of a clip's records; the same clip gives the same bytes.
 
-    def __init__(self, annotations: Annotations):
-        self._annotations = annotations
+    A clip has one, or with the storage "frames" one for each frame, a JPEG, so that
+    reading some frames reads no other.
+    """
+
+    def __init__(self, annotations: Annotations, storage: str):
+        self._annotations, self._by_frame = annotations, storage == BY_FRAME
         self._features = features(annotations)
         self._serializer = tfds.core.example_serializer.ExampleSerializer(
             self._features.get_serialized_info()
         )
 
-    def __call__(self, clip: Clip, stored: Stored) -> bytes:
+    def __call__(self, clip: Clip, stored: Stored) -> list[bytes]:
+        files = split_jpegs(stored.video) if self._by_frame else [stored.video]
+        return [self._record(clip, stored, video) for video in files]
+
+    def _record(self, clip: Clip, stored: Stored, video: bytes) -> bytes:
         label = clip.label
         if self._annotations.tasks:
             label = dict(zip(self._annotations.tasks, label, strict=True))
         record = {
-            "video": stored.video,
+            "video": video,
             "label": label,
             "id": clip.id,
             "num_frames": stored.num_frames,
@@ -114,7 +130,7 @@ def read_shard(path: pathlib.Path) -> Shard | None:
     except FileNotFoundError:
         return None
     shard = Shard(
-        found["records"],
+        tuple(found["rows"]),
         found["size_bytes"],
         tuple((name, reason) for name, reason in found["failures"]),
     )
@@ -122,38 +138,60 @@ def read_shard(path: pathlib.Path) -> Shard | None:
     return shard if whole else None
 
 
+def read_rows(folder: pathlib.Path, split: str, count: int) -> list[int]:
+    """How many records each clip of a split has, in order.
+
+    Args:
+      folder: of the data set.
+      split: TFDS's.
+      count: of its shards.
+
+    Raises:
+      ValueError: a shard is not whole.
+    """
+    found: list[int] = []
+    for index in range(count):
+        path = shard_path(folder, split, index, count)
+        shard = read_shard(path)
+        if shard is None:
+            raise ValueError(f"{path} is not whole: prepare it again")
+        found += shard.rows
+    return found
+
+
 def write_shard(
-    path: pathlib.Path, records: Iterable[bytes | tuple[str, str]]
+    path: pathlib.Path, clips: Iterable[list[bytes] | tuple[str, str]]
 ) -> Shard:
     """Writes a shard under another name, reads its length again, and renames it.
 
     Args:
       path: of the shard.
-      records: bytes, or (id, reason) of a clip that is left out.
+      clips: the records of each, or (id, reason) of one that is left out.
 
     Raises:
       OSError: it cannot be written whole, for instance on a full disk; nothing is left.
     """
     partial = path.with_name(f"{path.name}.partial")
-    number, failures = 0, []
+    rows, failures = [], []
     try:
         with _cannot_write(path):
             writer = ArrayRecordWriter(os.fspath(partial), WRITER_OPTIONS)
         try:
-            for record in records:
-                if isinstance(record, bytes):
-                    with _cannot_write(path):
+            for clip in clips:
+                if isinstance(clip, tuple):
+                    failures.append(clip)
+                    continue
+                with _cannot_write(path):
+                    for record in clip:
                         writer.write(record)
-                    number += 1
-                else:
-                    failures.append(record)
+                rows.append(len(clip))
         finally:
             with _cannot_write(path):
                 writer.close()
-        _check(partial, number)
+        _check(partial, sum(rows))
         with partial.open("rb") as file:
             os.fsync(file.fileno())
-        shard = Shard(number, partial.stat().st_size, tuple(failures))
+        shard = Shard(tuple(rows), partial.stat().st_size, tuple(failures))
         write_json(_beside(path), shard._asdict())
         os.replace(partial, path)
     except BaseException:
@@ -227,7 +265,7 @@ def write_metadata(
         split_infos=[
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[shard.records for shard in found],
+                shard_lengths=[sum(shard.rows) for shard in found],
                 num_bytes=sum(shard.size_bytes for shard in found),
                 filename_template=template.replace(split=split),
             )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from vidshift.data.tfds_rows import TfdsRows
 
 
 class Record(TypedDict, total=False):
-    # A video's or an image's file: its bytes, or the path to read them from.
-    video: video.Source
+    # A video's or an image's file: its bytes, or the path to read them from; or what else
+    # the split's `decode` takes.
+    video: Any
     # A class number; of a multi-label split a tuple of them, which may be empty; of a
     # multi-task split one for each task.
     label: int | tuple[int, ...]

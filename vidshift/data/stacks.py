@@ -1,7 +1,7 @@
 """Frames that follow each other as the channels of one."""
 
 from collections.abc import Callable, Iterable
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,7 +10,7 @@ from vidshift.data import video
 
 
 def decode(
-    source: video.Source,
+    source: Any,
     indices: Iterable[SupportsIndex],
     *,
     stack: int,

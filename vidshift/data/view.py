@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -129,7 +130,7 @@ def fingerprint(
 
 
 def eval_clips(
-    source: video.Source,
+    source: Any,
     num_video_frames: int,
     fps: float,
     view: View,

@@ -31,6 +31,8 @@ AHEAD = 2
 MOST_SECONDS = 3600.0
 # glibc's M_MMAP_THRESHOLD, at its largest, and M_TRIM_THRESHOLD.
 MALLOC_OPTIONS = {-3: 32 * 2**20, -1: 128 * 2**20}
+# A process that is not ready after so long, on a busy machine too, never will be.
+STARTING_SECONDS = 300.0
 # What a closed team waits for the clips that its threads work on.
 CLOSING_SECONDS = 10.0
 
@@ -220,7 +222,7 @@ class Team:
             far_end.close()
             self._own.process, self._own.pipe = process, pipe
             try:
-                _, error = pipes.receive(pipe, most_seconds=self._most_seconds)
+                _, error = pipes.receive(pipe, most_seconds=STARTING_SECONDS)
             except (EOFError, ConnectionError, TimeoutError) as failure:
                 self._end()
                 if not left:
