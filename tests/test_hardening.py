@@ -1,5 +1,7 @@
 """A RubiksNet with attention as a user trains, evaluates, loads and compares it."""
 
+import contextlib
+import io
 import json
 import pathlib
 
@@ -7,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.commands import TINY, finish, start_program, train
+from tests.commands import TINY, environment, finish, start_program
 from vidshift import compare, load, read_clip
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.attention import (
@@ -19,21 +21,28 @@ from vidshift.training import checkpoints
 from vidshift.training.log import read_metrics
 
 VIDEO = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
-ATTENTION = {
-    "model__backbone": "rubiksnet_micro",
-    "model__temporal": "tsn",
-    "model__variant": "attention",
-    "optim__attention__budget": 0.25,
-    "steps": 6,
-    "log_steps": 3,
-}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir):
-    workdir = tmp_path_factory.mktemp("attention")
-    train(workdir, data_dir, **ATTENTION)
-    return workdir
+def row(tmp_path_factory, data_dir):
+    """-> the folder of the table's one run; the lines that the command printed."""
+    out = tmp_path_factory.mktemp("compared")
+    fields = TINY | {"data.dir": data_dir, "steps": 6, "log_steps": 3}
+    fields |= {"optim.attention.budget": 0.25}
+    given = [f"--config.{name}={value}" for name, value in fields.items()]
+    rows = {"with attention": compare.ATTENTION}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(compare.TABLES, "rubiksnet", rows)
+        for name, value in environment().items():  # which its processes inherit
+            patch.setenv(name, value)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert compare.main(["--table=rubiksnet", f"--out={out}", *given]) == 0
+    return out / "with_attention", said.getvalue().splitlines()
+
+
+@pytest.fixture(scope="module")
+def run(row):
+    return row[0]
 
 
 def of_kind(run, kind):
@@ -107,18 +116,12 @@ def test_eval_scores_either_form(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_row_of_the_table(run, tmp_path, capsys, monkeypatch, data_dir):
-    rows = {"with attention": compare.ATTENTION}
-    monkeypatch.setitem(compare.TABLES, "rubiksnet", rows)
-    fields = TINY | {"data.dir": data_dir, "steps": 3}
-    given = [f"--config.{name}={value}" for name, value in fields.items()]
-    code = compare.main(["--table=rubiksnet", f"--out={tmp_path}", *given])
-    heading, ruler, row = capsys.readouterr().out.splitlines()[1:4]
-    assert code == 0
-    assert {line.count("|") for line in (heading, ruler, row)} == {8}
-    last = row.split(" | ")
-    assert last[0] == "| with attention" and last[5].endswith(" of 108")
-    assert last[6].endswith(" of 30 |")
+def test_a_row_of_the_table(row):
+    heading, ruler, last = row[1][1:4]
+    assert {line.count("|") for line in (heading, ruler, last)} == {8}
+    cells = last.split(" | ")
+    assert cells[0] == "| with attention" and cells[5].endswith(" of 108")
+    assert cells[6].endswith(" of 30 |")
 
 
 def test_a_table_needs_train_py(tmp_path, monkeypatch, capsys):
