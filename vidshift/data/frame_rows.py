@@ -3,14 +3,13 @@
 import dataclasses
 import io
 from collections.abc import Iterable
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from vidshift.data import encoding, video
-from vidshift.data.tfds_rows import TfdsRows
 from vidshift.data.video import VideoError
 
 
@@ -18,7 +17,8 @@ from vidshift.data.video import VideoError
 class FrameRows:
     """A clip's JPEGs: `count` rows from `first` on."""
 
-    rows: TfdsRows
+    # Decoded records by row (`tfds_rows.TfdsRows`).
+    rows: Any
     first: int
     count: int
 
