@@ -205,7 +205,8 @@ def test_a_hardened_network_multiplies_by_no_attention():
     )
     assert attention_layers(model) == []
     assert not any("attention" in name for name in named_arrays(model, nnx.Param))
-    assert [block.attention.reach for (block,) in model.stages] == [2, 2, 2]
+    layers = [block.attention for (block,) in model.stages]
+    assert [list(layer.distances) for layer in layers] == [[-2, -1, 0, 1, 2]] * 3
 
 
 def test_undecided_channels_are_counted_by_layer():

@@ -23,8 +23,7 @@ from jaxtyping import Array, Float
 
 from kernels import Frames, temporal_shift
 from vidshift.layers.norm import BatchNorm
-from vidshift.shifts.past import exchange, new_past
-from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts.past import FrameBefore, exchange, new_past
 
 # PyTorch's for a convolution's kernel: uniform within 1 / sqrt(fan_in).
 torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -68,7 +67,7 @@ class Gate(nnx.Module):
         self.dtype = dtype
         self.before = nnx.data(None)
         if causal:
-            self.before = nnx.List(TemporalShift(2, "past") for _ in range(2))
+            self.before = nnx.List(FrameBefore() for _ in range(2))
         # In a stream, of each half, `[H, W, channels / 2, T]`.
         self.halves = nnx.data(None)
 
@@ -165,8 +164,7 @@ class GateShiftFuse(nnx.Module):
         self.processed = processed
         self.dtype = dtype
         self.causal = causal
-        fold = processed if causal else processed // 2
-        self.move = TemporalShift(fold, "past" if causal else "both")
+        self.before = nnx.data(FrameBefore() if causal else None)
         self.fixed = None if gate == "learned" else gate
         self.norm = self.gate = self.fusion = nnx.data(None)
         if gate == "learned":
@@ -201,7 +199,10 @@ class GateShiftFuse(nnx.Module):
         moving, rest = data[..., : self.processed], data[..., self.processed :]
         gated = moving * self._gates(x.like(moving))
         still = moving - gated
-        gated = self.move(x.like(gated)).data
+        if self.causal:
+            gated = self.before(x.like(gated)).data
+        else:
+            gated = temporal_shift(x.like(gated), fold=self.processed // 2).data
         if self.fusion is None:
             fused = gated + still
         else:

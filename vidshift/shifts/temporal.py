@@ -43,9 +43,7 @@ class TemporalShift(nnx.Module):
             return temporal_shift(x, fold=self.fold, direction=self.direction)
         data = x.data if isinstance(x, Frames) else x
         before = exchange(self.past, data[..., : self.fold])
-        if self.fold < data.shape[-1]:
-            before = jnp.concatenate([before, data[..., self.fold :]], -1)
-        data = before
+        data = jnp.concatenate([before, data[..., self.fold :]], -1)
         return x.like(data) if isinstance(x, Frames) else data
 
 
