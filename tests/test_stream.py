@@ -118,7 +118,11 @@ NETWORKS = {
     ),
     "rubiks-spatial": ("rubiksnet_micro", "tsn", SPATIAL),
     "rubiks-tsm": ("rubiksnet_micro", "tsm", SPATIAL),
-    "rubiks-gsf": ("rubiksnet_micro", "gsf", SPATIAL | {"ratio": 4 / 27}),
+    "rubiks-gsf": (
+        "rubiksnet_micro",
+        "gsf",
+        SPATIAL | {"ratio": 0.3, "place": "conv1"},
+    ),
     "resnet18-tsm": ("resnet18", "tsm", CAUSAL),
     "resnet18-gsf": ("resnet18", "gsf", CAUSAL),
     "resnet50-tsm": ("resnet50", "tsm", CAUSAL),
