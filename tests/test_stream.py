@@ -235,6 +235,19 @@ def test_a_rubiksnet_keeps_the_channels_that_are_read():
     assert list(kept.values()) == [3, 1, 1]
 
 
+@pytest.mark.parametrize("temporal", ["tsm", "gsf"])
+def test_a_network_of_shapes_has_a_stream_of_shapes(temporal):
+    named = {"num_classes": 5, "num_frames": FRAMES, "causal": True}
+    model = nnx.eval_shape(lambda: create("resnet_tiny", temporal, **named))
+    found, wanted = (
+        stream.make(m)[0](1, 16)
+        for m in (model, network("resnet_tiny", temporal, **CAUSAL))
+    )
+    assert {n: a.shape for n, a in found.items()} == {
+        n: a.shape for n, a in wanted.items()
+    }
+
+
 def test_a_network_of_shapes_has_no_stream_of_shifts():
     model = nnx.eval_shape(
         lambda: create("rubiksnet_micro", num_classes=2, num_frames=4, causal=True)
