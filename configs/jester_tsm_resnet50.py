@@ -6,9 +6,8 @@
 
 The paper reports 97.0 % top-1 and 99.9 % top-5 with two clips at full resolution, and
 83.9 % of TSN, `--config.model.temporal=tsn` (Lin et al., ICCV 2019, Table 1), and names no
-hardware; not measured by us. The online network of the official demo is
-`--config.model.backbone=mobilenet_v2 --config.model.causal=true`, of which no accuracy is
-published. `python -m vidshift.data.prepare jester --source=DIR --out=datasets` makes the
+hardware; not measured by us. The online network of the official demo has a config of its
+own, `configs/jester_tsm_online_mobilenet_v2.py`. `python -m vidshift.data.prepare jester --source=DIR --out=datasets` makes the
 records.
 
 No recipe is published but "for other datasets, we scale the training epochs by half"

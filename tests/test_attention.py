@@ -30,7 +30,7 @@ def shifted(module, clips, *weight):
     return jax.jit(lambda m, c, *w: m(c, *w))(module, clips, *weight)
 
 
-def by_loop(clips, weight, temperature) -> np.ndarray:
+def by_loop(clips, weight, temperature, causal=False) -> np.ndarray:
     """Frame by frame, channel by channel and tap by tap, in float64."""
     clips, weight = np.asarray(clips, np.float64), np.asarray(weight, np.float64)
     frames, (channels, taps) = clips.shape[1], weight.shape
@@ -41,17 +41,18 @@ def by_loop(clips, weight, temperature) -> np.ndarray:
         e = np.exp(weight[c] / (spread + 1e-6) / temperature)
         for t in range(frames):
             for tap in range(taps):
-                source = t + tap - taps // 2
+                source = t + tap - (taps - 1 if causal else taps // 2)
                 if 0 <= source < frames:
                     y[:, t, ..., c] += e[tap] / e.sum() * clips[:, source, ..., c]
     return y
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("taps", "frames"), [(3, 4), (3, 1), (5, 4), (7, 2)])
-def test_attention_is_a_loop_over_taps(taps, frames):
-    module = layer(taps=taps, init="code", temperature=0.5)
+def test_attention_is_a_loop_over_taps(taps, frames, causal):
+    module = layer(taps=taps, init="code", temperature=0.5, causal=causal)
     clips = random_clips(2, frames, 3, 2, 6)
-    expected = by_loop(clips, module.weight[...], 0.5)
+    expected = by_loop(clips, module.weight[...], 0.5, causal)
     np.testing.assert_allclose(shifted(module, clips), expected, atol=1e-5)
 
 
@@ -112,11 +113,13 @@ def test_errors(make, message):
 
 
 # ------------------------------------------------------------------ hardening
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("taps", "frames"), [(3, 4), (5, 3), (7, 2), (3, 1)])
-def test_whole_frames_are_moved_bit_for_bit(taps, frames):
-    module, clips = WholeShift(taps, taps=taps), random_clips(2, frames, 3, 2, taps)
+def test_whole_frames_are_moved_bit_for_bit(taps, frames, causal):
+    module = WholeShift(taps, taps=taps, causal=causal)
+    clips = random_clips(2, frames, 3, 2, taps)
     clips = clips.at[0, 0, 0, 0].set(jnp.inf)  # 0 x inf would show
-    distances = np.arange(taps) - taps // 2
+    distances = np.arange(taps) - (taps - 1 if causal else taps // 2)
     module.distance[...] = jnp.asarray(distances, jnp.int32)
     expected = np.zeros_like(clips)
     for c, d in enumerate(distances):
@@ -155,9 +158,10 @@ def decided(params, *, of=0.1):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_cold_and_hardened_networks_agree(dtype):
-    soft = network(dtype=dtype)
+def test_cold_and_hardened_networks_agree(dtype, causal):
+    soft = network(dtype=dtype, causal=causal)
     params, stats = arrays(soft)
     params, stats = decided(params), with_temperature(stats, 1e-3)
     hard = nnx.eval_shape(
@@ -168,17 +172,19 @@ def test_cold_and_hardened_networks_agree(dtype):
             dtype=dtype,
             variant="attention",
             hardened=True,
+            causal=causal,
         )
     )
     skeleton, hard_params, hard_stats = split(hard)
-    found_params, found_stats = harden(params, stats)
+    found_params, found_stats = harden(params, stats, causal=causal)
     assert found_params.keys() == hard_params.keys()
     assert found_stats.keys() == hard_stats.keys()
     distances = {n: a for n, a in found_stats.items() if n.endswith(".distance")}
     assert len(distances) == 3
     for name, array in distances.items():
         assert array.dtype == hard_stats[name].dtype == jnp.int32
-        assert set(np.asarray(array).tolist()) == {-1, 0, 1}
+        wanted = {-2, -1, 0} if causal else {-1, 0, 1}
+        assert set(np.asarray(array).tolist()) == wanted
     clips = random_clips(2, 4, 16, 16, 3)
     run = jax.jit(lambda model, clips: model(clips))
     soft_skeleton, _, _ = split(soft)
@@ -205,7 +211,8 @@ def test_a_hardened_network_multiplies_by_no_attention():
     )
     assert attention_layers(model) == []
     assert not any("attention" in name for name in named_arrays(model, nnx.Param))
-    assert [block.attention.reach for (block,) in model.stages] == [2, 2, 2]
+    layers = [block.attention for (block,) in model.stages]
+    assert [list(layer.distances) for layer in layers] == [[-2, -1, 0, 1, 2]] * 3
 
 
 def test_undecided_channels_are_counted_by_layer():
@@ -223,9 +230,11 @@ def test_undecided_channels_are_counted_by_layer():
     assert list(hot.values()) == [27, 27, 54]
 
 
-def test_shares_that_move_by_layer():
-    model = network()
-    weight = np.tile([0.0, 1.0, 0.0], (27, 1)).astype(np.float32)
+@pytest.mark.parametrize("causal", [False, True])
+def test_shares_that_move_by_layer(causal):
+    model = network(causal=causal)
+    here = 2 if causal else 1
+    weight = np.tile(np.eye(3, dtype=np.float32)[here], (27, 1))
     weight[:9] = [1.0, 0.0, 0.0]
     model.stages[0][0].attention.weight[...] = jnp.asarray(weight)
     for _, one in attention_layers(model):
@@ -236,4 +245,4 @@ def test_shares_that_move_by_layer():
     assert soft.shape == hard.shape == (3,)
     np.testing.assert_allclose([soft[0], hard[0]], 9 / 27, atol=1e-5)
     last = np.asarray(model.stages[2][0].attention.weight[...])
-    assert hard[2] == pytest.approx((last.argmax(1) != 1).mean())
+    assert hard[2] == pytest.approx((last.argmax(1) != here).mean())

@@ -268,6 +268,10 @@ def test_a_folder_with_checkpoints_is_kept(tsm, tmp_path, capsys):
         ((*TINY, "--data=ssv2"), "data set 'ssv2' does not exist"),
         (("--backbone=rubiksnet_micro",), "the state dict is one of a ResNet"),
         ((*TINY, "--temporal=tsn"), "the state dict does not fit the model: missing: "),
+        (
+            (*TINY, "--temporal=tsm", "--option=causal=true"),
+            "read the next frame where those of a causal network read the previous one",
+        ),
         ((*TINY, "--classes=nowhere.txt"), "No such file or directory: 'nowhere.txt'"),
     ],
 )

@@ -76,14 +76,14 @@ def test_official_values_and_statistics_in_training(official):
         np.testing.assert_allclose(getattr(training.norm, name)[...], after, atol=1e-6)
 
 
-def by_hand(x, gate):
+def by_hand(x, gate, causal=False):
     """Clips `[B, T, H, W, C]` under a fixed gate and a sum."""
     y = np.zeros_like(x)
     frames, channels = x.shape[1], x.shape[-1]
     half = channels // 2
     for t in range(frames):
         for c in range(channels):
-            source = t + 1 if c < half else t - 1
+            source = t + 1 if c < half and not causal else t - 1
             moved = gate * x[:, source, ..., c] if 0 <= source < frames else 0
             # Each half's two quarters take turns.
             place = c % half
@@ -92,14 +92,55 @@ def by_hand(x, gate):
     return y
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("gate", GateShiftFuse.FIXED)
 @pytest.mark.parametrize("frames", [1, 3])
-def test_a_fixed_gate_and_a_sum_by_hand(gate, frames):
+def test_a_fixed_gate_and_a_sum_by_hand(gate, frames, causal):
     clips = np.asarray(random_clips(2, frames, 2, 3, 11))
-    layer = module(11, 8, gate=gate, fusion="sum")
+    layer = module(11, 8, gate=gate, fusion="sum", causal=causal)
     assert not named_arrays(layer)
-    expected = np.concatenate([by_hand(clips[..., :8], gate), clips[..., 8:]], -1)
+    moved = by_hand(clips[..., :8], gate, causal)
+    expected = np.concatenate([moved, clips[..., 8:]], -1)
     np.testing.assert_allclose(call(layer, clips), expected, atol=1e-6)
+
+
+def a_frame_of_zeros_first(clips):
+    """In which frame t is where frame t - 1 was."""
+    return jnp.pad(clips, [(0, 0), (1, 0), (0, 0), (0, 0), (0, 0)])
+
+
+def test_a_causal_gate_reads_what_the_other_does_a_frame_before():
+    both, past = (
+        random_network(partial(module, 8, 8, causal=causal)).gate
+        for causal in (False, True)
+    )
+    clips = random_clips(2, FRAMES, 4, 3, 8)
+    found = past(Frames.of(clips))
+    x = Frames.of(a_frame_of_zeros_first(clips))
+    expected = x.like(both(x)).clips()[:, :-1]
+    np.testing.assert_allclose(
+        Frames.of(clips).like(found).clips(), expected, atol=1e-5
+    )
+
+
+def test_a_causal_fusion_reads_what_the_other_does_a_frame_before():
+    both, past = (
+        random_network(partial(module, 8, 8, causal=causal)) for causal in (False, True)
+    )
+    parts = [random_clips(2, FRAMES, 4, 3, 8, seed=seed) for seed in (1, 2)]
+    gated, still = (Frames.of(part) for part in parts)
+    found = gated.like(past._weights(gated, still)).clips()
+    gated, still = (Frames.of(a_frame_of_zeros_first(part)) for part in parts)
+    expected = gated.like(both._weights(gated, still)).clips()[:, :-1]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_causal_network_has_the_parameters_of_the_other():
+    both, past = (
+        {n: a.shape for n, a in named_arrays(abstract(causal=causal)).items()}
+        for causal in (False, True)
+    )
+    assert both == past
 
 
 @pytest.mark.slow

@@ -403,6 +403,7 @@ def test_torchvision_is_complete():
         ("tsm", {"placement": "block"}, "load", "shifts residual branches; the model"),
         ("bare", {}, "load", 'classifier does not fit the model; head="skip"'),
         ("bare", {"placement": "block"}, "load", "classifier does not fit the model"),
+        ("bare", {"placement": "block", "causal": True}, "load", "shifts whole blocks"),
         ("tsn", {}, "load", "missing: base_model.features.10.conv.0.net.weight, "),
     ],
 )

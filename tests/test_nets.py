@@ -161,7 +161,11 @@ def test_wrong_clips():
         (("resnet18",), {"dropout": True}, ["dropout must be", "got True"]),
         # What reads later frames.
         (("slow_8x8_r50",), {"causal": True}, ["slow_8x8_r50 reads later frames"]),
-        (("rubiksnet_micro",), {"causal": True}, ["rubiksnet_micro reads later"]),
+        (
+            ("rubiksnet_micro", "vsn"),
+            {"causal": True, "variant": "spatial"},
+            ["rubiksnet_micro with vsn has no option causal"],
+        ),
         (
             ("resnet18", "vsn"),
             {"temporal_pool": True},
@@ -232,5 +236,6 @@ def test_dropout_keeps_the_expected_features():
 
 
 def test_the_past_alone_where_nothing_else_is_read():
-    abstract("rubiksnet_micro", variant="spatial", causal=True)
+    abstract("rubiksnet_micro", "tsm", variant="spatial", causal=True)
+    abstract("rubiksnet_micro", variant="attention", causal=True)
     abstract("resnet_tiny", "vsn", temporal_pool=True, shuffle_stages=(0,))

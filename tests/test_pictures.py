@@ -7,15 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.networks import random_network
 from vidshift import create, load, pictures, runs
 from vidshift.data.datasets import open_split
 from vidshift.data.motion_clips import OrderedMotion
 from vidshift.data.split import Split
-from vidshift.evaluation import draw_attention
+from vidshift.evaluation import draw_attention, draw_shifts
 from vidshift.nets.weights import split
 from vidshift.shifts.attention import WholeShift
+from vidshift.shifts.rubiks import Shift3D
 from vidshift.training import checkpoints
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
@@ -129,6 +131,20 @@ def test_five_taps_and_a_hardened_network(tmp_path):
     assert figures["moved"] == {"argmax": 0.75, "soft": 0.75}
     draw_attention.draw(tmp_path / "x.png", "five taps", figures)
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_causal_network_has_no_shift_ahead(tmp_path):
+    layer = WholeShift(4, causal=True)
+    layer.distance[...] = jnp.array([-2, 0, -1, 0])
+    figures = draw_attention.shares_by_layer([("only", layer)], 0.25)
+    assert figures["distances"] == [-2, -1, 0]
+    assert figures["layers"][0]["argmax"] == [0.25, 0.25, 0.5]
+    assert figures["moved"] == {"argmax": 0.5, "soft": 0.5}
+    draw_attention.draw(tmp_path / "x.png", "causal", figures)
+    shift = Shift3D(4, causal=True, rngs=nnx.Rngs(0))
+    shift.shift[0] = jnp.array([0.5, -0.5, 9.0, 0.0])
+    (found,) = draw_shifts.shifts_by_layer([("only", shift)])["layers"]
+    assert found["t"] == [-0.5, -0.5, -4, 0] and found["beyond_max_shift"] == 1
 
 
 def test_a_checkpoint_that_knows_of_no_budget(tmp_path, data_dir, capsys, monkeypatch):

@@ -32,6 +32,7 @@ def shifted(module, clips, *weight):
 # ------------------------------------------------------------------ patterns
 def test_time_is_that_of_tsm():
     assert tsm_row(17).tolist() == [[1, 1, -1, -1] + 13 * [0]]
+    assert tsm_row(17, causal=True).tolist() == [[-1, -1] + 15 * [0]]
 
 
 def test_space_is_shiftnets_window():
@@ -61,6 +62,8 @@ def test_what_a_learned_time_may_start_from():
     np.testing.assert_array_equal(half[0], 0.5 * plain[0])
     np.testing.assert_array_equal(half[1:], plain[1:])
     np.testing.assert_array_equal(rows(time_init="tsm")[:1], tsm_row(4000))
+    causal = rows(time_init="tsm", causal=True)
+    np.testing.assert_array_equal(causal[:1], tsm_row(4000, causal=True))
     noise = rows(time_init="tsm-g0.1")[0] - tsm_row(4000)[0]
     assert abs(noise.std() - 0.1) < 0.01 and abs(noise.mean()) < 0.01
 
@@ -136,6 +139,50 @@ def test_the_product_after_it(kind):
     weight = random_clips(SHAPE[-1], 7)
     apart = jnp.einsum("...c,ck->...k", shifted(module, clips), weight)
     np.testing.assert_allclose(shifted(module, clips, weight), apart, atol=1e-5)
+
+
+# -------------------------------------------------------------------- causal
+@pytest.mark.parametrize("quantize", [False, True])
+def test_a_causal_shift_is_one_by_as_much_from_the_past(quantize):
+    past, both = (layer(causal=c, quantize=quantize) for c in (True, False))
+    drawn = np.random.default_rng(0).uniform(-2.5, 2.5, (3, SHAPE[-1]))
+    drawn[0, :3] = [0, 1, -2]
+    past.shift[...] = jnp.asarray(drawn, jnp.float32)
+    drawn[0] = -np.abs(drawn[0])
+    both.shift[...] = jnp.asarray(drawn, jnp.float32)
+    np.testing.assert_array_equal(past.rows(), both.shift[...])
+    np.testing.assert_array_equal(past.acting(), both.acting())
+    assert past.acting().min() == -2 and past.acting()[0].max() <= 0
+    clips = random_clips(*SHAPE)
+    np.testing.assert_array_equal(shifted(past, clips), shifted(both, clips))
+
+
+def test_fixed_causal_time_is_one_fold_of_the_past():
+    clips = random_clips(*SHAPE)
+    y = shifted(layer(time="fixed", space="fixed", causal=True), clips)
+    np.testing.assert_array_equal(y[:, 1:, 1:, 1:, 0], clips[:, :-1, :-1, :-1, 0])
+    np.testing.assert_array_equal(y[:, :, :-1, 1:, 2], clips[:, :, 1:, :-1, 2])
+
+
+def test_space_alone_is_causal_as_it_is():
+    module, clips = layer(Shift2D, causal=True), random_clips(*SHAPE)
+    plain = layer(Shift2D)
+    np.testing.assert_array_equal(shifted(module, clips), shifted(plain, clips))
+
+
+def test_every_causal_shift_learns_and_the_sign_turns_the_gradient():
+    def gradient(time):
+        module = layer(causal=True)
+        module.shift[0] = jnp.full(SHAPE[-1], time)
+        graphdef, state = nnx.split(module)
+        clips = random_clips(*SHAPE)
+        loss = lambda state: (nnx.merge(graphdef, state)(clips) ** 2).sum()
+        return np.asarray(nnx.as_pure(jax.jit(jax.grad(loss))(state))["shift"])
+
+    ahead, back = gradient(0.4), gradient(-0.4)
+    np.testing.assert_allclose(ahead[0], -back[0], rtol=1e-5)
+    np.testing.assert_allclose(ahead[1:], back[1:], rtol=1e-5)
+    assert (gradient(0.0)[0] != 0).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

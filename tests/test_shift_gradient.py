@@ -2,13 +2,16 @@
 
 import pathlib
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from flax import nnx
 
-from vidshift import create
+from tests.networks import random_clips, random_network
+from vidshift import create, train_view
+from vidshift.nets.weights import split
 from vidshift.training.config import OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.shift_gradient import normalised
@@ -108,6 +111,39 @@ def test_shifts_and_attention_are_kinds_of_their_own():
         "shift",
         "weight",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["interpolated", "quantized"])
+def test_a_causal_network_learns_its_shifts(variant):
+    model = random_network(
+        lambda: create(
+            "rubiksnet_micro", num_classes=4, num_frames=3, causal=True, variant=variant
+        )
+    )
+    kinds = parameter_kinds(model)
+    tx = make_optimizer(OptimConfig(), kinds, lambda step: 1.0, steps_per_epoch=4)
+    skeleton, params, stats = split(train_view(model))
+    name = "stages.0.0.shift.shift"
+    params[name] = params[name].at[0, :2].set(jnp.asarray([0.0, -0.5]))
+    clips = random_clips(2, 3, 8, 8, 3)
+
+    @jax.jit
+    def step(params, state):
+        loss = lambda params: (
+            -jax.nn.log_softmax(skeleton.merge(params, stats)(clips))[:, 1].sum()
+        )
+        updates, state = tx.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    before, state = params, tx.init(params)
+    for _ in range(2):
+        params, state = step(params, state)
+    for shift in (name for name, kind in kinds.items() if kind == "shift"):
+        moved = np.abs(params[shift] - before[shift])
+        assert np.isfinite(moved).all() and (moved[0] > 0).all()
+        # A direction of length 1 at most, at a hundredth of the rate, with momentum.
+        assert moved.max() <= 0.01 * (1 + 1.9) + 1e-6
 
 
 KINDS = {"conv": "weight", "shift": "shift", "attention": "attention"}

@@ -217,6 +217,24 @@ def test_offline_weights_do_not_fit_a_causal_network():
     assert_same(model, before)
 
 
+def official_names(case: str) -> tuple[dict, dict]:
+    """`create`'s arguments, and zeros under every official name."""
+    case = json.loads((GOLDEN / f"{case}.json").read_text())
+    given = {name: np.zeros(shape, np.float32) for name, shape in case["state_dict"]}
+    return case["create"], given
+
+
+@pytest.mark.parametrize(
+    "case", ["gsf_r50_8f", "gsm_bninception_8f", "rubiksnet_tiny", "rubiksnet_tiny_aq"]
+)
+def test_networks_that_read_both_ways_only_initialise_causal_ones(case):
+    named, given = official_names(case)
+    model = nnx.eval_shape(lambda: create(**named, causal=True))
+    with pytest.raises(ValueError, match="reads later frames, and the model is causal"):
+        load_torch(model, given)
+    load_torch(model, given, head="skip")
+
+
 @pytest.mark.parametrize(
     ("prefix", "temporal", "options", "missed"),
     [

@@ -57,7 +57,7 @@ def batch(seed=5, clips=4) -> dict[str, np.ndarray]:
 class Run:
     """A small network with attention, its steps compiled once a run."""
 
-    def __init__(self, *, steps=5, taps=3, **optim):
+    def __init__(self, *, steps=5, taps=3, causal=False, **optim):
         config = OptimConfig(**optim)
         model = random_network(
             lambda: create(
@@ -66,6 +66,7 @@ class Run:
                 num_frames=2,
                 variant="attention",
                 taps=taps,
+                causal=causal,
             )
         )
         kinds = parameter_kinds(model)
@@ -104,12 +105,13 @@ def test_a_new_temperature_each_step_compiles_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate):
+@pytest.mark.parametrize(("accumulate", "causal"), [(1, False), (2, False), (1, True)])
+def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate, causal):
     losses, moved = {}, {}
     for weight in (0.0, 10.0):
         run = Run(
             accumulate=accumulate,
+            causal=causal,
             momentum=0.0,
             attention=AttentionConfig(budget=0.0, budget_weight=weight),
         )

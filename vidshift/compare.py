@@ -36,8 +36,10 @@ TABLES = {
         "VSN": ["--config.model.temporal=vsn"],
         "GSM": ["--config.model.temporal=gsm"],
         "GSF": ["--config.model.temporal=gsf"],
+        "causal GSF": ["--config.model.temporal=gsf", "--config.model.causal=true"],
         "I3D": ["--config.model.temporal=i3d"],
         "RubiksNet": RUBIKSNET,
+        "causal RubiksNet": [*RUBIKSNET, "--config.model.causal=true"],
     },
     "rubiksnet": {
         "interpolated": RUBIKSNET,

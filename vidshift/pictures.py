@@ -120,7 +120,8 @@ def _gates(
     for layer in figures["layers"]:
         halves = ", ".join(f"{mean:.3f}" for mean in layer["mean_absolute"])
         print(f"mean |gate| of {layer['name']}: {halves}", file=sys.stderr)
-    return {"split": options.split} | figures
+    causal = description["model"].get("causal", False)
+    return {"split": options.split, "causal": causal} | figures
 
 
 class Some:
@@ -137,7 +138,17 @@ class Some:
 
 
 def _named(model: dict) -> str:
-    own = ("variant", "space", "time", "ratio", "place", "modules", "gate", "fusion")
+    own = (
+        "causal",
+        "variant",
+        "space",
+        "time",
+        "ratio",
+        "place",
+        "modules",
+        "gate",
+        "fusion",
+    )
     given = [f"{key}={model[key]}" for key in own if key in model]
     name = f"{model['backbone']}/{model['temporal']}"
     return ", ".join(itertools.chain([name], given))

@@ -1,6 +1,7 @@
 """A trained network from its run's directory, ready to call."""
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -111,7 +112,8 @@ def for_evaluation(
     """
     as_evaluated = lambda params, stats: (params, stats)
     if has_attention(model) and not soft:
-        model, as_evaluated = model | {"hardened": True}, harden
+        as_evaluated = functools.partial(harden, causal=model.get("causal", False))
+        model = model | {"hardened": True}
         model = {k: v for k, v in model.items() if k != "attention_init"}
     skeleton, _, _ = split(nnx.eval_shape(lambda: create(**model)))
     return skeleton, as_evaluated
@@ -130,7 +132,7 @@ def hardening(model: dict, params: Arrays, stats: Arrays) -> dict:
     """
     if not has_attention(model):
         return {}
-    _, hardened = harden(params, stats)
+    _, hardened = harden(params, stats, causal=model.get("causal", False))
     distances = [np.asarray(a) for n, a in hardened.items() if n.endswith(".distance")]
     return {
         "moved_channels": float(np.mean([(d != 0).mean() for d in distances])),

@@ -36,8 +36,8 @@ def shares_by_layer(
     found = []
     for name, layer in layers:
         if isinstance(layer, WholeShift):
-            taps = 2 * layer.reach + 1
-            largest = layer.distance[...] + layer.reach
+            taps = len(layer.distances)
+            largest = layer.distance[...] - layer.distances[0]
             soft = (largest[:, None] == jnp.arange(taps)[None]).astype(jnp.float32)
         else:
             soft = layer.attention()
@@ -53,12 +53,13 @@ def shares_by_layer(
                 "soft": np.asarray(soft.mean(0), np.float64).tolist(),
             }
         )
-    reach = taps // 2
+    distances = list(layer.distances)
+    here = distances.index(0)
     return {
-        "distances": list(range(-reach, reach + 1)),
+        "distances": distances,
         "budget": budget,
         "moved": {
-            kind: float(np.mean([1 - layer[kind][reach] for layer in found]))
+            kind: float(np.mean([1 - layer[kind][here] for layer in found]))
             for kind in ("argmax", "soft")
         },
         "channels": sum(layer["channels"] for layer in found),
@@ -75,7 +76,7 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     and on all distances but zero, which with three taps and a quarter is TSM's.
     """
     distances, layers = figures["distances"], figures["layers"]
-    budget, reach = figures["budget"], len(distances) // 2
+    budget, here = figures["budget"], distances.index(0)
     depth = np.arange(1, len(layers) + 1)
     colours = DEPTH(np.linspace(0, 1, len(layers)))
     argmax = np.array([layer["argmax"] for layer in layers])
@@ -88,7 +89,7 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
         places = distance + (np.arange(len(layers)) + 0.5) * width - 0.42
         above.bar(places, argmax[:, tap], 0.9 * width, color=colours)
         if budget is not None:
-            share = budget / (len(distances) - 1) if tap != reach else 1 - budget
+            share = budget / (len(distances) - 1) if tap != here else 1 - budget
             above.hlines(share, distance - 0.46, distance + 0.46, "black", lw=2)
     above.set_xticks(distances, [f"{d:+d}" if d else "0" for d in distances])
     above.set(xlabel="shift in time, frames", ylabel="channels (largest tap)")
@@ -97,10 +98,10 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     bar.locator = MaxNLocator(8, integer=True)
     bar.update_ticks()
 
-    below.bar(depth, 1 - argmax[:, reach], 0.84, color=colours, label="largest tap")
+    below.bar(depth, 1 - argmax[:, here], 0.84, color=colours, label="largest tap")
     marker = "o" if len(layers) <= 20 else "."
     line = {"marker": marker, "color": "tab:red", "lw": 1}
-    below.plot(depth, 1 - soft[:, reach], label="attention", **line)
+    below.plot(depth, 1 - soft[:, here], label="attention", **line)
     if budget is not None:
         below.axhline(budget, color="black", lw=2, label=f"budget {budget:.1%}")
     below.set(xlabel="layer, from the input on", ylabel="channels that move")

@@ -128,6 +128,8 @@ def gates_by_layer(
 def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     """A PNG of what `gates_by_layer` gives: a histogram a layer, its halves one on top.
 
+    `figures` say besides whether the network is `causal`.
+
     Each has its own scale: it reaches the layer's fullest bin.
     """
     layers, edges = figures["layers"], figures["edges"]
@@ -138,7 +140,8 @@ def draw(path: pathlib.Path, network: str, figures: dict) -> None:
     size = (max(6.5, 1.9 * columns), 1.55 * rows + 1.2)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    looks = [("tab:blue", "first half: moves from frame t + 1 to t")]
+    source = "t - 1" if figures["causal"] else "t + 1"
+    looks = [("tab:blue", f"first half: moves from frame {source} to t")]
     looks += [("tab:orange", "second half: from t - 1 to t")]
     for number, (panel, layer) in enumerate(zip(panels, layers, strict=False), 1):
         for counts, (colour, label) in zip(layer["counts"], looks, strict=True):

@@ -8,7 +8,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kernels.interpolated.taps import nearest
 from vidshift.shifts.rubiks import Shift3D
 
 # Layers whose channels are drawn one by one.
@@ -32,9 +31,7 @@ def shifts_by_layer(layers: list[tuple[str, Shift3D]]) -> dict:
     for name, layer in layers:
         rows = np.asarray(layer.rows(), np.float32)
         bound = np.asarray(layer.max_shift, np.float32)[:, None]
-        acting = rows.clip(-bound, bound)
-        if layer.quantize:
-            acting = np.asarray(nearest(acting))
+        acting = layer.acting()
         axes = {"t": 0, "h": 1, "w": 2}
         if layer.time == "none":
             del axes["t"]

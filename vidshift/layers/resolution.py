@@ -30,18 +30,25 @@ class Resolution(NamedTuple):
         Raises:
           ValueError: the clips have fewer frames or pixels than are asked for.
         """
-        height, width = clips.shape[2:4]
-        clips = self._fewer(clips, 1)
+        return self.lower_images(self._fewer(clips, 1), axes=(2, 3))
+
+    def lower_images(self, images: jax.Array, *, axes: tuple[int, int]) -> jax.Array:
+        """Images at this short side, bilinear; `axes` are height and width.
+
+        Raises:
+          ValueError: they have fewer pixels than are asked for.
+        """
         if self.side is None:
-            return clips
-        short = min(height, width)
+            return images
+        sides = [images.shape[axis] for axis in axes]
+        short = min(sides)
         if self.side > short:
             raise ValueError(
                 f"the network looks at side={self.side} pixels of a clip, but this has "
                 f"{short}"
             )
-        size = (round(n * self.side / short) for n in (height, width))
-        return resize(clips, *size, axes=(2, 3))
+        size = (round(n * self.side / short) for n in sides)
+        return resize(images, *size, axes=axes)
 
     def taken(self, frames: int) -> np.ndarray:
         """Indices of those that the network looks at."""

@@ -82,8 +82,7 @@ class FrameNetwork(nnx.Module):
             raise ValueError(
                 f"frames must be [B, H, W, {self.in_channels}], got {images.shape}"
             )
-        if self.resolution.side is not None:
-            images = self.resolution.lower(images[:, None])[:, 0]
+        images = self.resolution.lower_images(images, axes=(1, 2))
         images = images.astype(self.dtype).transpose(1, 2, 0, 3)
         features = self.body(Frames(images, frames=1))
         pooled = features.data.mean((0, 1))

@@ -3,6 +3,9 @@
 The form is the official code's: blocks normalise before they convolve, the stride of a
 stage lies in its first shift, and the Small tier has squeeze-and-excitation, which the
 paper does not mention and without which its 3.6 M parameters do not come out.
+
+In between features are clips `[B, T, H, W, C]`, or in a stream a frame of each,
+`[H, W, B, C]`; a layer can tell by the number of axes.
 """
 
 from functools import partial
@@ -35,9 +38,16 @@ def in_slot(layer: nnx.Module | None, clips: jax.Array) -> jax.Array:
     """What a scheme has put in a slot, on clips; its layers take `Frames`."""
     if layer is None:
         return clips
+    if clips.ndim == 4:
+        return layer(Frames(clips, frames=1)).data
     if isinstance(layer, TemporalShift):  # takes either: no reordering around it
         return layer(clips)
     return layer(Frames.of(clips)).clips()
+
+
+def sides(clips: jax.Array) -> tuple[int, int]:
+    """The axes of height and width."""
+    return (0, 1) if clips.ndim == 4 else (2, 3)
 
 
 class PointUnit(nnx.Module):
@@ -67,7 +77,7 @@ class SqueezeExcite(nnx.Module):
         self.up = linear(channels // reduction, channels)
 
     def __call__(self, clips: jax.Array) -> jax.Array:
-        means = clips.mean((2, 3), keepdims=True)
+        means = clips.mean(sides(clips), keepdims=True)
         return clips * nnx.sigmoid(self.up(nnx.relu(self.down(means))))
 
 
@@ -104,7 +114,10 @@ class ShiftBlock(nnx.Module):
         a = nnx.relu(self.norm(clips))
         shortcut = clips
         if self.shortcut is not None:
-            shortcut = self.shortcut(a[:, :, :: self.stride, :: self.stride])
+            places = [slice(None)] * a.ndim
+            for side in sides(a):
+                places[side] = slice(None, None, self.stride)
+            shortcut = self.shortcut(a[tuple(places)])
         if isinstance(self.attention, WholeShift):
             y = self.unit.finish(self.attention(a, self.unit.conv.kernel[...]))
         else:
@@ -132,6 +145,10 @@ class RubiksNet(FrameNetwork):
         distances. `time` is of the first two variants.
       time_init: what learned distances in time start from, see
         `vidshift.shifts.rubiks.first_time_row`; of the first two variants.
+      causal: read no later frame (ours: no such network has been published). Learned
+        distances in time act as -|t|, fixed ones are causal TSM's, and the attention
+        chooses from the present frame and the `taps - 1` before it. Parameters have the
+        same shapes.
       taps: frames that the attention chooses from, an odd number.
       attention_init: "paper" or "code" (`vidshift.shifts.attention.INITS`).
       hardened: the "attention" variant after training, whose attention has become whole
@@ -156,6 +173,7 @@ class RubiksNet(FrameNetwork):
         space="learned",
         time="learned",
         time_init=None,
+        causal=False,
         taps=None,
         attention_init=None,
         hardened=False,
@@ -188,6 +206,8 @@ class RubiksNet(FrameNetwork):
                 f"variant={variant!r}"
             )
         check_flag("hardened", hardened)
+        check_flag("causal", causal)
+        of_attention["causal"] = causal
         new_attention = lambda channels: None
         if hardened:
             of_attention.pop("init", None)
@@ -198,7 +218,8 @@ class RubiksNet(FrameNetwork):
         if in_3d:
             quantize = variant == "quantized"
             of_shift |= {"time_init": "uni1" if time_init is None else time_init}
-            new_shift = partial(Shift3D, time=time, quantize=quantize, **of_shift)
+            of_shift |= {"causal": causal, "quantize": quantize}
+            new_shift = partial(Shift3D, time=time, **of_shift)
         else:
             new_shift = partial(Shift2D, **of_shift)
         linear = partial(
@@ -244,6 +265,7 @@ class RubiksNet(FrameNetwork):
             stages.append(nnx.List(built))
         self.stages = nnx.List(stages)
         self.norm = norm(cin)
+        self.streaming = False
         self.variant = variant
         self.max_shift = float(max_shift)
         super().__init__(
@@ -256,16 +278,22 @@ class RubiksNet(FrameNetwork):
             rngs=rngs,
         )
 
+    def start_stream(self) -> None:
+        self.streaming = True
+
     def body(self, x: Frames) -> Frames:
         """To `[H/32, W/32]`, rounded up; H/8 with three stages.
 
-        In between features are clips, which is the order that the shift's kernels take.
+        In between features are clips, which is the order that the shift's kernels take,
+        or in a stream as they are here.
         """
-        clips = self.stem(x).clips()
+        x = self.stem(x)
+        clips = x.data if self.streaming else x.clips()
         for stage in self.stages:
             for block in stage:
                 clips = block(clips)
-        return Frames.of(nnx.relu(self.norm(clips)))
+        clips = nnx.relu(self.norm(clips))
+        return x.like(clips) if self.streaming else Frames.of(clips)
 
 
 def _tier(width: int, blocks, **options):

@@ -36,7 +36,7 @@ class Backbone:
 
 # RubiksNet's own options.
 RUBIKSNET = ("dropout", "variant", "space", "time", "time_init", "max_shift")
-RUBIKSNET += ("taps", "attention_init", "hardened")
+RUBIKSNET += ("taps", "attention_init", "hardened", "causal")
 # Options of Slow and SlowFast.
 SLOWFAST = ("dropout", "head_size", "width")
 BACKBONES = {
@@ -136,7 +136,8 @@ def create(
       in_channels: channels of a frame.
       rngs: source of the initial weights; None means `nnx.Rngs(0)`.
       **options: of the backbone (`dropout=0.0`) or of the scheme (TSM: `fold_div=8`,
-        `placement="blockres"|"block"`, `causal=False`). Of any network, `side`, `frames`
+        `placement="blockres"|"block"`), or of both (`causal=True`: no frame reads a later
+        one, and `vidshift.stream` can see them one by one). Of any network, `side`, `frames`
         and `frame_rule`: it looks at clips that it has made smaller itself
         (`vidshift.layers.resolution`); and of most, `width`: the network slimmed to that
         share of its channels, whose weights are leading slices of the full one's (A3D).
@@ -149,7 +150,10 @@ def create(
     base = pick("backbone", backbone, BACKBONES)
     make_scheme = pick("temporal scheme", temporal, SCHEMES)
     of_scheme = inspect.signature(make_scheme).parameters.keys() - set(OF_NETWORK)
-    known = sorted({*of_scheme, *base.options, *BEFORE, *AFTER, *RESOLUTION})
+    known = {*of_scheme, *base.options, *BEFORE, *AFTER, *RESOLUTION}
+    if "causal" not in of_scheme:  # the backbone's alone says nothing of the scheme
+        known -= {"causal"}
+    known = sorted(known)
     unknown = sorted(options.keys() - set(known))
     if "width" in unknown:
         raise ValueError(
@@ -187,7 +191,8 @@ def create(
     for name in (*BEFORE, *AFTER):
         if _flag(name, options) and options.get("causal"):
             raise ValueError(f"{name} reads later frames, which causal=True forbids")
-    if mixes_time(backbone, options) and options.get("causal"):
+    itself = "causal" not in base.options and mixes_time(backbone, options)
+    if itself and options.get("causal"):
         raise ValueError(
             f"{backbone} reads later frames by itself, which causal=True forbids"
         )

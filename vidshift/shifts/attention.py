@@ -4,18 +4,24 @@ RubiksShift-AQ (Fan et al., ECCV 2020, section 3.1). In training each channel mi
 neighbouring frames by a softmax, whose temperature falls until one frame has it all;
 after training (`harden`) that frame is moved, and nothing is multiplied.
 
-Both layers take and give clips `[B, T, H, W, C]`. A positive distance reads later frames.
+Both layers take and give clips `[B, T, H, W, C]`, in a stream a frame of each,
+`[H, W, B, C]`. A positive distance reads later frames. The taps are distances around zero,
+or those up to zero where a layer is causal, which nobody has published: the parameters are
+the same, what was the next frame's is then the present one's.
 """
 
+import functools
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from kernels import shift3d, shift3d_conv
-from vidshift.shifts.options import check_choice
+from vidshift.shifts.in_stream import MixOfPast, concrete
+from vidshift.shifts.options import check_choice, check_flag
 
 # Bounds of the weights' first uniform draw: the paper's, and the official code's, which
 # gives the same probabilities and gradients a twentieth as large.
@@ -48,16 +54,22 @@ def attention(
     return jax.nn.softmax(weight / (spread + 1e-6) / temperature, axis=1)
 
 
+def distances(taps: int, *, causal: bool = False) -> range:
+    """Those of an attention's taps: around zero, or up to it."""
+    first = 1 - taps if causal else -(taps // 2)
+    return range(first, first + taps)
+
+
 class AttentionShift(nnx.Module):
     """A soft choice of whole shifts in time: each channel mixes its neighbouring frames.
 
-    `y[t] = sum over d of p[c, d + taps // 2] x[t + d]` for d from `-(taps // 2)`, with p
-    of `attention` and zero outside the clip. At a low temperature it is one shift by a
-    whole number.
+    `y[t] = sum over taps of p[c, tap] x[t + distances[tap]]`, with p of `attention` and
+    zero outside the clip. At a low temperature it is one shift by a whole number.
 
     Args:
       channels: C.
       taps: odd, from 3: shifts by up to `taps // 2` frames each way.
+      causal: shifts by up to `taps - 1` frames from the past.
       init: a name in `INITS`.
       temperature: to start from.
 
@@ -70,26 +82,40 @@ class AttentionShift(nnx.Module):
         channels: int,
         *,
         taps: int = 3,
+        causal: bool = False,
         init: str = "paper",
         temperature: float = 2.0,
         rngs: nnx.Rngs,
     ):
         check_taps(taps)
+        check_flag("causal", causal)
         check_choice("attention_init", init, tuple(INITS))
         low, high = INITS[init]
         draw = jax.random.uniform(rngs.params(), (channels, taps), None, low, high)
         self.weight = AttentionParam(draw)
         self.temperature = Temperature(jnp.float32(temperature))
+        self.causal = causal
+        self.distances = distances(taps, causal=causal)
+        self.in_time = nnx.data(None)  # in a stream
+
+    def start_stream(self) -> None:
+        for variable in (self.weight, self.temperature):
+            concrete(variable)
+        # From the present frame back.
+        self.in_time = MixOfPast(np.asarray(self.attention()).T[::-1])
+        del self.weight, self.temperature
 
     def attention(self) -> Float[Array, "C taps"]:
         """The share of each tap, from the past on."""
         return attention(self.weight[...], self.temperature[...])
 
-    def __call__(self, clips: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
+    def __call__(self, clips: Float[Array, "*places C"]) -> Float[Array, "*places C"]:
+        if self.in_time is not None:
+            return self.in_time(clips)
         shares = self.attention()
         frames, taps = clips.shape[1], shares.shape[1]
         around = [(0, 0)] * clips.ndim
-        around[1] = (taps // 2, taps // 2)
+        around[1] = (-self.distances[0], self.distances[-1])
         padded = jnp.pad(clips, around)
         # Sums are in float32, which XLA fuses with the casts: one read, one write.
         total = sum(
@@ -106,26 +132,38 @@ class WholeShift(nnx.Module):
 
     Args:
       channels: C.
-      taps: those of the attention.
+      taps, causal: those of the attention.
 
     Raises:
       ValueError: taps that are even or too few.
     """
 
-    def __init__(self, channels: int, *, taps: int = 3):
+    def __init__(self, channels: int, *, taps: int = 3, causal: bool = False):
         check_taps(taps)
+        check_flag("causal", causal)
         self.distance = Distance(jnp.zeros(channels, jnp.int32))
-        self.reach = taps // 2
+        self.causal = causal
+        self.distances = distances(taps, causal=causal)
+        self.in_time = nnx.data(None)  # in a stream
+
+    def start_stream(self) -> None:
+        before = np.arange(len(self.distances))[:, None]
+        chosen = -concrete(self.distance)[None] == before
+        self.in_time = MixOfPast(chosen.astype(np.float32))
+        del self.distance
 
     def __call__(
         self,
-        clips: Float[Array, "B T H W C"],
+        clips: Float[Array, "*places C"],
         weight: Float[Array, "C K"] | None = None,
-    ) -> Float[Array, "B T H W K"]:
+    ) -> Float[Array, "*places K"]:
         """The clips shifted, and if there is a weight times it: then in one kernel."""
+        if self.in_time is not None:
+            y = self.in_time(clips)
+            return y if weight is None else y @ weight.astype(y.dtype)
         time = self.distance[...]
         rows = jnp.stack([time, jnp.zeros_like(time), jnp.zeros_like(time)])
-        max_shift = (float(self.reach), 0.0, 0.0)
+        max_shift = (float(-self.distances[0]), 0.0, 0.0)
         if weight is None:
             return shift3d(clips, rows, max_shift=max_shift)
         return shift3d_conv(clips, rows, weight, max_shift=max_shift)
@@ -159,10 +197,9 @@ def shifted_shares(
     """
     soft, hard = [], []
     for _, layer in attention_layers(model):
-        shares = layer.attention()
-        middle = shares.shape[1] // 2
-        soft.append(1 - shares[:, middle].mean())
-        hard.append((shares.argmax(1) != middle).mean())
+        shares, here = layer.attention(), layer.distances.index(0)
+        soft.append(1 - shares[:, here].mean())
+        hard.append((shares.argmax(1) != here).mean())
     return jnp.stack(soft), jnp.stack(hard)
 
 
@@ -176,30 +213,34 @@ def with_temperature(stats: Mapping, temperature) -> dict:
     }
 
 
-def harden(params: Mapping, stats: Mapping) -> tuple[dict, dict]:
+def harden(
+    params: Mapping, stats: Mapping, *, causal: bool = False
+) -> tuple[dict, dict]:
     """Turns every attention into the whole shift that has the largest share.
 
     Args:
       params, stats: arrays by name, of a network with attention shifts.
+      causal: whether the network is.
 
     Returns:
       Those of the network that `vidshift.create(..., hardened=True)` makes.
     """
     owners = _owners(params)
     gone = {f"{owner}.{leaf}" for owner in owners for leaf in ("weight", "temperature")}
-    distances = _largest({o: params[f"{o}.weight"] for o in owners})
+    found = _largest({o: params[f"{o}.weight"] for o in owners}, causal=causal)
     return (
         {name: array for name, array in params.items() if name not in gone},
         {name: array for name, array in stats.items() if name not in gone}
-        | {f"{owner}.distance": array for owner, array in distances.items()},
+        | {f"{owner}.distance": array for owner, array in found.items()},
     )
 
 
-@jax.jit
-def _largest(weights: dict[str, Array]) -> dict[str, Int[Array, " C"]]:
+@functools.partial(jax.jit, static_argnames="causal")
+def _largest(weights: dict[str, Array], *, causal: bool) -> dict[str, Int[Array, " C"]]:
     """The softmax keeps the order of the weights."""
     return {
-        owner: (weight.argmax(1) - weight.shape[1] // 2).astype(jnp.int32)
+        owner: weight.argmax(1).astype(jnp.int32)
+        + distances(weight.shape[1], causal=causal)[0]
         for owner, weight in weights.items()
     }
 

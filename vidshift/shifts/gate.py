@@ -5,6 +5,13 @@ sum. Written from the equations and from what the official module computes, whic
 checkpoints need the latter: a batch norm and ReLU stand before the gate's convolution
 (not in equations 1 and 2), all convolutions have a bias, and each half's channels are
 interleaved at the end (not in equations 9 and 10).
+
+Nobody has published a causal form. Ours has the parameters of the original, moved into
+the past: both halves come from the frame before, as the one fold of the online TSM does,
+and where the gate's and the fusion's kernels read frames t - 1, t and t + 1 they read
+t - 2, t - 1 and t, the usual causal padding. So a half is no longer told apart by its
+direction, but by its gate and its fusion alone; leaving the first half unmoved instead
+would take half of the module's view of time.
 """
 
 import math
@@ -16,6 +23,7 @@ from jaxtyping import Array, Float
 
 from kernels import Frames, temporal_shift
 from vidshift.layers.norm import BatchNorm
+from vidshift.shifts.past import FrameBefore, exchange, new_past
 
 # PyTorch's for a convolution's kernel: uniform within 1 / sqrt(fan_in).
 torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -38,9 +46,18 @@ class Gate(nnx.Module):
 
     Args:
       zero: start from zeros, as GSM does, rather than as PyTorch's convolutions (GSF).
+      causal: the kernel's last frame is the present one, not the one in its middle.
     """
 
-    def __init__(self, channels: int, *, zero: bool, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        *,
+        zero: bool,
+        causal: bool = False,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         shape, fan_in = (3, 3, 3, channels // 2, 2), 27 * channels // 2
         zeros = nnx.initializers.zeros
         kernel_init = zeros if zero else torch_default
@@ -48,31 +65,53 @@ class Gate(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
         self.bias = nnx.Param(bias_init(rngs.params(), (2,), jnp.float32))
         self.dtype = dtype
+        self.before = nnx.data(None)
+        if causal:
+            self.before = nnx.List(FrameBefore() for _ in range(2))
+        # In a stream, of each half, `[H, W, channels / 2, T]`.
+        self.halves = nnx.data(None)
+
+    def start_stream(self) -> None:
+        kernels = self._kernels()
+        self.halves = nnx.List(nnx.Param(kernel) for kernel in kernels)
+        del self.kernel
+
+    def _kernels(self) -> list[Float[Array, "H W C T"]]:
+        kernel = self.kernel[...].transpose(1, 2, 3, 0, 4)
+        return [kernel[..., half] for half in range(2)]
 
     def __call__(self, x: Frames) -> Float[Array, "H W N 2"]:
         """Float32, before the gate's tanh."""
-        kernels = self.kernel[...].astype(self.dtype).transpose(1, 2, 3, 0, 4)
+        if self.halves is None:
+            kernels = self._kernels()
+        else:
+            kernels = [kernel[...] for kernel in self.halves]
         halves = jnp.split(x.data.astype(self.dtype), 2, -1)
         # Two convolutions: XLA takes ten times as long for one of two groups on a CPU.
         planes = [
             jax.lax.conv_general_dilated(
                 half,
-                kernels[..., i],
+                kernel.astype(self.dtype),
                 (1, 1),
                 ((1, 1), (1, 1)),
                 dimension_numbers=("HWNC", "HWIO", "HWNC"),
             ).astype(jnp.float32)
-            for i, half in enumerate(halves)
+            for half, kernel in zip(halves, kernels, strict=True)
         ]
-        # By tap: frame t - 1, t and t + 1 of both halves.
-        past, here, future = (
+        # By tap, of both halves.
+        first, second, third = (
             jnp.concatenate([p[..., tap : tap + 1] for p in planes], -1)
             for tap in range(3)
         )
-        moved = jnp.concatenate([future, past], -1)
-        moved = temporal_shift(x.like(moved), fold=2).data
         bias = self.bias[...].reshape(1, 1, 1, 2)
-        return here + moved[..., :2] + moved[..., 2:] + bias
+        if self.before is not None:
+            # The first tap's planes move twice, with the second's the second time.
+            twice, once = self.before
+            second = second + twice(x.like(first)).data
+            return third + once(x.like(second)).data + bias
+        moved = jnp.concatenate([third, first], -1)
+        moved = temporal_shift(x.like(moved), fold=2).data
+        return second + moved[..., :2] + moved[..., 2:] + bias
 
 
 class GateShiftFuse(nnx.Module):
@@ -83,6 +122,8 @@ class GateShiftFuse(nnx.Module):
     then `w * y + (1 - w) * r`, or `y + r`. The channels of each half are interleaved
     (0, n/2, 1, n/2 + 1, ...), so the module permutes channels whatever the gate says.
 
+    In a stream it keeps the gated channels, the gate's planes and the fusion's means.
+
     Args:
       channels: of the features.
       processed: how many of them, from the first, pass the module; a multiple of 4. The
@@ -92,6 +133,8 @@ class GateShiftFuse(nnx.Module):
       fusion: "learned", a weight for each channel and frame from the means over space, or
         "sum".
       fusion_init: of the fusion's kernels.
+      causal: both halves come from frame t - 1, and the gate and the fusion read t - 2,
+        t - 1 and t (ours: see above).
       dtype: compute type.
 
     Raises:
@@ -109,6 +152,7 @@ class GateShiftFuse(nnx.Module):
         zero_gate: bool = False,
         fusion: str = "learned",
         fusion_init=torch_default,
+        causal: bool = False,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -119,40 +163,53 @@ class GateShiftFuse(nnx.Module):
             )
         self.processed = processed
         self.dtype = dtype
+        self.causal = causal
+        self.before = nnx.data(FrameBefore() if causal else None)
         self.fixed = None if gate == "learned" else gate
         self.norm = self.gate = self.fusion = nnx.data(None)
         if gate == "learned":
             self.norm = BatchNorm(processed, dtype=dtype)
-            self.gate = Gate(processed, zero=zero_gate, dtype=dtype, rngs=rngs)
+            self.gate = Gate(
+                processed, zero=zero_gate, causal=causal, dtype=dtype, rngs=rngs
+            )
         if fusion == "learned":
             self.fusion = nnx.List(
                 nnx.Conv(
                     2,
                     1,
                     (3, 3),
-                    padding=((1, 1), (1, 1)),
+                    padding=((1, 1), (2, 0) if causal else (1, 1)),
                     kernel_init=fusion_init,
                     bias_init=_torch_bias(2 * 9),
                     rngs=rngs,
                 )
                 for _ in range(2)
             )
+        # In a stream, the means of frame t - 1 and t - 2.
+        self.past_means = nnx.data(None)
+
+    def start_stream(self) -> None:
+        if self.fusion is not None:
+            self.past_means = nnx.List(new_past() for _ in range(2))
+            for fuse in self.fusion:
+                fuse.padding = ((1, 1), (0, 0))
 
     def __call__(self, x: Frames) -> Frames:
         data = x.data.astype(self.dtype)
         moving, rest = data[..., : self.processed], data[..., self.processed :]
-        half = self.processed // 2
         gated = moving * self._gates(x.like(moving))
         still = moving - gated
-        gated = temporal_shift(x.like(gated), fold=half).data
+        if self.causal:
+            gated = self.before(x.like(gated)).data
+        else:
+            gated = temporal_shift(x.like(gated), fold=self.processed // 2).data
         if self.fusion is None:
             fused = gated + still
         else:
             weight = self._weights(x.like(gated), x.like(still)).astype(self.dtype)
             fused = weight * gated + (1 - weight) * still
-        fused = fused.reshape(*fused.shape[:3], 2, 2, half // 2).swapaxes(-1, -2)
-        fused = fused.reshape(moving.shape)
-        return x.like(jnp.concatenate([fused, rest], -1))
+        halves = [_interleaved(half) for half in jnp.split(fused, 2, -1)]
+        return x.like(jnp.concatenate([*halves, rest], -1))
 
     def _gates(self, x: Frames):
         """-> a factor for each of x's values, by its half."""
@@ -167,6 +224,8 @@ class GateShiftFuse(nnx.Module):
         """Float32 in (0, 1), from each half's plane of channels and frames."""
         frames, parts = gated.frames, gated.parts
         means = [x.data.mean((0, 1), dtype=jnp.float32) for x in (gated, still)]
+        if self.past_means is not None:
+            return self._weights_of_frame(means)
         plane = jnp.stack(means, -1)  # [N, C, 2]
         plane = plane.reshape(parts, frames, -1, *plane.shape[1:])
         plane = plane.transpose(0, 2, 3, 1, 4)  # [parts, clips, C, T, 2]
@@ -175,3 +234,24 @@ class GateShiftFuse(nnx.Module):
         weight = jax.nn.sigmoid(jnp.concatenate(halves, 1))  # [B, C, T]
         weight = weight.reshape(parts, -1, *weight.shape[1:]).transpose(0, 3, 1, 2)
         return weight.reshape(1, 1, -1, self.processed)
+
+    def _weights_of_frame(self, means) -> Float[Array, "1 1 B C"]:
+        """In a stream; `means` `[B, C]` of the gated and the still."""
+        seen = [jnp.concatenate(means, -1)]
+        for past in self.past_means:
+            seen.append(exchange(past, seen[-1]))
+        rows = [jnp.stack(jnp.split(frame, 2, -1), -1) for frame in reversed(seen)]
+        halves = jnp.split(jnp.stack(rows, 2), 2, 1)  # each [B, C / 2, T, 2]
+        logits = [
+            fuse(half)[:, :, 0, 0]
+            for half, fuse in zip(halves, self.fusion, strict=True)
+        ]
+        weight = jax.nn.sigmoid(jnp.concatenate(logits, 1))
+        return weight.reshape(1, 1, -1, self.processed)
+
+
+def _interleaved(x: Float[Array, "H W N C"]) -> Float[Array, "H W N C"]:
+    """Channels 0, C/2, 1, C/2 + 1, ...; N, which devices share, stays an axis."""
+    height, width, rows, channels = x.shape
+    quarters = x.reshape(height * width, rows, 2, channels // 2)
+    return quarters.swapaxes(2, 3).reshape(x.shape)

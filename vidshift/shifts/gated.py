@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flax import nnx
 
 from vidshift.shifts.gate import GateShiftFuse, torch_default
-from vidshift.shifts.options import check_choice, check_number, check_whole
+from vidshift.shifts.options import check_choice, check_flag, check_number, check_whole
 from vidshift.shifts.site import Scheme, Site, put
 
 GATES = ("learned", *GateShiftFuse.FIXED)
@@ -26,6 +26,7 @@ def gsf(
     modules: int | None = None,
     gate: str | int = "learned",
     fusion: str = "learned",
+    causal: bool = False,
 ) -> Scheme:
     """Gate-Shift-Fuse (Sudhakaran et al., TPAMI 2023; the official code's form).
 
@@ -48,6 +49,10 @@ def gsf(
       gate: "learned", or 1, -1 or 0 at every place (Table 5: TSM, a temporal difference,
         TSN).
       fusion: "learned" or "sum" (Table 5: GSM).
+      causal: read the past only: both halves of the channels come from the frame before,
+        and the gate and the fusion read the two frames before and the present one. Ours,
+        not the papers' (`vidshift.shifts.gate` says why so); parameters have the same
+        shapes, but those that were trained with later frames mean something else.
 
     Table 1 counts its branches from 1 without names. With 29 C + 40 parameters a module,
     "pool" gives branch 1 (10.48 M), "3x3" branch 3 and None branch 4 (10.50 M), with their
@@ -68,6 +73,7 @@ def gsf(
         modules=modules,
         gate=gate,
         fusion=fusion,
+        causal=causal,
     )
 
 
@@ -79,6 +85,7 @@ def gsm(
     place: str | None = None,
     modules: int | None = None,
     gate: str | int = "learned",
+    causal: bool = False,
     elsewhere: Mapping[tuple[int, int], str | None] | None = None,
 ) -> Scheme:
     """The Gate-Shift Module (Sudhakaran et al., CVPR 2020): GSF that fuses by a sum.
@@ -86,7 +93,7 @@ def gsm(
     Its gate starts at zero, GSF's as PyTorch's convolutions do.
 
     Args:
-      dtype, rngs, ratio, place, modules, gate: see `gsf`. GSM was published for Inception
+      dtype, rngs, ratio, place, modules, gate, causal: see `gsf`. GSM was published for Inception
         with all channels.
       elsewhere: with no `place`, for a block `(stage, block)` of Inception the branch
         whose first unit has the module there, or None for no module: InceptionV3's
@@ -103,6 +110,7 @@ def gsm(
         modules=modules,
         gate=gate,
         fusion="sum",
+        causal=causal,
         zero_gate=True,
         elsewhere=elsewhere,
     )
@@ -117,6 +125,7 @@ def _scheme(
     modules,
     gate,
     fusion,
+    causal,
     zero_gate=False,
     elsewhere: Mapping[tuple[int, int], str | None] | None = None,
 ) -> Scheme:
@@ -124,6 +133,7 @@ def _scheme(
     check_number("ratio", ratio, above=0, at_most=1)
     check_choice("gate", gate, GATES)
     check_choice("fusion", fusion, FUSIONS)
+    check_flag("causal", causal)
     # What `create` reports when it is done.
     missing = {f"block {b} of stage {s}" for s, b in elsewhere}
     if modules is not None:
@@ -160,6 +170,7 @@ def _scheme(
             zero_gate=zero_gate,
             fusion=fusion,
             fusion_init=he_fan_out if site.residual else torch_default,
+            causal=causal,
             dtype=dtype,
             rngs=rngs,
         )

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from kernels import Frames, temporal_shift
+
 
 class Past(nnx.Variable):
     """An array that a layer keeps from one frame to the next; axis -2 counts streams.
@@ -27,6 +29,21 @@ def exchange(past: Past, present: jax.Array) -> jax.Array:
     before = past[...]
     past.set_value(present)
     return jnp.zeros_like(present) if before.ndim == 0 else before
+
+
+class FrameBefore(nnx.Module):
+    """All channels of the frame before, zero where a clip or a stream begins."""
+
+    def __init__(self):
+        self.past = nnx.data(None)
+
+    def start_stream(self) -> None:
+        self.past = new_past()
+
+    def __call__(self, x: Frames) -> Frames:
+        if self.past is None:
+            return temporal_shift(x, fold=x.data.shape[-1], direction="past")
+        return x.like(exchange(self.past, x.data))
 
 
 def start_streams(model: nnx.Module) -> None:

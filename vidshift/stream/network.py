@@ -48,7 +48,11 @@ def program(model: nnx.Module) -> Program:
         )
     # Another object of the same arrays: the caller's goes on seeing clips.
     streaming = nnx.merge(*nnx.split(model))
-    start_streams(streaming)
+    leaves = jax.tree.leaves(nnx.state(model))
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        streaming = nnx.eval_shape(_started, streaming)
+    else:
+        _started(streaming)
     graphdef, past, weights = nnx.split(streaming, Past, ...)
     paths = {".".join(map(str, path)): path for path, _ in nnx.to_flat_state(past)}
 
@@ -66,6 +70,11 @@ def program(model: nnx.Module) -> Program:
         return apply(weights, unknown, frame)[1]
 
     return Program(weights, begin, apply)
+
+
+def _started(model: nnx.Module) -> nnx.Module:
+    start_streams(model)
+    return model
 
 
 def make(

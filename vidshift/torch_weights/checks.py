@@ -5,7 +5,9 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.rubiks import Shift3D
 from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
@@ -30,8 +32,21 @@ def all_of(*checks: Check) -> Check:
 
 
 def refuse_causal(model: nnx.Module, head: str) -> None:
-    """Names do not tell which way a convolution's input was shifted."""
-    del head
+    """Names do not tell which way a convolution's input was shifted.
+
+    Causal TSM's first fold is another frame than any that an offline network has there.
+    Gates and RubiksNet's shifts can learn from where they are: without the classifier
+    they may begin with weights of a network that reads both ways.
+    """
+    for _, module in nnx.iter_modules(model):
+        both_ways = isinstance(module, GateShiftFuse | Shift3D | AttentionShift)
+        both_ways |= isinstance(module, WholeShift)
+        if both_ways and module.causal and head == "load":
+            raise ValueError(
+                "the state dict is of a network that reads later frames, and the model is "
+                'causal: its classifier does not fit; head="skip" (--skip-head) takes '
+                "the rest as initial weights"
+            )
     shifts = (m for _, m in nnx.iter_modules(model) if isinstance(m, TemporalShift))
     if any(shift.direction == "past" for shift in shifts):
         raise ValueError(

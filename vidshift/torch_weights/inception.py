@@ -125,9 +125,10 @@ def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
             check=check,
         )
 
+    of_gates = all_of(refuse_causal, refuse_head_with(TemporalPool))
     return (
-        trained("gsf", "gsf_", refuse_head_with(TemporalPool)),
-        trained("gsm", "gsm_", refuse_head_with(TemporalPool)),
+        trained("gsf", "gsf_", of_gates),
+        trained("gsm", "gsm_", of_gates),
         trained(
             "tsm",
             "",

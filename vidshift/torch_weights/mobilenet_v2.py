@@ -104,6 +104,13 @@ def check_bare(model: nnx.Module, head: str) -> None:
             'its classifier does not fit the model; head="skip" (--skip-head) takes the '
             "rest as initial weights"
         )
+    if head == "load" and not all("units" in path for path in directions(model)):
+        raise ValueError(
+            "the state dict is one of TSM's online network, which shifts residual "
+            'branches, or of a network without shifts; the model, of placement="block", '
+            'shifts whole blocks: its classifier does not fit; head="skip" (--skip-head) '
+            "takes the rest as initial weights"
+        )
 
 
 no_head_elsewhere = refuse_head_with(VideoShuffle, TemporalPool, GateShiftFuse)

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from vidshift.nets.rubiksnet import RubiksNet
+from vidshift.torch_weights.checks import refuse_causal
 from vidshift.torch_weights.rules import (
     CONV,
     NORM,
@@ -100,5 +101,6 @@ FAMILIES = (
         prefix="backbone.",
         heads=("new_fc",),
         rename=of_variant,
+        check=refuse_causal,
     ),
 )

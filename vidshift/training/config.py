@@ -28,8 +28,9 @@ class ModelConfig:
     dropout: float = 0.5
     # Options of vidshift.create, documented at the scheme or backbone. None leaves the
     # default, and a network that does not know an option refuses it.
-    # TSM:
+    # TSN, TSM, GSM, GSF and RubiksNet: no frame reads a later one (vidshift.stream).
     causal: bool | None = None
+    # TSM:
     fold_div: int | None = None
     placement: str | None = None
     # VSN:

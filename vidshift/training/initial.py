@@ -102,6 +102,9 @@ def initial_weights(
         lines.append(f"  new: {shorten(new)}")
     if head:
         lines.append(f"  new, since the classes differ: {shorten(head)}")
+    if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
+        reads = "reads no later frame" if theirs.get("causal") else "reads later frames"
+        lines.append(f"  its network {reads}, unlike this one: the names alone fit")
     lines += _other_pixels(stored["input"], description["input"])
     merged = ours | taken
     return (

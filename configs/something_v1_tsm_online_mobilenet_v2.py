@@ -1,0 +1,20 @@
+"""Causal TSM-MobileNetV2 on Something-Something v1, 8 frames: for live streams.
+
+    python train.py --config=configs/something_v1_tsm_online_mobilenet_v2.py \\
+        --workdir=runs/ssv1_online_mobile --config.init=IMAGENET_CHECKPOINT
+    python eval.py --workdir=runs/ssv1_online_mobile --split=validation --protocol=2x3-full
+
+No accuracy is published; not measured by us. See
+`configs/something_v1_tsm_online_resnet50.py`.
+
+The official code has no recipe of it: all values are ResNet-50's.
+"""
+
+from configs import something_v1_tsm_online_resnet50
+from vidshift.training.config import Config
+
+
+def get_config() -> Config:
+    config = something_v1_tsm_online_resnet50.get_config()
+    config.model.backbone = "mobilenet_v2"
+    return config
