@@ -30,6 +30,7 @@ WARM = 5
 def main(options) -> int:
     """Prints a table to stderr and a JSON line."""
     name, model, side = _network(options)
+    make(model)  # raises where it cannot see frame by frame
     device = jax.devices()[0]
     fps = options.fps or FPS
     described = {"network": name, "side": side, "fps": fps}

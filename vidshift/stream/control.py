@@ -5,8 +5,7 @@ import queue
 import statistics
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
 
 from vidshift.adaptive.switch import Adaptive
 from vidshift.adaptive.table import Row
@@ -103,7 +102,7 @@ class Budget:
         self._next = self._asked(f"budget {budget}")
         self._switch(wait=True)
 
-    def listen(self, lines: IO[str]) -> None:
+    def listen(self, lines: Iterable[str]) -> None:
         """Reads lines in a thread, to the end of the file."""
 
         def read():

@@ -18,11 +18,12 @@ import numpy as np
 from vidshift.data.encoding import UNKNOWN_FPS
 from vidshift.data.player import Player
 
-# By `sys.platform`: FFmpeg's name of what reads cameras, and how it names the Nth.
+# By `sys.platform`: FFmpeg's name of what reads cameras, and how it calls the Nth,
+# and one with a name.
 DEVICES = {
-    "linux": ("v4l2", "/dev/video{}"),
-    "darwin": ("avfoundation", "{}"),
-    "win32": ("dshow", "video={}"),
+    "linux": ("v4l2", "/dev/video{}", "{}"),
+    "darwin": ("avfoundation", "{}", "{}"),
+    "win32": ("dshow", "video={}", "video={}"),
 }
 # A longer way from one frame's time to the next's is an error of the file's.
 MOST_SECONDS_BETWEEN = 10.0
@@ -58,8 +59,8 @@ def camera(device: str) -> Iterator[tuple[av.VideoFrame, float]]:
     """
     if sys.platform not in DEVICES:
         raise CameraError(f"camera {device}: not known how to read one here")
-    format, name = DEVICES[sys.platform]
-    file = name.format(device) if device.isdecimal() or "{}" != name[-2:] else device
+    format, numbered, named = DEVICES[sys.platform]
+    file = (numbered if device.isdecimal() else named).format(device)
     # What a camera's driver would queue is old by the time it is read.
     options = {"fflags": "nobuffer"}
     if format == "avfoundation":

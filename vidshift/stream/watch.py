@@ -1,10 +1,10 @@
 """The loop over a stream: a frame in, an answer out, and what there is to say of it."""
 
 import array
+import io
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from typing import TextIO
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Figures:
 class Live:
     """One line, rewritten in place on a terminal; a line each time elsewhere."""
 
-    def __init__(self, out: TextIO):
+    def __init__(self, out: io.TextIOBase):
         self._out = out
         self._in_place = out.isatty()
         self._open = False
