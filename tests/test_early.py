@@ -70,7 +70,6 @@ def scored(run):
     [
         ("causal", {"causal": True}, "streamed"),
         ("tsn", {"temporal": "tsn"}, "clips"),
-        ("tsm", {}, "clips"),
     ],
 )
 def test_the_whole_video_is_evaluation(make_run, name, model, sees):
