@@ -1,7 +1,12 @@
 """`python -m vidshift.stream` on videos and a camera that does not exist."""
 
+import io
+import itertools
 import json
+import os
 import pathlib
+import signal
+import threading
 import time
 from fractions import Fraction
 
@@ -14,9 +19,12 @@ from tests.runs_for_streams import CLASSES, pictures, write_run, write_video
 from vidshift import runs
 from vidshift.data import View, normalise, video
 from vidshift.data.encoding import encode
+from vidshift.data.video import VideoError
 from vidshift.stream import __main__ as command
 from vidshift.stream import answering, sources
 from vidshift.stream.answering import cut
+from vidshift.stream.newest import Newest
+from vidshift.stream.watch import Live
 
 FRAMES = 12
 REAL = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
@@ -138,27 +146,33 @@ def test_out_is_the_video_with_the_answers_drawn_in(causal, tmp_path, capsys):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def cut_short(tmp_path, share=0.6):
+def cut_short(tmp_path, container, share=0.6):
     """A video whose index comes first and whose last frames are lost."""
     whole = tmp_path / "whole.mp4"
     whole.write_bytes(encode(pictures(40), gop=4))
-    moved = tmp_path / "moved.mp4"
+    moved = tmp_path / f"moved.{container}"
+    options = {"movflags": "faststart"} if container == "mp4" else {}
     with av.open(str(whole)) as source:
         stream = source.streams.video[0]
-        with av.open(str(moved), "w", options={"movflags": "faststart"}) as target:
+        with av.open(str(moved), "w", options=options) as target:
             copied = target.add_stream_from_template(stream)
             for packet in source.demux(stream):
                 if packet.size:
                     packet.stream = copied
                     target.mux(packet)
-    path = tmp_path / "cut.mp4"
+    path = tmp_path / f"cut.{container}"
     path.write_bytes(moved.read_bytes()[: int(share * moved.stat().st_size)])
     return path
 
 
-@pytest.mark.parametrize("pace", ["none", "real"])
-def test_a_video_that_breaks_off_loses_nothing(causal, tmp_path, capsys, pace):
-    path, out, state = cut_short(tmp_path), tmp_path / "out.mp4", tmp_path / "state"
+@pytest.mark.parametrize(
+    ("container", "pace"), [("mp4", "none"), ("mp4", "real"), ("mkv", "none")]
+)
+def test_a_video_that_breaks_off_loses_nothing(
+    causal, tmp_path, capsys, container, pace
+):
+    path = cut_short(tmp_path, container)
+    out, state = tmp_path / "out.mp4", tmp_path / "state"
     figures, lines = call(
         capsys,
         *("--workdir", causal, "--video", path, "--out", out, "--state", state),
@@ -372,3 +386,77 @@ def test_devices_have_the_names_of_their_platform(monkeypatch):
         with pytest.raises(sources.CameraError, match="no container format"):
             next(sources.camera(device))
         assert opened.pop() == wanted
+
+
+@pytest.mark.parametrize("pace", ["camera", "real", "none"])
+def test_an_interrupt_ends_it_and_loses_nothing(
+    causal, tmp_path, capsys, monkeypatch, pace
+):
+    """A camera has no other end."""
+
+    def endless(*_):
+        for rgb in itertools.cycle(pictures(4)):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            yield frame, 25.0
+            if next(count) == 6:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    count, before = itertools.count(), signal.getsignal(signal.SIGINT)
+    out, state = tmp_path / "out.mp4", tmp_path / "state"
+    monkeypatch.setattr(video, "frames", endless)
+    figures, _ = call(
+        capsys,
+        *("--workdir", causal, "--out", out, "--state", state),
+        *(["--camera=0"] if pace == "camera" else ["--video=x", "--pace", pace]),
+        camera=endless,
+        code=0 if pace == "camera" else 128 + signal.SIGINT,
+    )
+    assert figures["ended"] == "interrupted" and figures["answered"] >= 1
+    assert video.probe(out).num_frames >= 1 and state.exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_line_is_rewritten_on_a_terminal_alone(monkeypatch):
+    written = {}
+    for terminal in (True, False):
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda terminal=terminal: terminal)
+        live = Live(out)
+        for text in ("one", "two", 500 * "x"):
+            live.show(text)
+        live.say("said")
+        live.close()
+        written[terminal] = out.getvalue()
+    assert written[False] == f"one\ntwo\n{500 * 'x'}\nsaid\n"
+    first, second, long, said = written[True].split("\r")[1:] + [""]
+    assert (first, second) == ("one\x1b[K", "two\x1b[K")
+    assert long.startswith("xxx") and long.count("x") < 500
+    assert long.endswith("\x1b[K\nsaid\n") and not said
+
+
+def test_the_newest_frame_is_handed_out():
+    """One that is due gives way to such a one alone."""
+    frames = [
+        sources.Frame(lambda: None, index, index / 10, 10.0, due, 0.0)
+        for index, due in enumerate([True, False, True, False, False])
+    ]
+    looked = threading.Event()
+
+    def source():
+        yield frames[0]
+        looked.wait()
+        yield from frames[1:]
+        raise VideoError("the end")
+
+    newest = Newest(source())
+    assert next(newest).index == 0
+    looked.set()
+    newest._thread.join()
+    assert next(newest).index == 2
+    assert newest.skipped == 0
+    with pytest.raises(VideoError, match="the end"):
+        next(newest)
+
+    newest = Newest(iter([frames[0], frames[2], frames[3]]))
+    newest._thread.join()
+    assert [frame.index for frame in newest] == [2] and newest.skipped == 1

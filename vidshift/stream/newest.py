@@ -25,8 +25,6 @@ class Newest(Iterator[Frame]):
     ):
         # Frames that the network was to see and that nobody looked at.
         self.skipped = 0
-        # Frames that came.
-        self.came = 0
         self._stop = stop
         self._slot: Frame | None = None
         self._error: Exception | None = None
@@ -41,7 +39,6 @@ class Newest(Iterator[Frame]):
                 with self._changed:
                     if self._closed:
                         break
-                    self.came += 1
                     waiting = self._slot is not None and self._slot.due
                     if waiting and not frame.due:
                         continue
