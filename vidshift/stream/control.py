@@ -173,4 +173,4 @@ class Budget:
         if row != self.row:
             self.row = row
             self._use(program)
-            self._say(f"sub-network {row.subnetwork}, {row.gflops:.4g} GFLOPs")
+        self._say(f"sub-network {row.subnetwork}, {row.gflops:.4g} GFLOPs")
