@@ -112,7 +112,7 @@ def frames(
 
     Raises:
       VideoError: as `probe`; a frame is damaged; the file was cut short; or there is no
-        frame between start and end.
+        frame between start and end. It comes after the frames before the damage.
     """
     if start:
         with contextlib.suppress(_TooLate):
@@ -131,8 +131,7 @@ def _between(
     """What `frames` yields; may raise _TooLate before the first if `seek`."""
     cut = start > 0 or end is not None
     with _open(source, name) as (stream, label):
-        if not cut and (missing := _missing_bytes(stream, source)):
-            raise VideoError(f"{label}: cut short, {missing:,} bytes are missing")
+        missing = 0 if cut else _missing_bytes(stream, source)
         timed = _of(stream, TIMED_FORMATS) and stream.time_base is not None
         tick = float(stream.time_base) if timed else 0.0
         first = stream.start_time or 0
@@ -165,6 +164,8 @@ def _between(
             yield frame, fps
         else:
             ended = True
+            if missing:
+                raise VideoError(f"{label}: cut short, {missing:,} bytes are missing")
             if not sought and ledger.packets < _stated(stream):
                 raise VideoError(
                     f"{label}: cut short, {ledger.packets} of {_stated(stream)} frames "

@@ -1,0 +1,266 @@
+"""Early recognition: how well networks know a clip of which they have seen the beginning.
+
+    python -m vidshift.early --workdir=runs/causal --workdir=runs/tsn --out=early
+
+Of every video of a split the first 10, 20, ..., 100 % of the frames are shown (Figure 6
+of TSM's paper). A causal network is streamed the frames that evaluation takes of the
+whole video, as they come, and answers with the mean of its logits so far, at 100 % what
+`eval.py` says. Any other sees, at each share, the clip that evaluation takes of the video
+seen so far. Writes OUT.json and OUT.png, and prints the table and one JSON line.
+
+Before the first of its frames has come, a causal network is shown the video's first.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vidshift import runs, stream
+from vidshift.arguments import count
+from vidshift.data.datasets import open_split
+from vidshift.data.loader import eval_batches
+from vidshift.data.on_device import normalise
+from vidshift.data.split import Record, Source, Split, where
+from vidshift.data.view import View
+from vidshift.evaluation.draw_early import draw_early
+from vidshift.evaluation.evaluate import Scores, evaluate
+from vidshift.training import checkpoints, mesh
+
+SHARES = tuple(tenth / 10 for tenth in range(1, 11))
+
+
+def observed(num_video_frames: int, share: float) -> int:
+    """How many frames have been seen, at least one."""
+    return max(1, math.floor(share * num_video_frames + 1e-6))
+
+
+@dataclasses.dataclass(slots=True)
+class ObservedView(View):
+    """For each share of `SHARES` the clip of the video so far."""
+
+    def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
+        """int64 `[shares, T]`."""
+        del clips
+        seen = [observed(num_video_frames, share) for share in SHARES]
+        return np.concatenate([View.test_indices(self, n, fps, 1) for n in seen])
+
+
+@dataclasses.dataclass(slots=True)
+class StreamedView(View):
+    """The video's first frame, and the frames of its clip in evaluation.
+
+    Its `num_frames` is one more than the network's.
+    """
+
+    def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
+        """int64 `[1, 1 + T]`."""
+        of_clip = dataclasses.replace(self, num_frames=self.num_frames - 1)
+        chosen = View.test_indices(of_clip, num_video_frames, fps, clips)
+        return np.pad(chosen, ((0, 0), (1, 0)))
+
+    def steps(self, num_video_frames: int, fps: float) -> np.ndarray:
+        """How many frames of the clip have come at each share, int64 `[shares]`."""
+        chosen = self.test_indices(num_video_frames, fps, 1)[0, 1:]
+        # Of a short video "dense" begins again: what comes later is not seen earlier.
+        latest = np.maximum.accumulate(chosen)
+        seen = [observed(num_video_frames, share) for share in SHARES]
+        return np.searchsorted(latest, seen)
+
+
+class Noting:
+    """A split's source that remembers how long its videos are, by row."""
+
+    def __init__(self, source: Source):
+        self._source = source
+        self.lengths: dict[int, tuple[int, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, row: int) -> Record:
+        record = self._source[row]
+        self.lengths[row] = record["num_frames"], record.get("fps", 0.0)
+        return record
+
+    def where(self, row: int) -> str:
+        return where(self._source, row)
+
+
+def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
+    """`(params, stats, batch) -> (logits [B, shares, classes], label, index)`, of clips."""
+
+    graphdef, weights = nnx.split(model)
+    run = jax.jit(lambda weights, x: nnx.merge(graphdef, weights)(normalise(x)))
+
+    def step(params, stats, batch):
+        del params, stats  # the model's own
+        video = batch["video"]
+        logits = [run(weights, video[:, clip]) for clip in range(video.shape[1])]
+        return jnp.stack(logits, 1), batch["label"], batch["index"]
+
+    return step
+
+
+def stream_step(
+    model: nnx.Module, normalise: Callable, steps: Callable[[int], np.ndarray]
+) -> Callable:
+    """The same of streams.
+
+    Args:
+      steps: (row of the split) to how many frames have come at each share.
+    """
+    init, one = stream.make(model, average="all")
+    normalise = jax.jit(normalise)
+
+    def step(params, stats, batch):
+        del params, stats
+        video, index = batch["video"][:, 0], np.asarray(batch["index"])
+        batch_size, frames = video.shape[:2]
+        cache, found = init(batch_size, video.shape[2:4]), []
+        for t in range(frames):
+            # The clip is a stream of its own: it begins after the video's first frame.
+            reset = np.full(batch_size, t == 1)
+            logits, cache = one(cache, normalise(video[:, t]), reset)
+            found.append(logits)
+        found = jnp.stack(found, 1)
+        at = np.stack([steps(row) if row >= 0 else steps(-1) for row in index.tolist()])
+        logits = jnp.take_along_axis(found, jnp.asarray(at)[..., None], axis=1)
+        return logits, batch["label"], batch["index"]
+
+    return step
+
+
+def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
+    """A run's scores of a split: logits `[N, shares, classes]`, and what it is."""
+    checkpoint = checkpoints.find(workdir, options.checkpoint)
+    description = checkpoints.read_description(checkpoint)
+    stored = description["config"]["data"]
+    data_dir = options.data_dir or stored["dir"]
+    if not pathlib.Path(data_dir).is_dir():
+        raise ValueError(f"there is no folder {data_dir}: give --data-dir")
+    part = open_split(
+        stored["name"], options.split, data_dir=data_dir, options=stored["options"]
+    )
+    devices = mesh.make_mesh()
+    mesh.check_batch("batch-size", options.batch_size, devices)
+    model = runs.load(checkpoint)
+    prepare = functools.partial(normalise, **runs.normalisation(description))
+    view = dataclasses.asdict(runs.eval_view(description["input"]))
+    source = Noting(part.source)
+    # TSN's mean of frames is better of frames from all of what has been seen.
+    streamed = model.causal and description["model"]["temporal"] != "tsn"
+    streamed = streamed and model.resolution.frames is None
+    if streamed:
+        view = StreamedView(**view | {"num_frames": view["num_frames"] + 1})
+        nothing = np.zeros(len(SHARES), np.int64)
+
+        def steps(row: int) -> np.ndarray:
+            return nothing if row < 0 else view.steps(*source.lengths[row])
+
+        step, clips = stream_step(model, prepare, steps), 1
+    else:
+        view, clips = ObservedView(**view), len(SHARES)
+        step = clip_step(model, prepare)
+    with eval_batches(
+        dataclasses.replace(part, source=source),
+        view,
+        clips=clips,
+        batch_size=options.batch_size,
+        workers=stored["workers"],
+        worker_kind="thread",  # it is this process that notes the lengths
+    ) as batches:
+        scores = evaluate(step, {}, {}, batches, devices, tasks=part.tasks)
+    described = {
+        "workdir": str(workdir),
+        "checkpoint": checkpoint.name,
+        "network": _name(description["model"]),
+        "sees": "streamed" if streamed else "clips",
+    }
+    return described, part, scores
+
+
+def _name(model: dict) -> str:
+    causal = "causal " if model.get("causal") else ""
+    return f"{causal}{model['temporal'].upper()} {model['backbone']}"
+
+
+def row(workdir: str | os.PathLike, options) -> dict:
+    described, part, scores = score(workdir, options)
+    each = [
+        dataclasses.replace(scores, logits=scores.logits[:, i]).summary(
+            part.reversed_labels
+        )
+        for i in range(len(SHARES))
+    ]
+    if not scores.labelled:
+        raise ValueError(f"the clips of split {options.split} have no labels")
+    figure = "mAP" if "mAP" in each[0] else "top1"
+    return described | {
+        "clips": len(scores.labels),
+        "failed": len(scores.failures),
+        "figure": figure,
+        "accuracy": [own[figure] for own in each],
+    }
+
+
+def lines(rows: list[dict]) -> list[str]:
+    """A Markdown table."""
+    head = " | ".join(f"{share:.0%}" for share in SHARES)
+    return [
+        f"| frames seen | {head} |",
+        "|---" * (1 + len(SHARES)) + "|",
+        *(
+            f"| {row['network']} | "
+            + " | ".join(f"{100 * figure:.1f}" for figure in row["accuracy"])
+            + " |"
+            for row in rows
+        ),
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.early",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--workdir", action="append", required=True, help="a run; given several times")
+    add("--checkpoint", choices=("best", "last"), default="best", help="best")
+    add("--split", default="test", help="test")
+    add("--data-dir", help="where the data set lies, if moved")
+    add("--batch-size", type=count, default=32, help="videos at a time; 32")
+    add("--out", help="of OUT.json and OUT.png; evaluation/early of the first run")
+    options = parser.parse_args(argv)
+    try:
+        rows = [row(workdir, options) for workdir in options.workdir]
+        out = pathlib.Path(
+            options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
+        )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        device = jax.devices()[0].device_kind
+        made = {"split": options.split, "shares": SHARES, "rows": rows}
+        made |= {"device": device, "jax": jax.__version__}
+        out.with_name(f"{out.name}.json").write_text(json.dumps(made, indent=1) + "\n")
+        draw_early(out.with_name(f"{out.name}.png"), SHARES, rows)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"early: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print("\n".join(lines(rows)), file=sys.stderr)
+    print(json.dumps(made))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

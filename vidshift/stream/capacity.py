@@ -1,0 +1,146 @@
+"""How many streams a device keeps up with, and what their memory of the past costs."""
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from flax import nnx
+
+from vidshift import runs
+from vidshift.nets import create
+from vidshift.nets.names import Network, parse
+from vidshift.nets.weights import split
+from vidshift.nets.zoo import pick
+from vidshift.stream.network import make
+from vidshift.training import checkpoints
+from vidshift.training.config import DTYPES
+from vidshift.training.timed import random_weights
+
+# Of a camera.
+FPS = 30.0
+CLASSES = 400  # Kinetics'
+# Steps before the first that counts.
+WARM = 5
+
+
+def main(options) -> int:
+    """Prints a table to stderr and a JSON line."""
+    name, model, side = _network(options)
+    make(model)  # raises where it cannot see frame by frame
+    device = jax.devices()[0]
+    fps = options.fps or FPS
+    described = {"network": name, "side": side, "fps": fps}
+    described |= {"device": device.device_kind, "jax": jax.__version__}
+    if options.compare:
+        print(json.dumps(described | compared(model, name, side, options)))
+        return 0
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    say(f"{name}, {side} x {side}, {device.device_kind}, jax {jax.__version__}")
+    say(
+        f"{'streams':>7} {'median':>10} {'99 %':>10} {'frames/s':>9}  at {fps:g} a second"
+    )
+    rows, most, streams = [], 0, 1
+    while streams <= options.largest:
+        seconds = step_seconds(model, streams, side, options.steps)
+        row = {"streams": streams} | percentiles(seconds)
+        row["keeps_up"] = row["p99_ms"] <= 1000 / fps
+        rows.append(row)
+        rate = streams / (row["median_ms"] / 1000)
+        say(
+            f"{streams:7} {row['median_ms']:7.2f} ms {row['p99_ms']:7.2f} ms {rate:9.1f}  "
+            f"{'keeps up' if row['keeps_up'] else 'lags'}"
+        )
+        if not row["keeps_up"]:
+            break
+        most, streams = streams, 2 * streams
+    print(json.dumps(described | {"streams": most, "rows": rows}))
+    return 0
+
+
+def _network(options) -> tuple[str, nnx.Module, int]:
+    """A run's network or one by name, of random weights; what to call it; its side."""
+    if options.workdir is not None:
+        checkpoint = checkpoints.find(options.workdir, options.checkpoint)
+        side = runs.eval_view(checkpoints.read_description(checkpoint)["input"]).crop
+        return str(checkpoint), runs.load(checkpoint), side
+    pick("dtype", options.dtype, dict.fromkeys(DTYPES))
+    network = parse(options.network)
+    return network.name, built(network, options.dtype), options.side
+
+
+def built(network: Network, dtype: str) -> nnx.Module:
+    make_it = functools.partial(create, network.backbone, network.temporal)
+    shapes = nnx.eval_shape(
+        lambda: make_it(
+            num_classes=CLASSES, num_frames=8, dtype=dtype, **network.options
+        )
+    )
+    skeleton, params, stats = split(shapes)
+    return skeleton.merge(random_weights(params), random_weights(stats))
+
+
+def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:
+    """A step of so many streams, from the host to the host, that has been compiled."""
+    init, step = make(model)
+    cache = init(streams, side)
+    frame = np.random.default_rng(0).standard_normal(
+        (streams, side, side, model.in_channels), np.float32
+    )
+
+    def one() -> None:
+        nonlocal cache
+        logits, cache = step(cache, frame)
+        # The next frame finds the device at rest, as the next of a camera does.
+        jax.block_until_ready((logits, cache))
+
+    for _ in range(WARM):
+        one()
+    return one
+
+
+def step_seconds(model: nnx.Module, streams: int, side: int, steps: int) -> np.ndarray:
+    one = stepping(model, streams, side)
+    return np.array([_timed(one) for _ in range(steps)])
+
+
+def percentiles(seconds: np.ndarray) -> dict[str, float]:
+    median, p99 = (1000 * np.percentile(seconds, (50, 99))).tolist()
+    return {"median_ms": median, "p99_ms": p99}
+
+
+def compared(model: nnx.Module, name: str, side: int, options) -> dict:
+    """A step of one stream beside TSN's, in turns; the median of their ratios.
+
+    Raises:
+      ValueError: the network is a run's, which has no TSN of its own.
+    """
+    if options.network is None:
+        raise ValueError("--compare takes --network, which TSN can be made of")
+    tsn = built(parse(name).under_tsn(), options.dtype)
+    ours, theirs = (stepping(m, 1, side) for m in (model, tsn))
+    pairs = []
+    for turn in range(options.steps):
+        # Who begins takes turns too.
+        order = (ours, theirs) if turn % 2 else (theirs, ours)
+        times = {one: _timed(one) for one in order}
+        pairs.append((times[ours], times[theirs]))
+    found = np.array(pairs)
+    low, ratio, high = np.percentile(found[:, 0] / found[:, 1], (25, 50, 75)).tolist()
+    return {
+        "pairs": len(found),
+        "times_tsn": ratio,
+        "times_tsn_quartiles": [low, high],
+        **percentiles(found[:, 0]),
+        "tsn": percentiles(found[:, 1]),
+        "state_bytes": sum(a.nbytes for a in make(model)[0](1, side).values()),
+    }
+
+
+def _timed(one: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    one()
+    return time.perf_counter() - began
