@@ -142,7 +142,11 @@ def hardening(model: dict, params: Arrays, stats: Arrays) -> dict:
 
 
 def load(
-    run: str | os.PathLike, *, which: str = "best", soft: bool = False
+    run: str | os.PathLike,
+    *,
+    which: str = "best",
+    soft: bool = False,
+    dtype: str | None = None,
 ) -> nnx.Module:
     """The network of a run or checkpoint, in evaluation mode.
 
@@ -151,12 +155,15 @@ def load(
       which: "best" by validation top-1, or "last".
       soft: leave a RubiksNet's attention as it was trained; else it is hardened, and
         a warning is logged where channels had not decided.
+      dtype: compute type; None is the run's own.
 
     Raises:
       CheckpointError: nothing complete is there.
     """
     checkpoint = checkpoints.find(run, which)
     model = checkpoints.read_description(checkpoint)["model"]
+    if dtype is not None:
+        model = model | {"dtype": dtype}
     skeleton, as_evaluated = for_evaluation(model, soft=soft)
     weights = checkpoints.read_weights(checkpoint)
     changed = 0 if soft else hardening(model, *weights).get("undecided_channels", 0)

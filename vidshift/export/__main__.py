@@ -1,0 +1,266 @@
+"""Writes a network as a file that other programs run, and runs it before saying so.
+
+    python -m vidshift.export --workdir runs/mine --format onnx
+    python -m vidshift.export --workdir runs/online --format tflite --kind stream
+    python -m vidshift.export --network mobilenet_v2/tsm --format stablehlo --out a.shlo
+
+  stablehlo  for JAX on CPU, TPU and GPU: vidshift.export.load(FILE), or jax.export
+  onnx       operations of the standard alone; needs requirements-onnx.txt
+  tflite     builtin operations alone, a fixed batch; needs requirements-tflite.txt
+
+A clip network takes `clips`, uint8 [B, T, H, W, 3], to `logits`; normalisation is
+inside. A streaming one takes `frame`, uint8 [B, H, W, 3], and the arrays that it kept
+of the frame before (zeros where a stream begins), to `logits` and the arrays to keep:
+what goes in as NAME comes out as next.NAME. FILE.json says all of it.
+
+The file is run, in another process, on random clips of several frames, and compared with
+the network's own answers. Prints a JSON line; exits 1, leaving no file, if the largest
+difference is above 1e-4 of the largest logit, and 2 if it cannot be exported.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+from jax import export as jax_export
+
+from vidshift.arguments import count
+from vidshift.export import check, program, replay, source
+
+# Of a format, the packages that it needs besides requirements.txt, by module.
+NEEDS = {
+    "stablehlo": (),
+    "onnx": ("onnx", "onnxruntime"),
+    "tflite": ("litert_converter", "ai_edge_litert"),
+}
+CHECKED_FRAMES = 5  # of each stream
+
+
+class MismatchError(Exception):
+    """What was exported computes something else."""
+
+
+def module_of(form: str):
+    """What writes a format.
+
+    Raises:
+      ValueError: what it needs is not installed.
+    """
+    missing = []
+    for name in NEEDS[form]:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise ValueError(
+            f"{form} needs {' and '.join(missing)}: "
+            f"pip install -r requirements-{form}.txt"
+        )
+    return importlib.import_module(f"vidshift.export.to_{form}")
+
+
+def batch_of(text: str) -> int | str:
+    return text if text == "symbolic" else count(text)
+
+
+batch_of.__name__ = "whole number or symbolic"  # what argparse calls other text
+
+
+def source_of(options) -> source.Source:
+    if options.workdir:
+        return source.of_run(options.workdir, options.checkpoint)
+    return source.of_name(
+        options.network,
+        num_classes=options.num_classes,
+        num_frames=options.num_frames,
+    )
+
+
+def sizes(options, network: source.Source) -> tuple[int, ...]:
+    """T, H, W and C of the clips that are given."""
+    seen = network.description["input"]
+    height, width = options.size or (seen["crop"],)[:1] * 2
+    return seen["num_frames"], height, width, network.channels
+
+
+def export(options: argparse.Namespace) -> dict:
+    """Writes the file that the command's options ask for; says what is in it.
+
+    Raises:
+      ValueError: it cannot be exported.
+      MismatchError: it was, and computes something else.
+    """
+    writer = module_of(options.format)
+    network = source_of(options)
+    batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
+    if batch == "symbolic" and not writer.SYMBOLIC:
+        raise ValueError(f"{options.format} has a fixed batch: --batch N")
+    size = batch
+    if batch == "symbolic":
+        (size,) = jax_export.symbolic_shape("B")
+    frames, *picture = sizes(options, network)
+    clip = (frames, *picture) if options.kind == "clip" else tuple(picture)
+    prepare, dtype = network.prepare(), jnp.uint8
+    if not options.normalise:
+        prepare, dtype = lambda x: x, jnp.float32
+        picture[-1] = network.model.in_channels
+        clip = (*clip[:-1], picture[-1])
+    made = program.make_program(
+        options.kind, network.model, prepare, (size, *clip), dtype
+    )
+
+    out = options.out or default_out(options)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        facts = writer.write(made, partial)
+        if options.kind == "stream" and facts["max_rank"] > 4:
+            raise ValueError(
+                f"a stream's arrays have at most 4 dimensions, and one has "
+                f"{facts['max_rank']}"
+            )
+        description = describe(options, network, made, prepare) | facts
+        beside = replay.beside(partial)
+        beside.write_text(json.dumps(description, indent=1))
+        length = frames if options.kind == "clip" else CHECKED_FRAMES
+        many = [
+            check.random_clips((n, length, *picture), dtype)
+            for n in ((1, 3) if batch == "symbolic" else (batch,))
+        ]
+        original = program.offline(options.kind, network.model, prepare)
+        difference = check.largest_difference(partial, original, many)
+        if not difference <= check.TOLERANCE:  # a NaN is a mismatch too
+            raise MismatchError(
+                f"what was exported differs by {difference:.3g} of the largest logit, "
+                f"more than {check.TOLERANCE:g}"
+            )
+        description["largest_difference"] = difference
+        beside.write_text(json.dumps(description, indent=1) + "\n")
+        os.replace(partial, out)
+        os.replace(beside, replay.beside(out))
+    finally:
+        for rest in (partial, replay.beside(partial)):
+            rest.unlink(missing_ok=True)
+    return {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "network": network.name,
+        "kind": options.kind,
+        "batch": batch,
+        "largest_difference": difference,
+        **facts,
+    }
+
+
+def default_out(options) -> pathlib.Path:
+    name = f"{options.kind}.{options.format}"
+    if options.workdir:
+        return pathlib.Path(options.workdir) / "export" / name
+    return pathlib.Path(options.network.partition(":")[0].replace("/", "_") + "_" + name)
+
+
+def describe(options, network, made: program.Program, prepare) -> dict:
+    """What the JSON beside the file says; sizes that are free are "B"."""
+
+    def listed(arrays):
+        return [
+            {
+                "name": name,
+                "shape": [n if isinstance(n, int) else str(n) for n in like.shape],
+                "dtype": str(like.dtype),
+            }
+            for name, like in arrays
+        ]
+
+    given, seen = network.description, network.description["input"]
+    return {
+        "format": options.format,
+        "kind": options.kind,
+        "network": network.name,
+        "inputs": listed(made.inputs),
+        "outputs": listed(made.outputs),
+        "classes": given["classes"],
+        "tasks": given.get("tasks", {}),
+        "multi_label": given.get("multi_label", False),
+        "normalisation": {
+            "inside": options.normalise,
+            "formula": "(pixel / 255 - mean) / std",
+            "mean": seen["mean"],
+            "std": seen["std"],
+        },
+        "input": {k: v for k, v in seen.items() if k not in ("mean", "std")},
+        "versions": {
+            name: importlib.metadata.version(name.replace("_", "-"))
+            for name in ("vidshift", "jax", *NEEDS[options.format])
+            if name != "vidshift"
+        },
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    if options.size and len(options.size) > 2:
+        _parser().error("--size: a side, or height and width")
+    try:
+        print(json.dumps(export(options)))
+    except MismatchError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError, NotImplementedError) as error:
+        print(f"export: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vidshift.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--workdir", metavar="DIR", help="a run, or a checkpoint")
+    which.add_argument(
+        "--network",
+        metavar="NAME",
+        help="backbone/scheme:option=value,... with random weights, for trying",
+    )
+    add("--format", required=True, choices=tuple(NEEDS))
+    add("--kind", choices=program.KINDS, default="clip")
+    add("--out", type=pathlib.Path, metavar="FILE", help="default: DIR/export/KIND.FORMAT")
+    add(
+        "--batch",
+        type=batch_of,
+        metavar="N",
+        help="clips or streams of a call, or symbolic: any number; the default where "
+        "the format can, else 1",
+    )
+    add(
+        "--size",
+        type=count,
+        nargs=2,
+        metavar=("H", "W"),
+        help="of the frames; default: the run's crop",
+    )
+    add(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="inside the file; without, it takes float32 that is normalised",
+    )
+    add("--checkpoint", choices=("best", "last"), default="best", help="of the run")
+    add("--num_classes", type=count, default=10, metavar="K", help="of --network")
+    add("--num_frames", type=count, default=8, metavar="T", help="of --network")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

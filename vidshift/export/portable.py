@@ -1,0 +1,51 @@
+"""A function as plain operations of JAX, whatever the chip."""
+
+from collections.abc import Callable
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from kernels.platforms import CHOOSERS
+
+# Operations that call a program and do nothing else, and the parameters that hold it.
+CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
+CALLS += ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+
+
+def portable(function: Callable) -> Callable:
+    """The same function of arrays to a tuple, without kernels of ours and without calls.
+
+    A kernel becomes what a CPU runs, which is XLA's own operations: Triton's kernels are
+    not understood by other releases of JAX, and no other runtime knows either kind.
+    """
+
+    def run(*arrays):
+        closed = jax.make_jaxpr(function)(*arrays)
+        return tuple(_evaluate(closed.jaxpr, closed.consts, arrays))
+
+    return run
+
+
+def _evaluate(jaxpr: Jaxpr, consts, arrays) -> list:
+    values = dict(zip(jaxpr.constvars, consts, strict=True))
+    values |= dict(zip(jaxpr.invars, arrays, strict=True))
+
+    def read(atom):
+        return atom.val if isinstance(atom, Literal) else values[atom]
+
+    for eqn in jaxpr.eqns:
+        given = [read(atom) for atom in eqn.invars]
+        if eqn.primitive in CHOOSERS:
+            chosen = CHOOSERS[eqn.primitive]("cpu", 1, *given, **eqn.params)
+            found = portable(chosen)(*given)
+        elif eqn.primitive.name in CALLS:
+            body = next(eqn.params[name] for name in BODIES if name in eqn.params)
+            closed = isinstance(body, ClosedJaxpr)
+            inner, inner_consts = (body.jaxpr, body.consts) if closed else (body, ())
+            found = _evaluate(inner, inner_consts, given)
+        else:
+            found = eqn.primitive.bind(*given, **eqn.params)
+            found = found if eqn.primitive.multiple_results else [found]
+        values |= dict(zip(eqn.outvars, found, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
