@@ -256,6 +256,16 @@ def test_a_shuffle_is_for_its_frames(written):
     assert_taken(found, source)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_network_that_reads_other_frames_is_named(written, causal):
+    folder, _ = written(temporal="tsm", causal=causal)
+    _, _, report = start(folder, described(temporal="tsm", causal=not causal))
+    reads = "no later frame" if causal else "later frames"
+    assert report.endswith(
+        f"\n  its network reads {reads}, unlike this one: the names alone fit"
+    )
+
+
 def test_another_normalisation_is_named(written):
     folder, _ = written()
     _, _, report = start(folder, described(mean=(0.4, 0.5, 0.6)))

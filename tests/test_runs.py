@@ -3,14 +3,17 @@
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.networks import random_clips, random_network
-from vidshift import create, load, read_clip
+from vidshift import create, load, read_clip, runs
 from vidshift.data import Split, View, clip_from_video, normalise
 from vidshift.nets.weights import split
 from vidshift.runs import class_names, describe, is_multi_label
+from vidshift.shifts.attention import with_temperature
 from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
@@ -91,3 +94,24 @@ def test_no_run(tmp_path):
         load(tmp_path)
     with pytest.raises(CheckpointError, match="is no run or checkpoint"):
         read_clip(VIDEO, tmp_path)
+
+
+def test_a_causal_attention_is_hardened_to_the_past():
+    names = {"backbone": "rubiksnet_micro", "temporal": "tsn", "variant": "attention"}
+    model = names | {"num_classes": 2, "num_frames": 4, "causal": True}
+    soft = nnx.eval_shape(lambda: create(**model))
+    _, params, stats = split(soft)
+    params, stats = (
+        {name: jnp.zeros(a.shape, a.dtype) for name, a in part.items()}
+        for part in (params, stats)
+    )
+    weights = [name for name in params if name.endswith("attention.weight")]
+    for name in weights:  # the last tap is the present frame
+        params[name] = jnp.tile(jnp.asarray([0.0, 0.0, 1.0]), (len(params[name]), 1))
+    stats = with_temperature(stats, 1e-3)
+    assert runs.hardening(model, params, stats)["moved_channels"] == 0
+    params[weights[0]] = params[weights[0]][:, ::-1]
+    _, as_evaluated = runs.for_evaluation(model)
+    _, hardened = as_evaluated(params, stats)
+    found = hardened[weights[0].replace("weight", "distance")]
+    assert set(found.tolist()) == {-2}

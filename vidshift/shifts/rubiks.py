@@ -158,8 +158,7 @@ class Shift3D(nnx.Module):
         if self.time != "fixed":
             t = learned[:1] if self.time == "learned" else 0 * t
         if self.causal and self.time == "learned":
-            # Not `-abs`, whose gradient at zero is none.
-            t = jnp.where(t > 0, -t, t)
+            t = -jnp.abs(t)  # JAX gives it one side's slope at zero: no shift is stuck
         if self.space == "learned":
             hw = learned[-2:]
         return jnp.concatenate([t, hw])
