@@ -26,7 +26,6 @@ import os
 import pathlib
 import sys
 
-import jax
 import jax.numpy as jnp
 from jax import export as jax_export
 
@@ -163,7 +162,9 @@ def default_out(options) -> pathlib.Path:
     name = f"{options.kind}.{options.format}"
     if options.workdir:
         return pathlib.Path(options.workdir) / "export" / name
-    return pathlib.Path(options.network.partition(":")[0].replace("/", "_") + "_" + name)
+    return pathlib.Path(
+        options.network.partition(":")[0].replace("/", "_") + "_" + name
+    )
 
 
 def describe(options, network, made: program.Program, prepare) -> dict:
@@ -235,7 +236,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--format", required=True, choices=tuple(NEEDS))
     add("--kind", choices=program.KINDS, default="clip")
-    add("--out", type=pathlib.Path, metavar="FILE", help="default: DIR/export/KIND.FORMAT")
+    add(
+        "--out",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="default: DIR/export/KIND.FORMAT",
+    )
     add(
         "--batch",
         type=batch_of,

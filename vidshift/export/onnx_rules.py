@@ -209,9 +209,7 @@ def slice_(graph, eqn, x):
     strides = given["strides"] or (1,) * len(x.shape)
     each = zip(given["start_indices"], given["limit_indices"], strides, strict=True)
     parts = {
-        axis: part
-        for axis, part in enumerate(each)
-        if part != (0, x.shape[axis], 1)
+        axis: part for axis, part in enumerate(each) if part != (0, x.shape[axis], 1)
     }
     return _slice(graph, x, eqn.outvars[0].aval, parts) if parts else x
 
@@ -368,7 +366,9 @@ def gather(graph, eqn, x, indices):
         return _slice(graph, graph.spread(x), aval, parts)
     whole = all(
         size == (1 if axis in axes else n)
-        for axis, (size, n) in enumerate(zip(given["slice_sizes"], x.shape, strict=True))
+        for axis, (size, n) in enumerate(
+            zip(given["slice_sizes"], x.shape, strict=True)
+        )
     )
     taken = tuple(a for a in range(len(aval.shape)) if a not in numbers.offset_dims)
     in_place = taken == tuple(range(axes[0], axes[0] + len(indices.shape) - 1))
@@ -399,9 +399,7 @@ def _take(graph, name, size, axis, i, indices, mode) -> str:
     inside = np.clip(places, 0, size - 1)
     if mode != lax.GatherScatterMode.CLIP and (inside != places).any():
         raise NoRuleError("gather of places outside the array")
-    return graph.add(
-        "Gather", [name, graph.weight(inside.astype(np.int64))], axis=axis
-    )
+    return graph.add("Gather", [name, graph.weight(inside.astype(np.int64))], axis=axis)
 
 
 RULES = {name: elementwise for name in ELEMENTWISE}

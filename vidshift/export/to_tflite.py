@@ -47,9 +47,13 @@ def convert(program: Program) -> bytes:
     with context, ir.Location.unknown():
         module = ir.Module.parse(exported.mlir_module())
         (main,) = (
-            op for op in module.body.operations if op.attributes["sym_name"].value == "main"
+            op
+            for op in module.body.operations
+            if op.attributes["sym_name"].value == "main"
         )
-        names = ([name for name, _ in part] for part in (program.inputs, program.outputs))
+        names = (
+            [name for name, _ in part] for part in (program.inputs, program.outputs)
+        )
         litert.set_signature(main.operation, SIGNATURE, *names)
         passes = passmanager.PassManager()
         litert.run_convert_to_tfl_passes(module, passes, litert.ConvertToTFLConfig())
@@ -58,4 +62,3 @@ def convert(program: Program) -> bytes:
         except Exception as error:
             raise ValueError(f"tflite: {error}") from error
         return litert.export_flatbuffer_to_bytes(module.operation)
-
