@@ -27,6 +27,9 @@ class Move(NamedTuple):
             return [(self.fold, -sign)]
         return [(self.fold, sign), (2 * self.fold, -sign)]
 
-    def clips_of_part(self, rows: int) -> int:
-        """Clips side by side in each frame of `[H, W, N, C]` with N = rows."""
+    def clips_of_part(self, rows):
+        """Clips side by side in each frame of `[H, W, N, C]` with N = rows.
+
+        A whole number, or of a program for any batch (`jax.export`) a symbol.
+        """
         return rows // (self.parts * self.frames)

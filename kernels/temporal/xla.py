@@ -36,7 +36,7 @@ def other_frame(x, step: int, move: Move):
     return _moved(apart, 3, step).reshape(x.shape)
 
 
-def _moved(x, axis: int, by: int):
+def _moved(x, axis: int, by):
     """`y[i] = x[i + by]` along an axis, zero beyond its ends."""
     by = max(-x.shape[axis], min(by, x.shape[axis]))
     padding = [(0, 0, 0)] * x.ndim

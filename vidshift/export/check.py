@@ -41,20 +41,30 @@ def largest_difference(
     with tempfile.TemporaryDirectory() as folder:
         given, answers = (pathlib.Path(folder, f"{n}.npz") for n in ("clips", "logits"))
         np.savez(given, *many)
-        # Without the script's folder among those that modules are looked for in.
-        command = [sys.executable, "-P", replay.__file__, path, given, answers]
-        done = subprocess.run(
-            [str(word) for word in command],
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ValueError(
-                f"what was exported cannot be run (code {done.returncode}): {last}"
-            )
+        run_elsewhere(path, given, answers)
         with np.load(answers) as found:
             found = [found[name] for name in found.files]
     differences = [np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)]
     return float(np.max(differences) / max(np.abs(a).max() for a in wanted))
+
+
+def run_elsewhere(*files: pathlib.Path) -> None:
+    """`replay.main` in another process, which has nothing of this one's.
+
+    Raises:
+      ValueError: it fails, or crashes.
+    """
+    # Without the script's folder among those that modules are looked for in.
+    command = [sys.executable, "-P", replay.__file__, *map(str, files)]
+    done = subprocess.run(
+        command,
+        check=False,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(
+            f"what was exported cannot be run (code {done.returncode}): {last}"
+        )

@@ -96,11 +96,13 @@ class Graph:
 
     def made(self, name, aval, *, order=None, stored=None) -> Value:
         """The value of a node of ours."""
-        order = tuple(range(len(aval.shape))) if order is None else tuple(order)
-        stored = aval.shape if stored is None else stored
-        return Value(
-            name, tuple(aval.shape), tuple(stored), order, np.dtype(aval.dtype)
+        shape, order = (
+            tuple(aval.shape),
+            range(len(aval.shape)) if order is None else order,
         )
+        stored = shape if stored is None else tuple(stored)
+        order = tuple(int(axis) for axis in order)
+        return Value(name, shape, stored, order, np.dtype(aval.dtype))
 
     def ordered(self, x: Value, order) -> str:
         """The tensor of a value in an order of axes, its sizes as stored."""

@@ -1,6 +1,6 @@
 """A function as plain operations of JAX, whatever the chip."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
@@ -13,21 +13,23 @@ CALLS += ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
-def portable(function: Callable) -> Callable:
+def portable(function: Callable, rules: Mapping[str, Callable] = {}) -> Callable:
     """The same function of arrays to a tuple, without kernels of ours and without calls.
 
     A kernel becomes what a CPU runs, which is XLA's own operations: Triton's kernels are
     not understood by other releases of JAX, and no other runtime knows either kind.
+    `rules` has, by an operation's name, what takes its place: (*arrays, **parameters) ->
+    its one result.
     """
 
     def run(*arrays):
         closed = jax.make_jaxpr(function)(*arrays)
-        return tuple(_evaluate(closed.jaxpr, closed.consts, arrays))
+        return tuple(_evaluate(closed.jaxpr, closed.consts, arrays, rules))
 
     return run
 
 
-def _evaluate(jaxpr: Jaxpr, consts, arrays) -> list:
+def _evaluate(jaxpr: Jaxpr, consts, arrays, rules) -> list:
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values |= dict(zip(jaxpr.invars, arrays, strict=True))
 
@@ -38,12 +40,14 @@ def _evaluate(jaxpr: Jaxpr, consts, arrays) -> list:
         given = [read(atom) for atom in eqn.invars]
         if eqn.primitive in CHOOSERS:
             chosen = CHOOSERS[eqn.primitive]("cpu", 1, *given, **eqn.params)
-            found = portable(chosen)(*given)
+            found = portable(chosen, rules)(*given)
         elif eqn.primitive.name in CALLS:
             body = next(eqn.params[name] for name in BODIES if name in eqn.params)
             closed = isinstance(body, ClosedJaxpr)
             inner, inner_consts = (body.jaxpr, body.consts) if closed else (body, ())
-            found = _evaluate(inner, inner_consts, given)
+            found = _evaluate(inner, inner_consts, given, rules)
+        elif eqn.primitive.name in rules:
+            found = [rules[eqn.primitive.name](*given, **eqn.params)]
         else:
             found = eqn.primitive.bind(*given, **eqn.params)
             found = found if eqn.primitive.multiple_results else [found]

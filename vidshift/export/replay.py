@@ -110,7 +110,7 @@ def replay(network: Exported, clips: np.ndarray) -> np.ndarray:
     return np.stack(found, 1)
 
 
-def main(file: str, clips: str, logits: str) -> None:
+def main(file, clips, logits) -> None:
     network = load(file)
     with np.load(clips) as given:
         np.savez(logits, **{name: replay(network, given[name]) for name in given})

@@ -4,11 +4,13 @@ import collections
 import pathlib
 
 import jax
+import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from jax import export
 from litert_converter import converter_api_ext as litert
 from litert_converter.mlir import ir, passmanager
 
+from vidshift.export.portable import portable
 from vidshift.export.program import Program
 
 SYMBOLIC = False
@@ -22,7 +24,8 @@ def write(program: Program, path: pathlib.Path) -> dict:
       ValueError: the converter knows no builtin operations for it.
     """
     path.write_bytes(convert(program))
-    # As the graph is in the file, before a delegate puts operations together.
+    # As the graph is in the file, before a delegate puts operations together. Those of
+    # StableHLO are builtin but few runtimes and no delegates have them.
     interpreter = Interpreter(
         str(path),
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -30,7 +33,9 @@ def write(program: Program, path: pathlib.Path) -> dict:
     operations = collections.Counter(
         each["op_name"] for each in interpreter._get_ops_details()
     )
-    special = [name for name in operations if name.startswith(("Flex", "CUSTOM"))]
+    special = [
+        name for name in operations if name.startswith(("Flex", "CUSTOM", "STABLEHLO"))
+    ]
     if special:
         raise ValueError(f"tflite: no builtin operations for {', '.join(special)}")
     return {
@@ -39,8 +44,53 @@ def write(program: Program, path: pathlib.Path) -> dict:
     }
 
 
+def _pool_max(x, *, window_dimensions, window_strides, padding, **_):
+    return _pool(
+        x,
+        lambda x, sizes, strides: jax.lax.reduce_window(
+            x, -np.inf, jax.lax.max, (1, *sizes, 1), (1, *strides, 1), "VALID"
+        ),
+        np.finfo(x.dtype).min,
+        (window_dimensions, window_strides, padding),
+    )
+
+
+def _pool_sum(x, *, window_dimensions, window_strides, padding, **_):
+    def sums(x, sizes, strides):
+        ones = np.ones((*sizes, 1, x.shape[-1]), x.dtype)
+        return jax.lax.conv_general_dilated(
+            x,
+            ones,
+            strides,
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[-1],
+        )
+
+    return _pool(x, sums, 0, (window_dimensions, window_strides, padding))
+
+
+def _pool(x, pool, padded, window):
+    """Pools `[N, H, W, C]`, the one order that the converter knows pooling in."""
+    sizes, strides, padding = window
+    plain = [a for a in range(x.ndim) if sizes[a] == strides[a] == 1]
+    if x.ndim != 4 or len(plain) < 2:
+        raise ValueError("tflite: pooling over more than two axes")
+    first, last = plain[-2:]
+    inner = [a for a in range(4) if a not in (first, last)]
+    order = (first, *inner, last)
+    padding = [(low, high, 0) for low, high in padding]
+    x = jax.lax.pad(x, np.asarray(padded, x.dtype), padding).transpose(order)
+    x = pool(x, [sizes[a] for a in inner], [strides[a] for a in inner])
+    return x.transpose(np.argsort(order).tolist())
+
+
+# What the converter makes no operations of TFLite's own of, in this order of axes.
+POOLING = {"reduce_window_max": _pool_max, "reduce_window_sum": _pool_sum}
+
+
 def convert(program: Program) -> bytes:
-    function = jax.jit(program.function, keep_unused=True)
+    function = jax.jit(portable(program.function, POOLING), keep_unused=True)
     exported = export.export(function, platforms=("cpu",))(*program.shapes)
     context = ir.Context()
     litert.prepare_mlir_context(context)
