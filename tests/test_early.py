@@ -70,7 +70,7 @@ def scored(run):
     ("name", "model", "sees"),
     [
         ("causal", {"causal": True}, "streamed"),
-        ("tsn", {"temporal": "tsn"}, "clips"),
+        pytest.param("tsn", {"temporal": "tsn"}, "clips", marks=pytest.mark.slow),
     ],
 )
 def test_the_whole_video_is_evaluation(make_run, name, model, sees):
@@ -113,6 +113,7 @@ def test_a_clip_is_of_what_has_been_seen():
     assert dense.steps(20, 25.0).tolist() == [1] * 8 + [4] * 2
 
 
+@pytest.mark.slow
 def test_the_command(make_run, tmp_path, capsys):
     both = [make_run("causal", causal=True), make_run("tsn", temporal="tsn")]
     given = [f"--workdir={run}" for run in both]

@@ -311,6 +311,10 @@ def test_capacity(causal, capsys):
     )
     assert [row["streams"] for row in figures["rows"]] == [1, 2, 4]
     assert figures["streams"] == 4 and "keeps up" in lines[-1]
+
+
+@pytest.mark.slow
+def test_capacity_of_a_network_by_name(capsys):
     figures, _ = call(
         capsys,
         *("--capacity", "--network=resnet_tiny/tsm:causal=true", "--side=16"),
