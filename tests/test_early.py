@@ -13,6 +13,7 @@ from tests.runs_for_streams import write_run
 from vidshift import early, load, runs
 from vidshift.data import eval_batches, motion_clips, normalise, open_split
 from vidshift.data.motion_clips import OrderedMotion
+from vidshift.evaluation.observed import ObservedView, StreamedView
 from vidshift.training import checkpoints
 
 OPTIONS = OrderedMotion(
@@ -69,7 +70,7 @@ def scored(run):
     ("name", "model", "sees"),
     [
         ("causal", {"causal": True}, "streamed"),
-        ("tsn", {"temporal": "tsn"}, "clips"),
+        pytest.param("tsn", {"temporal": "tsn"}, "clips", marks=pytest.mark.slow),
     ],
 )
 def test_the_whole_video_is_evaluation(make_run, name, model, sees):
@@ -84,7 +85,7 @@ def test_the_whole_video_is_evaluation(make_run, name, model, sees):
 
 def test_a_stream_answers_with_the_frames_that_have_come(make_run):
     """12 frames, of which the clip is 1, 4, 7 and 10; one, two, three, ... are seen."""
-    view = early.StreamedView(5, 20, 16)
+    view = StreamedView(5, 20, 16)
     assert view.test_indices(12, 25.0, 1).tolist() == [[0, 1, 4, 7, 10]]
     # 1, 2, 3, 4, 6, 7, 8, 9, 10 and 12 frames.
     assert view.steps(12, 25.0).tolist() == [0, 1, 1, 1, 2, 2, 3, 3, 3, 4]
@@ -99,7 +100,7 @@ def test_a_stream_answers_with_the_frames_that_have_come(make_run):
 
 
 def test_a_clip_is_of_what_has_been_seen():
-    view = early.ObservedView(4, 20, 16)
+    view = ObservedView(4, 20, 16)
     shown = view.test_indices(40, 25.0, 10)
     assert shown.shape == (10, 4)
     assert shown[0].tolist() == [0, 1, 2, 3]
@@ -107,11 +108,12 @@ def test_a_clip_is_of_what_has_been_seen():
     assert shown[9].tolist() == [5, 15, 25, 35]
     assert (shown.max(1) < [4 * n for n in range(1, 11)]).all()
     # Where a clip begins again, nothing is seen before it comes.
-    dense = early.StreamedView(5, 20, 16, sampling="dense")
+    dense = StreamedView(5, 20, 16, sampling="dense")
     assert dense.test_indices(20, 25.0, 1).tolist() == [[0, 0, 16, 12, 8]]
     assert dense.steps(20, 25.0).tolist() == [1] * 8 + [4] * 2
 
 
+@pytest.mark.slow
 def test_the_command(make_run, tmp_path, capsys):
     both = [make_run("causal", causal=True), make_run("tsn", temporal="tsn")]
     given = [f"--workdir={run}" for run in both]

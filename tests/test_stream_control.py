@@ -87,6 +87,7 @@ def call(capsys, *arguments, code=0):
     return json.loads(out) if out else None, err.splitlines()
 
 
+@pytest.mark.slow
 def test_a_budget_chooses_a_sub_network(adaptive, clip, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     arguments = ["--workdir", adaptive, "--video", clip, "--window=20", "--top=4"]
@@ -165,7 +166,10 @@ def test_lines_come_from_stdin(adaptive, clip, capsys, monkeypatch):
     assert any("'what' is none of `budget GFLOPS`" in line for line in said)
 
 
-@pytest.mark.parametrize(("interval", "wanted"), [(1e3, "16x4,1"), (1e-6, "16x2,0.5")])
+@pytest.mark.parametrize(
+    ("interval", "wanted"),
+    [pytest.param(1e3, "16x4,1", marks=pytest.mark.slow), (1e-6, "16x2,0.5")],
+)
 def test_auto_measures_and_keeps_up(
     adaptive, clip, capsys, monkeypatch, interval, wanted
 ):
