@@ -110,6 +110,7 @@ def save_run(folder, **options):
     return model
 
 
+@pytest.mark.slow
 def test_a_run(tmp_path, capsys):
     """In float32, normalised as the run says, in the run's folder."""
     model = save_run(tmp_path)
@@ -201,6 +202,7 @@ def test_onnx_says_what_has_no_rule(tmp_path, capsys, monkeypatch):
 
 
 OTHERS = ["resnet_tiny/gsf", "resnet_tiny/vsn", "rubiksnet_micro", "slow_tiny"]
+OTHERS += ["resnet_tiny/tsm:temporal_pool=true"]
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ class Graph:
             self.nodes.append(node)
         return self.known[key]
 
-    def weight(self, array: np.ndarray) -> str:
+    def weight(self, array) -> str:
         """The name of a tensor that is stored."""
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         key = (array.dtype.str, array.shape, array.tobytes())

@@ -1,6 +1,7 @@
 """TensorFlow Lite, of builtin operations alone, without TensorFlow: LiteRT's converter."""
 
 import collections
+import functools
 import pathlib
 
 import jax
@@ -44,49 +45,32 @@ def write(program: Program, path: pathlib.Path) -> dict:
     }
 
 
-def _pool_max(x, *, window_dimensions, window_strides, padding, **_):
-    return _pool(
-        x,
-        lambda x, sizes, strides: jax.lax.reduce_window(
-            x, -np.inf, jax.lax.max, (1, *sizes, 1), (1, *strides, 1), "VALID"
-        ),
-        np.finfo(x.dtype).min,
-        (window_dimensions, window_strides, padding),
-    )
-
-
-def _pool_sum(x, *, window_dimensions, window_strides, padding, **_):
-    def sums(x, sizes, strides):
-        ones = np.ones((*sizes, 1, x.shape[-1]), x.dtype)
-        return jax.lax.conv_general_dilated(
-            x,
-            ones,
-            strides,
-            "VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1],
+def _pool(x, *, window_dimensions, window_strides, padding, join, empty, **_):
+    """Pools along one axis after another, from slices: of any order of axes."""
+    widths = [(low, high, 0) for low, high in padding]
+    x = jax.lax.pad(x, np.asarray(empty, x.dtype), widths)
+    for axis, (size, stride) in enumerate(
+        zip(window_dimensions, window_strides, strict=True)
+    ):
+        last = x.shape[axis] - size
+        x = functools.reduce(
+            join,
+            [
+                jax.lax.slice_in_dim(x, at, last + at + 1, stride, axis)
+                for at in range(size)
+            ],
         )
-
-    return _pool(x, sums, 0, (window_dimensions, window_strides, padding))
-
-
-def _pool(x, pool, padded, window):
-    """Pools `[N, H, W, C]`, the one order that the converter knows pooling in."""
-    sizes, strides, padding = window
-    plain = [a for a in range(x.ndim) if sizes[a] == strides[a] == 1]
-    if x.ndim != 4 or len(plain) < 2:
-        raise ValueError("tflite: pooling over more than two axes")
-    first, last = plain[-2:]
-    inner = [a for a in range(4) if a not in (first, last)]
-    order = (first, *inner, last)
-    padding = [(low, high, 0) for low, high in padding]
-    x = jax.lax.pad(x, np.asarray(padded, x.dtype), padding).transpose(order)
-    x = pool(x, [sizes[a] for a in inner], [strides[a] for a in inner])
-    return x.transpose(np.argsort(order).tolist())
+    return x
 
 
-# What the converter makes no operations of TFLite's own of, in this order of axes.
-POOLING = {"reduce_window_max": _pool_max, "reduce_window_sum": _pool_sum}
+# The converter has operations of TFLite's own for pooling in one order of axes alone,
+# which is not ours.
+POOLING = {
+    "reduce_window_max": functools.partial(
+        _pool, join=jax.lax.max, empty=np.finfo(np.float32).min
+    ),
+    "reduce_window_sum": functools.partial(_pool, join=jax.lax.add, empty=0),
+}
 
 
 def convert(program: Program) -> bytes:
