@@ -243,7 +243,7 @@ class GateShiftFuse(nnx.Module):
         rows = [jnp.stack(jnp.split(frame, 2, -1), -1) for frame in reversed(seen)]
         halves = jnp.split(jnp.stack(rows, 2), 2, 1)  # each [B, C / 2, T, 2]
         logits = [
-            fuse(half)[:, :, 0, 0]
+            fuse(half).squeeze((2, 3))
             for half, fuse in zip(halves, self.fusion, strict=True)
         ]
         weight = jax.nn.sigmoid(jnp.concatenate(logits, 1))
