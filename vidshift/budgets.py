@@ -92,10 +92,14 @@ class Run:
     def view(self, crop: int | None) -> View:
         """What the full network is shown; with another crop, of as large a short side."""
         stored = self.description["config"]["data"]
-        view = dataclasses.replace(
-            runs.eval_view(self.description["input"]),
-            **{name: stored[name] for name in AS_TRAINED if name in stored},
-        )
+        # JSON has lists for tuples.
+        trained = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored.items()
+            if name in AS_TRAINED
+        }
+        seen = runs.eval_view(self.description["input"])
+        view = dataclasses.replace(seen, **trained)
         if crop is None or crop == view.crop:
             return view
         return dataclasses.replace(view, resize=crop, crop=crop)
