@@ -1,5 +1,6 @@
 """Video networks that model time by moving features, in JAX and Flax."""
 
+from vidshift import export, stream
 from vidshift.nets import BACKBONES, create, train_view
 from vidshift.runs import load, load_adaptive, read_clip
 from vidshift.shifts import SCHEMES
@@ -9,9 +10,11 @@ __all__ = [
     "BACKBONES",
     "SCHEMES",
     "create",
+    "export",
     "load",
     "load_adaptive",
     "load_torch",
     "read_clip",
+    "stream",
     "train_view",
 ]
