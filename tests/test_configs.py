@@ -20,7 +20,7 @@ from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.layers.norm import FREEZE
 from vidshift.nets import create
 from vidshift.nets.names import parse
-from vidshift.training import optimizer
+from vidshift.training import command, optimizer
 from vidshift.training.config import check
 from vidshift.training.mutual import make_sampling
 
@@ -42,7 +42,7 @@ def overridden(path, *flags):
     values = absl.flags.FlagValues()
     argv = ["train.py", f"--config={path}", *flags]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-    values(argv)
+    command.parse(argv, values)
     return values.config
 
 

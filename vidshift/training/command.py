@@ -44,17 +44,28 @@ def _parse(argv: list[str]) -> list[str]:
             print("Fields of --config: vidshift/training/config.py. Flags:")
             print(flags.FLAGS.main_module_help())
             sys.exit(0)
-    nones = [a for a in argv if re.fullmatch(r"--?config\..+=None", a)]
     try:
-        rest = flags.FLAGS([a for a in argv if a not in nones])
-        for argument in nones:
-            _set_none(flags.FLAGS.config, argument.lstrip("-")[len("config.") : -5])
+        rest = parse(argv, flags.FLAGS)
     except KeyError as error:  # ml_collections: a field that the config does not have
         _fail(program, _unknown_field(str(error.args[0])))
     except (flags.Error, OSError) as error:
         _fail(program, str(error).splitlines()[0])
     if rest[1:]:
         _fail(program, f"unexpected argument {rest[1]!r}; flags look like --name=value")
+    return rest
+
+
+def parse(argv: list[str], values: flags.FlagValues) -> list[str]:
+    """Sets the flags to what `argv` says, None included; returns the other arguments.
+
+    Raises:
+      KeyError: a field that the config does not have (from ml_collections).
+      flags.Error: a value that a flag cannot have.
+    """
+    nones = [a for a in argv if re.fullmatch(r"--?config\..+=None", a)]
+    rest = values([a for a in argv if a not in nones])
+    for argument in nones:
+        _set_none(values.config, argument.lstrip("-")[len("config.") : -5])
     return rest
 
 
