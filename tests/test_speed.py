@@ -227,8 +227,8 @@ def test_a_wrong_name_is_one_line_with_the_right_ones(name, said, capsys):
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--batch=0", "--batch: more than 0, got 0"),
-        ("--side=x", "--side: invalid int value: 'x'"),
+        ("--batch=0", "--batch: at least 1, got 0"),
+        ("--side=x", "--side: invalid whole number value: 'x'"),
         ("--seconds=inf", "--seconds: more than 0, got inf"),
         ("--dtype=float16", "'bfloat16', 'both'"),
     ],

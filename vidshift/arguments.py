@@ -1,6 +1,7 @@
 """Types of command-line arguments that several commands take."""
 
 import argparse
+import math
 
 
 def count(text: str) -> int:
@@ -11,4 +12,14 @@ def count(text: str) -> int:
     return number
 
 
-count.__name__ = "whole number"  # what argparse calls text that is none
+def positive(text: str) -> float:
+    """A number above 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"more than 0, got {text}")
+    return number
+
+
+# What argparse calls text that is none.
+count.__name__ = "whole number"
+positive.__name__ = "number"

@@ -26,7 +26,6 @@ NVIDIA GPU, bfloat16 on a TPU); JAX_DEFAULT_MATMUL_PRECISION=highest asks for al
 
 import argparse
 import json
-import math
 import re
 import sys
 
@@ -35,6 +34,7 @@ from flax import nnx
 
 import vidshift
 from kernels import timing
+from vidshift.arguments import count, positive
 from vidshift.nets.names import Network, parse, under_every_scheme
 from vidshift.training import timed
 from vidshift.training.config import DTYPES, ModelConfig
@@ -183,28 +183,17 @@ def _parser() -> argparse.ArgumentParser:
         f"Schemes: {', '.join(vidshift.SCHEMES)}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, count = parser.add_argument, _positive(int)
+    add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"default: {IN_TABLES}")
     add("--frames", type=count, default=8, help="of a clip; 8")
     add("--side", type=count, default=224, help="of a frame, pixels; 224")
     add("--batch", type=count, default=16, help="clips, of throughput; 16")
     add("--train-batch", type=count, default=16, help="clips, of a train step; 16")
     add("--dtype", choices=(*DTYPES, "both"), default="both", help="both")
-    add("--seconds", type=_positive(float), default=1, help="of timing a row, about; 1")
+    add("--seconds", type=positive, default=1, help="of timing a row, about; 1")
     add("--no-train", action="store_true", help="leave the train step out")
     add("--json", action="store_true", help="one JSON object a row")
     return parser
-
-
-def _positive(kind: type):
-    def parse(text: str):
-        number = kind(text)
-        if not 0 < number < math.inf:
-            raise argparse.ArgumentTypeError(f"more than 0, got {text}")
-        return number
-
-    parse.__name__ = kind.__name__  # what argparse calls text that is no number
-    return parse
 
 
 if __name__ == "__main__":

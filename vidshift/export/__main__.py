@@ -29,7 +29,7 @@ import sys
 import jax.numpy as jnp
 from jax import export as jax_export
 
-from vidshift.arguments import count
+from vidshift.arguments import count, positive
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -135,10 +135,10 @@ def export(options: argparse.Namespace) -> dict:
         ]
         original = program.offline(options.kind, network.model, prepare)
         difference = check.largest_difference(partial, original, many)
-        if not difference <= check.TOLERANCE:  # a NaN is a mismatch too
+        if not difference <= options.tolerance:  # a NaN is a mismatch too
             raise MismatchError(
                 f"what was exported differs by {difference:.3g} of the largest logit, "
-                f"more than {check.TOLERANCE:g}"
+                f"more than --tolerance={options.tolerance:g}"
             )
         description["largest_difference"] = difference
         beside.write_text(json.dumps(description, indent=1) + "\n")
@@ -207,8 +207,6 @@ def describe(options, network, made: program.Program, prepare) -> dict:
 
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    if options.size and len(options.size) > 2:
-        _parser().error("--size: a side, or height and width")
     try:
         print(json.dumps(export(options)))
     except MismatchError as error:
@@ -261,6 +259,13 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="inside the file; without, it takes float32 that is normalised",
+    )
+    add(
+        "--tolerance",
+        type=positive,
+        default=check.TOLERANCE,
+        metavar="X",
+        help="of the largest logit, by which the file's may differ; 1e-4",
     )
     add("--checkpoint", choices=("best", "last"), default="best", help="of the run")
     add("--num_classes", type=count, default=10, metavar="K", help="of --network")

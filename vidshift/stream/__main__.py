@@ -19,13 +19,12 @@ Exit code 1: the source broke off; all that was seen before is kept. 2: nothing 
 """
 
 import argparse
-import math
 import signal
 import sys
 import threading
 from collections.abc import Callable
 
-from vidshift.arguments import count
+from vidshift.arguments import count, positive
 from vidshift.stream import capacity, control, session, sources
 from vidshift.training.command import StopRequest
 
@@ -84,19 +83,11 @@ def _average(text: str) -> str | int:
 
 
 def _budget(text: str) -> str | float:
-    return text if text == control.AUTO else _positive(text)
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"more than 0, got {text}")
-    return number
+    return text if text == control.AUTO else positive(text)
 
 
 _average.__name__ = "number, all or none"  # what argparse calls text that is none
 _budget.__name__ = "number or auto"
-_positive.__name__ = "number"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--top", type=count, default=3, help="classes to name; 3")
     add("--every", type=count, default=1, help="answers from one line to the next; 1")
-    add("--fps", type=_positive, help="frames a second to look at, at most; all")
+    add("--fps", type=positive, help="frames a second to look at, at most; all")
     add("--every-frame", type=count, default=1, metavar="N", help="look at each Nth; 1")
     add(
         "--average",
