@@ -224,6 +224,18 @@ def test_a_camera_never_lags(causal, capsys, monkeypatch):
     assert "gives no frame any more" in lines[-1]
 
 
+def test_a_device_of_ffmpegs_is_read(causal, capsys, monkeypatch):
+    """FFmpeg's test picture at its own rate, in place of a driver: read as a camera is."""
+    made = "testsrc=size=64x48:rate=20:duration=1,realtime"
+    monkeypatch.setitem(sources.DEVICES, sources.sys.platform, ("lavfi", made, "{}"))
+    figures, lines = call(capsys, "--workdir", causal, "--camera=0", code=1)
+    # FFmpeg looks at the first itself, and `nobuffer` does not keep what it looked at.
+    assert figures["frames"] == 19 == figures["answered"] + figures["skipped"]
+    assert (figures["source_fps"], figures["answered"] >= 5) == (20.0, True)
+    assert 0.9 < figures["seconds"] < 10
+    assert "after frame 18: camera 0" in lines[-1]
+
+
 def test_frames_that_are_left_out_do_not_count_as_skipped(causal, capsys):
     figures, _ = call(
         capsys,
