@@ -64,13 +64,30 @@ if os.environ["JAX_PLATFORMS"] == "cpu":
     os.environ["XLA_FLAGS"] = FLAGS
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="all cases of every test; without, of some tests a sample of their cases",
+    )
+
+
 # Before `-m` leaves out what is slow.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    def other(item, marker):
+        """Whether a marker of the test names some of its cases, and not this one."""
+        named = item.get_closest_marker(marker)
+        return named and not any(fnmatchcase(item.callspec.id, n) for n in named.args)
+
     for item in items:
-        quick = item.get_closest_marker("quick")
-        if quick and not any(fnmatchcase(item.callspec.id, q) for q in quick.args):
+        if other(item, "quick"):
             item.add_marker(pytest.mark.slow)
+    if config.getoption("exhaustive"):
+        return
+    left_out = [item for item in items if other(item, "sample")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not other(item, "sample")]
 
 
 @pytest.fixture(scope="module")
