@@ -197,6 +197,7 @@ def test_rows_of_the_page_are_configs(row):
     check_names(config)
 
 
+@pytest.mark.sample("*rubiksnet*", "*stack=*", "*online*", "something_v1_*")
 @pytest.mark.slow
 @every_row
 def test_rows_of_the_page_are_networks(row):

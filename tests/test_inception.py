@@ -31,6 +31,7 @@ def abstract(backbone, temporal="tsn", **options) -> nnx.Module:
     return nnx.eval_shape(lambda: create(backbone, temporal, **options))
 
 
+@pytest.mark.sample("gsf_bninception_8f-*", "gsm_inceptionv3_4f-*")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "parameters"),

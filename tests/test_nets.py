@@ -62,6 +62,16 @@ OPTIONS = dict.fromkeys(
 )
 
 
+@pytest.mark.sample(
+    "*_micro",
+    "*_tiny",
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "bn_inception",
+    "slowfast_4x16_r50",
+    "rubiksnet_large",
+)
 @pytest.mark.quick("rubiksnet_micro", "resnet_tiny", "slow_tiny")
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_output_shapes_parameter_counts_and_places(backbone):

@@ -16,6 +16,15 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 # The other families' cases are in the tests of their networks.
+@pytest.mark.sample(
+    "tsm_r18_8f-*",
+    "tsm_r50_block_8f-*",
+    "gsf_r50_8f-*",
+    "slow_8x8_r50-*",
+    "slowfast_4x16_r50-*",
+    "gsf_inceptionv3_8f-*",
+    "rubiksnet_medium-*",
+)
 @pytest.mark.parametrize(
     ("case", "parameters"),
     [

@@ -53,6 +53,7 @@ def count(model: nnx.Module) -> int:
 
 
 # ------------------------------------------------------ what the official code does
+@pytest.mark.sample("rubiksnet_small", "rubiksnet_tiny_aq")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["rubiksnet_tiny", "rubiksnet_small", "rubiksnet_tiny_aq"]

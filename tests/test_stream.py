@@ -143,6 +143,13 @@ NETWORKS = {
 }
 
 
+# Every scheme and option on a small network, and every backbone once.
+SAMPLE = [name for name in NETWORKS if NETWORKS[name][0].endswith(("_tiny", "_micro"))]
+SAMPLE += ["resnet18-tsm", "resnet50-gsf", "mobilenet-tsm", "bn_inception-gsm"]
+SAMPLE += ["inception_v3-gsf", "rubiks_small"]
+
+
+@pytest.mark.sample(*SAMPLE)
 @pytest.mark.quick("tsm", "gsf", "rubiks", "rubiks-hardened")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_frame_is_answered_as_offline(name):

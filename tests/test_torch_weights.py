@@ -18,6 +18,19 @@ from vidshift.torch_weights.load import is_weight, recognise
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
+@pytest.mark.sample(
+    "tsm_r18_8f",
+    "tsm_nl_r50_8f",
+    "tsm_r50_block_8f",
+    "gsf_r50_8f",
+    "tsm_online_mobilenetv2",
+    "gsf_bninception_8f",
+    "gsm_inceptionv3_8f",
+    "rubiksnet_tiny",
+    "rubiksnet_tiny_aq",
+    "slow_8x8_r50",
+    "slowfast_4x16_r50",
+)
 @pytest.mark.quick(
     "tsm_r18_8f", "tsm_online_mobilenetv2", "rubiksnet_tiny", "slow_8x8_r50"
 )
