@@ -27,6 +27,7 @@ from vidshift.training.mutual import make_sampling
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+ADAPTIVE = [path for path in CONFIGS if "config.adaptive" in path.read_text()]
 PAGE = (ROOT / "docs" / "configs.md").read_text()
 CLASSES = fit.CLASSES | {"folder": 2}  # whatever the user's folder has
 
@@ -121,12 +122,12 @@ def test_a_config_has_a_network(path):
     assert {"weight", "norm", "head_weight", "head_bias"} <= set(kinds.values())
 
 
+@pytest.mark.sample("tiny_a3d", "kinetics_a3d_slow_8x8", "*multi_resolution")
 @pytest.mark.slow
-@every_config
+@pytest.mark.parametrize("path", ADAPTIVE, ids=lambda path: path.stem)
 def test_a_config_has_its_sub_networks(path):
     config = runpy.run_path(path)["get_config"]()
-    if config.adaptive.mode == "off":
-        return
+    assert config.adaptive.mode != "off"
     adaptive = config.adaptive
     found = make_sampling(config, describe(config))
     size = len(grid(adaptive.widths, adaptive.sides, adaptive.frames))

@@ -34,7 +34,7 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
         pytest.param("slow_8x8_r50", 32_454_096, marks=pytest.mark.slow),
         pytest.param("slowfast_4x16_r50", 34_480_216, marks=pytest.mark.slow),
         pytest.param("slowfast_8x8_r50", 34_566_488, marks=pytest.mark.slow),
-        ("tsm_r18_8f", 11_202_675),
+        pytest.param("tsm_r18_8f", 11_202_675, marks=pytest.mark.slow),
         pytest.param("tsm_r50_block_8f", 23_864_558, marks=pytest.mark.slow),
         pytest.param("tsm_r101_16f", 43_319_760, marks=pytest.mark.slow),
         pytest.param("gsf_r101_8f", 42_935_945, marks=pytest.mark.slow),

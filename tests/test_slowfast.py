@@ -41,6 +41,7 @@ def count(model):
     return sum(a.size for a in named_arrays(model, nnx.Param).values())
 
 
+@pytest.mark.slow
 def test_official_parameter_counts():
     assert count(abstract("slow_8x8_r50", 8)) == 32_454_096
     assert count(abstract("slowfast_4x16_r50", 32)) == 34_480_216

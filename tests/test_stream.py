@@ -150,7 +150,7 @@ SAMPLE += ["inception_v3-gsf", "rubiks_small"]
 
 
 @pytest.mark.sample(*SAMPLE)
-@pytest.mark.quick("tsm", "gsf", "rubiks", "rubiks-hardened")
+@pytest.mark.quick("tsm", "gsf", "rubiks-hardened")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_frame_is_answered_as_offline(name):
     backbone, temporal, options = NETWORKS[name]
