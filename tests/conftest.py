@@ -83,7 +83,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if other(item, "quick"):
             item.add_marker(pytest.mark.slow)
-    if config.getoption("exhaustive"):
+    # A case that is named on the command line runs.
+    if config.getoption("exhaustive") or any("[" in name for name in config.args):
         return
     left_out = [item for item in items if other(item, "sample")]
     config.hook.pytest_deselected(items=left_out)

@@ -221,6 +221,17 @@ class TestLargestBatch:
         assert self.search(lambda b: 10, first=4) > 64
 
 
+@pytest.mark.sample(
+    "tiny*",
+    "folder",
+    "something_v1_*",
+    "charades_slow_8x8",
+    "imagenet_rubiksnet",
+    "jester_tsm_online_mobilenet_v2",
+    "kinetics_a3d_slowfast_4x16",
+    "kinetics_vsn_flow",
+    "something_v2_rubiksnet_aq",
+)
 @pytest.mark.quick("something_v1_tsm_resnet50", "tiny", "tiny_a3d")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_is_complete(path):

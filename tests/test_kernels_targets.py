@@ -253,6 +253,9 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
         assert hlo.program_bytes(text).notes == {"a loop is counted once"}
 
 
+@pytest.mark.sample(
+    "shift3d-v5e", "temporal_shift-h100", "shift3d_conv-h100", "temporal_shift_conv-v5e"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "target"),
@@ -322,6 +325,7 @@ def test_a_row_that_does_not_compile_is_a_failure(monkeypatch, capsys):
     assert row["compiled"] is False and row["error"] == "ValueError: no room\nin VMEM"
 
 
+@pytest.mark.sample("shift3d-*", "temporal_shift*")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "implementation", "platform"),

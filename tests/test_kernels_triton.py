@@ -92,7 +92,6 @@ CASES = {
     ),
 }  # fmt: skip
 QUICK = (
-    "near",
     "near_whole_nan",
     "near_whole_bits_bfloat16",
     "far_frames_strided",
@@ -303,6 +302,9 @@ def test_compiles_for_an_absent_h100():
 
 
 @needs_jax_triton
+@pytest.mark.sample(
+    "rubiks_28_stride-*", "rubiks_112_stride-float32-*", "rubiks_7-bfloat16-*"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

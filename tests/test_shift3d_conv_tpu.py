@@ -37,6 +37,7 @@ def call(shape, direction):
 QUICK = ("rubiks_56", "rubiks_14_stride")
 
 
+@pytest.mark.sample(*QUICK, "rubiks_112_stride", "rubiks_28*", "rubiks_tiny_56")
 @pytest.mark.parametrize(
     "shape",
     [

@@ -86,11 +86,21 @@ def check(case: Case, implementation: str, max_shift) -> None:
     close_sums(dshift, right_derivative(x, shift, dy, stride), dy)
 
 
+@pytest.mark.sample(
+    "*-xla",
+    "*-xla_bounded",
+    "*-pallas_tpu",
+    "usual-*",
+    "stride_in_time-*",
+    "many_channels-*",
+    "one_*",
+)
 @pytest.mark.parametrize(("case", "implementation", "max_shift"), list(rows()))
 def test_definition(case, implementation, max_shift):
     check(case, implementation, max_shift)
 
 
+@pytest.mark.sample("1.0-1", "2.0-2")
 @pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("reach", [1.0, 2.0])
@@ -107,7 +117,12 @@ def test_map_in_several_blocks(monkeypatch, reach, stride):
     check(case, "pallas_tpu", max_shift)
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name == "pallas_tpu" else ())
+        for name in PROGRAMS
+    ]
+)
 def variant(request):
     """(implementation, max_shift), able to run here."""
     implementation, max_shift = PROGRAMS[request.param]
@@ -197,6 +212,7 @@ def bits(x) -> np.ndarray:
     return x.view(f"u{x.dtype.itemsize}")
 
 
+@pytest.mark.sample("xla*", "*-bfloat16-int8", "*-float32-quantize")
 @pytest.mark.parametrize(
     ("name", "dtype", "kind"),
     [

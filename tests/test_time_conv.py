@@ -39,6 +39,7 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
+@pytest.mark.sample("2-*", "1-kernel1-*")
 @pytest.mark.quick("2-kernel4-*", "2-kernel8-*")
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
