@@ -28,6 +28,7 @@ def row(tmp_path_factory, data_dir):
     """-> the folder of the table's one run; the lines that the command printed."""
     out = tmp_path_factory.mktemp("compared")
     fields = TINY | {"data.dir": data_dir, "steps": 6, "log_steps": 3}
+    fields |= {"data.num_frames": 4, "validate_epochs": 9}
     fields |= {"optim.attention.budget": 0.25}
     given = [f"--config.{name}={value}" for name, value in fields.items()]
     rows = {"with attention": compare.ATTENTION}
