@@ -56,9 +56,14 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, data_dir, whole_run):
     for step in (2, 7, 9):
         process = start(tmp_path, data_dir)
         wait_for_step(tmp_path, process, step)
+        while step == 9 and not (tmp_path / "checkpoints" / "6").is_dir():
+            assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
         process.communicate()
-    assert trajectory(train(tmp_path, data_dir)) == trajectory(whole_run)
+    out, _ = finish(start(tmp_path, data_dir))
+    assert "going on from step " in out
+    assert trajectory(read_metrics(tmp_path)) == trajectory(whole_run)
 
 
 @pytest.mark.slow
@@ -72,7 +77,9 @@ def test_a_run_killed_at_any_time_sees_the_same_clips(tmp_path, data_dir, whole_
         process.kill()
         process.communicate()
         print(f"killed {moment:.3f} s after step {step}")
-    lines = train(tmp_path, data_dir, **fields)
+    out, _ = finish(start(tmp_path, data_dir, **fields))
+    assert "going on from step " in out
+    lines = read_metrics(tmp_path)
     assert trajectory(lines) == trajectory(whole_run)
     clips = [line["clips"] for line in of_kind(lines, "train")]
     assert clips == [line["clips"] for line in of_kind(whole_run, "train")]
