@@ -1,6 +1,5 @@
 """Runs `train.py` and `eval.py` as a user does: in a process of their own."""
 
-import json
 import os
 import pathlib
 import subprocess
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from tests.forked import Forked
 from vidshift.training.log import read_metrics
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -37,10 +37,10 @@ def arguments(workdir, data_dir, **fields):
     ]
 
 
-def start(workdir, data_dir, *, devices=1, **fields):
+def start(workdir, data_dir, *, devices=1, alone=False, **fields):
     """Starts `train.py` on a few fake CPU devices."""
     flags = arguments(workdir, data_dir, **fields)
-    return start_program("train.py", *flags, devices=devices)
+    return start_program("train.py", *flags, devices=devices, alone=alone)
 
 
 def environment(devices: int = 1) -> dict[str, str]:
@@ -57,7 +57,11 @@ def environment(devices: int = 1) -> dict[str, str]:
     }
 
 
-def start_program(*arguments, devices=1):
+def start_program(*arguments, devices=1, alone=False):
+    """Starts a program, by a fork of a process that has its imports, unless alone."""
+    if not alone and arguments[0] in ("train.py", "eval.py", "-m"):
+        env = os.environ | environment(devices)
+        return Forked(list(map(str, arguments)), env, imported_with=environment())
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -68,48 +72,12 @@ def start_program(*arguments, devices=1):
     )
 
 
-# Imports what the programs do, which takes longer than they do until they fail.
-FORKS = """
-import json, os, runpy, sys, tempfile, traceback, warnings
-import vidshift, vidshift.runs, vidshift.data.loader, vidshift.evaluation.evaluate
-import vidshift.training.checkpoints, vidshift.training.initial
-from ml_collections import config_flags
-
-warnings.simplefilter("ignore")  # JAX says that it should not be forked
-results = []
-for argv in json.loads(sys.argv[1]):
-    files = [tempfile.TemporaryFile("w+") for _ in range(2)]
-    child = os.fork()
-    if not child:
-        code = 1
-        for number, file in enumerate(files, 1):
-            os.dup2(file.fileno(), number)
-        try:
-            sys.argv = argv
-            runpy.run_path(argv[0], run_name="__main__")
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    [file.seek(0) for file in files]
-    results.append([code, *(file.read() for file in files)])
-print(json.dumps(results))
-"""
-
-
 def failures(program, many, *, devices=1) -> list[tuple[str, str]]:
     """-> (stdout, stderr) of a program with each of many wrong arguments; code 2."""
-    argv = [[program, *map(str, arguments)] for arguments in many]
-    out, _ = finish(start_program("-c", FORKS, json.dumps(argv), devices=devices))
-    results = json.loads(out)
-    for code, _, err in results:
-        assert code == 2, err
-    return [(out, _ours(err)) for _, out, err in results]
+    return [
+        finish(start_program(program, *arguments, devices=devices), code=2)
+        for arguments in many
+    ]
 
 
 def finish(process, code=0):

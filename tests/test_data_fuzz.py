@@ -142,18 +142,24 @@ def test_some_damaged_files():
 
 
 @pytest.mark.slow
-def test_files_that_are_cut_short_anywhere():
-    check(truncated(step=7, edge_step=1))
+@pytest.mark.sample("21")
+@pytest.mark.parametrize("step", [7, 21])
+def test_files_that_are_cut_short_anywhere(step):
+    check(truncated(step=step, edge_step=step // 7))
 
 
 @pytest.mark.slow
-def test_flipped_bits():
-    check(flipped(300))
+@pytest.mark.sample("100")
+@pytest.mark.parametrize("each", [100, 300])
+def test_flipped_bits(each):
+    check(flipped(each))
 
 
 @pytest.mark.slow
-def test_overwritten_bytes():
-    check(overwritten(150))
+@pytest.mark.sample("50")
+@pytest.mark.parametrize("each", [50, 150])
+def test_overwritten_bytes(each):
+    check(overwritten(each))
 
 
 # ------------------------------------------------------------ whole preparations
@@ -196,6 +202,7 @@ def ids_of(out: pathlib.Path, stored_as: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.sample("fast")
 @pytest.mark.parametrize("stored_as", STORAGES)
 def test_a_preparation_keeps_or_names_every_clip(tmp_path, stored_as):
     source, out = tmp_path / "source", tmp_path / "out"

@@ -427,7 +427,7 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
         "model__backbone": "rubiksnet_micro",
         "model__temporal": "tsn",
         "optim__warmup_epochs": 0,
-        "log_steps": 2,
+        "log_steps": 1,
     }
     fields = network | {
         "model__dtype": "float32",
@@ -437,7 +437,7 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
         "data__crop": 16,
         "batch_size": 8,
         "eval_batch_size": 8,
-        "steps": 4,
+        "steps": 2,
     }
     flags = [f"--config.{k.replace('__', '.')}={v}" for k, v in fields.items()]
     images_run, video_run = tmp_path / "image_run", tmp_path / "video_run"
@@ -455,7 +455,13 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
         shown = clips_fingerprint(jnp.asarray(next(batches)["fingerprint"]))
     assert first["clips"] == "{:08x}{:08x}".format(*shown.tolist())
     process = start(
-        video_run, data_dir, init=images_run, **network, model__time_init="tsm", steps=4
+        video_run,
+        data_dir,
+        init=images_run,
+        **network,
+        model__time_init="tsm",
+        data__num_frames=4,
+        steps=2,
     )
     out, _ = finish(process)
     assert "rows h and w from there, a new row t: 3 x stages.*.*.shift.shift" in out

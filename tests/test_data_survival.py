@@ -62,6 +62,7 @@ def short_patience(monkeypatch):
     monkeypatch.setattr(loader, "MOST_SECONDS", 1.0)
 
 
+@pytest.mark.slow
 def test_a_clip_on_which_the_decoder_crashes_is_named_and_replaced(replaced, caplog):
     with caplog.at_level(logging.WARNING, "vidshift.data"):
         got, failures = take(4, split_that("dies"))
@@ -175,6 +176,8 @@ with train_batches(
 
 
 def loading() -> subprocess.Popen:
+    # A job in the background ignores SIGINT, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-c", LOADS],
         cwd=ROOT,
@@ -184,6 +187,7 @@ def loading() -> subprocess.Popen:
         text=True,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     assert process.stdout.readline() == "starting\n"
     return process
 

@@ -148,7 +148,9 @@ def test_at_the_end_a_trained_stream_has_eval_pys_accuracy(tmp_path, data_dir):
             f"--config.data.dir={data_dir}",
             *flags,
             "--config.model.causal=true",
-            "--config.steps=40",
+            "--config.data.num_frames=4",
+            "--config.validate_epochs=9",
+            "--config.steps=24",
         )
     )
     scores, _ = finish(start_program("eval.py", f"--workdir={workdir}"))

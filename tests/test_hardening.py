@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import pathlib
+import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from tests.commands import TINY, environment, finish, start_program
+from tests.commands import TINY, finish, start_program
 from vidshift import compare, load, read_clip
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.attention import (
@@ -25,19 +27,26 @@ VIDEO = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
 
 @pytest.fixture(scope="module")
 def row(tmp_path_factory, data_dir):
-    """-> the folder of the table's one run; the lines that the command printed."""
+    """-> the folder of the table's one run; its lines; what its programs printed."""
     out = tmp_path_factory.mktemp("compared")
     fields = TINY | {"data.dir": data_dir, "steps": 6, "log_steps": 3}
+    fields |= {"data.num_frames": 4, "validate_epochs": 9}
     fields |= {"optim.attention.budget": 0.25}
     given = [f"--config.{name}={value}" for name, value in fields.items()]
-    rows = {"with attention": compare.ATTENTION}
+    rows, printed = {"with attention": compare.ATTENTION}, []
+
+    def run(command, *, check, **_):
+        python, *program = command
+        assert python == sys.executable and check
+        printed.append(finish(start_program(*program))[0])
+        return SimpleNamespace(stdout=printed[-1])
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(compare.TABLES, "rubiksnet", rows)
-        for name, value in environment().items():  # which its processes inherit
-            patch.setenv(name, value)
+        patch.setattr(compare.subprocess, "run", run)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             assert compare.main(["--table=rubiksnet", f"--out={out}", *given]) == 0
-    return out / "with_attention", said.getvalue().splitlines()
+    return out / "with_attention", said.getvalue().splitlines(), printed
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +105,9 @@ def test_channels_that_had_not_decided_are_warned_of(run, tmp_path, caplog):
 
 
 @pytest.mark.slow
-def test_eval_scores_either_form(run, tmp_path):
-    lines = []
-    for flags in ([], ["--soft"]):
-        out, _ = finish(
-            start_program(
-                "eval.py",
-                f"--workdir={run}",
-                "--checkpoint=last",
-                f"--out={tmp_path}/{len(flags)}",
-                *flags,
-            )
-        )
-        lines.append(json.loads(out))
-    hard, soft = lines
+def test_eval_scores_either_form(row):
+    _, *evaluations = row[2]
+    hard, soft = map(json.loads, evaluations)
     assert {"moved_channels", "undecided_channels"} <= hard.keys()
     assert "undecided_channels" not in soft
     assert hard["top1"] == soft["top1"]

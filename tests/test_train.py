@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from tests.commands import (
@@ -19,6 +20,7 @@ from tests.commands import (
     train,
     wait_for_step,
 )
+from vidshift.training import checkpoints
 from vidshift.training.log import read_metrics
 
 
@@ -49,28 +51,35 @@ def test_a_run_reports_every_step_and_ends(whole_run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [2, 7, 9])
-def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, data_dir, whole_run, step):
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, data_dir, whole_run):
     """SIGKILL before the first checkpoint, right after one, and between two."""
-    process = start(tmp_path, data_dir)
-    wait_for_step(tmp_path, process, step)
-    process.kill()
-    process.communicate()
-    assert trajectory(train(tmp_path, data_dir)) == trajectory(whole_run)
+    for step in (2, 7, 9):
+        process = start(tmp_path, data_dir)
+        wait_for_step(tmp_path, process, step)
+        while step == 9 and not (tmp_path / "checkpoints" / "6").is_dir():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+    out, _ = finish(start(tmp_path, data_dir))
+    assert "going on from step " in out
+    assert trajectory(read_metrics(tmp_path)) == trajectory(whole_run)
 
 
 @pytest.mark.slow
 def test_a_run_killed_at_any_time_sees_the_same_clips(tmp_path, data_dir, whole_run):
     """Worker processes decode; each start is killed at a random moment."""
     fields = {"data__worker_kind": "process", "checkpoint__every_steps": 2}
-    for step in (1, 4, 7):
+    for step in (1, 6):
         process = start(tmp_path, data_dir, **fields)
         wait_for_step(tmp_path, process, step)
         time.sleep(moment := random.uniform(0, 0.5))
         process.kill()
         process.communicate()
         print(f"killed {moment:.3f} s after step {step}")
-    lines = train(tmp_path, data_dir, **fields)
+    out, _ = finish(start(tmp_path, data_dir, **fields))
+    assert "going on from step " in out
+    lines = read_metrics(tmp_path)
     assert trajectory(lines) == trajectory(whole_run)
     clips = [line["clips"] for line in of_kind(lines, "train")]
     assert clips == [line["clips"] for line in of_kind(whole_run, "train")]
@@ -78,12 +87,17 @@ def test_a_run_killed_at_any_time_sees_the_same_clips(tmp_path, data_dir, whole_
 
 @pytest.mark.slow
 def test_sigterm_saves_before_it_leaves(tmp_path, data_dir, whole_run):
-    process = start(tmp_path, data_dir)
+    """And while the run is there, no other trains in its folder."""
+    process = start(tmp_path, data_dir, alone=True)
     wait_for_step(tmp_path, process, 2)
+    process.send_signal(signal.SIGSTOP)  # so that it is still there
+    assert "another process trains in" in fails(tmp_path, data_dir)
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
     out, _ = finish(process, code=128 + signal.SIGTERM)
     assert "the same command goes on" in out
     stopped = max(x["step"] for x in of_kind(read_metrics(tmp_path), "train"))
+    assert stopped < 12
     assert (tmp_path / "checkpoints" / str(stopped)).is_dir()
     out, _ = finish(start(tmp_path, data_dir))
     assert f"going on from step {stopped} " in out
@@ -105,15 +119,22 @@ def test_everything_at_once_resumes_exactly(tmp_path, data_dir):
         "optim__label_smoothing": 0.1,
         "optim__clip_norm": None,
         "norm__freeze": "partial",
+        "data__num_frames": 4,
+        "data__test_split": "",
         "checkpoint__every_steps": 2,
+        "checkpoint__keep_last": 9,
+        "steps": 8,
     }
     whole = train(tmp_path / "whole", data_dir, **fields)
-    process = start(tmp_path / "cut", data_dir, **fields)
-    wait_for_step(tmp_path / "cut", process, 5)
-    process.kill()
-    process.communicate()
-    cut = train(tmp_path / "cut", data_dir, **fields)
+    # As if killed between step 4 and 6, whose checkpoint is not complete.
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for step in ("6", "8"):
+        shutil.rmtree(tmp_path / "cut" / "checkpoints" / step)
+    out, _ = finish(start(tmp_path / "cut", data_dir, **fields))
+    assert "going on from step 4 " in out
+    cut = read_metrics(tmp_path / "cut")
     assert trajectory(cut) == trajectory(whole)
+    assert [x["step"] for x in of_kind(cut, "train")] == list(range(1, 9))
     assert of_kind(whole, "train")[-1]["lr"] == pytest.approx(0.005)
 
 
@@ -194,57 +215,36 @@ def test_an_error_loses_nothing_that_was_being_saved(tmp_path, data_dir):
     )
     _, err = finish(failing, code=2)
     assert errors(err) == ["train.py: error: made to fail"]
-    out, _ = finish(start(tmp_path, data_dir))
-    assert "going on from step 6 " in out
-
-
-@pytest.mark.slow
-def test_one_run_at_a_time_in_a_folder(tmp_path, data_dir):
-    first = start(tmp_path, data_dir)
-    wait_for_step(tmp_path, first, 2)
-    first.send_signal(signal.SIGSTOP)  # so that it is still there
-    assert "another process trains in" in fails(tmp_path, data_dir)
-    first.send_signal(signal.SIGCONT)
-    finish(first)
-    steps = [line["step"] for line in of_kind(read_metrics(tmp_path), "train")]
-    assert steps == list(range(1, 13))
-
-
-# The learning rate of a step depends on the steps of the whole run, and is a part of the
-# compiled program: as many numbers of steps, as many compilations.
-@pytest.fixture(scope="module")
-def half_run(tmp_path_factory, data_dir):
-    workdir = tmp_path_factory.mktemp("half")
-    train(workdir, data_dir, steps=6)
-    return workdir
+    last = checkpoints.find(tmp_path, "last")
+    assert last.name == "6"
+    params, _ = checkpoints.read_weights(last)
+    assert all(np.isfinite(array).all() for array in params.values())
 
 
 @pytest.mark.slow
 def test_a_run_that_goes_on_does_not_need_what_it_started_from(
-    tmp_path, data_dir, half_run
+    tmp_path, data_dir, run_dir
 ):
-    source = tmp_path / "source"
-    shutil.copytree(half_run, source)
-    first = train(tmp_path / "run", data_dir, init=source, steps=6)
-    assert of_kind(first, "train") != of_kind(read_metrics(source), "train")
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(run_dir, source)
+    # The learning rate of a step depends on the steps of the whole run, and is a part of
+    # the compiled program: as many numbers of steps, as many compilations.
+    first = train(workdir, data_dir, init=source, steps=6)
+    assert of_kind(first, "train") != of_kind(read_metrics(source), "train")[:6]
     shutil.rmtree(source)
-    again = train(tmp_path / "run", data_dir, init=source, steps=12)
-    assert of_kind(first, "train") == of_kind(again, "train")[:6]
+    # A field that the compiled program does not depend on.
+    again = {"init": source, "log_steps": 5}
+    out, _ = finish(start(workdir, data_dir, **again))
+    assert "changed since: log_steps: 4 -> 5" in out
+    assert "changed since: steps: 6 -> 12" in out
+    assert of_kind(first, "train") == of_kind(read_metrics(workdir), "train")[:6]
+    line = fails(workdir, data_dir, steps=6, **again)
+    assert "already, beyond 6 steps" in line
 
 
 @pytest.mark.slow
-def test_another_models_workdir_is_refused(tmp_path, data_dir, half_run):
-    shutil.copytree(half_run, tmp_path, dirs_exist_ok=True)
+def test_another_models_workdir_is_refused(tmp_path, data_dir, run_dir):
+    shutil.copytree(run_dir, tmp_path, dirs_exist_ok=True)
     line = fails(tmp_path, data_dir, model__temporal="tsn")
     assert "model.temporal is 'tsm' there and 'tsn' here" in line
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-
-
-@pytest.mark.slow
-def test_changed_fields_are_said_and_fewer_steps_refused(tmp_path, data_dir, half_run):
-    shutil.copytree(half_run, tmp_path, dirs_exist_ok=True)
-    # A field that the compiled program does not depend on.
-    out, _ = finish(start(tmp_path, data_dir, log_steps=5))
-    assert "changed since: log_steps: 4 -> 5" in out
-    assert "changed since: steps: 6 -> 12" in out
-    assert "already, beyond 6 steps" in fails(tmp_path, data_dir, steps=6)
