@@ -116,6 +116,7 @@ def test_the_learning_rate_falls(path):
     "epic_kitchens100_gsf_inception_v3",
     "charades_slow_8x8",
 )
+@pytest.mark.sample("tiny*", "folder", "kinetics_*", "*gsf_inception_v3", "charades*")
 @every_config
 def test_a_config_has_a_network(path):
     kinds = optimizer.parameter_kinds(abstract(runpy.run_path(path)["get_config"]()))
@@ -198,7 +199,7 @@ def test_rows_of_the_page_are_configs(row):
     check_names(config)
 
 
-@pytest.mark.sample("*rubiksnet*", "*stack=*", "*online*", "something_v1_*")
+@pytest.mark.sample("*rubiksnet*", "*stack=*", "*online*", "something_v1_gsf_resnet50*")
 @pytest.mark.slow
 @every_row
 def test_rows_of_the_page_are_networks(row):

@@ -54,6 +54,7 @@ def test_channels_of_a_frame_are_the_first_convolutions():
     assert flow.macs - rgb.macs == 2 * 16 * 7 * 9 * 16  # two frames of 4 x 4 places
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_sum_of_its_networks():
     both = "resnet_tiny/tsm + resnet_tiny/gsf:ratio=0.5"
     row = cost.beside(Published(both, 4, (2, 6), 8, counts="thop", in_channels=(3, 10)))

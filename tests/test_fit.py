@@ -484,6 +484,7 @@ def test_the_suggestion_has_been_compiled(monkeypatch):
         assert rows[-1]["suggested"] and 0.99 < rows[-1]["batch"] / clips < 1
 
 
+@pytest.mark.sample("8")
 @pytest.mark.slow
 @needs_h100
 @pytest.mark.parametrize("count", [1, 8])

@@ -22,8 +22,6 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
     "gsf_r50_8f-*",
     "slow_8x8_r50-*",
     "slowfast_4x16_r50-*",
-    "gsf_inceptionv3_8f-*",
-    "rubiksnet_medium-*",
 )
 @pytest.mark.parametrize(
     ("case", "parameters"),

@@ -30,7 +30,7 @@ def golden_rows():
         yield pytest.param(*row, marks=pytest.mark.slow if slow else ())
 
 
-@pytest.mark.sample("xla-*", "pallas_tpu-*-2-True", "pallas_tpu-*-1-False")
+@pytest.mark.sample("xla-*", "pallas_tpu-*-2-True")
 @pytest.mark.parametrize(
     ("implementation", "max_shift", "dtype", "stride", "quantize"), list(golden_rows())
 )

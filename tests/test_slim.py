@@ -102,6 +102,7 @@ def with_masks(model, narrower):
     return model
 
 
+@pytest.mark.sample("tsm", "gsf", "slowfast")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_slicing_is_masking(name, width=0.63):

@@ -64,8 +64,9 @@ def run(model, clips):
     return jax.jit(lambda m, c: m(c))(model, clips)
 
 
+@pytest.mark.sample("slowfast")
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [slow, slowfast])
+@pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
 def test_a_larger_clip_gives_the_mean_of_its_positions(make):
     model = random_network(partial(make, head_size=32))
     frames = model.num_frames
@@ -119,8 +120,9 @@ def test_arguments_that_do_not_fit():
         abstract("slow_8x8_r50", 8).frame_logits  # noqa: B018
 
 
+@pytest.mark.sample("slow")  # tests/test_slim.py has gradients of SlowFast
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [slow, slowfast])
+@pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
 def test_gradients_are_finite(make):
     model = random_network(make)
     skeleton, params, stats = split(train_view(model))
@@ -171,6 +173,7 @@ def to_pytorchvideo(name: str, fast: bool) -> str:
     raise AssertionError(name)
 
 
+@pytest.mark.sample("-slow_8x8_r50", "model.-slowfast_4x16_r50")
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["slow_8x8_r50", "slowfast_4x16_r50"])
 @pytest.mark.parametrize("prefix", ["", "model."])
