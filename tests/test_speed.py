@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vidshift
-from tests.commands import ROOT
+from tests.commands import ROOT, environment
 from vidshift import speed
 from vidshift.training import timed
 
@@ -56,12 +56,12 @@ def test_rows_of_a_network_beside_tsn():
 
 @pytest.mark.slow
 def test_the_whole_command_as_a_process():
-    arguments = ("resnet_tiny/tsm", *SMALL, "--json", "--dtype=float32")
+    arguments = ("resnet_tiny/tsm", *SMALL, "--dtype=bfloat16", "--json")
     done = subprocess.run(
         [sys.executable, "-m", "vidshift.speed", *arguments],
         check=False,
         cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        env=os.environ | environment(),
         capture_output=True,
         text=True,
         timeout=300,
@@ -72,7 +72,7 @@ def test_the_whole_command_as_a_process():
         for temporal in ("tsn", "tsm"):
             row = next(rows)
             check(row, temporal, measure, batch)
-            assert row["dtype"] == "float32"
+            assert row["dtype"] == "bfloat16"
     assert not list(rows)
 
 
