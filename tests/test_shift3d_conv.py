@@ -32,16 +32,12 @@ CASES = {
     "rows": ((1, 8, 11, 2, 3), 4, {"max_shift": (1.0, 2.0, 1.0)}),
     "rows_strided": ((1, 8, 13, 3, 4), 3, {"stride": (1, 2, 1)}),
 }
-# What runs with which implementation, the first one quickly; "rows" below.
+# What runs with which implementation; "rows" below.
 RUNS = {
     "xla": ("strided", "plain", "one_frame", "frames_strided", "rounded", "place"),
     "pallas_tpu": ("one_frame", "two_tiles", "strided", "frames_strided", "wide"),
 }
-PARAMETERS = [
-    pytest.param(i, n, marks=() if n == RUNS[i][0] else pytest.mark.slow)
-    for i in RUNS
-    for n in RUNS[i]
-]
+PARAMETERS = [(i, n) for i in RUNS for n in RUNS[i]]
 ONE = (1.0, 1.0, 1.0)
 
 
@@ -54,10 +50,15 @@ def check(implementation, name, dtype, max_shift=ONE, relu=True):
         run = functools.partial(
             gradients_of, conv.shift3d_conv, implementation=implementation, **options
         )
-        got = jax.jit(run)(*args)
+        run = jax.jit(run)
+        got = run(*args)
+        again = run(*args) if name == "strided" else got
     check_close(got, by_autodiff(*args, **options), args)
+    for a, b in zip(got, again, strict=True):  # the same from run to run
+        assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.sample("xla-*", "*-one_frame", "*-two_tiles", "*-*strided")
 @pytest.mark.parametrize(("implementation", "name"), PARAMETERS)
 def test_equals_autodiff_of_the_composition(implementation, name):
     check(implementation, name, jnp.float32)
@@ -93,15 +94,3 @@ def test_map_in_several_blocks(monkeypatch, name, rows):
     monkeypatch.setattr(tpu_conv, "make_conv_plan", in_blocks)
     check("pallas_tpu", name, jnp.float32)
     assert min(counts) > 2
-
-
-@pytest.mark.slow
-def test_same_from_run_to_run():
-    shape, outputs, options = CASES["strided"]
-    options = options | {"max_shift": ONE, "implementation": "pallas_tpu"}
-    args = arguments(shape, outputs, jnp.float32, options)
-    with on_cpu("pallas_tpu"):
-        run = jax.jit(functools.partial(gradients_of, conv.shift3d_conv, **options))
-        first, second = run(*args), run(*args)
-    for a, b in zip(first, second, strict=True):
-        assert a.tobytes() == b.tobytes()

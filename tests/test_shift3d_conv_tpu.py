@@ -34,18 +34,9 @@ def call(shape, direction):
     return lambda x, shift, weight, dy: jax.vjp(f, x, shift, weight)[1](dy), args
 
 
-QUICK = ("rubiks_56", "rubiks_14_stride")
-
-
-@pytest.mark.sample(*QUICK, "rubiks_112_stride", "rubiks_28*", "rubiks_tiny_56")
-@pytest.mark.parametrize(
-    "shape",
-    [
-        pytest.param(s, marks=() if s.name in QUICK else pytest.mark.slow)
-        for s in SHIFT3D
-    ],
-    ids=lambda s: s.name,
-)
+# As test_kernels_targets has it for both directions together.
+@pytest.mark.sample("rubiks_56", "rubiks_14_stride", "rubiks_28_wide")
+@pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
 def test_each_byte_is_moved_about_once(shape):
     """Both directions, but for halos: x, y; x, dy, dx. The shifted x is nowhere."""
     places = shape.x[0] * math.prod(out_sizes(shape.x[1:4], shape.options["stride"]))

@@ -48,7 +48,7 @@ CASES = [
     Case("one_frame", (1, 1, 5, 7, 3)),
     Case("one_place", (2, 3, 1, 1, 5)),
     Case("one_channel", (1, 5, 4, 3, 1), (1, 2, 2)),
-    Case("stride_in_time", (2, 5, 7, 6, 3), (2, 3, 1)),
+    Case("stride_in_time", (1, 5, 7, 6, 3), (2, 3, 1)),
     Case("stride_beyond_the_map", (1, 2, 3, 2, 4), (3, 4, 5)),
     Case("shift_beyond_the_map", (1, 3, 4, 5, 9), (1, 2, 1), (4.0, 6.5, 7.0)),
     Case("many_channels", (1, 9, 4, 3, 130), dtype="bfloat16"),
@@ -86,22 +86,24 @@ def check(case: Case, implementation: str, max_shift) -> None:
     close_sums(dshift, right_derivative(x, shift, dy, stride), dy)
 
 
+# The TPU's kernel is interpreted, which takes long; of most, others say as much.
 @pytest.mark.sample(
     "*-xla",
-    "*-xla_bounded",
-    "*-pallas_tpu",
+    "[!m]*-xla_bounded",
     "usual-*",
-    "stride_in_time-*",
-    "many_channels-*",
-    "one_*",
+    "one_frame-*",
+    "one_place-*",
+    "stride_*",
+    "shift_*",
+    "many_channels-pallas*",
 )
 @pytest.mark.parametrize(("case", "implementation", "max_shift"), list(rows()))
 def test_definition(case, implementation, max_shift):
     check(case, implementation, max_shift)
 
 
-@pytest.mark.sample("1.0-1", "2.0-2")
 @pytest.mark.slow
+@pytest.mark.sample("1.0-2", "2.0-1")
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("reach", [1.0, 2.0])
 def test_map_in_several_blocks(monkeypatch, reach, stride):
@@ -117,12 +119,7 @@ def test_map_in_several_blocks(monkeypatch, reach, stride):
     check(case, "pallas_tpu", max_shift)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(name, marks=pytest.mark.slow if name == "pallas_tpu" else ())
-        for name in PROGRAMS
-    ]
-)
+@pytest.fixture(params=PROGRAMS)
 def variant(request):
     """(implementation, max_shift), able to run here."""
     implementation, max_shift = PROGRAMS[request.param]
@@ -130,6 +127,7 @@ def variant(request):
         yield implementation, max_shift
 
 
+@pytest.mark.quick("xla*")
 def test_far_outside(variant):
     shift = np.zeros((3, 6), np.float32)
     far = [1e3, -1e3, 1e30, np.inf, -np.inf, np.nan]
@@ -154,15 +152,13 @@ def test_far_outside(variant):
 
 def test_a_nan_is_not_rounded_away(variant):
     """A parameter that has become nan shows, whatever reads it."""
-    x = normals(SHAPE)
-    dy = normals(out_shape(SHAPE))
-    for axis in range(3):
-        shift = np.zeros((3, SHAPE[-1]), np.float32)
-        shift[axis, 1] = np.nan
-        y, dx, _ = program(*variant, quantize=True)(x, shift, dy)
-        expected = [c == 1 for c in range(SHAPE[-1])]
-        assert np.isnan(y).all(axis=(0, 1, 2, 3)).tolist() == expected
-        assert np.isnan(dx).any(axis=(0, 1, 2, 3)).tolist() == expected
+    shift = np.zeros((3, SHAPE[-1]), np.float32)
+    shift[:, 1:4] = np.where(np.eye(3), np.nan, 0)  # an axis each
+    x, dy = normals(SHAPE), normals(out_shape(SHAPE))
+    y, dx, _ = program(*variant, quantize=True)(x, shift, dy)
+    expected = [c in (1, 2, 3) for c in range(SHAPE[-1])]
+    assert np.isnan(y).all(axis=(0, 1, 2, 3)).tolist() == expected
+    assert np.isnan(dx).any(axis=(0, 1, 2, 3)).tolist() == expected
 
 
 @pytest.mark.parametrize(("n", "s"), [(4, 4.0), (4, -4.0), (4, 3.0), (4, -3.0)])
@@ -220,9 +216,7 @@ def bits(x) -> np.ndarray:
         for row in itertools.product(
             PROGRAMS, ["float32", "bfloat16"], ["quantize", "int8", "int32"]
         )
-        for slow in [
-            row[1:] not in QUICK or "pallas_tpu" in row and row[2] == "quantize"
-        ]
+        for slow in [row[1:] not in QUICK or "pallas_tpu" in row]
     ],
 )
 def test_whole_shifts_move_bits(name, dtype, kind):

@@ -39,7 +39,6 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
-@pytest.mark.sample("2-*", "1-kernel1-*")
 @pytest.mark.quick("2-kernel4-*", "2-kernel8-*")
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
@@ -71,14 +70,19 @@ def test_values_and_gradients_of_a_3d_convolution(
         weight = state["kernel"][...]
         return reference(clips, weight, strides, conv.padding, groups)
 
+    @jax.jit
+    def run(clips, state, dy):
+        results = []
+        for f in (ours, theirs):
+            y, back = jax.vjp(f, clips, state)
+            results.append((y, *jax.tree.leaves(back(dy))))
+        return results
+
     clips = random_clips(*shape)
-    expected, back = jax.vjp(theirs, clips, state)
-    found, our_back = jax.vjp(ours, clips, state)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    dy = random_clips(*expected.shape, seed=2)
-    for d, d_expected in zip(
-        jax.tree.leaves(our_back(dy)), jax.tree.leaves(back(dy)), strict=True
-    ):
+    dy = random_clips(*jax.eval_shape(theirs, clips, state).shape, seed=2)
+    found, expected = run(clips, state, dy)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    for d, d_expected in zip(found[1:], expected[1:], strict=True):
         np.testing.assert_allclose(d, d_expected, atol=1e-4)
 
 
