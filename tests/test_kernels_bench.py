@@ -10,19 +10,17 @@ import pytest
 
 from kernels import bench, cases, timing
 from kernels.shapes import SHAPES, Shape
-from tests.commands import ROOT
+from tests.commands import ROOT, environment
 
 SMALL = Shape("small", (2, 8, 6, 6, 24), {"stride": (1, 1, 1), "max_shift": (1.0,) * 3})
 
 
 def run(*arguments):
-    # One CPU device: the tests' eight would share its threads.
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     done = subprocess.run(
         [sys.executable, "-m", "kernels.bench", "--seconds=0.01", *arguments],
         check=False,
         cwd=ROOT,
-        env=environment,
+        env=os.environ | environment(),  # one CPU device: eight share its threads
         capture_output=True,
         text=True,
         timeout=300,

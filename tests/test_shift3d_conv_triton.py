@@ -1,6 +1,5 @@
 """The GPU kernels of `shift3d_conv`: interpreted on the CPU, compiled for an absent H100."""
 
-import functools
 import importlib.util
 import json
 import math
@@ -42,7 +41,7 @@ CASES = {
     "near_outputs": ((1, 1, 2, 3, 40), 260, "float32", True, {}),
     "near_tiles": ((1, 2, 9, 9, 4), 3, "float32", False, {}),
     "far": ((1, 4, 4, 5, 5), 6, "float32", True, {"max_shift": (2.0, 1.5, 3.0)}),
-    "far_strided": ((3, 5, 5, 6, 4), 5, "float32", False, {"stride": (2, 3, 1)}),
+    "far_strided": ((1, 5, 5, 6, 4), 5, "float32", False, {"stride": (2, 3, 1)}),
     "unbounded": ((1, 3, 4, 5, 18), 4, "float32", True, {"max_shift": None}),
     "unbounded_whole": (
         (1, 3, 4, 5, 6), 4, "bfloat16", False, {"max_shift": None, "whole": True}
@@ -50,11 +49,6 @@ CASES = {
 }  # fmt: skip
 # Of a GPU: few of them have several tiles each, many have single frames.
 PROGRAMS = dict.fromkeys(CASES, 2) | {"near": 264}
-QUICK = ("far_strided",)
-ALL_CASES = [
-    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-    for name in CASES
-]
 
 
 def options(name) -> dict:
@@ -78,13 +72,7 @@ def inputs(name):
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """Name of a case -> y, dx, dshift, dweight and both kernels' bytes."""
-
-    @functools.cache
-    def results(quick: bool) -> dict:
-        names = [name for name in CASES if (name in QUICK) == quick]
-        return _interpret(names, tmp_path_factory.mktemp("triton"))
-
-    return lambda name: results(name in QUICK)[name]
+    return _interpret(CASES, tmp_path_factory.mktemp("triton"))
 
 
 def _interpret(names, folder) -> dict:
@@ -138,7 +126,7 @@ def reference(name):
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ALL_CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_interpreted_kernel_equals_the_reference(name, interpreted):
     args = inputs(name)
     x, dy = args[0], args[-1]
@@ -146,7 +134,7 @@ def test_interpreted_kernel_equals_the_reference(name, interpreted):
     # Interpreted, a rounding to bfloat16 cuts off.
     eps = 2 * EPS[x.dtype.name]
     terms = (x.shape[4], 8 * dy.shape[4], places * dy.shape[4], places)
-    results, expected = interpreted(name)[:4], reference(name)
+    results, expected = interpreted[name][:4], reference(name)
     # Exactly at an upper bound the public function says zero.
     alive = np.asarray(clamp(jnp.asarray(args[1]), options(name)["max_shift"])[1])
     results[2], expected[2] = results[2] * alive, expected[2] * alive
@@ -159,7 +147,7 @@ def test_interpreted_kernel_equals_the_reference(name, interpreted):
 
 
 @needs_triton
-@pytest.mark.parametrize("name", ALL_CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch):
     monkeypatch.setattr(gpu_conv, "PROGRAMS", PROGRAMS[name])
     shape, outputs, dtype, *_ = CASES[name]
@@ -171,7 +159,7 @@ def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch)
     )
     plan = gpu_conv._plan("forward", shape, outputs, itemsize, *of.values())
     forward += plan.tiles * 2 * outputs * 4  # scale and bias
-    measured = interpreted(name)[4].tolist()
+    measured = interpreted[name][4].tolist()
     if name.startswith("near") and plan.tile.frames == shape[1]:
         assert measured[0] == forward
     else:  # the kernel leaves out taps that no channel of a block has
@@ -199,6 +187,7 @@ from kernels import chips
 from kernels.interpolated import gpu, shift3d_conv
 sharding = SingleDeviceSharding(chips.describe("h100"))
 def compiled(shape, outputs, dtype, **options):
+    options["implementation"] = "triton"
     def both(x, shift, weight, scale, bias, dy):
         f = lambda *a: shift3d_conv(*a[:3], scale=a[3], bias=a[4], **options)
         y, vjp = jax.vjp(f, x, shift, weight, scale, bias)
@@ -211,61 +200,41 @@ def compiled(shape, outputs, dtype, **options):
     with gpu.compiling_for(90):
         program = jax.jit(both).trace(*x, dy).lower(lowering_platforms=("cuda",))
         return program.compile().as_text()
-text = compiled(%s)
-for direction in ("forward", "backward"):
-    assert f"shift3d_conv_{direction}_triton" in text, direction
-# Forward, the weight's gradient, and the shift's own backward pass.
-calls = text.count('custom_call_target="triton_kernel_call"')
-assert calls == 3, calls
+for text in (
+    compiled((8, 8, 56, 56, 72), 72, "bfloat16", max_shift=(1.0,) * 3),
+    compiled((1, 5, 9, 7, 54), 20, "float32", quantize=True),
+):
+    for direction in ("forward", "backward"):
+        assert f"shift3d_conv_{direction}_triton" in text, direction
+    # Forward, the weight's gradient, and the shift's own backward pass.
+    calls = text.count('custom_call_target="triton_kernel_call"')
+    assert calls == 3, calls
 print("compiled")
 """
 
 
-def _alone(program: str):
-    return subprocess.run(
-        [sys.executable, "-c", program],
+@needs_jax_triton
+def test_compiles_for_an_absent_h100():
+    if why := chips.missing("h100"):
+        pytest.skip(why)
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
         cwd=ROOT,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-@needs_jax_triton
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "call",
-    [
-        "(8, 8, 56, 56, 72), 72, 'bfloat16', implementation='triton', max_shift=(1.0,) * 3",
-        "(1, 5, 9, 7, 54), 20, 'float32', implementation='triton', quantize=True",
-    ],
-)
-def test_compiles_for_an_absent_h100(call):
-    if why := chips.missing("h100"):
-        pytest.skip(why)
-    done = _alone(COMPILE % call)
     assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
 
 
-SPILLS = """
-from kernels.interpolated import gpu_conv
-from kernels.shapes import SHIFT3D
-for shape in SHIFT3D:
-    if shape.name in ("rubiks_56", "rubiks_14"):
-        for direction in ("forward", "weight"):
-            call = direction, shape.x, shape.x[-1], "bfloat16"
-            found = gpu_conv.resources(*call, **shape.options)
-            assert found["spills"] == 0, (call, found)
-print("compiled")
-"""
-
-
 @needs_jax_triton
-@pytest.mark.slow
-def test_registers_suffice_at_named_shapes():
-    done = _alone(SPILLS)
-    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+@pytest.mark.parametrize("direction", ["forward", "weight"])
+@pytest.mark.parametrize("name", ["rubiks_56", "rubiks_14"])
+def test_registers_suffice_at_named_shapes(name, direction):
+    (shape,) = (shape for shape in SHIFT3D if shape.name == name)
+    call = direction, shape.x, shape.x[-1], "bfloat16"
+    assert gpu_conv.resources(*call, **shape.options)["spills"] == 0
 
 
 def test_says_what_is_missing():

@@ -45,6 +45,14 @@ def test_mapped_over_clips_and_shifts(f, x, shift):
     close_sums(mapped, np.stack([gradient(x, s) for s in shifts]), x)
 
 
+@pytest.mark.sample(
+    "bounded-whole-AxisType.Auto-('data',)",
+    "bounded-split-AxisType.Explicit-('data',)",
+    "bounded-whole-AxisType.Auto-('data', 'model')",
+    "unbounded-split-AxisType.Auto-('clips',)",
+    "unbounded-split-AxisType.Explicit-('data', 'model')",
+    "unbounded-whole-AxisType.Explicit-('clips',)",
+)
 @pytest.mark.quick(
     "bounded-whole-AxisType.Auto-('data',)",
     "bounded-split-AxisType.Explicit-('data',)",

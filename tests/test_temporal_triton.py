@@ -107,16 +107,6 @@ FAR = {
 }
 
 
-QUICK = ("odd", "past", "far_dx")
-
-
-def marked(names):
-    return [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name in names
-    ]
-
-
 @functools.cache
 def inputs(case: Case) -> dict:
     """x of any bits, or where it is multiplied normal, with w, dz and the epilogue's."""
@@ -180,13 +170,7 @@ def expected(case: Case) -> dict:
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """Name of a case -> what the kernels make of it, as bits."""
-
-    @functools.cache
-    def results(quick: bool) -> dict:
-        names = [name for name in (*CASES, *FAR) if (name in QUICK) == quick]
-        return _interpret(names, tmp_path_factory.mktemp("triton"))
-
-    return lambda name: results(name in QUICK)[name]
+    return _interpret([*CASES, *FAR], tmp_path_factory.mktemp("triton"))
 
 
 def _interpret(names, folder) -> dict:
@@ -227,9 +211,9 @@ def _interpret(names, folder) -> dict:
 
 
 @needs_triton
-@pytest.mark.parametrize("name", marked(CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_interpreted_kernels_equal_the_reference(name, interpreted):
-    _compare(CASES[name], interpreted(name))
+    _compare(CASES[name], interpreted[name])
 
 
 def _compare(case: Case, got: dict):
@@ -258,7 +242,7 @@ def _bits(array):
 
 
 @needs_triton
-@pytest.mark.parametrize("name", marked(CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch):
     case = CASES[name]
     if case.programs is not None:
@@ -275,17 +259,17 @@ def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch)
         )
         for n in names
     ]
-    measured = interpreted(name)["bytes"].tolist()
+    measured = interpreted[name]["bytes"].tolist()
     assert dict(zip(names, measured, strict=True)) == dict(
         zip(names, counted, strict=True)
     )
 
 
 @needs_triton
-@pytest.mark.parametrize("name", marked(FAR))
+@pytest.mark.parametrize("name", FAR)
 def test_addresses_of_more_than_32_bits(name, interpreted):
     case = FAR[name]
-    found = interpreted(name)["addresses"].astype(np.int64)
+    found = interpreted[name]["addresses"].astype(np.int64)
     found, tensor = found % BASE // 2, found // BASE
     frames, r, c = case.x[1:]
     rows = np.arange(frames * r - case.rows, frames * r)[:, None]
@@ -312,17 +296,9 @@ def test_addresses_of_more_than_32_bits(name, interpreted):
 
 @needs_triton
 @pytest.mark.parametrize("name", ["shift", *PRODUCTS])
-def test_registers_suffice(name):
-    _check_resources(name, TEMPORAL_SHIFT[0], "bfloat16")
-
-
-@needs_triton
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["bfloat16"])
-@pytest.mark.parametrize("name", ["shift", *PRODUCTS])
 @pytest.mark.parametrize("shape", TEMPORAL_SHIFT[::3], ids=lambda s: s.name)
-def test_registers_suffice_at_the_named_shapes(shape, name, dtype):
-    _check_resources(name, shape, dtype)
+def test_registers_suffice_at_the_named_shapes(shape, name):
+    _check_resources(name, shape, "bfloat16")
 
 
 def _check_resources(name, shape, dtype):
@@ -339,7 +315,7 @@ def _check_resources(name, shape, dtype):
 
 
 @needs_triton
-@pytest.mark.slow
+@pytest.mark.sample("24-bfloat16", "160-float32")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("channels", [24, 160])  # MobileNetV2's first and last
 def test_registers_suffice_for_other_folds(channels, dtype):
@@ -376,21 +352,21 @@ def both(x, w, scale, bias, dz, *, fold, direction):
     z = gpu.shift_conv(y, w, scale, bias, relu=scale is not None, **of)
     dx, dw = gpu.shift_conv_dx(dz, w, **of), gpu.shift_conv_dw(y, dz, **of)
     return y, z, dx, dw
-for dtype in ("float32", "bfloat16"):
-    for x, k, fold, direction in [
-        ((4, 8, 49, 2048), 512, 256, "both"), ((2, 3, 5, 24), 20, 3, "past")
-    ]:
-        def array(*shape, dtype=dtype):
-            return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-        ones = array(k, dtype="float32")
-        arrays = [array(*x), array(x[3], k), ones, ones, array(*x[:3], k)]
-        if direction == "past":
-            arrays[2:4] = None, None
-        function = jax.jit(both, static_argnames=("fold", "direction"))
-        with gpu.compiling_for(90):
-            traced = function.trace(*arrays, fold=fold, direction=direction)
-            text = traced.lower(lowering_platforms=("cuda",)).compile().as_text()
-        assert text.count('custom_call_target="triton_kernel_call"') == 5, text
+for dtype, x, k, fold, direction in [
+    ("bfloat16", (4, 8, 49, 2048), 512, 256, "both"),
+    ("float32", (2, 3, 5, 24), 20, 3, "past"),
+]:
+    def array(*shape, dtype=dtype):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+    ones = array(k, dtype="float32")
+    arrays = [array(*x), array(x[3], k), ones, ones, array(*x[:3], k)]
+    if direction == "past":
+        arrays[2:4] = None, None
+    function = jax.jit(both, static_argnames=("fold", "direction"))
+    with gpu.compiling_for(90):
+        traced = function.trace(*arrays, fold=fold, direction=direction)
+        text = traced.lower(lowering_platforms=("cuda",)).compile().as_text()
+    assert text.count('custom_call_target="triton_kernel_call"') == 5, text
 print("compiled")
 """
 
