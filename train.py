@@ -106,6 +106,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     for_eval, as_evaluated = runs.for_evaluation(description["model"])
     if chief:
         cleanup.enter_context(checkpoints.lock(workdir))
+        for line in checkpoints.set_damaged_aside(workdir):
+            say(line)
+    mesh.any_process(False)  # all wait until damaged checkpoints are out of the way
     saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
     cleanup.callback(saved.close)
     first = saved.latest() or 0

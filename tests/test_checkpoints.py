@@ -1,5 +1,8 @@
 """Checkpoints: bit-equal, the right ones kept, never a half-written one."""
 
+import contextlib
+import subprocess
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from vidshift.training import checkpoints
+from vidshift.training import checkpoints, checksums
 from vidshift.training.checkpoints import CheckpointError, Checkpoints
 from vidshift.training.state import TrainState, new_state
 
@@ -178,3 +181,107 @@ def test_weights_are_not_written_over_a_run(tmp_path, step):
         checkpoints.write_weights(tmp_path, other.params, other.stats, DESCRIPTION)
     params, _ = checkpoints.read_weights(checkpoints.find(tmp_path))
     chex.assert_trees_all_equal(params, state(step).params, strict=True)
+
+
+def flip(file, bit=0):
+    """Changes one bit in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1 << bit
+    file.write_bytes(content)
+
+
+def test_one_flipped_bit_anywhere_is_noticed(tmp_path):
+    """In every file, by everything that reads the file's item."""
+    save(tmp_path, 1, 2, s1=0.5, s2=0.6)
+    checkpoint = tmp_path / "checkpoints" / "2"
+    readers = {
+        "weights": checkpoints.read_weights,
+        "description": checkpoints.read_description,
+        "metrics": lambda _: checkpoints.find(tmp_path).name == "1" and _raise(),
+        "training": lambda _: _restore(tmp_path, 2),
+    }
+    files = [x for x in checkpoint.rglob("*") if x.is_file()]
+    items = {x.relative_to(checkpoint).parts[0] for x in files}
+    assert items >= {"SHA256SUMS", *readers}
+    for file in files:
+        item = file.relative_to(checkpoint).parts[0]
+        for bit in (0, 5):
+            flip(file, bit)
+            name = file.relative_to(checkpoint)
+            if item in ("_CHECKPOINT_METADATA", "commit_success.txt"):  # times
+                _restore(tmp_path, 2)
+                flip(file, bit)
+                continue
+            for reader in [readers[item]] if item in readers else []:
+                with pytest.raises(CheckpointError, match=f"damaged: .*{name}"):
+                    reader(checkpoint)
+            assert checksums.damage(checkpoint), f"{file}, bit {bit}"
+            flip(file, bit)
+    assert checksums.damage(checkpoint) is None
+    assert checkpoints.find(tmp_path) == checkpoint
+
+
+def _raise():
+    raise CheckpointError("damaged: metrics/metrics, metrics/commit_success.txt")
+
+
+def _restore(workdir, step):
+    with contextlib.closing(Checkpoints(workdir)) as saved:
+        saved.restore(step, state())
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "lost", "added", "no_sums"])
+def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, harm):
+    save(tmp_path, 1, 2, 3, s1=0.9, s2=0.3, s3=0.2)
+    newest = tmp_path / "checkpoints" / "3"
+    file = next(x for x in (newest / "training").rglob("d/*") if x.is_file())
+    if harm == "flipped":
+        flip(file)
+    elif harm == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif harm == "lost":
+        file.unlink()
+    elif harm == "added":
+        file.with_name("other").write_bytes(b"")
+    else:
+        (newest / "SHA256SUMS").unlink()
+    (line,) = checkpoints.set_damaged_aside(tmp_path)
+    assert f"{newest} is damaged and set aside: " in line
+    assert (tmp_path / "damaged" / "3").is_dir()
+    assert checkpoints.find(tmp_path, "last").name == "2"
+    assert checkpoints.set_damaged_aside(tmp_path) == []
+    save(tmp_path, 3)
+    assert checkpoints.find(tmp_path, "last").name == "3"
+
+
+def test_a_damaged_score_costs_the_checkpoint_its_score_alone(tmp_path):
+    save(tmp_path, 1, 2, s1=0.5, s2=0.9)
+    (tmp_path / "checkpoints" / "2" / "metrics" / "metrics").write_bytes(b"")
+    assert checkpoints.find(tmp_path).name == "1"
+    (line,) = checkpoints.set_damaged_aside(tmp_path)
+    assert "2 lost its score, which is damaged" in line
+    saved = Checkpoints(tmp_path)
+    assert saved.latest() == 2
+    saved.add_score(2, {"top1": 0.75})
+    saved.close()
+    assert checkpoints.set_damaged_aside(tmp_path) == []
+    assert checkpoints.find(tmp_path).name == "2"
+
+
+def test_where_no_checkpoint_is_whole_none_is_moved(tmp_path):
+    save(tmp_path, 1, 2)
+    for step in "12":
+        flip(tmp_path / "checkpoints" / step / "weights" / "_METADATA")
+    with pytest.raises(
+        CheckpointError, match="no checkpoint of .* is whole: .*2 is da"
+    ):
+        checkpoints.set_damaged_aside(tmp_path)
+    assert checkpoints.find(tmp_path, "last").name == "2"
+
+
+def test_sha256sum_reads_the_sums(tmp_path):
+    save(tmp_path, 1)
+    folder = tmp_path / "checkpoints" / "1"
+    subprocess.run(
+        ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True
+    )

@@ -3,10 +3,13 @@
 A checkpoint has three items. `weights` is what is evaluated (the moving average where
 one is kept); `description` is a JSON object that says which network it is and how
 clips are prepared for it; `training` is the rest of the state. A converted checkpoint
-has the first two, and everything that only evaluates reads no more.
+has the first two, and everything that only evaluates reads no more. Every file's SHA-256
+is written last, before the checkpoint gets its name, and compared on reading.
 """
 
 import contextlib
+import json
+import logging
 import pathlib
 import shutil
 
@@ -14,13 +17,19 @@ import filelock
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging
+from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers as policies
 
 from vidshift.nets.weights import Arrays
+from vidshift.training import checksums
 from vidshift.training.state import TrainState
 
+logger = logging.getLogger("vidshift")
+
 DIRECTORY = "checkpoints"
+
+# Folder of a run for checkpoints that are not what was saved.
+DAMAGED = "damaged"
 
 
 class CheckpointError(ValueError):
@@ -30,12 +39,12 @@ class CheckpointError(ValueError):
 @contextlib.contextmanager
 def _quiet():
     """Orbax warns about what reading a checkpoint means to do: read only, no metadata."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    level = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(absl_logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        absl_logging.set_verbosity(level)
 
 
 @contextlib.contextmanager
@@ -55,13 +64,16 @@ def lock(workdir: str | pathlib.Path):
 
 
 @contextlib.contextmanager
-def _readable(path: pathlib.Path):
-    """What Orbax says of damaged files, and how, depends on where the damage is."""
+def _readable(checkpoint: pathlib.Path, item: str):
+    """Compares an item with its sums first; one that Orbax cannot read is damaged too."""
+    reason = checksums.damage(checkpoint, item)
+    if reason:
+        raise CheckpointError(f"{checkpoint} is damaged: {reason}")
     try:
         yield
     except Exception as error:
         raise CheckpointError(
-            f"{path} is damaged or not of this format ({type(error).__name__}: {error})"
+            f"{checkpoint}/{item} is not of this format ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -71,16 +83,82 @@ def _score(metrics: dict[str, float]) -> float:
     return value
 
 
+def _stored_score(checkpoint: pathlib.Path) -> float | None:
+    """The score in a checkpoint's files; None without one, or if it is damaged."""
+    file = checkpoint / "metrics" / "metrics"
+    if not file.parent.is_dir():
+        return None
+    reason = checksums.damage(checkpoint, "metrics")
+    if reason:
+        logger.warning("%s counts as not validated: %s", checkpoint, reason)
+        return None
+    return _score(json.loads(file.read_text()))
+
+
+def _write_sums(root: pathlib.Path) -> None:
+    """Writes the sums of the one checkpoint that is complete but has no name yet."""
+    if jax.process_index() == 0:
+        (unnamed,) = root.glob("*.orbax-checkpoint-tmp*")
+        checksums.write(unnamed)
+
+
+def set_damaged_aside(workdir: str | pathlib.Path) -> list[str]:
+    """Moves damaged checkpoints out of a run's way, to its folder `damaged`.
+
+    A checkpoint with a damaged score alone keeps its place and loses the score.
+
+    Returns:
+      A line for each that was moved or lost its score, the newest first.
+
+    Raises:
+      CheckpointError: no checkpoint is whole; all are left where they are.
+    """
+    workdir = pathlib.Path(workdir)
+    lines, moves = [], []
+    steps = sorted(_complete(workdir / DIRECTORY), reverse=True)
+    for step in steps:
+        checkpoint = workdir / DIRECTORY / str(step)
+        reason = checksums.damage(checkpoint, but="metrics")
+        if not reason and checksums.damage(checkpoint, "metrics"):
+            lines.append(f"{checkpoint} lost its score, which is damaged")
+            checksums.remove(checkpoint, "metrics")
+        if reason:
+            moves.append(checkpoint)
+            lines.append(f"{checkpoint} is damaged and set aside: {reason}")
+    if steps and len(moves) == len(steps):
+        raise CheckpointError(
+            f"no checkpoint of {workdir} is whole: {'; '.join(lines)}. Choose another "
+            f"--workdir, or remove {workdir / DIRECTORY} to train from the start"
+        )
+    for checkpoint in moves:
+        (workdir / DAMAGED).mkdir(exist_ok=True)
+        copies = len(list((workdir / DAMAGED).glob(f"{checkpoint.name}*")))
+        name = f"{checkpoint.name}.{copies}" if copies else checkpoint.name
+        checkpoint.rename(workdir / DAMAGED / name)
+    return lines
+
+
+def _remove_unfinished(root: pathlib.Path) -> None:
+    """Removes saves that a kill interrupted.
+
+    Orbax would do it in a thread, which complains if the program ends early.
+    """
+    for unfinished in root.glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(unfinished)
+
+
+def _complete(root: pathlib.Path) -> list[int]:
+    """Steps of the checkpoints below a folder whose save was completed."""
+    return [int(p.name) for p in root.glob("*") if p.name.isdigit() and p.is_dir()]
+
+
 class Checkpoints:
     """The checkpoints below one directory."""
 
     def __init__(self, workdir: str | pathlib.Path, *, keep_last: int = 2):
         self.directory = pathlib.Path(workdir).absolute() / DIRECTORY
         if jax.process_index() == 0:
-            # Of saves that a kill interrupted. Orbax would do it in a thread, which
-            # complains if the program ends early.
-            for rest in self.directory.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(rest)
+            _remove_unfinished(self.directory)
         keep = policies.AnyPreservationPolicy(
             [
                 policies.LatestN(keep_last),
@@ -98,6 +176,9 @@ class Checkpoints:
                 preservation_policy=keep,
                 best_fn=_score,
                 enable_async_checkpointing=True,
+                async_options=ocp.AsyncOptions(
+                    post_finalization_callback=lambda: _write_sums(self.directory)
+                ),
             ),
         )
 
@@ -140,6 +221,7 @@ class Checkpoints:
         """
         with _quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
             writer.save(self.directory / str(step) / "metrics", score, force=True)
+        checksums.write(self.directory / str(step))
         self._manager.reload()
 
     def restore(self, step: int, like: TrainState) -> TrainState:
@@ -151,7 +233,8 @@ class Checkpoints:
             "opt": abstract.opt,
             "raw": weights if like.ema else {},
         }
-        with _readable(self.directory / str(step)):
+        checkpoint = self.directory / str(step)
+        with _readable(checkpoint, "weights"), _readable(checkpoint, "training"):
             found = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -196,23 +279,24 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
     root = path / DIRECTORY
     if not root.is_dir():
         raise CheckpointError(f"{path} is no run or checkpoint: it has no {DIRECTORY}/")
-    with (
-        _quiet(),
-        ocp.CheckpointManager(
-            root,
-            options=ocp.CheckpointManagerOptions(best_fn=_score, read_only=True),
-        ) as manager,
-    ):
-        step = manager.best_step() if which == "best" else None
-        step = manager.latest_step() if step is None else step
-    if step is None:
+    steps = _complete(root)
+    if not steps:
         raise CheckpointError(f"{root} holds no complete checkpoint")
+    step = max(steps)
+    if which == "best":
+        scores = {s: _stored_score(root / str(s)) for s in steps}
+        scored = [(score, s) for s, score in scores.items() if score is not None]
+        step = max(scored)[1] if scored else step
     return root / str(step)
 
 
 def read_description(checkpoint: pathlib.Path) -> dict:
     handler = ocp.JsonCheckpointHandler()
-    with _quiet(), _readable(checkpoint), ocp.Checkpointer(handler) as checkpointer:
+    with (
+        _quiet(),
+        _readable(checkpoint, "description"),
+        ocp.Checkpointer(handler) as checkpointer,
+    ):
         return checkpointer.restore(checkpoint / "description")
 
 
@@ -220,7 +304,7 @@ def read_weights(checkpoint: pathlib.Path) -> tuple[Arrays, Arrays]:
     """The (parameters, statistics) of a checkpoint as NumPy arrays by name."""
     with (
         _quiet(),
-        _readable(checkpoint),
+        _readable(checkpoint, "weights"),
         ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
     ):
         tree = checkpointer.metadata(checkpoint / "weights").item_metadata.tree
@@ -240,7 +324,14 @@ def write_weights(
       CheckpointError: the directory has checkpoints already.
     """
     root = pathlib.Path(directory).absolute() / DIRECTORY
-    with ocp.CheckpointManager(root) as manager:
+    _remove_unfinished(root)
+    options = ocp.CheckpointManagerOptions(
+        enable_async_checkpointing=True,
+        async_options=ocp.AsyncOptions(
+            post_finalization_callback=lambda: _write_sums(root)
+        ),
+    )
+    with ocp.CheckpointManager(root, options=options) as manager:
         if manager.latest_step() is not None:
             # Orbax leaves out a step that is not newer, without a word.
             raise CheckpointError(f"{root} already holds checkpoints")
