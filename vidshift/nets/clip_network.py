@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.network_input import check_clips
 from vidshift.layers.resolution import Resolution
 from vidshift.shifts.options import check_share, check_whole
 
@@ -78,10 +79,7 @@ class ClipNetwork(nnx.Module):
         Raises:
           ValueError: clips of another shape, or too small for the head's window.
         """
-        if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
-            raise ValueError(
-                f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
-            )
+        check_clips(clips, self.in_channels)
         found = self.pathways(self.shown(clips).astype(self.dtype))
         pooled = [self._pool(x.clips(), frames) for x, frames in found]
         positions = {x.shape[1] for x in pooled}

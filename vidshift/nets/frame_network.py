@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift.layers.network_input import check_clips, check_images
 from vidshift.layers.resolution import Resolution
 from vidshift.shifts.options import check_share
 
@@ -58,10 +59,7 @@ class FrameNetwork(nnx.Module):
         return self._features(clips).clips()
 
     def _features(self, clips: jax.Array) -> Frames:
-        if clips.ndim != 5 or clips.shape[-1] != self.in_channels or 0 in clips.shape:
-            raise ValueError(
-                f"clips must be [B, T, H, W, {self.in_channels}], got {clips.shape}"
-            )
+        check_clips(clips, self.in_channels)
         clips = self.resolution.lower(clips)
         return self.body(Frames.of(clips.astype(self.dtype)))
 
@@ -78,10 +76,7 @@ class FrameNetwork(nnx.Module):
           images: `[B, H, W, in_channels]`; the network's layers keep what the next ones
             read (`vidshift.shifts.past`).
         """
-        if images.ndim != 4 or images.shape[-1] != self.in_channels:
-            raise ValueError(
-                f"frames must be [B, H, W, {self.in_channels}], got {images.shape}"
-            )
+        check_images(images, self.in_channels)
         images = self.resolution.lower_images(images, axes=(1, 2))
         images = images.astype(self.dtype).transpose(1, 2, 0, 3)
         features = self.body(Frames(images, frames=1))
