@@ -11,6 +11,11 @@ for the server of a test without public labels. With `--video` a video file is
 classified instead.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import functools
 import json
 import math

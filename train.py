@@ -5,6 +5,11 @@ itself. Any field is set by `--config.field=value`. Started again with the same 
 a run goes on from its last complete checkpoint.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import collections
 import contextlib
 import functools

@@ -18,6 +18,11 @@ the network's own answers. Prints a JSON line; exits 1, leaving no file, if the 
 difference is above 1e-4 of the largest logit, and 2 if it cannot be exported.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import importlib
 import importlib.metadata
@@ -29,6 +34,7 @@ import sys
 import jax.numpy as jnp
 from jax import export as jax_export
 
+from vidshift import command_errors
 from vidshift.arguments import count, positive
 from vidshift.export import check, program, replay, source
 
@@ -274,4 +280,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)
