@@ -81,6 +81,8 @@ def _parse(argv: list[str]) -> list[str]:
             fail(_unknown_field(str(error.args[0])))
         if isinstance(error, flags.Error | OSError):
             fail(_unknown_field(str(error).splitlines()[0]))
+        if file and isinstance(error, (*EXPECTED, SyntaxError)):
+            fail(f"--config={file}: {error}")
         raise
     if file and not isinstance(config, Config):
         fail(
