@@ -132,6 +132,7 @@ def export(options: argparse.Namespace) -> dict:
                 f"{facts['max_rank']}"
             )
         description = describe(options, network, made, prepare) | facts
+        description["sha256"] = replay.sha256(partial)
         beside = replay.beside(partial)
         beside.write_text(json.dumps(description, indent=1))
         length = frames if options.kind == "clip" else CHECKED_FRAMES

@@ -279,14 +279,15 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
     """The checkpoint's own folder, from a run's directory or that folder itself.
 
     Args:
-      path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`).
+      path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`); `~` is the
+        home folder.
       which: "best" by the validation's score (the last where none was validated), or
         "last".
 
     Raises:
       CheckpointError: nothing complete is there.
     """
-    path = pathlib.Path(path).absolute()
+    path = pathlib.Path(path).expanduser().absolute()
     if (path / "weights").is_dir() and (path / "description").is_dir():
         return path
     if which not in ("best", "last"):
@@ -338,7 +339,7 @@ def write_weights(
     Raises:
       CheckpointError: the directory has checkpoints already.
     """
-    root = pathlib.Path(directory).absolute() / DIRECTORY
+    root = pathlib.Path(directory).expanduser().absolute() / DIRECTORY
     _remove_unfinished(root)
     options = ocp.CheckpointManagerOptions(
         enable_async_checkpointing=True,
