@@ -155,7 +155,7 @@ def near_forward_kernel(
     s_h = _shift(shift_ptr, 1, c, C)
     s_w = _shift(shift_ptr, 2, c, C)
     before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = before
+    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
     for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
         t = tl.cast(frame, tl.int64)
         read = _if(t < T, inside, h)
@@ -205,7 +205,7 @@ def _near_phase(
         tl.float32
     )
     before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = before
+    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
     for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
         t = tl.cast(frame, tl.int64)
         own, right, below, both = _near_frame(
