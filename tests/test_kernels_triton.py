@@ -138,8 +138,9 @@ def inputs(case: Case):
     return x, shift, dy
 
 
-def launch(case: Case):
+def launch(name: str):
     """y, dx and the parts of dshift, by the kernels' launchers."""
+    case = CASES[name]
     x, shift, dy = map(jnp.asarray, inputs(case))
     y = gpu.forward(x, shift, **options(case))
     return y, *gpu.backward(x, shift, dy, **options(case))
@@ -149,7 +150,7 @@ def launch(case: Case):
 def executed(name: str):
     """y, dx and dshift of the compiled kernels, and the bytes that both move."""
     with launches() as launched:
-        y, dx, parts = map(np.asarray, launch(CASES[name]))
+        y, dx, parts = map(np.asarray, launch(name))
     small = ("shift_ptr", "whole_ptr")
     moved = [each.moved_bytes(without=small) for each in launched]
     return y, dx, parts.sum(axis=0), moved

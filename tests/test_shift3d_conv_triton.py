@@ -42,6 +42,10 @@ CASES = {
     "unbounded_whole": (
         (1, 3, 4, 5, 6), 4, "bfloat16", False, {"max_shift": None, "whole": True}
     ),
+    "near_whole_bfloat16": ((1, 2, 3, 3, 5), 4, "bfloat16", False, {"whole": True}),
+    "far_whole": (
+        (1, 2, 3, 3, 5), 3, "float32", True, {"max_shift": (1, 2, 1), "whole": True}
+    ),
 }  # fmt: skip
 # Of a GPU: few of them have several tiles each, many have single frames.
 PROGRAMS = dict.fromkeys(CASES, 2) | {"near": 264}
@@ -56,9 +60,9 @@ def inputs(name):
     """x, shift, weight, scale, bias, dy, as the implementations take them."""
     shape, outputs, dtype, *_ = CASES[name]
     dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.float32
-    args = [
-        np.array(a) for a in arguments(shape, outputs, jnp.dtype(dtype), options(name))
-    ]
+    with jax.ensure_compile_time_eval():
+        args = arguments(shape, outputs, jnp.dtype(dtype), options(name))
+        args = [np.array(a) for a in args]
     # Kinks and ends: zero, a whole number, a limit.
     args[1][:, :3] = np.float32([[0, 1, -1]] * 3)[:, :3]
     args[2] = args[2].astype(dtype)

@@ -92,8 +92,8 @@ def launches(*, evaluated=True):
     """Within it the launchers of `kernels` run here; yields the list of launches.
 
     Args:
-      evaluated: whether the kernels run, or only the launches are noted and every result
-        is zero.
+      evaluated: whether the kernels run. Without, launches are noted and every result is
+        zero, which also works under `jax.eval_shape`.
     """
     noted = []
 
