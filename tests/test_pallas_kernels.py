@@ -155,5 +155,6 @@ def test_a_read_outside_of_a_block_is_an_error():
 def test_two_programs_that_write_one_block_are_an_error():
     with strictly_interpreted(cores=2):
         run(copy_kernel)
-    with pytest.raises(AssertionError, match="a race"), strictly_interpreted(cores=2):
-        run(copy_kernel, out=FIRST)
+    # jax 0.12 raises by itself.
+    with pytest.raises(Exception, match="a race|RACE"), strictly_interpreted(cores=2):
+        jax.block_until_ready(run(copy_kernel, out=FIRST))

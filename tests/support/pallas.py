@@ -17,18 +17,18 @@ STRICT = pltpu.InterpretParams(
     dma_execution_mode="on_wait",
     # Axes of the grid that are called parallel come in another order.
     random_seed=1,
-    # What two cores write, or a copy and a kernel that did not wait for it.
-    detect_races=True,
 )
 
 
 @contextlib.contextmanager
 def strictly_interpreted(cores: int = 1):
-    """Within it `pl.pallas_call` is interpreted; at its end a race is an error.
+    """Within it `pl.pallas_call` is interpreted; at its end a race of cores is an error.
 
-    Two cores take twice the time, and only with them can programs race.
+    Two cores share the axes of the grid that are called parallel, and take twice the time.
     """
-    params = dataclasses.replace(STRICT, num_cores_or_threads=cores)
+    params = dataclasses.replace(
+        STRICT, num_cores_or_threads=cores, detect_races=cores > 1
+    )
     with pltpu.force_tpu_interpret_mode(params):
         try:
             yield
