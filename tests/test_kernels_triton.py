@@ -97,7 +97,6 @@ QUICK = (
 # Others prove as much: the same kernel's branches, in another combination.
 EXHAUSTIVE = (
     "near_strided_by_axis",
-    "near_bfloat16",
     "near_whole_bits",
     "unbounded_strided",
     "unbounded_whole",
