@@ -37,6 +37,8 @@ def evaluate(function: Function, buffers, programs: np.ndarray) -> None:
 
 
 class Evaluator:
+    """The values of a function's names so far, and the programs that are at work."""
+
     def __init__(self, programs):
         self.programs = programs.astype(np.int32)
         self.active = np.ones(len(programs), bool)
@@ -120,7 +122,6 @@ class Evaluator:
             )
             if not went:
                 return carried
-        raise AssertionError
 
     def while_loop(self, operation: Operation) -> list:
         before, after = operation.blocks
