@@ -406,8 +406,8 @@ def test_wrong_arguments_are_one_line(tmp_path, monkeypatch, capsys, flags, mess
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(prepare.flow, "check_installed", lambda: None)
     assert prepare.main(flags) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+    *warnings, line = capsys.readouterr().err.splitlines()
+    assert message in line and all("warning: " in each for each in warnings)
 
 
 def test_parts_of_files_are_not_copied(tmp_path, capsys):
