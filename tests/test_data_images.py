@@ -266,7 +266,7 @@ def test_folders_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="no folder .*/dev for the validation im"):
         open_it(root, "validation", validation="dev")
     (root / "val" / "horse").mkdir()
-    with pytest.raises(ValueError, match="val has classes that .* has not: horse"):
+    with pytest.raises(ValueError, match="val has classes that .* has not: .horse"):
         open_it(root, "validation")
     for file in (root / "train" / "cat").iterdir():
         file.rename(file.with_suffix(".txt"))

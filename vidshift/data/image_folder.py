@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
 
+from vidshift.class_names import clean, listed
 from vidshift.data import images
+from vidshift.data.annotations import media, mirrored
 from vidshift.data.split import Record, Split
 
 SPLITS = ("train", "validation", "test")
@@ -52,8 +53,8 @@ def open_split(
 ) -> Split:
     """Lists the files of a split, in the order of their names.
 
-    Classes are the sub-folders of the training folder, in the order of their names. What
-    begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
+    Classes are the sub-folders of the training folder, in the order of their names; left
+    and right in them swap in a mirror image. What begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
 
     Args:
       split: one of SPLITS.
@@ -68,17 +69,18 @@ def open_split(
         _folder(pathlib.Path(data_dir), name, getattr(options, name))
         for name in (split, "train")
     )
-    classes = _classes(training)
-    unknown = sorted(set(_classes(folder)) - set(classes))
+    classes, own = tuple(sorted(_classes(training))), _classes(folder)
+    unknown = sorted(own.keys() - set(classes))
     if unknown:
         raise ValueError(
-            f"{folder} has classes that {training} has not: {_listed(unknown)}"
+            f"{folder} has classes that {training} has not: {listed(unknown)}"
         )
     root = folder.parent
     files = tuple(
         (path.removeprefix(f"{root}{os.sep}"), label)
         for label, name in enumerate(classes)
-        for path in _images(folder / name)
+        for below in own.get(name, ())
+        for path in _images(folder / below)
     )
     suffixes = ", ".join(images.SUFFIXES)
     if not files:
@@ -87,12 +89,12 @@ def open_split(
         )
     empty = set(range(len(classes))) - {label for _, label in files}
     if folder == training and empty:
-        names = _listed(classes[label] for label in sorted(empty))
+        names = listed(classes[label] for label in sorted(empty))
         raise ValueError(f"{folder} has classes without an image ({suffixes}): {names}")
     return Split(
         source=FolderSource(root, files),
         classes=classes,
-        flip_labels=tuple(range(len(classes))),
+        flip_labels=mirrored.of_names(classes),
         decode=images.decode,
     )
 
@@ -108,11 +110,15 @@ def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     )
 
 
-def _classes(folder: pathlib.Path) -> tuple[str, ...]:
-    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
-    if not names:
+def _classes(folder: pathlib.Path) -> dict[str, list[str]]:
+    """The folders of each class, whose names may be spelt in several ways."""
+    found: dict[str, list[str]] = {}
+    for entry in media.entries(folder):
+        if media.is_folder(entry):
+            found.setdefault(clean(entry.name), []).append(entry.name)
+    if not found:
         raise ValueError(f"{folder} has no folders: a class of images is one")
-    return tuple(names)
+    return found
 
 
 def _images(folder: pathlib.Path) -> list[str]:
@@ -124,6 +130,7 @@ def _images(folder: pathlib.Path) -> list[str]:
     found = []
     walk = os.walk(folder, followlinks=True, onerror=fail) if folder.is_dir() else ()
     for parent, below, names in walk:
+        media.check_loop(pathlib.Path(parent))
         below[:] = [name for name in below if not name.startswith(".")]
         found += [
             os.path.join(parent, name)
@@ -131,8 +138,3 @@ def _images(folder: pathlib.Path) -> list[str]:
             if name.lower().endswith(images.SUFFIXES) and not name.startswith(".")
         ]
     return sorted(found)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)

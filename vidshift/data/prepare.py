@@ -22,6 +22,7 @@ if __name__ == "__main__":
     one_line()  # before the imports, which take seconds
 
 import argparse
+import contextlib
 import csv
 import functools
 import hashlib
@@ -148,12 +149,13 @@ def prepare(
 
 def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     """Decodes every clip and writes nothing; 1 if one cannot be decoded."""
-    left_out, progress = [], Progress(name, len(annotations.clips))
-    for clip, number in results(storage.count, annotations.clips, workers=workers):
-        failed = isinstance(number, Failed)
-        if failed:
-            left_out.append((clip.id, str(number)))
-        progress(1, failed)
+    left_out = []
+    with Progress(name, len(annotations.clips)) as progress:
+        for clip, number in results(storage.count, annotations.clips, workers=workers):
+            failed = isinstance(number, Failed)
+            if failed:
+                left_out.append((clip.id, str(number)))
+            progress(1, failed)
     for clip_id, reason in left_out:
         print(f"cannot be decoded: {_named(clip_id, reason)}")
     found = {
@@ -289,11 +291,9 @@ def _write_all(
         ]
     done = {path: records.read_shard(path) for _, path, _ in parts}
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
-    progress = Progress(folder.parents[1].name, len(annotations.clips))
-    for shard in filter(None, done.values()):
-        progress(shard.clips + len(shard.failures), len(shard.failures), resumed=True)
     # All clips go through one queue, so that no core waits at the end of a shard.
     stored = results(work, clips, workers=workers)
+    progress = Progress(folder.parents[1].name, len(annotations.clips))
 
     def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
         for _, (clip, result) in zip(part, stored):
@@ -302,12 +302,13 @@ def _write_all(
             yield (clip.id, str(result)) if failed else serialize(clip, result)
 
     found: dict[str, list[Shard]] = {}
-    try:
+    with contextlib.closing(stored), progress:
+        for shard in filter(None, done.values()):
+            number, failed = shard.clips + len(shard.failures), len(shard.failures)
+            progress(number, failed, resumed=True)
         for split, path, part in parts:
             shard = done[path] or records.write_shard(path, of_shard(part))
             found.setdefault(split, []).append(shard)
-    finally:
-        stored.close()
     return found
 
 

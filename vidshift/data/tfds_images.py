@@ -6,6 +6,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from vidshift.data import images
+from vidshift.data.annotations import mirrored
 from vidshift.data.split import Record, Split
 from vidshift.data.tfds_rows import TfdsRows, open_rows, reading_metadata
 
@@ -89,7 +90,7 @@ def open_split(
     return Split(
         source=ImageSource(records, f"{options.name}/{wanted}"),
         classes=tuple(label.names),
-        flip_labels=tuple(range(label.num_classes)),
+        flip_labels=mirrored.of_names(label.names),
         decode=images.decode,
     )
 

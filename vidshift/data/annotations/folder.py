@@ -125,9 +125,9 @@ def of_folders(
     tops = {split: media.folder(source, *NAMES[split]) for split in SPLITS}
     if not has_splits(source):
         tops = {"": source}
-    walk, found, ids = _Walk(), [], set()
+    walk, rows = _Walk(), []
+    walk.beside(source, *(top for split, top in tops.items() if split))
     for split, top in tops.items():
-        walk.top(top)
         for folder in _folders(top):
             clips = list(walk.clips(pathlib.Path(folder.path)))
             if not clips and split in ("", "train"):
@@ -135,15 +135,18 @@ def of_folders(
                     f"{folder.path}: is a class's folder without a video "
                     f"({' '.join(media.VIDEOS)}) or a folder of frames below it"
                 )
-            for path in clips:
-                name = path.relative_to(source).as_posix()
-                id = unicodedata.normalize("NFC", name)
-                # Two files may differ in nothing but how their letters are encoded.
-                id = name if id in ids else id
-                ids.add(id)
-                rate = None if media.is_video(path.name) else fps
-                splits = (split or _drawn(id, divide),)
-                found.append((folder.name, Clip(id, path, splits, 0, fps=rate)))
+            names = (path.relative_to(source).as_posix() for path in clips)
+            rows += [
+                (folder.name, split, name, unicodedata.normalize("NFC", name), path)
+                for name, path in zip(names, clips)
+            ]
+    times, found = collections.Counter(composed for *_, composed, _ in rows), []
+    for label, split, name, composed, path in rows:
+        # Two files may differ in nothing but how their letters are encoded.
+        id = composed if times[composed] == 1 else name
+        rate = None if media.is_video(path.name) else fps
+        splits = (split or _drawn(composed, divide),)
+        found.append((label, Clip(id, path, splits, 0, fps=rate)))
     return _annotations(found, str(source), walk.warnings())
 
 
@@ -166,21 +169,15 @@ class _Walk:
         self._passed: list[str] = []
         self._outside: list[str] = []
 
-    def top(self, folder: pathlib.Path) -> None:
+    def beside(self, *folders: pathlib.Path) -> None:
         """Notes videos that lie beside the folders of classes, in none of them."""
-        beside = [entry for entry in _entries(folder) if not media.is_folder(entry)]
-        self._outside += [entry.path for entry in beside if _is_video(entry)]
+        for folder in folders:
+            beside = [entry for entry in _entries(folder) if _is_video(entry)]
+            self._outside += [e.path for e in beside if not media.is_folder(e)]
 
-    def clips(
-        self, folder: pathlib.Path, above: frozenset = frozenset()
-    ) -> Iterator[pathlib.Path]:
+    def clips(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
         """Videos and folders of frames below a class's folder, in the order of names."""
-        about = folder.stat()
-        if (about.st_dev, about.st_ino) in above:
-            raise AnnotationError(
-                f"{folder}: is a link to a folder that it is in; remove this link"
-            )
-        above |= {(about.st_dev, about.st_ino)}
+        media.check_loop(folder)
         for entry in media.entries(folder):
             path = pathlib.Path(entry.path)
             if not media.is_folder(entry):
@@ -191,7 +188,7 @@ class _Walk:
             elif _holds_frames(path):
                 yield path
             else:
-                yield from self.clips(path, above)
+                yield from self.clips(path)
 
     def warnings(self) -> list[str]:
         lines = []

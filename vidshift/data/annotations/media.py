@@ -73,6 +73,20 @@ def is_folder(entry: os.DirEntry) -> bool:
         ) from error
 
 
+def check_loop(folder: pathlib.Path) -> None:
+    """Raises where a folder is a link to one that it is in, so that a walk has no end.
+
+    Raises:
+      AnnotationError: naming the link.
+    """
+    if folder.is_symlink() and any(
+        os.path.samefile(folder, above) for above in folder.absolute().parents
+    ):
+        raise AnnotationError(
+            f"{folder}: is a link to a folder that it is in; remove this link"
+        )
+
+
 def folder(source: pathlib.Path, *names: str) -> pathlib.Path:
     """The first of the folders that is there; where none is, the first of all."""
     for name in names:
