@@ -71,10 +71,13 @@ def open_run_split(
     if not differs:
         return part
     message = f"{checkpoint} and {where} have other classes: {differs}"
-    unknown = [name for name in part.classes if name not in classes]
-    if unknown or part.tasks:
-        also = f", and --map{dash}classes cannot map {listed(unknown)}" * map_classes
-        raise ValueError(f"{message}{also}")
+    if unknown := [name for name in part.classes if name not in classes]:
+        raise ValueError(
+            f"{message}; the run has no answer for {listed(unknown)}: give data without "
+            "such clips"
+        )
+    if part.tasks:
+        raise ValueError(message)
     if not map_classes:
         raise ValueError(f"{message}; --map{dash}classes takes them by name")
     print(f"{message}; taken by name", file=sys.stderr)
