@@ -4,7 +4,6 @@ import collections
 import sys
 import threading
 import time
-from typing import Self
 
 SECONDS_BETWEEN_REPORTS = 5.0
 # The time to go is that of the last so many seconds' rate, which forgets the start of
@@ -28,7 +27,7 @@ class Progress:
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._tick, daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         self._thread.start()
         return self
 
