@@ -180,7 +180,8 @@ def _report_classes(name: str, annotations: Annotations) -> None:
     if name != "folder":
         return
     classes, flips = annotations.classes, annotations.flip_labels
-    print(f"{name}: {len(classes)} classes: {listed(classes)}")
+    number = f"{len(classes)} class{'es' * (len(classes) > 1)}"
+    print(f"{name}: {number}: {listed(classes)}")
     if swaps := mirrored.swaps(classes, flips):
         print(f"{name}: a mirror image swaps {swaps}")
     if without := mirrored.without_mirror(classes, flips):
