@@ -53,6 +53,9 @@ def test_no_such_file(tmp_path):
     ("ours", "theirs", "says"),
     [
         (("a", "b"), ("a", "b"), ""),
+        # As they were stored before names were spelt in one way.
+        (("caf\u00e9", "b "), ("cafe\u0301", "b"), ""),
+        (("a", "b", " b"), ("a", "b"), "us has 3 classes and them 2, some of one name"),
         (
             ("a", "b"),
             ("a", "c"),

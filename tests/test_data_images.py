@@ -214,10 +214,15 @@ def fill(root, classes=("cat", "Hund, groß"), each=3, folders=("train", "val"))
     return root
 
 
-def test_a_folder_of_images(tmp_path):
+def test_a_folder_of_images(tmp_path, caplog):
     fill(tmp_path)
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
-    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    with caplog.at_level("WARNING", "vidshift"):
+        split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    (said,) = caplog.messages
+    assert (
+        "train: 1 files are no images by their suffix" in said and "notes.txt" in said
+    )
     assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
     assert split.flip_labels == (0, 1) and split.reversed_labels is None
     assert split.decode is images.decode

@@ -70,6 +70,17 @@ def test_what_differs_is_named(opened):
         opened((*CLASSES, "waving"), dash="_")
 
 
+def test_names_of_older_runs(opened):
+    """Space and the form of letters differ, and nothing else."""
+    padded = [f" {name}" for name in CLASSES]
+    assert opened(padded).classes == CLASSES
+    assert names(opened(padded[::-1], map_classes=True)) == [
+        f" {name}" for name in names(opened(CLASSES))
+    ]
+    with pytest.raises(ValueError, match="13 classes .* some of one name"):
+        opened((*CLASSES, " moving left"), map_classes=True)
+
+
 @pytest.mark.parametrize("more", [(), ("waving left", "waving right", "hooking left")])
 def test_classes_are_mapped_by_name(opened, more, capsys):
     plain, classes = opened(CLASSES), (*CLASSES[::-1], *more)

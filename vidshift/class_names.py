@@ -49,16 +49,23 @@ def difference(
 ) -> str:
     """Returns what differs between two lists of classes; "" where nothing does.
 
+    Names are the same if `clean` makes them so, as older runs and data have others.
+
     Args:
       ours, theirs: in the order of the labels.
       us, them: what has the lists, for the sentence.
     """
-    if list(ours) == list(theirs):
+    ours, theirs = list(map(clean, ours)), list(map(clean, theirs))
+    if ours == theirs:
         return ""
     parts = []
     for one, has, lacks, other in ((ours, us, them, theirs), (theirs, them, us, ours)):
         if only := [name for name in one if name not in set(other)]:
             parts.append(f"{has} has {listed(only)}, which {lacks} has not")
+    if not parts and len(ours) != len(theirs):
+        return (
+            f"{us} has {len(ours)} classes and {them} {len(theirs)}, some of one name"
+        )
     if not parts:
         place = next(i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b)
         return (

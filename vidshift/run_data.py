@@ -7,7 +7,7 @@ order; `map_classes` takes the data's labels by their names instead.
 import pathlib
 import sys
 
-from vidshift.class_names import difference, listed
+from vidshift.class_names import clean, difference, listed
 from vidshift.data import relabel
 from vidshift.data.datasets import open_split
 from vidshift.data.split import Split
@@ -71,12 +71,13 @@ def open_run_split(
     if not differs:
         return part
     message = f"{checkpoint} and {where} have other classes: {differs}"
-    if unknown := [name for name in part.classes if name not in classes]:
+    known = set(map(clean, classes))
+    if unknown := [name for name in part.classes if clean(name) not in known]:
         raise ValueError(
             f"{message}; the run has no answer for {listed(unknown)}: give data without "
             "such clips"
         )
-    if part.tasks:
+    if part.tasks or len(known) < len(classes):
         raise ValueError(message)
     if not map_classes:
         raise ValueError(f"{message}; --map{dash}classes takes them by name")

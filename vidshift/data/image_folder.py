@@ -1,6 +1,7 @@
 """Any folder of images, a sub-folder for each class, as ImageNet is often kept."""
 
 import dataclasses
+import logging
 import os
 import pathlib
 
@@ -8,6 +9,8 @@ from vidshift.class_names import clean, listed
 from vidshift.data import images
 from vidshift.data.annotations import media, mirrored
 from vidshift.data.split import Record, Split
+
+logger = logging.getLogger("vidshift.data")
 
 SPLITS = ("train", "validation", "test")
 FOLDERS = {
@@ -76,12 +79,19 @@ def open_split(
             f"{folder} has classes that {training} has not: {listed(unknown)}"
         )
     root = folder.parent
-    files = tuple(
-        (path.removeprefix(f"{root}{os.sep}"), label)
+    found = [
+        (label, path, path.lower().endswith(images.SUFFIXES))
         for label, name in enumerate(classes)
         for below in own.get(name, ())
-        for path in _images(folder / below)
+        for path in _files(folder / below)
+    ]
+    files = tuple(
+        (path.removeprefix(f"{root}{os.sep}"), label)
+        for label, path, is_image in found
+        if is_image
     )
+    if split == "train":
+        _report_others(folder, [path for _, path, is_image in found if not is_image])
     suffixes = ", ".join(images.SUFFIXES)
     if not files:
         raise ValueError(
@@ -110,6 +120,17 @@ def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     )
 
 
+def _report_others(folder: pathlib.Path, paths: list[str]) -> None:
+    """Counts and names what is passed over."""
+    if paths:
+        logger.warning(
+            "%s: files passed over, which are no images by their suffix: %d (%s)",
+            folder,
+            len(paths),
+            listed(paths),
+        )
+
+
 def _classes(folder: pathlib.Path) -> dict[str, list[str]]:
     """The folders of each class, whose names may be spelt in several ways."""
     found: dict[str, list[str]] = {}
@@ -121,8 +142,8 @@ def _classes(folder: pathlib.Path) -> dict[str, list[str]]:
     return found
 
 
-def _images(folder: pathlib.Path) -> list[str]:
-    """Paths of all images below, through links too; none where there is no folder."""
+def _files(folder: pathlib.Path) -> list[str]:
+    """Paths of all files below, through links too; none where there is no folder."""
 
     def fail(error: OSError):
         raise error
@@ -133,8 +154,6 @@ def _images(folder: pathlib.Path) -> list[str]:
         media.check_loop(pathlib.Path(parent))
         below[:] = [name for name in below if not name.startswith(".")]
         found += [
-            os.path.join(parent, name)
-            for name in names
-            if name.lower().endswith(images.SUFFIXES) and not name.startswith(".")
+            os.path.join(parent, name) for name in names if not name.startswith(".")
         ]
     return sorted(found)

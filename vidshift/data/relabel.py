@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from vidshift.class_names import clean
 from vidshift.data import split as splits
 from vidshift.data.annotations import mirrored
 from vidshift.data.split import Record, Source, Split
@@ -42,8 +43,8 @@ def by_name(split: Split, classes: Sequence[str]) -> Split:
     Raises:
       KeyError: a class of the split is none of `classes`.
     """
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = tuple(numbers[name] for name in split.classes)
+    numbers = {clean(name): number for number, name in enumerate(classes)}
+    labels = tuple(numbers[clean(name)] for name in split.classes)
     flip_labels = split.flip_labels
     if flip_labels is not None:
         # Of classes that the split has not, the names say it.
