@@ -34,8 +34,10 @@ def folder(tmp_path_factory):
 def opened(folder, tmp_path):
     """Opens the test split of a run with other classes than the data's."""
 
-    def opened(classes, *, trained=True, change=None, **options) -> Split:
-        data = DataConfig("ordered_motion", options=OPTIONS, dir=str(folder))
+    def opened(classes, *, trained=True, change=None, mirror=(), **options) -> Split:
+        data = DataConfig(
+            "ordered_motion", options=OPTIONS, dir=str(folder), mirror=mirror
+        )
         split = Split(source=[], classes=tuple(classes))
         description = runs.describe(Config(data=data), split) | (change or {})
         (tmp_path / ("training" if trained else "weights")).mkdir(exist_ok=True)
@@ -101,6 +103,18 @@ def test_classes_are_mapped_by_name(opened, more, capsys):
             CLASSES[motion_clips.REVERSED_LABELS[CLASSES.index(name)]]
             for name in classes
         ]
+
+
+def test_mirror_images_that_the_run_was_told(opened):
+    pairs = ("waving=moving up", "growing=growing")
+    classes = (*CLASSES[::-1], "waving")
+    with pytest.raises(
+        ValueError, match="the run has 'waving', which the data set has"
+    ):
+        opened(classes, mirror=pairs)
+    split = opened(classes, mirror=pairs, map_classes=True)
+    assert classes[split.flip_labels[classes.index("moving up")]] == "waving"
+    assert split.flip_labels[-1] == classes.index("moving up")
 
 
 def test_labels_of_every_kind_are_mapped():
@@ -171,3 +185,16 @@ def test_eval_compares_and_maps(backwards, tmp_path):
     assert tuple(scores["classes"]) == CLASSES[::-1] and line["clips"] == 12
     labels = motion_clips.labels(OPTIONS, "test").tolist()
     assert [CLASSES[::-1][n] for n in scores["labels"]] == [CLASSES[n] for n in labels]
+
+    # The same of scores of earlier evaluations.
+    first, other = line["scores"], tmp_path / "other.npz"
+    order = np.arange(12)[::-1]
+    logits, labels = scores["logits"][:, order], order[scores["labels"]]
+    np.savez(other, ids=scores["ids"], logits=logits, labels=labels, classes=CLASSES)
+    flags = [f"--scores={first}", f"--scores={other}", f"--out={tmp_path / 'both'}"]
+    _, err = finish(start_program("eval.py", *flags), code=2)
+    assert f"{other} has other classes than {first}: they are in another order" in err
+    out, _ = finish(start_program("eval.py", *flags, "--map_classes"))
+    np.testing.assert_allclose(
+        np.load(json.loads(out)["scores"])["logits"], scores["logits"], rtol=1e-6
+    )

@@ -4,11 +4,13 @@ A network knows its classes by number, so the data must have the same names in t
 order; `map_classes` takes the data's labels by their names instead.
 """
 
+import dataclasses
 import pathlib
 import sys
 
 from vidshift.class_names import clean, difference, listed
 from vidshift.data import relabel
+from vidshift.data.annotations import mirrored
 from vidshift.data.datasets import open_split
 from vidshift.data.split import Split
 
@@ -44,13 +46,26 @@ def open_run_split(
     folder = data_dir or stored["dir"]
     if not pathlib.Path(folder).is_dir():
         raise ValueError(f"there is no folder {folder}: give --data{dash}dir")
-    part = open_split(
-        stored["name"],
-        split,
-        data_dir=folder,
-        options=stored["options"],
-        mirror=stored.get("mirror", ()),
-    )
+    part = open_split(stored["name"], split, data_dir=folder, options=stored["options"])
+    part = _of_run(part, checkpoint, description, folder, map_classes, dash)
+    # Pairs of the run's classes, which only now the split has.
+    pairs = stored.get("mirror", ())
+    flip_labels = part.flip_labels
+    if pairs:
+        flip_labels = mirrored.with_pairs(part.classes, flip_labels, pairs)
+    return dataclasses.replace(part, flip_labels=flip_labels)
+
+
+def _of_run(
+    part: Split,
+    checkpoint: pathlib.Path,
+    description: dict,
+    folder: str,
+    map_classes: bool,
+    dash: str,
+) -> Split:
+    """The split with the run's classes; raises where it has others."""
+    stored = description["config"]["data"]
     where = f"{stored['name']} in {folder}"
     for field, none in BEFORE.items():
         theirs, ours = description.get(field, none), getattr(part, field)
