@@ -28,7 +28,7 @@ import jax
 from absl import flags
 
 from vidshift import runs
-from vidshift.class_names import difference
+from vidshift.class_names import clean, difference
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.evaluation import ensemble, report, score_files, submission
@@ -295,11 +295,13 @@ def in_order_of(
     if not differs:
         return member
     message = f"{name} has other classes than {first}: {differs}"
-    if set(classes) != set(member.classes) or member.scores.tasks:
+    here, there = list(map(clean, classes)), list(map(clean, member.classes))
+    once = len(set(here)) == len(here) == len(there)
+    if not once or set(here) != set(there) or member.scores.tasks:
         raise ValueError(message)
     if not MAP_CLASSES.value:
         raise ValueError(f"{message}; --map_classes takes them by name")
-    scores = member.scores.by_name(member.classes, classes)
+    scores = member.scores.by_name(there, here)
     return member._replace(scores=scores, classes=classes)
 
 

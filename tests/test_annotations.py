@@ -928,8 +928,9 @@ def test_files_passed_over_are_counted_and_named(tmp_path):
     # Suffixes that nobody has listed, and none: what is in the file counts.
     for name in ("video.xyz", "video", "sounds.mp3", "late.part"):
         written(f"train/b/{name}", video)(tmp_path)
-    found = read_folder(tmp_path)
+    found = read_folder(tmp_path, fps=5.0)
     assert [clip.path.name for clip in found.clips] == ["1.mp4", "video", "video.xyz"]
+    assert {clip.fps for clip in found.clips} == {None}
     passed, outside = (line for line in found.warnings if "passed over" in line)
     for part in ("1 .txt", "1 .lmn", "1 .mp3", "1 .part", "a/notes.txt", "b/late.part"):
         assert part in passed

@@ -186,7 +186,7 @@ def _report_classes(name: str, annotations: Annotations) -> None:
         print(f"{name}: a mirror image swaps {swaps}")
     if without := mirrored.without_mirror(classes, flips):
         print(
-            f"prepare: warning: {mirrored.why_none(without)}: training will not flip; "
+            f"prepare: warning: {mirrored.why_none(without)}: training refuses to flip; "
             f'--mirror="{without[0]}=CLASS" says what it is',
             file=sys.stderr,
         )

@@ -31,7 +31,7 @@ video go together.
 
 The class of a mirror image is read from the names: left and right swap
 (vidshift/data/annotations/mirrored.py). Of a class whose mirror image is no class, such
-as "turning left" without "turning right", nothing is flipped in training until `mirror`
+as "turning left" without "turning right", training refuses to flip anything until `mirror`
 (--mirror, or config.data.mirror) says what it is.
 """
 
@@ -144,7 +144,8 @@ def of_folders(
     for label, split, name, composed, path in rows:
         # Two files may differ in nothing but how their letters are encoded.
         id = composed if times[composed] == 1 else name
-        rate = None if media.is_video(path.name) else fps
+        frames = not media.is_video(path.name) and path.is_dir()
+        rate = fps if frames else None
         splits = (split or _drawn(composed, divide),)
         found.append((label, Clip(id, path, splits, 0, fps=rate)))
     return _annotations(found, str(source), walk.warnings())
