@@ -960,6 +960,7 @@ def test_a_link_that_leads_back_is_named(tmp_path):
         (("SWIPE_LEFT", "SWIPE_RIGHT"), (1, 0)),
         (("swipeLeft", "swipe-Right"), (1, 0)),
         (("moveLeftwards2", "moveRightwards2"), (1, 0)),
+        (("MontéeLeftUp", "montée right_up"), (1, 0)),
         (("turn clockwise", "turn counter-clockwise", "turn"), (1, 0, 2)),
         (("turn CW", "turn anticlockwise"), (1, 0)),
         (("left hand, right turn", "right hand, left turn"), (1, 0)),

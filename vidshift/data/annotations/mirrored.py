@@ -49,19 +49,26 @@ _BESIDE = (
 SWAPPED = {a: b for pair in _SIDES for a, b in (pair, pair[::-1])}
 SWAPPED_BESIDE = {a: b for pair in _BESIDE for a, b in (pair, pair[::-1])}
 
-# A word in capitals, a word or the hump of one in camelCase, or a number.
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-# Accents would cut a word in two; "左" and "右" stand within words.
-_OTHER = re.compile(r"[左右]|\d+|[^\d左右]+")
-
 
 def words(name: str) -> tuple[str, ...]:
     """Returns a name's words in lower case, the same of "swipeLeft" and "Swipe_left"."""
     name = re.sub(r"(?i)\b(counter|anti)[\s_-]?clockwise", "counterclockwise", name)
-    found = []
-    for run in re.findall(r"[^\W_]+", name):
-        found += (_HUMP if run.isascii() else _OTHER).findall(run)
+    found = [word for run in re.findall(r"[^\W_]+", name) for word in _split(run)]
     return tuple(_SPELLINGS.get(word.casefold(), word.casefold()) for word in found)
+
+
+def _split(run: str) -> list[str]:
+    """Splits letters and digits at humps of camelCase, at numbers, and at 左 and 右."""
+    found = [run[0]]
+    for before, here, after in zip(run, run[1:], run[2:] + " "):
+        hump = here.isupper() and (
+            before.islower() or (before.isupper() and after.islower())
+        )
+        number = here.isdigit() != before.isdigit()
+        if hump or number or here in "左右" or before in "左右":
+            found.append("")
+        found[-1] += here
+    return found
 
 
 def of_names(classes: Sequence[str]) -> tuple[int, ...]:
