@@ -5,7 +5,13 @@ import pathlib
 import pytest
 
 from tests.miniatures import FRAMES, GESTURES, ODD, SOMETHING, make
-from vidshift.data.annotations import DATASETS, AnnotationError, media, mirrored
+from vidshift.data.annotations import (
+    DATASETS,
+    AnnotationError,
+    folder,
+    media,
+    mirrored,
+)
 from vidshift.data.annotations.clip import UNLABELLED
 
 VIDEOS = pathlib.Path(__file__).parent / "videos"
@@ -935,6 +941,18 @@ def test_files_passed_over_are_counted_and_named(tmp_path):
     for part in ("1 .txt", "1 .lmn", "1 .mp3", "1 .part", "a/notes.txt", "b/late.part"):
         assert part in passed
     assert "in no class's folder: 1 (" in outside and "b.mp4" in outside
+
+
+def test_files_of_a_suffix_without_videos_are_not_all_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MOST_IN_VAIN", 3)
+    opened = []
+    holds_video = media.holds_video
+    monkeypatch.setattr(
+        media, "holds_video", lambda e: opened.append(e.name) or holds_video(e)
+    )
+    files(tmp_path, "train/a/1.mp4", *(f"train/a/{n}.lab" for n in range(9)))
+    (passed,) = (x for x in read_folder(tmp_path).warnings if "passed over" in x)
+    assert "9 .lab" in passed and len(opened) == 4
 
 
 def test_a_link_that_leads_back_is_named(tmp_path):

@@ -51,6 +51,8 @@ from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
 
 SPLITS = ("train", "validation", "test")
 COUNTS: dict[str, int] = {}
+# Files of one unknown suffix that are opened although the ones before held no video.
+MOST_IN_VAIN = 100
 # Names of each split's folder, CSV file, and in the column `split`.
 NAMES = {
     "train": ("train",),
@@ -168,6 +170,8 @@ class _Walk:
 
     def __init__(self):
         self._passed: list[str] = []
+        # Files of an unknown suffix in which there is no video; None where one had one.
+        self._in_vain: dict[str, int | None] = {}
         self._outside: list[str] = []
 
     def beside(self, *folders: pathlib.Path) -> None:
@@ -182,14 +186,36 @@ class _Walk:
         for entry in media.entries(folder):
             path = pathlib.Path(entry.path)
             if not media.is_folder(entry):
-                if media.holds_video(entry):
+                if self._holds_video(entry):
                     yield path
                 else:
                     self._passed.append(entry.path)
-            elif _holds_frames(path):
+            elif self._holds_frames(path):
                 yield path
             else:
                 yield from self.clips(path)
+
+    def _holds_video(self, entry: os.DirEntry) -> bool:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        in_vain = self._in_vain.setdefault(suffix, 0)
+        # A hundred thousand notes are not opened one by one.
+        if in_vain is not None and in_vain >= MOST_IN_VAIN:
+            return False
+        found = media.holds_video(entry)
+        if found:
+            self._in_vain[suffix] = None
+        elif in_vain is not None:
+            self._in_vain[suffix] = in_vain + 1
+        return found
+
+    def _holds_frames(self, folder: pathlib.Path) -> bool:
+        files = [e for e in media.entries(folder) if not media.is_folder(e)]
+        # Images beside videos are their thumbnails.
+        return any(media.is_image(entry.name) for entry in files) and not any(
+            self._holds_video(entry)
+            for entry in files
+            if not media.is_image(entry.name)
+        )
 
     def warnings(self) -> list[str]:
         lines = []
@@ -209,14 +235,6 @@ class _Walk:
                 f"{len(self._outside):,} ({listed(self._outside)})"
             )
         return lines
-
-
-def _holds_frames(folder: pathlib.Path) -> bool:
-    entries = [entry for entry in media.entries(folder) if not media.is_folder(entry)]
-    # Images beside videos are their thumbnails.
-    return any(media.is_image(entry.name) for entry in entries) and not any(
-        map(media.holds_video, entries)
-    )
 
 
 # ------------------------------------------------------------------ CSV files

@@ -147,7 +147,7 @@ def with_pairs(
     found = list(unchanged(classes) if flip_labels is None else flip_labels)
     given: dict[int, str] = {}
     for pair in pairs:
-        parts = pair.split("=")
+        parts = str(pair).split("=")
         # A name may have the sign too.
         cuts = [
             ("=".join(parts[:n]), "=".join(parts[n:])) for n in range(1, len(parts))
