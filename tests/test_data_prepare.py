@@ -441,6 +441,20 @@ def test_metadata_that_are_damaged_are_named_and_made_anew(name, tmp_path, here)
     assert len(open_split("folder", "train", data_dir=str(tmp_path)).source) == 3
 
 
+def test_a_damaged_list_of_a_shard_is_made_anew(tmp_path, here):
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path, "--storage=frames") == 0
+    made = folder(tmp_path, storage="frames")
+    whole = shards(made)
+    path = made / "folder-train.array_record-00000-of-00001.json"
+    for damaged in (path.read_bytes()[:-20], b"[]"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="train.* is not whole: .* with --retry"):
+            open_split("folder", "train", data_dir=str(tmp_path))
+    assert run("folder", source, tmp_path, "--storage=frames", "--retry") == 0
+    assert shards(made) == whole and records.read_shard(path.with_suffix(""))
+
+
 def test_a_description_that_is_damaged_is_named(tmp_path, here, capsys):
     source = sides(tmp_path / "own")
     assert run("folder", source, tmp_path) == 0

@@ -6,10 +6,12 @@ import threading
 import time
 
 SECONDS_BETWEEN_REPORTS = 5.0
-# The time to go is that of the last so many seconds' rate, which forgets the start of
-# the processes, and is left out until a rate is known from so many seconds and clips.
-RATE_SECONDS = 60.0
-LEAST_SECONDS, LEAST_CLIPS = 1.0, 3
+# The time to go is by the rate of the last minute, or of the last clips where they take
+# longer: it forgets how long the processes took to start.
+RATE_SECONDS, RATE_CLIPS = 60.0, 50
+# It is left out until a rate is known. The first clips come at once, as they waited for
+# the first one.
+LEAST_SECONDS, LEAST_CLIPS = 1.0, 8
 
 
 class Progress:
@@ -43,7 +45,10 @@ class Progress:
             now = time.monotonic()
             if not resumed:
                 self._made.append((now, self._done))
-                while now - self._made[0][0] > RATE_SECONDS:
+                while (
+                    now - self._made[0][0] > RATE_SECONDS
+                    and len(self._made) > RATE_CLIPS
+                ):
                     self._made.popleft()
             if self._done == self._total or self._due(now):
                 self._say(now)
@@ -77,7 +82,10 @@ class Progress:
         line += f", {self._failed:,} left out"
         if self._done < self._total:
             left = self.seconds_to_go(now)
-            line += ", starting" if left is None else f", {_clock(left)} to go"
+            if left is not None:
+                line += f", {_clock(left)} to go"
+            elif not self._made:
+                line += ", starting"
         print(line, file=sys.stderr, flush=True)
 
 

@@ -172,7 +172,7 @@ def read_rows(folder: pathlib.Path, split: str, count: int) -> list[int]:
         path = shard_path(folder, split, index, count)
         shard = read_shard(path)
         if shard is None:
-            raise ValueError(f"{path} is not whole: prepare it again")
+            raise ValueError(f"{path} is not whole: prepare it again, with --retry")
         found += shard.rows
     return found
 
