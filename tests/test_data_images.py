@@ -220,9 +220,7 @@ def test_a_folder_of_images(tmp_path, caplog):
     with caplog.at_level("WARNING", "vidshift"):
         split = open_split("image_folder", "train", data_dir=str(tmp_path))
     (said,) = caplog.messages
-    assert (
-        "train: 1 files are no images by their suffix" in said and "notes.txt" in said
-    )
+    assert "no images by their suffix: 1 (" in said and "notes.txt" in said
     assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
     assert split.flip_labels == (0, 1) and split.reversed_labels is None
     assert split.decode is images.decode
@@ -370,7 +368,8 @@ def prepared(tmp_path_factory):
 def test_a_tfds_data_set_without_its_code(prepared):
     options = TfdsImages(name="tiny_images", train="train[:4]")
     split = open_split("tfds_images", "train", data_dir=prepared, options=options)
-    assert split.classes == ("dark", "bright") and len(split.source) == 4
+    assert split.classes == ("lit left", "lit right") and len(split.source) == 4
+    assert split.flip_labels == (1, 0)
     record = split.source[0]
     assert record["id"].endswith(".png") and record["video"].startswith(b"\x89PNG")
     number = int(record["id"].removesuffix(".png"))
@@ -379,6 +378,22 @@ def test_a_tfds_data_set_without_its_code(prepared):
     version = TfdsImages(name="tiny_images:1.0.0")
     test = open_split("tfds_images", "test", data_dir=prepared, options=version)
     assert len(test.source) == 2
+
+
+def test_a_damaged_tfds_data_set_is_named(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "copy")
+    (file,) = tmp_path.rglob("dataset_info.json")
+    file.write_bytes(file.read_bytes()[:50])
+    says = (
+        r"dataset_info\.json is damaged .*: remove .*1\.0\.0; `tfds build tiny_images"
+    )
+    with pytest.raises(ValueError, match=says):
+        open_split(
+            "tfds_images",
+            "train",
+            data_dir=str(tmp_path / "copy"),
+            options=TfdsImages(name="tiny_images"),
+        )
 
 
 @pytest.mark.parametrize(
