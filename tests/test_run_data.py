@@ -47,7 +47,8 @@ def opened(folder, tmp_path):
 
 
 def names(split: Split) -> list[str]:
-    return [split.classes[split.source[row]["label"]] for row in range(12)]
+    rows = range(len(split.source))
+    return [split.classes[split.source[row]["label"]] for row in rows]
 
 
 def test_the_same_classes(opened):
@@ -59,9 +60,12 @@ def test_what_differs_is_named(opened):
     says = (
         "the run has 'moving aside', .*; the data set has 'moving left', which the run"
     )
-    for mapped in (False, True):
-        with pytest.raises(ValueError, match=f"{says} .*no answer for 'moving left'"):
-            opened(other, map_classes=mapped)
+    with pytest.raises(
+        ValueError, match=f"{says} .*; --map-classes takes them by name"
+    ):
+        opened(other)
+    with pytest.raises(ValueError, match="the run has 'a', 'b', which .* has not$"):
+        opened(("a", "b"), map_classes=True)
     with pytest.raises(
         ValueError, match="another order: class 0 .*; --map-classes take"
     ):
@@ -70,6 +74,24 @@ def test_what_differs_is_named(opened):
         ValueError, match="'waving', which the data .*--map_classes take"
     ):
         opened((*CLASSES, "waving"), dash="_")
+
+
+def test_clips_of_a_class_that_the_run_has_not_are_left_out(opened, capsys):
+    plain, classes = opened(CLASSES), (*CLASSES[:0:-1], "waving")
+    split = opened(classes, map_classes=True)
+    kept = [name for name in names(plain) if name != "moving left"]
+    assert names(split) == kept and len(kept) == len(split.source) == 11
+    ids = [split.source[row]["id"] for row in range(11)]
+    assert ids == [
+        plain.source[row]["id"]
+        for row, name in enumerate(names(plain))
+        if name != "moving left"
+    ]
+    assert split.source.where(10) == plain.source.where(int(ids[10].split("/")[-1]))
+    said = capsys.readouterr().err
+    assert "no such class: 1 of 12 clips, of 'moving left'" in said
+    # Its mirror image is none of the run's.
+    assert split.flip_labels[classes.index("moving right")] == NO_MIRROR
 
 
 def test_names_of_older_runs(opened):
@@ -122,6 +144,10 @@ def test_labels_of_every_kind_are_mapped():
     found = Relabelled(source, (2, 1, 0))
     assert [found[row]["label"] for row in range(3)] == [(2, 0), 1, -1]
     assert len(found) == 3 and found.where(1) == "row 1"
+    several = [{"label": (0, 1, 2), "spans": ((0, 1), (1, 2), (2, 3))}]
+    split = Split(several, ("a", "b", "c"), multi_label=True)
+    record = by_name(split, ("c", "a")).source[0]
+    assert record == {"label": (1, 0), "spans": ((0, 1), (2, 3))}
     assert by_name(Split(source, ("a", "b")), ("b", "a")).flip_labels is None
 
 

@@ -34,8 +34,8 @@ def open_run_split(
       description: of the checkpoint.
       split: of the data set.
       data_dir: where the data set lies; None: where it lay in training.
-      map_classes: take labels by name where the lists of classes differ. All classes of
-        the data must be among the run's.
+      map_classes: take labels by name where the lists of classes differ; clips of a
+        class that the run has not are left out, and counted.
       dash: in the names of the command's flags, for errors.
 
     Raises:
@@ -86,18 +86,23 @@ def _of_run(
     if not differs:
         return part
     message = f"{checkpoint} and {where} have other classes: {differs}"
-    known = set(map(clean, classes))
-    if unknown := [name for name in part.classes if clean(name) not in known]:
-        raise ValueError(
-            f"{message}; the run has no answer for {listed(unknown)}: give data without "
-            "such clips"
-        )
-    if part.tasks or len(known) < len(classes):
+    known, theirs = set(map(clean, classes)), set(map(clean, part.classes))
+    if part.tasks or len(known) < len(classes) or not known & theirs:
         raise ValueError(message)
     if not map_classes:
         raise ValueError(f"{message}; --map{dash}classes takes them by name")
     print(f"{message}; taken by name", file=sys.stderr)
-    return relabel.by_name(part, classes)
+    mapped = relabel.by_name(part, classes)
+    if unknown := [name for name in part.classes if clean(name) not in known]:
+        clips, kept = len(part.source), len(mapped.source)
+        what = "labels" if part.multi_label else f"{clips - kept:,} of {clips:,} clips"
+        print(
+            f"left out, as the run has no such class: {what}, of {listed(unknown)}",
+            file=sys.stderr,
+        )
+    if not len(mapped.source):
+        raise ValueError(f"{message}; no clip of the split has a class of the run")
+    return mapped
 
 
 def _unnamed(checkpoint: pathlib.Path, classes: tuple[str, ...]) -> bool:
