@@ -59,8 +59,8 @@ def some_indices(num_frames: int, draws: int = 10):
 @pytest.mark.parametrize(
     ("path", "info"),
     [
-        (ARM, video.VideoInfo(num_frames=280, fps=28.0, height=256, width=340)),
-        (AVI, video.VideoInfo(num_frames=164, fps=25.0, height=240, width=320)),
+        (ARM, video.VideoInfo(280, 28.0, 256, 340, pixel_aspect=64 / 51)),
+        (AVI, video.VideoInfo(164, 25.0, 240, 320)),
     ],
 )
 def test_real_videos(path, info):
@@ -143,29 +143,35 @@ def test_packed_b_frames():
 
 
 def test_only_needed_packets_are_decoded():
-    idr, reference, other = b"\x65", b"\x41", b"\x01"
+    idr, reference, other = b"\x65\x80", b"\x41\x80", b"\x01\x80"
 
     def packets(*headers):
         return [len(h).to_bytes(4, "big") + h for h in headers]
 
     # Decoding order; B-frames that nothing is predicted from are `other`.
     stream = packets(idr, reference, other, reference, other, idr, other, reference)
-    assert h264.needed_packets(stream, 4, {4}) == [[0, 1, 3, 4]]
-    assert h264.needed_packets(stream, 4, {1, 7}) == [[0, 1], [5, 7]]
-    assert h264.needed_packets(stream, 4, {5}) == [[5]]
-    assert h264.needed_packets(stream[1:], 4, {3}) is None
+
+    def needed(packets, wanted, extradata=b"\x01\x64\x00\x1f\xff\xe0\x00"):
+        reader = h264.Reader(extradata)
+        return h264.needed_packets([reader.picture(p) for p in packets], wanted)
+
+    assert needed(stream, {4}) == [[0, 1, 3, 4]]
+    assert needed(stream, {1, 7}) == [[0, 1], [5, 7]]
+    assert needed(stream, {5}) == [[5]]
+    assert needed(stream[1:], {3}) is None
     annexb = [b"\x00\x00\x00\x01\x09\xf0\x00\x00\x01" + p[4:] + b"xx" for p in stream]
-    assert h264.needed_packets(annexb, 0, {4}) == [[0, 1, 3, 4]]
+    assert needed(annexb, {4}, b"") == [[0, 1, 3, 4]]
 
 
 def test_real_video_is_decoded_by_half():
     # Frames in the middle of 8 segments, of 280.
     with av.open(str(ARM)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
-        size = h264.length_size(container.streams.video[0].codec_context.extradata)
+        reader = h264.Reader(container.streams.video[0].codec_context.extradata)
     order = np.argsort([p.pts for p in packets])
     wanted = {int(order[35 * i + 17]) for i in range(8)}
-    runs = h264.needed_packets([bytes(p) for p in packets], size, wanted)
+    pictures = [reader.picture(bytes(packet)) for packet in packets]
+    runs = h264.needed_packets(pictures, wanted)
     assert sum(map(len, runs)) < 150
 
 
