@@ -18,6 +18,8 @@ Source = str | os.PathLike | bytes
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp"})
 FORMATS = ",".join(sorted(av.formats_available - PLAYLISTS))
 
+# Beyond it, the width of a pixel over its height is an error of the file's.
+MOST_ASPECT = 8
 # Packets that are read, of all streams, to tell a still from a video.
 PACKETS_TO_COMPARE = 256
 
@@ -169,17 +171,27 @@ def packets(stream: av.VideoStream, label: str | None = None) -> Iterator[av.Pac
 
 
 def decoded(
-    stream: av.VideoStream, packets: Iterable[av.Packet], label: str
+    stream: av.VideoStream,
+    packets: Iterable[av.Packet],
+    label: str,
+    *,
+    begins_whole: bool = False,
 ) -> Iterator[av.VideoFrame]:
     """Decodes packets from a fresh decoder to its last frame; damage is an error.
 
     What comes before the first keyframe of a recording that begins between two is no
     damage: a decoder passes over it.
+
+    Args:
+      stream: of the decoder.
+      packets: in decoding order.
+      label: what to call the video in errors.
+      begins_whole: the first packet is known to be a keyframe, whatever the file says.
     """
     context = stream.codec_context
     began = False
     # Whether a decoder may still miss what the first packets refer to.
-    is_early = None
+    is_early = False if begins_whole else None
     try:
         for packet in itertools.chain(packets, (None,)):
             if packet is not None and not packet.size:
@@ -227,6 +239,11 @@ def _bytes_of(source: Source) -> Iterator[tuple[io.BufferedIOBase, int]]:
 
 
 def pixel_aspect(stream: av.VideoStream) -> Fraction:
-    """Width of a pixel over its height, as the file is stored; 1 if it does not say."""
+    """Width of a pixel over its height, as the file is stored.
+
+    1 if the file does not say, or says what no camera makes.
+    """
     found = stream.sample_aspect_ratio
-    return Fraction(found) if found and found > 0 else Fraction(1)
+    if not found or not 1 / MOST_ASPECT <= found <= MOST_ASPECT:
+        return Fraction(1)
+    return Fraction(found)

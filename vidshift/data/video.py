@@ -67,8 +67,9 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
     if index.error is not None:
         raise index.error
     with open_stream(source, name) as (stream, label):
-        packets = container.packets(stream)
-        first = next(container.decoded(stream, packets, label), None)
+        packets, proven = container.packets(stream), index.proof is not None
+        decoded = container.decoded(stream, packets, label, begins_whole=proven)
+        first = next(decoded, None)
         if first is None:
             raise VideoError(f"{label}: no frame can be decoded")
         player = Player()
@@ -155,9 +156,13 @@ def _from(
         else:
             packets = container.packets(stream, label)
         ledger, given = _Ledger(stream), 0
-        for count, frame in enumerate(
-            container.decoded(stream, ledger.read(packets), label)
-        ):
+        decoded = container.decoded(
+            stream,
+            ledger.read(packets),
+            label,
+            begins_whole=index.proof is not None,
+        )
+        for count, frame in enumerate(decoded):
             ledger.seen.append(frame.pts)
             number = index.proof.number(frame.pts) if seek else count
             if seek and count == 0 and number > first:
@@ -301,7 +306,9 @@ def _selected(
         # One that is not shown has no number.
         (index_of_pts.get(frame.pts, -1), frame)
         for run in runs
-        for frame in container.decoded(stream, [packets[p] for p in run], label)
+        for frame in container.decoded(
+            stream, [packets[p] for p in run], label, begins_whole=True
+        )
     )
 
 
