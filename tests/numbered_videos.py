@@ -66,6 +66,7 @@ def encoded(
     times: Sequence[int] | None = None,
     colours: str | None = None,
     title: str = "",
+    aspect: Fraction | None = None,
     **options: str,
 ) -> bytes:
     """A video file.
@@ -78,6 +79,7 @@ def encoded(
       times: when each is shown, in milliseconds; regularly by default.
       colours: PyAV's name of what turns RGB into YUV; FFmpeg's own choice by default.
       title: in the file's metadata.
+      aspect: width of a pixel over its height.
       options: of the encoder.
     """
     if isinstance(pictures, int):
@@ -95,6 +97,8 @@ def encoded(
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixels
         stream.codec_context.thread_count = 1
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for index, rgb in enumerate(itertools.chain([first], pictures)):

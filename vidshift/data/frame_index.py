@@ -217,11 +217,12 @@ def _timeline(
         parts.append(part)
     found: list[list[int | None]] = [[] for _ in range(part + 1)]
     own = 0
+    taken = _turns(stream, table, shown) if untimed else table.dts
     for pts, position in shown:
         if position is not None and 0 <= position < len(table):
             own = max(own, parts[position])
             if untimed:
-                pts = table.dts[position]
+                pts = taken[position]
         found[own].append(pts)
     step = round(1 / (_nominal(stream) * stream.time_base)) if _nominal(stream) else 1
     ticks: list[int] = []
@@ -235,6 +236,28 @@ def _timeline(
             shift = ticks[-1] + step - filled[0]
         ticks += [time + shift for time in filled]
     return ticks
+
+
+def _turns(
+    stream: av.VideoStream,
+    table: PacketTable,
+    shown: Sequence[tuple[int | None, int | None]],
+) -> list[int | None]:
+    """When each packet is decoded; of a recording's first frame, the turn it is shown at.
+
+    Frames between a first keyframe and the next packet with a frame come before that
+    keyframe: they are predicted from what is not there.
+    """
+    turns = list(table.dts)
+    givers = {position for _, position in shown}
+    first = min((place for place in givers if place is not None), default=None)
+    if first is not None and stream.codec_context.has_b_frames:
+        last = first
+        while last + 1 < len(turns) and last + 1 not in givers:
+            last += 1
+        if last + 1 < len(turns):
+            turns[first] = turns[last]
+    return turns
 
 
 def _filled(times: list[int | None], step: int) -> list[int] | None:

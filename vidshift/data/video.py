@@ -347,6 +347,8 @@ class _Ledger:
         """The first time without its frame, before the last frame or the end."""
         if not self._may_tell or not self.seen:
             return None
+        if self._reader is not None and self._reader.parameters is None:
+            return None  # which pictures are fields is not known
         seconds = h264.second_fields(self._headers)
         pairs = zip(self._due, seconds, strict=True)
         times = [time for time, is_second in pairs if not is_second]
