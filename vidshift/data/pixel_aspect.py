@@ -36,11 +36,11 @@ def stretch(found: Fraction, pixel_aspect: str, *, of: str, label: str) -> Fract
     if found != 1 and of not in _warned:
         _warned.add(of)
         logger.warning(
-            "%s: the pixels of %s are %d:%d, not square, which is ignored as the official "
-            "codes do; config.data.pixel_aspect=square corrects it",
+            "%s: pixels are %d:%d%s, not square; that is ignored, as in the official codes "
+            "(config.data.pixel_aspect=square corrects it)",
             of,
-            "it" if of == label else label,
             found.numerator,
             found.denominator,
+            "" if of == label else f" in {label}",
         )
     return Fraction(1)
