@@ -12,14 +12,18 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 from tests import paff
-from tests.numbered_videos import encoded, number, picture, trimmed
+from tests.numbered_videos import SIZES, encoded, number, picture, trimmed, with_matrix
 from vidshift.data.player import Player
 
 FRAMES, FPS = 20, 25
 # Shown for so long each, milliseconds: a camera that slows down.
 SLOWING = [40 * i for i in range(10)] + [400 + 200 * i for i in range(10)]
+
+# Width of a pixel over its height.
+WIDE = Fraction(4, 3)
 
 CONTAINERS = (
     *("mp4", "mov", "matroska", "webm", "mpegts", "mpeg", "avi", "flv", "asf"),
@@ -91,7 +95,6 @@ def remuxed(
     data: bytes,
     container: str,
     change: Callable[[int, av.Packet], bool] = lambda place, packet: True,
-    prepare: Callable = lambda stream: None,
 ) -> bytes:
     """A file of the same packets, of those for which `change`, which may alter them, says
     so."""
@@ -99,7 +102,6 @@ def remuxed(
     with av.open(io.BytesIO(data)) as source, av.open(file, "w", container) as out:
         stream = source.streams.video[0]
         copy = out.add_stream_from_template(stream)
-        prepare(copy)
         packets = [packet for packet in source.demux(stream) if packet.size]
         for place, packet in enumerate(packets):
             if change(place, packet):
@@ -204,10 +206,31 @@ def _hidden(cell: Cell) -> Made:
     """Pictures that others are predicted from and that are never shown."""
     if cell.codec == "mpeg4":
         return _packed(cell)
-    options = {"auto-alt-ref": "1", "lag-in-frames": "8", "deadline": "good"}
-    own = {**options_of(cell.codec), **options, "g": "64", "b": "300k"}
-    data = encoded(cell.codec, cell.container, FRAMES, **own)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+    if cell.codec == "libvpx":
+
+        def hide(place: int, packet: av.Packet) -> bool:
+            # show_frame is the fifth bit (RFC 6386, 9.1).
+            if place == 7:
+                packet.update(bytes([bytes(packet)[0] & ~0x10]) + bytes(packet)[1:])
+            return True
+
+        data = remuxed(encode(cell), cell.container, hide)
+        numbers = [number for number in range(FRAMES) if number != 7]
+        return Made(data, numbers, regular(numbers))
+    # An encoder puts the pictures that it hides into the packet of the next one.
+    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "4", "g": "64"}
+    source = encoded(cell.codec, cell.container, FRAMES, **options)
+    file = io.BytesIO()
+    with av.open(io.BytesIO(source)) as container:
+        stream = container.streams.video[0]
+        split = BitStreamFilterContext("vp9_superframe_split", stream)
+        with av.open(file, "w", cell.container) as out:
+            copy = out.add_stream_from_template(stream)
+            for packet in container.demux(stream):
+                for part in split.filter(packet if packet.size else None):
+                    part.stream = copy
+                    out.mux(part)
+    return Made(file.getvalue(), list(range(FRAMES)), regular(range(FRAMES)))
 
 
 def _packed(cell: Cell) -> Made:
@@ -317,7 +340,8 @@ def _still_last(cell: Cell) -> Made:
 
 
 def _two_tracks(cell: Cell, *, still_first: bool) -> Made:
-    moving, still = encode(cell), encode(cell, pictures=[picture(500)])
+    size = SIZES.get(cell.codec, (48, 64))
+    moving, still = encode(cell), encode(cell, pictures=[picture(500, *size)])
     file = io.BytesIO()
     sources = [still, moving] if still_first else [moving, still]
     with av.open(file, "w", cell.container) as out:
@@ -337,15 +361,17 @@ def _two_tracks(cell: Cell, *, still_first: bool) -> Made:
 
 
 def _turned(cell: Cell) -> Made:
-    pictures = [np.rot90(picture(n)).copy() for n in range(FRAMES)]
-    source = encode(cell, pictures=pictures)
-    turn = lambda stream: stream.set_display_rotation(-90)
-    data = remuxed(source, cell.container, prepare=turn)
+    size = SIZES.get(cell.codec, (48, 64))
+    pictures = [np.rot90(picture(n, *size)).copy() for n in range(FRAMES)]
+    in_mp4 = cell._replace(container="mov" if cell.codec in INTRA else "mp4")
+    data = with_matrix(encode(in_mp4, pictures=pictures), 0, 1, -1, 0)
+    if cell.container not in ("mp4", "mov"):
+        data = remuxed(data, cell.container)
     return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
 
 
 def _wide_pixels(cell: Cell) -> Made:
-    data = encode(cell, aspect=Fraction(4, 3))
+    data = encode(cell, aspect=WIDE)
     return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
 
 
@@ -380,6 +406,8 @@ def impossible(cell: Cell) -> str | None:
             return "without B-frames no time is wrong"
         case "no offsets" if container in WITHOUT_TIMES:
             return "the container states no times"
+        case "no offsets" if container == "mpeg":
+            return "times are computed anew from those of some frames"
         case "edit list" if container not in ("mp4", "mov"):
             return "the container has no edit lists"
         case "fields apart" if container == "avi":
@@ -402,6 +430,8 @@ def impossible(cell: Cell) -> str | None:
             return "the container has one video track, or is not muxed with two"
         case "rotation" if container not in ("mp4", "mov", "matroska"):
             return "the container states no rotation"
+        case "rotation" if not {"mp4", "mov"} & set(CODECS[codec]):
+            return "FFmpeg writes a rotation that it read from an mp4 alone"
     return None
 
 

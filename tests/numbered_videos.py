@@ -21,6 +21,9 @@ BITS = [
     if cell not in CORNERS
 ]
 NUMBERS = 2 ** len(BITS)
+# Height and width of a codec's pictures: x265 writes beyond its memory where a side is
+# below 64.
+SIZES = {"libx265": (72, 96)}
 
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -83,7 +86,8 @@ def encoded(
       options: of the encoder.
     """
     if isinstance(pictures, int):
-        pictures = [picture(number % NUMBERS) for number in range(pictures)]
+        size = SIZES.get(codec, (48, 64))
+        pictures = [picture(number % NUMBERS, *size) for number in range(pictures)]
     pictures = iter(pictures)
     first = next(pictures)
     known = {"ITU601": "smpte170m", "ITU709": "bt709"}

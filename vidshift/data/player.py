@@ -18,8 +18,8 @@ class Player:
     H.264 may say at a keyframe alone how it and the frames after it are turned.
 
     Args:
-      stretch: what the width of a stored frame is scaled by, so that its pixels become
-        square; 1 leaves it.
+      stretch: width of a stored pixel over its height, which becomes square; 1 leaves
+        pixels as they are.
     """
 
     def __init__(self, stretch: Fraction = Fraction(1)):
@@ -34,8 +34,10 @@ class Player:
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Height and width as shown."""
-        size = frame.height, max(1, round(frame.width * self._stretch))
-        return size[::-1] if self._is_sideways() else size
+        height, width = frame.height, frame.width
+        if self._is_sideways():
+            height, width = width, height
+        return height, max(1, round(width * self.aspect(self._stretch)))
 
     def aspect(self, pixel_aspect: Fraction) -> Fraction:
         """Width of a pixel over its height as shown, of that as stored."""
