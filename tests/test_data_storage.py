@@ -237,7 +237,8 @@ def test_levels_are_kept_whatever_the_pixels(
     clip = clip_of(encoded(codec, container, 6, pixels=pixels, **options))
     frames = shown(store(clip, stored_as)).astype(int)
     assert numbers(frames) == list(range(6))
-    source = np.stack([picture(number) for number in range(6)]).astype(int)
+    size = frames.shape[1:3]
+    source = np.stack([picture(number, *size) for number in range(6)]).astype(int)
     # Within the cells, whose edges a codec smears.
     assert np.abs(frames - source)[:, 4:12, 4:12].max() <= 6
     assert np.abs(frames - source).mean() <= 6
