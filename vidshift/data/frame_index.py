@@ -7,6 +7,7 @@ packet is which frame (`PacketTable`), its packets are read and none is decoded.
 import bisect
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -16,17 +17,20 @@ import numpy as np
 
 from vidshift.data import container
 from vidshift.data.container import Source, VideoError, is_of, open_stream
-from vidshift.data.packet_table import PacketTable
+from vidshift.data.packet_table import TIMED_FORMATS, PacketTable
 
 # Containers that state no time of showing: a frame is shown when its turn comes.
 UNTIMED_FORMATS = frozenset({"avi"})
 # Files whose index a process keeps: many clips may be cut out of one.
 MOST_KEPT = 64
+# Codecs whose pictures that are shown after a keyframe are not predicted from those before
+# it, and that are worth a search: others are decoded from the start in no time.
+KEYFRAME_CODECS = frozenset({"hevc", "av1", "libdav1d"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proof:
-    """Which packet is which frame."""
+    """Which frame is shown when, and where to begin for some."""
 
     # When each frame is shown, in the stream's unit, ascending.
     pts: Sequence[int]
@@ -35,6 +39,8 @@ class Proof:
     firsts: Sequence[int]
     seek_to: Sequence[int]
     begins: Sequence[int]
+    # Whether the frames were decoded to find it out.
+    is_counted: bool = False
 
     def number(self, pts: int | None) -> int:
         """A frame's number; -1 of one that is not shown."""
@@ -57,10 +63,15 @@ class FrameIndex:
     # Frames that the container states and that are not there, and why.
     lost: int
     cut_short: str | None
-    # None: the frames were decoded to be counted.
+    # None: frames can be told by their order alone.
     proof: Proof | None
     # Why counting ended early.
     error: VideoError | None
+
+    @property
+    def begins_whole(self) -> bool:
+        """Whether the first packet is known to be a keyframe."""
+        return self.proof is not None and not self.proof.is_counted
 
     def between(self, start: float, end: float | None) -> tuple[int, int]:
         """The numbers of the first frame in a part of the video and of the one after."""
@@ -133,6 +144,7 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
     context.copy_opaque = True
     # Time of showing and position of its packet, frame by frame.
     shown: list[tuple[int | None, int | None]] = []
+    keyframes: list[int] = []
 
     def numbered():
         for packet in container.packets(stream):
@@ -142,11 +154,35 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
 
     try:
         for frame in container.decoded(stream, numbered(), label):
+            if frame.key_frame:
+                keyframes.append(len(shown))
             shown.append((frame.pts, frame.opaque))
     except VideoError as found:
         error = found
     ticks = _timeline(stream, table, shown)
-    return _made(stream, source, table, ticks, error=error, count=len(shown))
+    proof = None
+    if context.name in KEYFRAME_CODECS and is_of(stream, TIMED_FORMATS) and not error:
+        proof = _counted_proof(table, shown, keyframes)
+    return _made(stream, source, table, ticks, proof, error=error, count=len(shown))
+
+
+def _counted_proof(
+    table: PacketTable,
+    shown: Sequence[tuple[int | None, int | None]],
+    keyframes: Sequence[int],
+) -> Proof | None:
+    """Where to begin for some frames of a stream that was decoded to be counted."""
+    pts = [time for time, _ in shown]
+    if None in pts or any(later <= time for time, later in itertools.pairwise(pts)):
+        return None
+    places = [shown[number][1] for number in keyframes]
+    if any(place is None or table.pts[place] is None for place in places):
+        return None
+    begins = [table.pts[place] for place in places]
+    decoded = [table.dts[place] for place in places]
+    if not begins or begins != sorted(begins) or None in decoded:
+        return None
+    return Proof(pts, keyframes, list(map(min, begins, decoded)), begins, True)
 
 
 def _made(

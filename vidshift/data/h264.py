@@ -7,6 +7,8 @@ Reads the first byte of each NAL unit, the parameter sets and the beginning of s
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import av
+
 # nal_unit_type (H.264, table 7-1).
 SLICE, SLICE_IDR, PARAMETERS = 1, 5, 7
 START_CODE = b"\x00\x00\x01"
@@ -50,7 +52,9 @@ class Header(NamedTuple):
     order_lsb: int
 
 
-def nal_units(packet: bytes, length_size: int) -> Iterator[tuple[int, int]]:
+def nal_units(
+    packet: bytes | memoryview, length_size: int
+) -> Iterator[tuple[int, int]]:
     """Yields where each NAL unit of a packet begins, and where it ends.
 
     Args:
@@ -114,24 +118,26 @@ class Reader:
         """None where there are none, several that differ, or unknown ones."""
         return self._parameters if self._is_clear else None
 
-    def picture(self, packet: bytes) -> Picture | None:
+    def picture(self, packet: av.Packet | bytes) -> Picture | None:
         """Returns a packet's picture; None if it has none or several."""
+        # Where lengths are stated, little of a packet is read: it need not be copied.
+        data = memoryview(packet) if self._length_size else bytes(packet)
         first, is_idr, is_reference = None, False, False
-        for begin, end in nal_units(packet, self._length_size):
+        for begin, end in nal_units(data, self._length_size):
             if begin >= end:
                 continue
-            header = packet[begin]
+            header = data[begin]
             kind = header & 0x1F
             if SLICE <= kind <= SLICE_IDR:
                 is_idr |= kind == SLICE_IDR
                 is_reference |= header & 0x60 != 0
                 # first_mb_in_slice is 0 where the next bit is 1.
-                if begin + 1 < end and packet[begin + 1] & 0x80:
+                if begin + 1 < end and data[begin + 1] & 0x80:
                     if first is not None:
                         return None
-                    first = packet[begin : min(end, begin + HEADER_BYTES)]
+                    first = bytes(data[begin : min(end, begin + HEADER_BYTES)])
             elif kind == PARAMETERS:
-                self._see(packet, begin, end)
+                self._see(data, begin, end)
         return None if first is None else Picture(is_idr, is_reference, first)
 
     def header(self, picture: Picture) -> Header | None:
@@ -188,9 +194,9 @@ class Reader:
                 last_msb, last_lsb = msb, lsb
         return found
 
-    def _see(self, packet: bytes, begin: int, end: int) -> None:
+    def _see(self, packet: bytes | memoryview, begin: int, end: int) -> None:
         if begin < end and packet[begin] & 0x1F == PARAMETERS:
-            self._learn(packet[begin:end].rstrip(b"\x00"))
+            self._learn(bytes(packet[begin:end]).rstrip(b"\x00"))
 
     def _learn(self, unit: bytes) -> None:
         if unit in self._sets:

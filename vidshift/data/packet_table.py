@@ -7,16 +7,19 @@ a stream that shows by its headers that nothing of this happens is read by its p
 """
 
 import itertools
+from collections.abc import Sequence
 
 import av
 
-from vidshift.data import h264
+from vidshift.data import h264, vpx
 from vidshift.data.container import is_of
 
 # Containers that store when each frame is shown.
 TIMED_FORMATS = frozenset({"mp4", "matroska", "mpegts"})
 # Codecs whose every packet is a frame, decoded without others and shown in their order.
 INTRA_CODECS = frozenset({"mjpeg"})
+# Codecs that show frames in the order they are decoded.
+IN_ORDER_CODECS = frozenset({"vp8", "vp9"})
 
 
 class PacketTable:
@@ -24,7 +27,7 @@ class PacketTable:
 
     Attributes:
       pts, dts: times of each, in the stream's unit; None where there is none.
-      hidden: whether an edit list hides it.
+      hidden: whether it is never shown: an edit list or the picture's header says so.
       empty: number of packets without a picture, which are not in the table.
       may_prove: whether the headers may prove which packet is which frame.
     """
@@ -37,9 +40,13 @@ class PacketTable:
         self.empty = 0
         self._pictures: list[h264.Picture] = []
         self._reader = None
+        self._codec: str | None = None
+        self._keyframes: list[bool] = []
         self.may_prove = is_of(stream, TIMED_FORMATS)
         if context.name == "h264":
             self._reader = h264.Reader(context.extradata)
+        elif context.name in IN_ORDER_CODECS:
+            self._codec = context.name
         elif context.name not in INTRA_CODECS:
             self.may_prove = False
 
@@ -53,8 +60,13 @@ class PacketTable:
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
         self.hidden.append(packet.is_discard)
+        if self.may_prove and self._codec:
+            number, is_keyframe = vpx.shown(bytes(packet), self._codec)
+            self.may_prove = number < 2 and (len(self) > 1 or is_keyframe)
+            self.hidden[-1] |= not number
+            self._keyframes.append(is_keyframe)
         if self.may_prove and self._reader:
-            picture = self._reader.picture(bytes(packet))
+            picture = self._reader.picture(packet)
             if picture is None:
                 self.may_prove = False
             else:
@@ -73,6 +85,8 @@ class PacketTable:
         decoded = [time for time in self.dts if time is not None]
         if any(later <= time for time, later in itertools.pairwise(decoded)):
             return None
+        if self._codec and any(b <= a for a, b in itertools.pairwise(self.pts)):
+            return None
         if self._reader:
             if self._reader.parameters is None or not self._pictures[0].is_idr:
                 return None
@@ -89,15 +103,12 @@ class PacketTable:
 
     def periods(self) -> list[range]:
         """Positions that are decoded without those before and after."""
+        if self._codec:
+            # A keyframe takes the place of all that pictures are predicted from.
+            return _from_each(self._keyframes)
         if not self._reader:
             return [range(place, place + 1) for place in range(len(self))]
-        starts = [
-            place for place, picture in enumerate(self._pictures) if picture.is_idr
-        ]
-        return [
-            range(start, stop)
-            for start, stop in itertools.pairwise([*starts, len(self._pictures)])
-        ]
+        return _from_each([picture.is_idr for picture in self._pictures])
 
     def proves(self, period: range) -> bool:
         """Whether the frames of a period are shown in the order of its packets' times."""
@@ -113,8 +124,16 @@ class PacketTable:
         )
 
     def needed(self, positions: set[int]) -> list[list[int]] | None:
-        """Runs of packets to be decoded for some, each from a fresh decoder; None where
-        their frames are not proven."""
+        """Runs of packets to be decoded for some, each from a fresh decoder.
+
+        None where the frames of one are not proven.
+        """
+        if self._codec:
+            return [
+                list(range(period.start, max(own) + 1))
+                for period in self.periods()
+                if (own := positions.intersection(period))
+            ]
         if not self._reader:
             return [sorted(positions)]
         for period in self.periods():
@@ -125,3 +144,11 @@ class PacketTable:
     def _has_fields(self) -> bool:
         headers = map(self._reader.header, self._pictures)
         return any(header is None or header.is_field for header in headers)
+
+
+def _from_each(starts: Sequence[bool]) -> list[range]:
+    """Ranges from each place that is a start to the next."""
+    places = [place for place, is_start in enumerate(starts) if is_start]
+    return [
+        range(start, stop) for start, stop in itertools.pairwise([*places, len(starts)])
+    ]

@@ -67,8 +67,10 @@ def probe(source: Source, *, name: str | None = None) -> VideoInfo:
     if index.error is not None:
         raise index.error
     with open_stream(source, name) as (stream, label):
-        packets, proven = container.packets(stream), index.proof is not None
-        decoded = container.decoded(stream, packets, label, begins_whole=proven)
+        packets = container.packets(stream)
+        decoded = container.decoded(
+            stream, packets, label, begins_whole=index.begins_whole
+        )
         first = next(decoded, None)
         if first is None:
             raise VideoError(f"{label}: no frame can be decoded")
@@ -160,7 +162,7 @@ def _from(
             stream,
             ledger.read(packets),
             label,
-            begins_whole=index.proof is not None,
+            begins_whole=index.begins_whole,
         )
         for count, frame in enumerate(decoded):
             ledger.seen.append(frame.pts)
@@ -340,7 +342,7 @@ class _Ledger:
             return None
         if reader.parameters and not reader.parameters.may_be_fields:
             return None
-        picture = reader.picture(bytes(packet))
+        picture = reader.picture(packet)
         return picture and reader.header(picture)
 
     def lost(self) -> int | None:
