@@ -22,8 +22,8 @@ BITS = [
 ]
 NUMBERS = 2 ** len(BITS)
 # Height and width of a codec's pictures: x265 writes beyond its memory where a side is
-# below 64.
-SIZES = {"libx265": (72, 96)}
+# below 64, SVT-AV1 takes none.
+SIZES = {"libx265": (72, 96), "libsvtav1": (72, 96)}
 
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:

@@ -421,6 +421,7 @@ def test_a_turn_that_a_keyframe_says_holds_for_the_frames_after_it(clip_of):
 
 
 # ------------------------------------------------------------------------ cuts
+HEVC = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=30:open-gop=1"}
 CUT_FILES = {
     "mp4, one keyframe": ("libx264", "mp4", 25, LONG),
     "mp4": ("libx264", "mp4", 25, SHORT),
@@ -437,6 +438,9 @@ CUT_FILES = {
     "avi, mpeg4": ("mpeg4", "avi", 25, {"g": "50", "bf": "2"}),
     "mp4, mpeg4": ("mpeg4", "mp4", 25, {"g": "50", "bf": "2"}),
     "webm": ("libvpx-vp9", "webm", 25, {"g": "50", **ALT_REFS}),
+    "webm, vp8": ("libvpx", "webm", 25, {"g": "30", **ALT_REFS}),
+    "mp4, hevc": ("libx265", "mp4", 25, HEVC),
+    "mkv, hevc": ("libx265", "matroska", 25, HEVC),
 }
 # Frames from (that one is in) and to (that one is not); None: to the end.
 CUTS = [(0, 25), (1, 26), (24, 26), (75, 125), (103, 105), (151, None), (179, None)]
@@ -452,6 +456,23 @@ def test_start_and_end_cut_to_the_frame(clip_of, case):
         expected = list(range(first, last or 180))
         assert numbers(shown(stored)) == expected
         assert storage.count(clip) == len(expected)
+
+
+@pytest.mark.parametrize("case", ["mp4", "mkv, open groups", "webm, vp8", "mkv, hevc"])
+def test_a_cut_decodes_from_the_keyframe_before_it(clip_of, monkeypatch, case):
+    codec, container, fps, options = CUT_FILES[case]
+    options = options | ({"x264-params": "keyint=30"} if codec == "libx264" else {})
+    clip = clip_of(encoded(codec, container, 180, fps=fps, **options), start=155 / fps)
+    assert storage.count(clip) == 25  # its index is kept
+    decoded, plain = [], video.container.decoded
+
+    def watched(stream, packets, label, **more):
+        seen = (decoded.append(packet) or packet for packet in packets)
+        return plain(stream, seen, label, **more)
+
+    monkeypatch.setattr(video.container, "decoded", watched)
+    assert storage.count(clip) == 25
+    assert 25 <= len(decoded) <= 65
 
 
 def test_a_cut_between_two_frames_begins_with_the_later_one(clip_of):

@@ -133,8 +133,7 @@ def _proof(table: PacketTable) -> Proof | None:
         if shown:
             firsts.append(bisect.bisect_left(pts, min(shown)))
             begins.append(table.pts[period.start])
-            decoded = table.dts[period.start]
-            seek_to.append(min(begins[-1], begins[-1] if decoded is None else decoded))
+            seek_to.append(_earlier(table, period.start))
     return Proof(pts, firsts, seek_to, begins)
 
 
@@ -179,10 +178,16 @@ def _counted_proof(
     if any(place is None or table.pts[place] is None for place in places):
         return None
     begins = [table.pts[place] for place in places]
-    decoded = [table.dts[place] for place in places]
-    if not begins or begins != sorted(begins) or None in decoded:
+    if not begins or begins != sorted(begins):
         return None
-    return Proof(pts, keyframes, list(map(min, begins, decoded)), begins, True)
+    seek_to = [_earlier(table, place) for place in places]
+    return Proof(pts, keyframes, seek_to, begins, True)
+
+
+def _earlier(table: PacketTable, place: int) -> int:
+    """A packet's time of decoding or of showing: some containers are searched by one."""
+    pts, dts = table.pts[place], table.dts[place]
+    return pts if dts is None else min(pts, dts)
 
 
 def _made(
