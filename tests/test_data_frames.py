@@ -5,10 +5,13 @@ decoding, cuts by time, the three storages and streaming.
 """
 
 import collections
+import dataclasses
 import io
+import json
 import logging
 import pathlib
 import tempfile
+import types
 
 import av
 import numpy as np
@@ -18,11 +21,24 @@ from PIL import Image
 from tests import frame_matrix
 from tests.frame_matrix import FRAMES, REASONS, Cell, cells, number_of, plain
 from tests.numbered_videos import encoded, numbers, picture, with_matrix
-from vidshift.data import frame_index, h264, images, pixel_aspect, storage, video
-from vidshift.data.annotations.clip import Clip
+from vidshift import runs
+from vidshift.data import (
+    frame_index,
+    h264,
+    images,
+    pixel_aspect,
+    prepare,
+    storage,
+    video,
+)
+from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.prepared import open_split
+from vidshift.data.split import Split
 from vidshift.data.storage import STORAGES, store
 from vidshift.data.video import VideoError
-from vidshift.stream import sources
+from vidshift.data.view import View, clip_from_video, eval_clips, train_clip
+from vidshift.stream import session, sources
+from vidshift.training.config import Config, check
 
 # How many combinations of a container and a codec there are.
 CELLS = {
@@ -150,14 +166,17 @@ REORDERED = frame_matrix.encode(Cell("mp4", "libx264", ""), reordering=True)
 
 
 def test_a_stream_is_read_by_its_packets_where_its_headers_prove_its_frames():
-    for data in (PLAIN, REORDERED, store_of(PLAIN), store_of(PLAIN, "frames")):
+    hidden = Cell("webm", "libvpx", "hidden frames")
+    proven = [PLAIN, REORDERED, REASONS[hidden.reason](hidden).data]
+    proven += [store_of(PLAIN), store_of(PLAIN, "frames")]
+    for data in proven:
         assert frame_index.index_of(data).proof is not None
     for cell in (
         Cell("mp4", "libx264", "no offsets"),
         Cell("mpegts", "libx264", "fields apart"),
         Cell("mp4", "libx264", "fields"),
         Cell("mpegts", "libx264", "begins mid-group"),
-        Cell("webm", "libvpx", "hidden frames"),
+        Cell("webm", "libvpx-vp9", "begins mid-group"),
         Cell("avi", "libx264", "B-frames"),
     ):
         made = REASONS[cell.reason](cell)
@@ -337,3 +356,73 @@ def test_pixels_that_are_ignored_are_warned_of_once(caplog, monkeypatch):
     assert other.startswith("c: pixels are 4:3, not square")
     with pytest.raises(ValueError, match="pixel_aspect must be one of ignore, square"):
         video.decode(WIDE, [0], pixel_aspect="round")
+
+
+VIEW = View(num_frames=2, resize=48, crop=48)
+
+
+@pytest.mark.parametrize("name", STORAGES)
+def test_training_and_evaluation_do_what_their_view_says(tmp_path, name):
+    path = tmp_path / "wide.mp4"
+    path.write_bytes(WIDE)
+    annotations = Annotations((clip_of(path),), ("cats",))
+    out = {"out": tmp_path / "out", "stored_as": name}
+    assert prepare.prepare(annotations, "folder", workers=1, **out) == 0
+    split = open_split("folder", "train", data_dir=str(tmp_path / "out"))
+    record, shapes = split.source[0], []
+
+    def decode(*args, **options):
+        frames = split.decode(*args, **options)
+        shapes.append(frames.shape[1:3])
+        return frames
+
+    for aspect in pixel_aspect.PIXEL_ASPECTS:
+        view = dataclasses.replace(VIEW, pixel_aspect=aspect)
+        train_clip(
+            record, view, np.random.default_rng(0), may_flip=False, decode=decode
+        )
+        fields = record["video"], record["num_frames"], record["fps"]
+        eval_clips(*fields, view, name="a", decode=decode)
+    assert shapes == [(48, 64)] * 2 + [(48, 85)] * 2
+    # Records from before they kept the shape of pixels.
+    (described,) = (tmp_path / "out").glob("*/*/*/vidshift.json")
+    said = json.loads(described.read_text())
+    assert said.pop("keeps_pixel_aspect") is True
+    described.write_text(json.dumps(said))
+    old = open_split("folder", "train", data_dir=str(tmp_path / "out"))
+    assert old.decode(record["video"], [0], name="a").shape == (1, 48, 64, 3)
+    if name == "copy":
+        shown = old.decode(record["video"], [0], pixel_aspect="square")
+        assert shown.shape == (1, 48, 85, 3)
+    else:
+        with pytest.raises(ValueError, match="prepare it again.*pixel_aspect=square"):
+            old.decode(record["video"], [0], pixel_aspect="square")
+
+
+def test_a_run_says_what_its_network_was_shown(tmp_path, monkeypatch):
+    config = Config()
+    config.data.pixel_aspect = "square"
+    described = runs.describe(config, Split([], ("cats", "dogs")))
+    assert runs.eval_view(described["input"]).pixel_aspect == "square"
+    described["input"].pop("pixel_aspect")  # from before there was a choice
+    assert runs.eval_view(described["input"]).pixel_aspect == "ignore"
+    config.data.pixel_aspect = "round"
+    with pytest.raises(ValueError, match="config.data.pixel_aspect must be one of"):
+        check(config)
+    clips = [
+        clip_from_video(WIDE, dataclasses.replace(VIEW, pixel_aspect=aspect))
+        for aspect in pixel_aspect.PIXEL_ASPECTS
+    ]
+    assert clips[0].shape == clips[1].shape and (clips[0] != clips[1]).any()
+
+
+def test_a_stream_is_shown_as_its_run_was(tmp_path):
+    path = tmp_path / "wide.mp4"
+    path.write_bytes(WIDE)
+    options = types.SimpleNamespace(video=path)
+    for aspect, width in (("ignore", 64), ("square", 85)):
+        stretch = session.stretch_of(options, aspect)
+        frames = sources.timed(video.frames(path), stretch=stretch)
+        shown = [frame.show() for frame in frames]
+        assert numbers(shown) == list(range(FRAMES))
+        assert {picture.shape for picture in shown} == {(48, width, 3)}

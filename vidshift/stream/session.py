@@ -69,7 +69,7 @@ def stream(
         open_source(),
         fps=options.fps,
         every=options.every_frame,
-        stretch=_stretch(options, run.view.pixel_aspect),
+        stretch=stretch_of(options, run.view.pixel_aspect),
     )
     if options.pace == "real":
         frames = sources.paced(frames)
@@ -130,7 +130,7 @@ def stream(
     return 0
 
 
-def _stretch(options, pixel_aspect: str) -> Fraction:
+def stretch_of(options, pixel_aspect: str) -> Fraction:
     """What a file's frames are scaled by; a camera's pixels are square."""
     if options.video is None:
         return SQUARE
