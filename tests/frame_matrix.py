@@ -7,7 +7,7 @@ exist, `impossible` says why another cannot.
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -190,21 +190,26 @@ def _paff(cell: Cell, *, apart: bool) -> Made:
         paff.fields(picture(index, paff.SIDE, paff.SIDE), index)
         for index in range(FRAMES)
     ]
+    data = of_access_units(frames, cell.container, apart=apart)
+    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+
+
+def of_access_units(
+    frames: Sequence[tuple[bytes, ...]], container: str, *, apart: bool
+) -> bytes:
+    """A file of H.264's frames, each of one or two access units."""
     raw, file = io.BytesIO(b"".join(itertools.chain(*frames))), io.BytesIO()
-    with (
-        av.open(raw, format="h264") as source,
-        av.open(file, "w", cell.container) as out,
-    ):
+    with av.open(raw, format="h264") as source, av.open(file, "w", container) as out:
         stream = out.add_stream_from_template(source.streams.video[0])
-        for index, both in enumerate(frames):
-            parts = both if apart else (b"".join(both),)
+        for index, units in enumerate(frames):
+            parts = units if apart else (b"".join(units),)
             for place, data in enumerate(parts):
                 packet = av.Packet(data)
                 packet.stream, packet.time_base = stream, Fraction(1, 2 * FPS)
                 packet.pts = packet.dts = 2 * index + place
                 packet.duration, packet.is_keyframe = 2 // len(parts), place == 0
                 out.mux(packet)
-    return Made(file.getvalue(), list(range(FRAMES)), regular(range(FRAMES)))
+    return file.getvalue()
 
 
 def _hidden(cell: Cell) -> Made:

@@ -68,11 +68,14 @@ def _parameter_sets() -> bytes:
     return sequence + bits.unit(0x68)
 
 
-def _field(luma: np.ndarray, number: int, *, is_bottom: bool) -> bytes:
+def _picture(luma: np.ndarray, number: int, *, is_bottom: bool = False) -> bytes:
     bits = _Bits()
     bits.golomb(0, 7, 0)  # an I slice
     bits.put(4, 0)
-    bits.put(2, 0b10 | is_bottom)
+    if len(luma) == SIDE:
+        bits.put(1, 0)
+    else:
+        bits.put(2, 0b10 | is_bottom)
     if not is_bottom:  # an IDR picture
         bits.golomb(number % 2)
     bits.put(6, is_bottom)
@@ -95,7 +98,16 @@ def fields(picture: np.ndarray, number: int) -> tuple[bytes, bytes]:
       picture: RGB in grey, uint8 [SIDE, SIDE, 3].
       number: of the frame.
     """
-    luma = np.clip(16 + picture[..., 0] * (219 / 255), 16, 235).astype(np.uint8)
-    top = _field(luma[0::2], number, is_bottom=False)
-    bottom = _field(luma[1::2], number, is_bottom=True)
+    luma = _luma(picture)
+    top = _picture(luma[0::2], number)
+    bottom = _picture(luma[1::2], number, is_bottom=True)
     return DELIMITER + _parameter_sets() + top, DELIMITER + bottom
+
+
+def whole(picture: np.ndarray, number: int) -> bytes:
+    """The access unit of a frame that is one picture, as `fields`."""
+    return DELIMITER + _parameter_sets() + _picture(_luma(picture), number)
+
+
+def _luma(picture: np.ndarray) -> np.ndarray:
+    return np.clip(16 + picture[..., 0] * (219 / 255), 16, 235).astype(np.uint8)
