@@ -140,7 +140,8 @@ def assert_read(path, made: frame_matrix.Made, storages: tuple[str, ...]) -> Non
     np.testing.assert_allclose(times, made.times, atol=2e-3)
     for name in storages:
         stored = store(clip_of(path), name)
-        assert stored.num_frames == len(expected)
+        assert stored.num_frames == len(expected) == storage.count(clip_of(path))
+        assert name != "copy" or stored.video == made.data
         assert stored.fps == pytest.approx(rate, rel=2e-3)
         frames = video.decode(stored.video, range(stored.num_frames))
         assert [number_of(shown) for shown in frames] == made.numbers, name

@@ -2,7 +2,6 @@
 
 import io
 import pathlib
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -92,54 +91,6 @@ def test_h264_is_bit_exact(options, container):
     assert video.probe(data).num_frames == len(frames) == 40
     for indices in some_indices(40):
         np.testing.assert_array_equal(video.decode(data, indices), frames[indices])
-
-
-@pytest.mark.parametrize(
-    ("codec", "container", "options"),
-    [
-        ("mpeg4", "avi", {"g": "12", "bf": "2"}),
-        ("mpeg4", "mp4", {"g": "12", "bf": "2"}),
-        ("mpeg2video", "mpegts", {"g": "12", "bf": "2"}),
-        ("libvpx-vp9", "webm", {"cpu-used": "8", "deadline": "realtime"}),
-        ("mjpeg", "avi", {"strict": "unofficial"}),
-    ],
-)
-def test_other_codecs_are_bit_exact(codec, container, options):
-    data = encoded(codec, container, 20, **options)
-    frames = all_frames(data)
-    assert video.probe(data).num_frames == len(frames) == 20
-    for indices in some_indices(20, 4):
-        np.testing.assert_array_equal(video.decode(data, indices), frames[indices])
-
-
-def test_packed_b_frames():
-    # What DivX wrote into AVI: a P and a B picture in one packet, then an empty one.
-    with av.open(
-        io.BytesIO(encoded("mpeg4", "avi", 13, g="99", bf="1", b="8M"))
-    ) as container:
-        pictures = [bytes(p) for p in container.demux(video=0) if p.size]
-    start = b"\x00\x00\x01\xb6"
-    at = pictures[0].find(start)
-    packed = [pictures[0][:at] + b"\x00\x00\x01\xb2DivX503b1393p" + pictures[0][at:]]
-    for i in range(1, 13, 2):
-        packed += [pictures[i] + pictures[i + 1], start + b"\x51\xcf"]
-    file = io.BytesIO()
-    with av.open(file, "w", format="avi") as out:
-        stream = out.add_stream("mpeg4", rate=25)
-        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
-        for time, data in enumerate(packed):
-            packet = av.Packet(data)
-            packet.stream, packet.pts, packet.dts = stream, time, time
-            packet.time_base, packet.is_keyframe = Fraction(1, 25), time == 0
-            out.mux(packet)
-    frames = all_frames(file.getvalue())
-    # The shade of the square tells the frames apart.
-    shades = [frames[t, 10 + t : 26 + t, t + 2 : t + 18].mean() for t in range(13)]
-    assert video.probe(file.getvalue()).num_frames == len(frames) == 13
-    assert (np.diff(shades) > 0).all()
-    np.testing.assert_array_equal(
-        video.decode(file.getvalue(), [12, 0, 5]), frames[[12, 0, 5]]
-    )
 
 
 def test_only_needed_packets_are_decoded():
