@@ -31,6 +31,7 @@ WIDE = Fraction(4, 3)
 CONTAINERS = (
     *("mp4", "mov", "matroska", "webm", "mpegts", "mpeg", "avi", "flv", "asf"),
 )
+MP4 = frozenset({"mp4", "mov"})
 WITHOUT_TIMES = frozenset({"avi"})
 # FFmpeg's encoders, and the containers that their codecs are put into.
 CODECS = {
@@ -48,6 +49,8 @@ CODECS = {
     "flv": ("flv",),
 }
 REORDERING = frozenset({"libx264", "libx265", "mpeg4", "mpeg2video", "mpeg1video"})
+# Codecs that do not say what shape their pixels have.
+WITHOUT_ASPECT = frozenset({"libvpx", "libvpx-vp9", "libsvtav1", "ffv1", "wmv2", "flv"})
 INTRA = frozenset({"mjpeg", "ffv1"})
 OPTIONS = {
     "libx264": {"g": "8", "preset": "ultrafast"},
@@ -362,7 +365,7 @@ def _turned(cell: Cell) -> Made:
     pictures = [np.rot90(picture(n, *size)).copy() for n in range(FRAMES)]
     in_mp4 = cell._replace(container="mov" if cell.codec in INTRA else "mp4")
     data = with_matrix(encode(in_mp4, pictures=pictures), 0, 1, -1, 0)
-    if cell.container not in ("mp4", "mov"):
+    if cell.container not in MP4:
         data = remuxed(data, cell.container)
     return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
 
@@ -410,7 +413,7 @@ def impossible(cell: Cell) -> str | None:
             return "the container states no times"
         case "no offsets" if container == "mpeg":
             return "times are computed anew from those of some frames"
-        case "edit list" if container not in ("mp4", "mov"):
+        case "edit list" if container not in MP4:
             return "the container has no edit lists"
         case "fields apart" if container == "avi":
             return "a chunk is a frame"
@@ -430,9 +433,11 @@ def impossible(cell: Cell) -> str | None:
             return "the container states the time of some frames alone"
         case "still first" | "still last" if container in ("flv", "mpeg", "asf"):
             return "the container has one video track, or is not muxed with two"
+        case "pixel aspect" if codec in WITHOUT_ASPECT and container not in MP4:
+            return "PyAV writes it into the header of a codec alone, which has none"
         case "rotation" if container not in ("mp4", "mov", "matroska"):
             return "the container states no rotation"
-        case "rotation" if not {"mp4", "mov"} & set(CODECS[codec]):
+        case "rotation" if MP4.isdisjoint(CODECS[codec]):
             return "FFmpeg writes a rotation that it read from an mp4 alone"
     return None
 
