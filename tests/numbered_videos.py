@@ -21,6 +21,9 @@ BITS = [
     if cell not in CORNERS
 ]
 NUMBERS = 2 ** len(BITS)
+# Height and width of a codec's pictures: x265 writes beyond its memory where a side is
+# below 64, SVT-AV1 takes none.
+SIZES = {"libx265": (72, 96), "libsvtav1": (72, 96)}
 
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -66,6 +69,7 @@ def encoded(
     times: Sequence[int] | None = None,
     colours: str | None = None,
     title: str = "",
+    aspect: Fraction | None = None,
     **options: str,
 ) -> bytes:
     """A video file.
@@ -78,10 +82,12 @@ def encoded(
       times: when each is shown, in milliseconds; regularly by default.
       colours: PyAV's name of what turns RGB into YUV; FFmpeg's own choice by default.
       title: in the file's metadata.
+      aspect: width of a pixel over its height.
       options: of the encoder.
     """
     if isinstance(pictures, int):
-        pictures = [picture(number % NUMBERS) for number in range(pictures)]
+        size = SIZES.get(codec, (48, 64))
+        pictures = [picture(number % NUMBERS, *size) for number in range(pictures)]
     pictures = iter(pictures)
     first = next(pictures)
     known = {"ITU601": "smpte170m", "ITU709": "bt709"}
@@ -95,6 +101,8 @@ def encoded(
         stream = out.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixels
         stream.codec_context.thread_count = 1
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for index, rgb in enumerate(itertools.chain([first], pictures)):

@@ -406,7 +406,7 @@ def test_devices_have_the_names_of_their_platform(monkeypatch):
 
 @pytest.mark.parametrize("pace", ["camera", "real", "none"])
 def test_an_interrupt_ends_it_and_loses_nothing(
-    causal, tmp_path, capsys, monkeypatch, pace
+    causal, clip, tmp_path, capsys, monkeypatch, pace
 ):
     """A camera has no other end."""
 
@@ -429,7 +429,7 @@ def test_an_interrupt_ends_it_and_loses_nothing(
     figures, _ = call(
         capsys,
         *("--workdir", causal, "--out", out, "--state", state),
-        *(["--camera=0"] if pace == "camera" else ["--video=x", "--pace", pace]),
+        *(["--camera=0"] if pace == "camera" else ["--video", clip, "--pace", pace]),
         camera=endless,
         code=0 if pace == "camera" else 128 + signal.SIGINT,
     )

@@ -27,7 +27,10 @@ from vidshift.training.config import Config
 logger = logging.getLogger("vidshift")
 
 # Fields of `View` that hold in evaluation too.
-SEEN = ("num_frames", "resize", "crop", "sampling", "frame_stride", "stride_fps")
+SEEN = (
+    *("num_frames", "resize", "crop", "sampling", "frame_stride", "stride_fps"),
+    "pixel_aspect",
+)
 
 # Folder of a run with its table of budgets.
 BUDGETS = "budgets"
@@ -75,7 +78,7 @@ def eval_view(seen: dict) -> View:
 
     Args:
       seen: the `input` of a checkpoint's description; those from before there were other
-        samplings do not say theirs.
+        samplings or pixel aspects do not say theirs.
     """
     return View(**{name: seen[name] for name in SEEN if name in seen})
 

@@ -78,6 +78,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     records.write_metadata(folder, annotations, {"train": [shard]}, "copies of a video")
     described = {"storage": stored_as, "modality": "rgb", "classes": ["video"]}
     described |= {"flip_labels": None, "multi_label": False, "tasks": {}}
+    described |= {"keeps_pixel_aspect": True}
     records.write_json(folder / records.DESCRIPTION, described)
     return {"bytes": len(stored.video), "store_seconds": took}
 

@@ -17,6 +17,10 @@ UNKNOWN_FPS = 25.0
 MOST_BYTES = 2**30
 # Of a JPEG's sides, libjpeg's limit in pixels.
 MOST_JPEG_SIDE = 65500
+# Width of a pixel over its height.
+SQUARE = Fraction(1)
+# Of both numbers of such a ratio, which are written in 16 bits.
+MOST_DENSITY = 4096
 
 
 def encode(
@@ -28,6 +32,7 @@ def encode(
     qp: int | None = None,
     preset: str = "veryfast",
     tune: str | None = "fastdecode",
+    pixel_aspect: Fraction = SQUARE,
 ) -> bytes:
     """Encodes RGB frames as H.264 in mp4, without B-frames.
 
@@ -42,6 +47,7 @@ def encode(
       preset: x264's.
       tune: x264's. `fastdecode` (no CABAC, no deblocking) costs 1 ms to set up, which
         very small clips do not win back.
+      pixel_aspect: width of a pixel over its height, which the file states.
 
     Raises:
       ValueError: wrong type or shape, odd sides, no frames, or both `crf` and `qp`.
@@ -73,11 +79,15 @@ def encode(
             yield from stream.encode(frame)
         yield from stream.encode()
 
-    return _file("libx264", "yuv420p", shape, fps, packets, options)
+    return _file("libx264", "yuv420p", shape, fps, packets, options, pixel_aspect)
 
 
 def encode_jpeg(
-    frames: Iterable[np.ndarray], *, fps: float = UNKNOWN_FPS, quality: int = 90
+    frames: Iterable[np.ndarray],
+    *,
+    fps: float = UNKNOWN_FPS,
+    quality: int = 90,
+    pixel_aspect: Fraction = SQUARE,
 ) -> bytes:
     """Encodes RGB frames as JPEGs in mp4, each to be decoded without the others.
 
@@ -85,6 +95,7 @@ def encode_jpeg(
       frames: uint8 [H, W, 3] one after another, of any size.
       fps: frames a second.
       quality: libjpeg's, 1 to 95.
+      pixel_aspect: width of a pixel over its height, which each JPEG states.
 
     Raises:
       ValueError: wrong type or shape, or no frames.
@@ -94,11 +105,15 @@ def encode_jpeg(
     if max(shape) > MOST_JPEG_SIDE:
         raise VideoError(f"too large for a JPEG: {shape[1]} x {shape[0]} pixels")
 
+    # Decoders take the ratio of JFIF's densities for it.
+    density = pixel_aspect.limit_denominator(MOST_DENSITY)
+    stated = {} if density == 1 else {"dpi": density.as_integer_ratio()}
+
     def files() -> Iterator[bytes]:
         for rgb in frames:
             _check_frame(rgb, shape)
             file = io.BytesIO()
-            Image.fromarray(rgb).save(file, "JPEG", quality=quality)
+            Image.fromarray(rgb).save(file, "JPEG", quality=quality, **stated)
             yield file.getvalue()
 
     return join_jpegs(files(), height=shape[0], width=shape[1], fps=fps)
@@ -163,6 +178,7 @@ def _file(
     fps: float,
     packets,
     options: Mapping[str, str],
+    pixel_aspect: Fraction = SQUARE,
 ) -> bytes:
     file = io.BytesIO()
     try:
@@ -171,6 +187,10 @@ def _file(
             stream = container.add_stream(codec, rate=rate, options=dict(options))
             stream.height, stream.width, stream.pix_fmt = shape[0], shape[1], pixels
             stream.codec_context.thread_count = 1
+            if pixel_aspect != 1:
+                # What H.264 can state.
+                stated = pixel_aspect.limit_denominator(MOST_DENSITY)
+                stream.codec_context.sample_aspect_ratio = stated
             for packet in packets(stream):
                 container.mux(packet)
                 _check_size(file.tell())

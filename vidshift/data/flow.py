@@ -67,15 +67,23 @@ def decode(
     stack: int = 1,
     name: str | None = None,
     decode: Callable = video.decode,
+    pixel_aspect: str = "ignore",
 ) -> UInt8[np.ndarray, "N H W C"]:
     """Decodes `stack` flow pictures from each index on: channels x, y, x, y, ...
 
     Args:
       source, indices, stack, name, decode: as of `stacks.decode`.
+      pixel_aspect: "ignore": displacements are in pixels as they are stored.
 
     Raises:
+      ValueError: another pixel_aspect.
       VideoError: as `video.decode`.
     """
+    if pixel_aspect != "ignore":
+        raise ValueError(
+            f"pixel_aspect={pixel_aspect} is not for flow, whose displacements are in "
+            "pixels as they are stored"
+        )
     one = functools.partial(_one, decode)
     return stacks.decode(source, indices, stack=stack, name=name, decode=one)
 

@@ -36,9 +36,13 @@ class FrameRows:
 
 
 def decode(
-    source: FrameRows, indices: Iterable[SupportsIndex], *, name: str | None = None
+    source: FrameRows,
+    indices: Iterable[SupportsIndex],
+    *,
+    name: str | None = None,
+    **options: str | None,
 ) -> UInt8[np.ndarray, "N H W 3"]:
-    """Decodes some frames of a clip, as `video.decode` those of a file.
+    """Decodes some frames of a clip, as `video.decode`, with its options, those of a file.
 
     Raises:
       ValueError: `indices` is empty or holds a negative number.
@@ -58,4 +62,4 @@ def decode(
         raise VideoError(f"{label}: {error}") from error
     # The decoder of all other videos sees a short one.
     short = encoding.join_jpegs(files, height=height, width=width)
-    return video.decode(short, places, name=label)
+    return video.decode(short, places, name=label, **options)

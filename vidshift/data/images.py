@@ -4,6 +4,7 @@ import io
 import os
 import struct
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import SupportsIndex
 
 import numpy as np
@@ -27,10 +28,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 def decode(
-    source: Source, indices: Iterable[SupportsIndex], *, name: str | None = None
+    source: Source,
+    indices: Iterable[SupportsIndex],
+    *,
+    name: str | None = None,
+    pixel_aspect: str = "ignore",
 ) -> UInt8[np.ndarray, "N H W 3"]:
     """Decodes an image, the first of several, upright and in RGB without transparency.
 
@@ -40,6 +46,7 @@ def decode(
       source: path, or bytes of the file.
       indices: frame numbers, each 0: an image has one frame.
       name: what to call the image in errors; its path by default.
+      pixel_aspect: as of `video.decode`, and of no effect: an image's pixels are square.
 
     Returns:
       The image, as often as it is asked for.
@@ -73,6 +80,23 @@ def decode(
             f"{label}: no readable image ({type(error).__name__}: {error})"
         ) from error
     return np.repeat(pixels[None], len(indices), axis=0)
+
+
+def pixel_aspect(path: str | os.PathLike) -> Fraction:
+    """Width of a pixel over its height, upright, as a JPEG states it; 1 of others.
+
+    So FFmpeg writes the frames of a video whose pixels are not square.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.info.get("jfif_density", (1, 1))
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001, `decode` says what is wrong with it
+        return Fraction(1)
+    if min(width, height) < 1:
+        return Fraction(1)
+    is_sideways = orientation in SIDEWAYS
+    return Fraction(height, width) if is_sideways else Fraction(width, height)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,25 +4,28 @@ Elements are an identifier, a length and so many bytes (RFC 8794, section 4). A 
 small element, EBML, and a large one, the segment.
 """
 
+from io import BufferedIOBase
+
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # More than the first element and the length of the second take.
 HEAD_BYTES = 4096
 
 
-def missing_bytes(head: bytes, size_bytes: int) -> int:
-    """How many bytes a file lacks; 0 also if it does not say how long it is.
+def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
+    """How many bytes a file lacks; None if it does not say how long it is.
 
     Args:
-      head: its first HEAD_BYTES, or all.
+      file: from its beginning.
       size_bytes: its size.
     """
+    head = file.read(HEAD_BYTES)
     ebml = _length(head, 0, EBML)
     if ebml is None:
-        return 0
+        return None
     at, length = ebml
     segment = _length(head, at + length, SEGMENT)
     if segment is None:
-        return 0
+        return None
     at, length = segment
     return max(0, at + length - size_bytes)
 

@@ -1,5 +1,7 @@
 """Frames as a player shows them: upright, in RGB, at the size that is wanted."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
@@ -14,10 +16,15 @@ class Player:
     """Shows the frames of one video, upright and in RGB; it must see each of them first.
 
     H.264 may say at a keyframe alone how it and the frames after it are turned.
+
+    Args:
+      stretch: width of a stored pixel over its height, which becomes square; 1 leaves
+        pixels as they are.
     """
 
-    def __init__(self):
+    def __init__(self, stretch: Fraction = Fraction(1)):
         self._reformatter = VideoReformatter()
+        self._stretch = stretch
         self._matrix = QUARTERS[0]
 
     def see(self, frame: av.VideoFrame) -> None:
@@ -27,8 +34,14 @@ class Player:
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Height and width as shown."""
-        size = frame.height, frame.width
-        return size[::-1] if self._is_sideways() else size
+        height, width = frame.height, frame.width
+        if self._is_sideways():
+            height, width = width, height
+        return height, max(1, round(width * self.aspect(self._stretch)))
+
+    def aspect(self, pixel_aspect: Fraction) -> Fraction:
+        """Width of a pixel over its height as shown, of that as stored."""
+        return 1 / pixel_aspect if self._is_sideways() else pixel_aspect
 
     def show(
         self,

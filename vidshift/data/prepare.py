@@ -256,7 +256,8 @@ def _begin(folder: pathlib.Path, plan: dict, retry: bool) -> None:
         if folder.is_dir():  # not even begun
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        records.write_json(folder / records.DESCRIPTION, plan)
+        described = plan | {"keeps_pixel_aspect": True}
+        records.write_json(folder / records.DESCRIPTION, described)
     for partial in folder.glob("*.partial"):
         partial.unlink()
     if retry:

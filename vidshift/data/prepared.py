@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any, SupportsIndex
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -124,15 +126,17 @@ def open_split(
         )
     parts = tuple(open_rows(builder, group) for group in groups)
     starts: list[np.ndarray | None] = [None] * len(parts)
-    decode = video.decode
+    decode = functools.partial(video.decode, data_set=name)
     if described["storage"] == records.BY_FRAME:
-        decode = frame_rows.decode
+        decode = functools.partial(frame_rows.decode, data_set=name)
         starts = [
             np.cumsum([0, *records.read_rows(folder, group, len(shards))])
             for group, shards in (
                 (g, builder.info.splits[g].shard_lengths) for g in groups
             )
         ]
+    if not described.get("keeps_pixel_aspect") and described["storage"] != "copy":
+        decode = functools.partial(_without_aspect, decode, folder)
     clips = [
         len(part) if own is None else len(own) - 1
         for part, own in zip(parts, starts, strict=True)
@@ -176,6 +180,24 @@ def _how_to_split(name: str, split: str) -> str:
         f"{without}, or prepare it again, with a folder {split}/, the column split, or a "
         f"larger --{split}-share, into another --out"
     )
+
+
+def _without_aspect(
+    decode: Callable,
+    folder: pathlib.Path,
+    source: Any,
+    indices: Iterable[SupportsIndex],
+    *,
+    pixel_aspect: str = "ignore",
+    **options: Any,
+) -> np.ndarray:
+    """Decodes records that do not say whether their pixels are square."""
+    if pixel_aspect != "ignore":
+        raise ValueError(
+            f"{folder} was prepared before records kept the shape of pixels: prepare it "
+            f"again for config.data.pixel_aspect={pixel_aspect}"
+        )
+    return decode(source, indices, **options)
 
 
 def _check(options: Prepared) -> None:

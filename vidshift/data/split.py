@@ -58,7 +58,8 @@ class Split:
     # Label of a clip played backwards, for each label; None: it has none.
     reversed_labels: tuple[int, ...] | None = None
     # (a record's file, frame numbers, name=its id) -> frames uint8 [N, H, W, 3];
-    # `images.decode` where records are images.
+    # `images.decode` where records are images. Where a view's pixel_aspect is not "ignore",
+    # it is given that too.
     decode: Callable = video.decode
     # Whether a clip has any number of labels rather than one, as Charades' clips do.
     multi_label: bool = False

@@ -2,7 +2,7 @@
 
 `fast` and `frames` are scaled down to a short side of 256 pixels (never up), turned
 upright and brought to 8 bits; frame i is frame i of the source, however far apart in time
-they are.
+they are. Where pixels are not square, what is stored says so as the source does.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from PIL import Image
 from vidshift.data import encoding, images, video
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_jpegs
+from vidshift.data.frame_index import index_of
 from vidshift.data.player import Player
 from vidshift.data.video import VideoError
 
@@ -132,7 +133,11 @@ def _encoded(
             number += 1
             yield picture
 
-    data = encoder(counted(), fps=pictures.fps or UNKNOWN_FPS)
+    data = encoder(
+        counted(),
+        fps=pictures.fps or UNKNOWN_FPS,
+        pixel_aspect=pictures.pixel_aspect,
+    )
     return Stored(data, number, pictures.fps)
 
 
@@ -211,13 +216,14 @@ class Pictures:
     Attributes:
       count: of the frames given so far.
       fps: mean frames a second, once the first was given; 0 if unknown.
+      pixel_aspect: width of a pixel over its height, once the first was given.
     """
 
     def __init__(
         self, clip: Clip, short_side: int | None = None, *, even: bool = False
     ):
         self._clip, self._short_side, self._even = clip, short_side, even
-        self.count, self.fps = 0, 0.0
+        self.count, self.fps, self.pixel_aspect = 0, 0.0, encoding.SQUARE
 
     def __iter__(self) -> Iterator[np.ndarray]:
         own = self._images() if self._clip.path.is_dir() else self._frames()
@@ -227,11 +233,14 @@ class Pictures:
 
     def _frames(self) -> Iterator[np.ndarray]:
         clip, player, size = self._clip, Player(), None
+        stored_aspect = index_of(clip.path, clip.id).pixel_aspect
         found = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
         for frame, fps in found:
             # Some containers state a clock's rate for the frames'.
             self.fps = fps if 0 < fps <= MOST_FPS else 0.0
             player.see(frame)
+            if not self.count:
+                self.pixel_aspect = player.aspect(stored_aspect)
             if self._short_side:
                 size = size or self._fitted(*player.size(frame))
             yield np.ascontiguousarray(player.show(frame, size, "BICUBIC"))
@@ -241,6 +250,8 @@ class Pictures:
         self.fps = clip.fps or 0.0
         for file in image_files(clip):
             (rgb,) = images.decode(file, [0], name=f"{clip.id}: {file.name}")
+            if not self.count:
+                self.pixel_aspect = images.pixel_aspect(file)
             if self._short_side:
                 size = size or self._fitted(*rgb.shape[:2])
                 if size != rgb.shape[:2]:

@@ -46,6 +46,8 @@ class View:
     sampling: str = "segments"
     frame_stride: int = 8
     stride_fps: float | None = 30.0
+    # What is done about pixels that are not square: one of pixel_aspect.PIXEL_ASPECTS.
+    pixel_aspect: str = "ignore"
 
     def train_indices(
         self, num_video_frames: int, fps: float, rng: np.random.Generator
@@ -88,6 +90,7 @@ def train_clip(
       VideoError: the video cannot be decoded.
     """
     indices = view.train_indices(record["num_frames"], record.get("fps", 0.0), rng)
+    decode = with_aspect(decode, view)
     frames = decode(record["video"], indices, name=record["id"])
     height, width = frames.shape[1:3]
     if view.area:
@@ -106,6 +109,13 @@ def train_clip(
     clip = crop_resize(frames, box, view.crop)
     label = labels_during(record, indices)
     return clip, flip, fingerprint(record["id"], indices, box, flip), label
+
+
+def with_aspect(decode: Callable, view: View) -> Callable:
+    """A `Split.decode` that does about pixels what a view says."""
+    if view.pixel_aspect == "ignore":
+        return decode
+    return functools.partial(decode, pixel_aspect=view.pixel_aspect)
 
 
 def labels_during(record: Record, indices: np.ndarray) -> int | tuple[int, ...]:
@@ -152,7 +162,7 @@ def eval_clips(
     eval_views.num_views(clips, crops)
     chosen = view.test_indices(num_video_frames, fps, clips)
     needed, places = np.unique(chosen, return_inverse=True)
-    frames = decode(source, needed, name=name)
+    frames = with_aspect(decode, view)(source, needed, name=name)
     canvas = eval_views.lay(frames, resize=view.resize, crop=view.crop, crops=crops)
     return canvas._replace(frames=canvas.frames[places.reshape(chosen.shape)])
 

@@ -6,10 +6,14 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import jax
 
+from vidshift.data import pixel_aspect as aspects
 from vidshift.data import video
+from vidshift.data.encoding import SQUARE
+from vidshift.data.frame_index import index_of
 from vidshift.stream import control, sources, state
 from vidshift.stream.answering import FrameByFrame
 from vidshift.stream.newest import Newest
@@ -61,7 +65,12 @@ def stream(
     if options.state and os.path.exists(options.state):
         answer.cache = state.restore(options.state, answer.cache)
     drawing = Drawing(options.out) if options.out else None
-    frames = sources.timed(open_source(), fps=options.fps, every=options.every_frame)
+    frames = sources.timed(
+        open_source(),
+        fps=options.fps,
+        every=options.every_frame,
+        stretch=stretch_of(options, run.view.pixel_aspect),
+    )
     if options.pace == "real":
         frames = sources.paced(frames)
     newest = None
@@ -119,6 +128,15 @@ def stream(
         )
         return 1
     return 0
+
+
+def stretch_of(options, pixel_aspect: str) -> Fraction:
+    """What a file's frames are scaled by; a camera's pixels are square."""
+    if options.video is None:
+        return SQUARE
+    label = os.fspath(options.video)
+    found = index_of(label).pixel_aspect
+    return aspects.stretch(found, pixel_aspect, of=label, label=label)
 
 
 def source_of(options, camera: Callable = sources.camera) -> Callable[[], Iterator]:

@@ -10,12 +10,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import av
 import numpy as np
 
-from vidshift.data.encoding import UNKNOWN_FPS
+from vidshift.data.encoding import SQUARE, UNKNOWN_FPS
 from vidshift.data.player import Player
 
 # By `sys.platform`: FFmpeg's name of what reads cameras, and how it calls the Nth,
@@ -85,14 +86,16 @@ def timed(
     *,
     fps: float | None = None,
     every: int = 1,
+    stretch: Fraction = SQUARE,
 ) -> Iterator[Frame]:
     """Numbers frames, says when each is shown, and which of them a network is to see.
 
     Args:
       fps: how many a second at most; None: all.
       every: of those numbered 0, N, 2 N, ...
+      stretch: as of `Player`.
     """
-    player, now, last, taken = Player(), 0.0, None, -1
+    player, now, last, taken = Player(stretch), 0.0, None, -1
     for index, (picture, rate) in enumerate(source):
         player.see(picture)
         if index:

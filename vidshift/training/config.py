@@ -7,6 +7,7 @@ import dataclasses
 import math
 
 from vidshift.data.augment import Augment
+from vidshift.data.pixel_aspect import PIXEL_ASPECTS
 from vidshift.data.sampling import DENSE_WINDOW, SAMPLINGS
 from vidshift.data.view import View
 from vidshift.data.workers import WORKER_KINDS
@@ -92,6 +93,10 @@ class DataConfig:
     sampling: str = "segments"
     frame_stride: int = 8
     stride_fps: float | None = 30.0
+    # What is done about pixels that are not square, as DV and anamorphic DVDs have them:
+    # "ignore" takes frames as they are stored, as the official codes do; "square" scales
+    # their width, as a player shows them.
+    pixel_aspect: str = "ignore"
     # Frames a clip; the short side after resizing and the crop's side, in pixels.
     num_frames: int = 8
     resize: int = 256
@@ -386,6 +391,11 @@ def check(config: Config) -> None:
         raise ValueError(
             f"config.data.num_frames must be at most {DENSE_WINDOW} where data.sampling "
             f"is dense, got {data.num_frames}"
+        )
+    if data.pixel_aspect not in PIXEL_ASPECTS:
+        raise ValueError(
+            f"config.data.pixel_aspect must be one of {PIXEL_ASPECTS}, got "
+            f"{data.pixel_aspect!r}"
         )
     if data.worker_kind not in WORKER_KINDS:
         raise ValueError(

@@ -179,8 +179,13 @@ def _abstract(model: dict) -> nnx.Module:
 def _other_pixels(theirs: dict, ours: dict) -> list[str]:
     """Weights meet the pixels that they were trained on only with one normalisation."""
     differing = [key for key in ("mean", "std") if theirs[key] != ours[key]]
-    return [
+    lines = [
         f"  its pixels were normalised by another data.{key}: {theirs[key]}, here "
         f"{ours[key]}"
         for key in differing
     ]
+    # Descriptions from before there was a choice do not say it.
+    before, now = (it.get("pixel_aspect", "ignore") for it in (theirs, ours))
+    if before != now:
+        lines.append(f"  it was trained with data.pixel_aspect={before}, here {now}")
+    return lines
