@@ -42,13 +42,16 @@ def start_distributed(config: DistributedConfig) -> None:
             )
         found, for_jax = tuple(fields.values()), {}
     else:
-        *found, local_devices = ClusterEnv.auto_detect_unset_distributed_params(
-            None, None, None, None, None, config.timeout_seconds
-        )
-        if None in found:
+        try:
+            *found, local_devices = ClusterEnv.auto_detect_unset_distributed_params(
+                None, None, None, None, None, config.timeout_seconds
+            )
+            reason = "no TPU pod, Slurm or MPI job found" if None in found else None
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error)
+        if reason:
             raise RuntimeError(
-                "distributed.mode=auto: the processes cannot meet: no TPU pod, Slurm or "
-                "MPI job found"
+                f"distributed.mode=auto: the processes cannot meet: {reason}"
             )
         for_jax = {"local_device_ids": local_devices}
     peers.join(*found, config.timeout_seconds, **for_jax)

@@ -53,6 +53,7 @@ def join(address: str, count: int, index: int, timeout_seconds: float, **for_jax
     if index == 0:
         jax_port = peers.gather(int(port), timeout_seconds)
         for_jax["coordinator_address"] = f"{host}:{jax_port}"
+        for_jax["coordinator_bind_address"] = f"[::]:{jax_port}"
     else:
         host = host.strip("[]")
         jax_port = peers.visit((host, int(port)), timeout_seconds)
@@ -64,17 +65,19 @@ def join(address: str, count: int, index: int, timeout_seconds: float, **for_jax
     late = threading.Timer(
         max(until - time.monotonic(), SILENCE_SECONDS),
         peers.end,
-        [f"JAX did not start: process {index} cannot reach {host}:{jax_port}"],
+        [f"JAX's connections do not come about; process 0 has them at port {jax_port}"],
     )
     late.daemon = True
     late.start()
-    jax.distributed.initialize(
-        num_processes=count,
-        process_id=index,
-        initialization_timeout=round(timeout_seconds) + 10 * SILENCE_SECONDS,
-        **for_jax,
-    )
-    late.cancel()
+    try:
+        jax.distributed.initialize(
+            num_processes=count,
+            process_id=index,
+            initialization_timeout=round(timeout_seconds) + 10 * SILENCE_SECONDS,
+            **for_jax,
+        )
+    finally:
+        late.cancel()
     # After JAX's own, so before it: functions at exit run in reverse.
     atexit.register(peers.leave)
 
@@ -148,7 +151,7 @@ class Peers:
         if count != self._count:
             reason = f"num_processes={count} here, {self._count} in process 0"
         elif index not in self._missing():
-            reason = f"process_id={index} is there already"
+            reason = f"process_id={index} is none of {count}, or is there already"
         if reason:
             _send(link, f"end the processes cannot meet: {reason}")
             return link.close()
@@ -215,7 +218,8 @@ class Peers:
         self._lose(other, why)
 
     def _lose(self, other: int, why: str) -> None:
-        if self._leaving or other in self._left or self._failed is not None:
+        expected = self._failed is not None or self._exit_code is not None
+        if expected or self._leaving or other in self._left:
             self._left.add(other)
             return
         text = f"process {other} of {self._count} went away ({why})"
