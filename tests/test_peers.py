@@ -23,10 +23,9 @@ class OneOf(Peers):
         if line != "beat" or self.beats:
             super()._tell(line, **but)
 
-    def end(self, text):
-        if self._last_word.acquire(blocking=False):
-            self.lines.append(text)
-            self.vanish()
+    def _exit(self, text):
+        self.lines.append(text)
+        self.vanish()
 
     def vanish(self):
         self._leaving = True  # it does not hear of itself

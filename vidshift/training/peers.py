@@ -223,8 +223,7 @@ class Peers:
             self._left.add(other)
             return
         text = f"process {other} of {self._count} went away ({why})"
-        self._tell(f"end {text}", but=other)
-        self.end(text)
+        self.end(text, tell_all_but=other)
 
     def jax_was_closed(self) -> None:
         """Process 0 closed JAX's connection; if it lives, its own one tells why."""
@@ -245,10 +244,15 @@ class Peers:
             )
 
     # ----------------------------------------------------------------- ending
-    def end(self, text: str) -> None:
+    def end(self, text: str, *, tell_all_but: int | None = None) -> None:
         """Ends the process with a line and exit code 2, wherever its main thread is."""
         if not self._last_word.acquire(blocking=False):
             threading.Event().wait()
+        if tell_all_but is not None:
+            self._tell(f"end {text}", but=tell_all_but)
+        self._exit(text)
+
+    def _exit(self, text: str) -> None:
         program = os.path.basename(sys.argv[0])
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
