@@ -254,8 +254,6 @@ class Peers:
 
     def _exit(self, text: str) -> None:
         program = os.path.basename(sys.argv[0])
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
         os.write(2, f"{program}: error: {text}\n".encode())
         # Unread beats would make the system drop what was told to the others.
         time.sleep(0.3)
