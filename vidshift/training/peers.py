@@ -52,15 +52,15 @@ def join(address: str, count: int, index: int, timeout_seconds: float, **for_jax
     until = time.monotonic() + timeout_seconds
     if index == 0:
         jax_port = peers.gather(int(port), timeout_seconds)
-        for_jax["coordinator_address"] = f"{host}:{jax_port}"
+        for_jax["coordinator_address"] = f"127.0.0.1:{jax_port}"
         for_jax["coordinator_bind_address"] = f"[::]:{jax_port}"
     else:
         host = host.strip("[]")
         jax_port = peers.visit((host, int(port)), timeout_seconds)
         relay = Relay((host, jax_port), peers.jax_was_closed)
         for_jax["coordinator_address"] = f"127.0.0.1:{relay.port}"
-        # Where a proxy is set, gRPC would ask it for a connection to this very machine.
-        os.environ["no_proxy"] = os.environ.get("no_proxy", "") + ",127.0.0.1"
+    # Where a proxy is set, gRPC would ask it for a connection to this very machine.
+    os.environ["no_proxy"] = os.environ.get("no_proxy", "") + ",127.0.0.1"
     # JAX would abort with a stack when its own time is up, so ours comes first.
     late = threading.Timer(
         max(until - time.monotonic(), SILENCE_SECONDS),
