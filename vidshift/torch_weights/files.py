@@ -73,7 +73,8 @@ def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
       float32. What is no tensor is left out.
 
     Raises:
-      TorchFileError: it is another file, damaged, or has no state dict.
+      TorchFileError: it is another file, damaged, has no state dict, or asks for more
+        work or memory than a file of its size may.
       OSError: it cannot be opened.
     """
     return read(path).arrays

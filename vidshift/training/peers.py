@@ -30,7 +30,9 @@ CLOSING_SECONDS = 12
 _joined: "Peers | None" = None
 
 
-def join(address: str, count: int, index: int, timeout_seconds: float, **for_jax):
+def join(
+    address: str, count: int, index: int, timeout_seconds: float, **for_jax
+) -> None:
     """Meets the other processes, starts JAX with them, and watches them from then on.
 
     Args:
