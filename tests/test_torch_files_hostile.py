@@ -143,7 +143,7 @@ HOSTILE = {
     "nested_shape": ({"a": tensor(storage(), nested())}, "no tensor has such sizes"),
     "nested_list": (entry(raw(10**5 * b"]", (10**5 - 1) * b"a")), "a whole list"),
     "long_key": ({"a" * 20000: tensor(storage())}, "key of a dict is 20000 characters"),
-    "equal_hashes": (pairs(i * (2**61 - 1) for i in range(10**4)), "no state dict"),
+    "equal_hashes": (pairs(i * (2**61 - 1) for i in range(5 * 10**4)), "no state dict"),
     "equal_hashes_of_tuples": (
         pairs(tuple(-1 - (i >> k & 1) for k in range(14)) for i in range(2**14)),
         "no state dict",
@@ -159,7 +159,10 @@ HOSTILE = {
     "long_number": ({"a": 1 << 10**6}, "a number of 1000001 bits"),
     "extension": (entry(raw(b"\x82\x01")), "has the instruction EXT1"),
     "memo": (entry(raw(b"]p99999999999\n")), r"numbers an object beyond 2\*\*32"),
-    "many_lines": ({f"a\n{i}": "b" for i in range(10**5)}, "it has no state dict"),
+    "many_lines": (
+        {f"\x1b[2J\n{i}": "b" for i in range(10**5)},
+        "it has no state dict",
+    ),
     "compressed_pickle": (compressed("data.pkl"), "data.pkl' in its archive is compr"),
     "compressed": (compressed("data/0"), "data/0' in its archive is compressed"),
     "named_twice": (changed(named_twice), "its archive has 'archive/data/0' twice"),
@@ -214,7 +217,7 @@ def damage(whole: bytes, times: int):
 def test_is_refused_at_once(name, read):
     seconds, _, error = read[name]
     assert re.search(HOSTILE[name][1], error), error
-    assert f"/{name}" in error and len(error.splitlines()) == 1 and len(error) < 1300
+    assert f"/{name}" in error and error.isprintable() and len(error) < 1300
     assert seconds < 6
 
 

@@ -121,7 +121,9 @@ def _read(file: io.BufferedReader) -> TorchFile:
         name: _wide(tensor.array(read_storage(tensor.storage.key)))
         for name, tensor in tensors.items()
     }
-    return TorchFile(arrays, [str(name) for name in content if key not in (None, name)])
+    return TorchFile(
+        arrays, [_one_line(name) for name in content if key not in (None, name)]
+    )
 
 
 def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -241,8 +243,9 @@ def _kind(value) -> str:
     return getattr(value, "name", type(value).__name__)
 
 
-def _one_line(error: Exception) -> str:
-    line = " ".join(str(error).split())
+def _one_line(text: object) -> str:
+    words = " ".join(str(text).split())  # with what the file calls its parts
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     return line if len(line) <= 1000 else f"{line[:1000]}..."
 
 
