@@ -148,13 +148,13 @@ HOSTILE = {
         pairs(tuple(-1 - (i >> k & 1) for k in range(14)) for i in range(2**14)),
         "no state dict",
     ),
-    "instructions": (entry(raw(510_000 * b"]")), "more than 500000 instructions"),
+    "instructions": (entry(raw(1_010_000 * b"]")), "more than 1000000 instructions"),
     "pairs_again_and_again": (
         {
             str(i): Call(Named("collections", "OrderedDict"), MANY_PAIRS)
-            for i in range(250)
+            for i in range(500)
         },
-        "more than 500000 instructions",
+        "more than 1000000 instructions",
     ),
     "long_number": ({"a": 1 << 10**6}, "a number of 1000001 bits"),
     "extension": (entry(raw(b"\x82\x01")), "has the instruction EXT1"),
