@@ -11,6 +11,11 @@ for the server of a test without public labels. With `--video` a video file is
 classified instead.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import functools
 import json
 import math
@@ -180,12 +185,12 @@ def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
     )
     devices = mesh.make_mesh()
     mesh.check_batch("batch_size", BATCH_SIZE.value, devices)
+    model = description["model"]
+    say(f"building {model['backbone']} with {model['temporal']} of {checkpoint}")
     skeleton, params, stats = split_model(runs.load(checkpoint, soft=SOFT.value))
     hardening = {}
     if not SOFT.value:
-        hardening = runs.hardening(
-            description["model"], *checkpoints.read_weights(checkpoint)
-        )
+        hardening = runs.hardening(model, *checkpoints.read_weights(checkpoint))
     view = protocol.view(runs.eval_view(description["input"]))
     eval_step = make_eval_step(
         skeleton,
@@ -197,12 +202,14 @@ def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
         flip_labels=part.flip_labels,
         tasks=part.tasks,
     )
+    videos = len(part.source)
+    say(f"compiling, then evaluating {videos:,} videos of {protocol.views} views")
     with eval_batches(
         part,
         view,
         clips=protocol.clips,
         crops=protocol.crops,
-        batch_size=BATCH_SIZE.value,
+        batch_size=mesh.fitting_batch(BATCH_SIZE.value, videos, devices),
         workers=stored["workers"],
         worker_kind=stored.get("worker_kind", "thread"),
     ) as batches:
@@ -212,6 +219,8 @@ def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
             batches,
             devices,
             tasks=part.tasks,
+            videos=videos,
+            say=say,
         )
     return Evaluated(
         scores,
@@ -221,6 +230,11 @@ def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
         dataset=stored["name"],
         reversed_labels=part.reversed_labels,
     )
+
+
+def say(line: str) -> None:
+    """A line for the person who waits; figures go to stdout."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def joint_stem() -> str:

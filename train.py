@@ -5,6 +5,11 @@ itself. Any field is set by `--config.field=value`. Started again with the same 
 a run goes on from its last complete checkpoint.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import collections
 import contextlib
 import functools
@@ -105,6 +110,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     }
 
     # ------------------------------------------------------------------ model
+    say(f"building {config.model.backbone} with {config.model.temporal}")
     description = runs.describe(config, data)
     normalisation = runs.normalisation(description)
     model = create(**description["model"], rngs=nnx.Rngs(config.seed))
@@ -193,7 +199,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             eval_view,
             clips=protocol.clips,
             crops=protocol.crops,
-            batch_size=config.eval_batch_size,
+            batch_size=mesh.fitting_batch(
+                config.eval_batch_size, len(part.source), devices
+            ),
             **own_part,
         ) as batches:
             scores = evaluate(
@@ -203,6 +211,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 devices,
                 tasks=part.tasks,
                 stop=lambda: mesh.any_process(bool(stop)),
+                videos=len(part.source),
+                say=log.say,
             )
         if scores and not scores.labelled:
             raise ValueError(f"the clips of {split_name} have no labels to score")
@@ -293,7 +303,13 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             # Any process's wish to stop reaches all of them with the step's metrics. Of
             # this moment: the rest of the batch has been there for a while.
             batch |= put({"stop": np.full(own_clips, bool(stop))})
+            if step == first:
+                log.say("compiling the train step")
             state, metrics = train_step(step, state, batch)
+            if step == first:
+                jax.block_until_ready(metrics)
+                seconds = time.perf_counter() - began
+                log.say(f"the first step took {seconds:.0f} s, compiling included")
             running.append((step + 1, metrics, waited))
             finish(all_but=2)
     except NotFiniteError as error:

@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from jax.experimental.pallas import tpu as pltpu
 
 from kernels.interpolated import conv
 from kernels.interpolated.taps import nearest
 from tests.shift3d_reference import out_shape
+from tests.support.pallas import strictly_interpreted
 
 EPS = {"float32": 2.0**-23, "bfloat16": 2.0**-8}
 
 
 @contextlib.contextmanager
-def on_cpu(implementation: str):
+def on_cpu(implementation: str, cores: int = 1):
     """Lets a kernel for a TPU run here, interpreted; see `shift3d_reference.on_cpu`."""
     if conv.IMPLEMENTATIONS[implementation].platforms is None:
         yield
@@ -28,12 +28,9 @@ def on_cpu(implementation: str):
         chosen = conv.IMPLEMENTATIONS[name]
         return conv._implementation(chosen, name, direction, how)(*arrays)
 
-    with pytest.MonkeyPatch.context() as patch, pltpu.force_tpu_interpret_mode():
+    with pytest.MonkeyPatch.context() as patch, strictly_interpreted(cores):
         patch.setattr(conv, "_operation", at_once)
-        try:
-            yield
-        finally:
-            pltpu.reset_tpu_interpret_mode_state()
+        yield
 
 
 def arguments(shape, outputs, dtype, options, seed=0):

@@ -7,10 +7,10 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from jax.experimental.pallas import tpu as pltpu
 
 from kernels import shift3d
 from kernels.interpolated import op
+from tests.support.pallas import strictly_interpreted
 
 # One shape and one bound for the tests that need no other, so that they share programs.
 SHAPE, STRIDE, BOUND = (2, 4, 3, 4, 6), (1, 2, 2), (1.5, 2.0, 1.0)
@@ -23,7 +23,7 @@ PROGRAMS = {
 
 
 @contextlib.contextmanager
-def on_cpu(implementation: str):
+def on_cpu(implementation: str, cores: int = 1):
     """Lets a kernel for a TPU run here, interpreted.
 
     The interpreter calls back to the host, which a program may not do that is chosen when
@@ -36,12 +36,9 @@ def on_cpu(implementation: str):
     def at_once(*arrays, direction, how):
         return op._implementation(how.implementation, direction, how)(*arrays)
 
-    with pytest.MonkeyPatch.context() as patch, pltpu.force_tpu_interpret_mode():
+    with pytest.MonkeyPatch.context() as patch, strictly_interpreted(cores):
         patch.setattr(op, "_operation", at_once)
-        try:
-            yield
-        finally:
-            pltpu.reset_tpu_interpret_mode_state()
+        yield
 
 
 @functools.cache

@@ -3,13 +3,13 @@
 import contextlib
 
 import pytest
-from jax.experimental.pallas import tpu as pltpu
 
 from kernels.temporal import op
+from tests.support.pallas import strictly_interpreted
 
 
 @contextlib.contextmanager
-def on_cpu(implementation: str | None):
+def on_cpu(implementation: str | None, cores: int = 1):
     """Lets a kernel for a TPU run here, interpreted.
 
     The interpreter calls back to the host, which a program may not do that is chosen when
@@ -22,9 +22,6 @@ def on_cpu(implementation: str | None):
     def at_once(*arrays, piece, how):
         return op._run(how.implementation, piece, how, "tpu", *arrays)
 
-    with pytest.MonkeyPatch.context() as patch, pltpu.force_tpu_interpret_mode():
+    with pytest.MonkeyPatch.context() as patch, strictly_interpreted(cores):
         patch.setattr(op, "_operation", at_once)
-        try:
-            yield
-        finally:
-            pltpu.reset_tpu_interpret_mode_state()
+        yield

@@ -1,6 +1,7 @@
 """Checkpoints: bit-equal, the right ones kept, never a half-written one."""
 
 import contextlib
+import shutil
 import subprocess
 
 import chex
@@ -285,3 +286,17 @@ def test_sha256sum_reads_the_sums(tmp_path):
     subprocess.run(
         ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True
     )
+
+
+def test_a_save_that_does_not_fit_is_refused_first(tmp_path, monkeypatch):
+    saved = Checkpoints(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0)
+    )
+    with pytest.raises(
+        CheckpointError, match="has 0.0 MB free and it takes up to 0.3 MB"
+    ):
+        saved.save(1, state(1), DESCRIPTION)
+    saved.close()
+    with pytest.raises(CheckpointError, match="holds no complete checkpoint"):
+        checkpoints.find(tmp_path)

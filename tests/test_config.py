@@ -20,6 +20,9 @@ def test_the_defaults_are_fine():
     "field, value",
     [
         ("batch_size", 0),
+        ("batch_size", 2**31),
+        ("seed", 2**32),
+        ("seed", -1),
         ("epochs", float("nan")),
         ("steps", 0),
         ("validate_epochs", 0.0),

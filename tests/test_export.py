@@ -76,6 +76,12 @@ def test_clips(form, tmp_path, capsys):
     first, second = load(out)(pixels), load(out)(pixels[:, ::-1].copy())
     assert first.shape == (1, 5)
     assert not np.allclose(first, second)  # it sees the order of frames
+    # One bit of the file.
+    content = bytearray(out.read_bytes())
+    content[len(content) // 2] ^= 4
+    out.write_bytes(content)
+    with pytest.raises(ValueError, match="file is not what was exported: its SHA-256"):
+        replay.load(out)
 
 
 @pytest.mark.parametrize("form", FORMATS)

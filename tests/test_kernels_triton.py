@@ -1,8 +1,6 @@
-"""The GPU kernels of `shift3d`: interpreted on the CPU, compiled for an absent H100."""
+"""The GPU kernels of `shift3d`: compiled for an absent H100, and run from Triton's IR."""
 
 import functools
-import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -16,21 +14,19 @@ import pytest
 
 from kernels import chips, shift3d
 from kernels.interpolated import gpu, xla
-from kernels.interpolated.taps import clamp, out_sizes
+from kernels.interpolated.taps import clamp, nearest, out_sizes
 from kernels.shapes import SHIFT3D
 from tests.commands import ROOT
+from tests.shift3d_reference import read, spread
+from tests.support.ttir.launch import launches, needs_triton
 
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="triton is not installed (it is for Linux)",
-)
 MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1, 1)), stride=(1, 1, 1), max_shift=None)
 needs_jax_triton = pytest.mark.skipif(
     bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
 )
 ONE = (1.0, 1.0, 1.0)
-# One rounding to the result's type and, interpreted, bfloat16 is cut off instead.
-RELATIVE = {"float32": 2e-6, "bfloat16": 2.0**-7}
+# One rounding to the result's type.
+RELATIVE = {"float32": 2e-6, "bfloat16": 2.0**-8}
 
 
 class Case(NamedTuple):
@@ -101,7 +97,6 @@ QUICK = (
 # Others prove as much: the same kernel's branches, in another combination.
 EXHAUSTIVE = (
     "near_strided_by_axis",
-    "near_bfloat16",
     "near_whole_bits",
     "unbounded_strided",
     "unbounded_whole",
@@ -143,55 +138,37 @@ def inputs(case: Case):
     return x, shift, dy
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory):
-    """Name of a case -> y, dx, dshift and the bytes of both launches, by the kernels."""
-
-    @functools.cache
-    def results(of: str) -> dict:
-        names = [name for name in CASES if group(name) == of]
-        return _interpret(names, tmp_path_factory.mktemp("triton"))
-
-    return lambda name: results(group(name))[name]
+def launch(name: str):
+    """y, dx and the parts of dshift, by the kernels' launchers."""
+    case = CASES[name]
+    x, shift, dy = map(jnp.asarray, inputs(case))
+    y = gpu.forward(x, shift, **options(case))
+    return y, *gpu.backward(x, shift, dy, **options(case))
 
 
-def group(name) -> str:
-    """Cases that run together: in one process, which takes seconds to start."""
-    if name in EXHAUSTIVE:
-        return "exhaustive"
-    return "quick" if name in QUICK else "slow"
+@functools.cache
+def executed(name: str):
+    """y, dx and dshift of the compiled kernels, and the bytes that both move."""
+    with launches() as launched:
+        y, dx, parts = map(np.asarray, launch(name))
+    small = ("shift_ptr", "whole_ptr")
+    moved = [each.moved_bytes(without=small) for each in launched]
+    return y, dx, parts.sum(axis=0), moved
 
 
-def _interpret(names, folder) -> dict:
-    """All in one process of Triton's interpreter."""
-    arrays, described = {}, []
-    for i, case in enumerate(CASES[name] for name in names):
-        x, shift, dy = inputs(case)
-        bits = np.uint16 if case.dtype == "bfloat16" else np.uint32
-        arrays |= {f"x{i}": x.view(bits), f"dy{i}": dy.view(bits), f"shift{i}": shift}
-        described.append(options(case) | {"dtype": case.dtype})
-    np.savez(folder / "cases.npz", cases=json.dumps(described), **arrays)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.triton_interpreted", "cases.npz", "results.npz"],
-        cwd=folder,
-        env=os.environ | {
-            "TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    results = np.load(folder / "results.npz")
-    return {
-        name: [results[f"{key}{i}"] for key in ("y", "dx", "dshift", "bytes")]
-        for i, name in enumerate(names)
-    }
+def moved(case: Case, x, shift, dy):
+    """By plain NumPy, the bits of y and dx where shifts are whole."""
+    taps = np.asarray(nearest(jnp.asarray(shift))).astype(int).T
+    x, dy = _bits(x), _bits(dy)
+    y = [read(x[..., c], tap, case.stride) for c, tap in enumerate(taps)]
+    dx = [
+        spread(dy[..., c], tap, case.stride, case.x[:4]) for c, tap in enumerate(taps)
+    ]
+    return np.stack(y, axis=-1), np.stack(dx, axis=-1)
 
 
 def reference(case: Case, x, shift, dy):
-    """By plain JAX, in float64; any bits in their own type."""
+    """By plain JAX, in float64."""
 
     @jax.jit
     def run(x, shift, dy):
@@ -199,26 +176,28 @@ def reference(case: Case, x, shift, dy):
         return xla.forward(x, shift, **options(case)), dx, parts.sum(axis=0)
 
     with jax.enable_x64(True):
-        if not case.any_bits:
-            x, shift, dy = (a.astype(np.float64) for a in (x, shift, dy))
-        return [np.asarray(a) for a in run(x, shift, dy)]
+        wide = (a.astype(np.float64) for a in (x, shift, dy))
+        return [np.asarray(a) for a in run(*wide)]
 
 
 @needs_triton
 @sampled
 @pytest.mark.parametrize("name", ALL_CASES)
-def test_interpreted_kernel_equals_the_reference(name, interpreted):
-    case = CASES[name]
-    y, dx, dshift, _ = interpreted(name)
+def test_compiled_kernel_equals_the_reference(name):
+    _compare(CASES[name], *executed(name)[:3])
+
+
+def _compare(case: Case, y, dx, dshift):
     x, shift, dy = inputs(case)
-    expected_y, expected_dx, expected_dshift = reference(case, x, shift, dy)
+    y, dx, dshift = map(np.asarray, (y, dx, dshift))
     if case.any_bits:
-        np.testing.assert_array_equal(y, expected_y.view(y.dtype))
-        np.testing.assert_array_equal(dx, expected_dx.view(dx.dtype))
+        for got, want in zip((y, dx), moved(case, x, shift, dy), strict=True):
+            np.testing.assert_array_equal(_bits(got), want)
         return
+    expected_y, expected_dx, expected_dshift = reference(case, x, shift, dy)
     of = {"rtol": RELATIVE[case.dtype], "atol": 4e-6}
-    np.testing.assert_allclose(_numbers(y, x.dtype), expected_y, **of)
-    np.testing.assert_allclose(_numbers(dx, x.dtype), expected_dx, **of)
+    np.testing.assert_allclose(y.astype(np.float64), expected_y, **of)
+    np.testing.assert_allclose(dx.astype(np.float64), expected_dx, **of)
     # Exactly at an upper bound the public function says zero. A nan shows in y.
     alive = np.asarray(clamp(jnp.asarray(shift), case.max_shift)[1])
     alive = alive & ~np.isnan(shift).any(axis=0)
@@ -234,14 +213,10 @@ def _bits(features):
     return np.asarray(features).view(f"u{features.dtype.itemsize}")
 
 
-def _numbers(bits, dtype):
-    return bits.view(dtype).astype(np.float64)
-
-
 @needs_triton
 @sampled
 @pytest.mark.parametrize("name", ALL_CASES)
-def test_fetched_bytes_are_those_of_the_programs(name, interpreted):
+def test_fetched_bytes_are_those_of_the_programs(name):
     case = CASES[name]
     itemsize = 2 if case.dtype == "bfloat16" else 4
     given = {"stride": case.stride, "max_shift": case.max_shift}
@@ -249,7 +224,7 @@ def test_fetched_bytes_are_those_of_the_programs(name, interpreted):
         gpu.fetched_bytes(direction, case.x, itemsize, **given)
         for direction in ("forward", "backward")
     ]
-    measured = interpreted(name)[3].tolist()
+    measured = executed(name)[3]
     if name.startswith("near") or "outside" in name:
         assert measured == counted
     else:  # the kernel leaves out taps that no channel of a block has
@@ -356,16 +331,4 @@ def test_on_the_gpu_equals_the_reference(name):
         quantize=case.whole,
     )
     y, vjp = jax.vjp(shifted, x, shift)
-    dx, dshift = vjp(dy)
-    expected = reference(case, *map(np.asarray, (x, shift, dy)))
-    if case.any_bits:
-        for got, want in zip((y, dx), expected[:2], strict=True):
-            np.testing.assert_array_equal(_bits(got), _bits(want))
-        return
-    alive = np.asarray(clamp(shift, case.max_shift)[1])
-    for got, want in zip((y, dx, dshift), (*expected[:2], expected[2] * alive)):
-        got = np.asarray(got.astype(jnp.float32))
-        scale = np.sqrt(x.size) if got.shape == shift.shape else 1
-        np.testing.assert_allclose(
-            got, want, rtol=RELATIVE[case.dtype], atol=4e-6 * scale
-        )
+    _compare(case, y, *vjp(dy))

@@ -259,8 +259,12 @@ def test_sampling_refuses():
         sampling(*PAPER["[0.016, 1]"], full=None, max_programs=20)
     with pytest.raises(ValueError, match="must not be empty"):
         sampling((), (1,), (1,), full=None, max_programs=20)
-    with pytest.raises(ValueError, match="too few for the 9 resolutions alone"):
+    with pytest.raises(ValueError, match="too few: .*at 9 resolutions .* need 11"):
         sampling((1.0,), (1, 2, 3), (1, 2, 3), full=None, max_programs=10)
+    with pytest.raises(ValueError, match="full network alone.*add a width below 1"):
+        sampling((1.0,), (1,), (1,), full=SubNetwork(1.0, 1, 1), max_programs=9)
+    alone = sampling((0.5, 1.0), (1,), (1,), full=SubNetwork(1.0, 1, 1), max_programs=3)
+    assert alone.all() == (SubNetwork(0.5, 1, 1),)
     for changes, message in (
         ({"random_networks": 2}, "random_networks=2, but there are 1"),
         ({"sides": (SIDE, 2 * SIDE)}, "adaptive.sides=.* beyond the full network's 16"),

@@ -1,7 +1,6 @@
-"""The GPU kernels of `shift3d_conv`: interpreted on the CPU, compiled for an absent H100."""
+"""The GPU kernels of `shift3d_conv`: compiled for an H100, and run from Triton's IR."""
 
-import importlib.util
-import json
+import functools
 import math
 import os
 import subprocess
@@ -19,13 +18,10 @@ from kernels.interpolated.taps import clamp
 from kernels.shapes import SHIFT3D
 from tests.commands import ROOT
 from tests.shift3d_conv_reference import EPS, arguments
+from tests.support.ttir.launch import launches, needs_triton
 
 pytestmark = pytest.mark.slow
 
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="triton is not installed (it is for Linux)",
-)
 MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1, 1)), stride=(1, 1, 1), max_shift=None)
 needs_jax_triton = pytest.mark.skipif(
     bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
@@ -46,6 +42,10 @@ CASES = {
     "unbounded_whole": (
         (1, 3, 4, 5, 6), 4, "bfloat16", False, {"max_shift": None, "whole": True}
     ),
+    "near_whole_bfloat16": ((1, 2, 3, 3, 5), 4, "bfloat16", False, {"whole": True}),
+    "far_whole": (
+        (1, 2, 3, 3, 5), 3, "float32", True, {"max_shift": (1, 2, 1), "whole": True}
+    ),
 }  # fmt: skip
 # Of a GPU: few of them have several tiles each, many have single frames.
 PROGRAMS = dict.fromkeys(CASES, 2) | {"near": 264}
@@ -60,54 +60,34 @@ def inputs(name):
     """x, shift, weight, scale, bias, dy, as the implementations take them."""
     shape, outputs, dtype, *_ = CASES[name]
     dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.float32
-    args = [
-        np.array(a) for a in arguments(shape, outputs, jnp.dtype(dtype), options(name))
-    ]
+    with jax.ensure_compile_time_eval():
+        args = arguments(shape, outputs, jnp.dtype(dtype), options(name))
+        args = [np.array(a) for a in args]
     # Kinks and ends: zero, a whole number, a limit.
     args[1][:, :3] = np.float32([[0, 1, -1]] * 3)[:, :3]
     args[2] = args[2].astype(dtype)
     return args
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory):
-    """Name of a case -> y, dx, dshift, dweight and both kernels' bytes."""
-    return _interpret(CASES, tmp_path_factory.mktemp("triton"))
+def launch(name):
+    """y, dx, dshift and dweight, by the kernels' launchers."""
+    of, relu = options(name), CASES[name][3]
+    x, shift, weight, scale, bias, dy = map(jnp.asarray, inputs(name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_conv, "PROGRAMS", PROGRAMS[name])
+        y = gpu_conv.forward(x, shift, weight, scale, bias, relu=relu, **of)
+        dx, dshift, dweight = gpu_conv.backward(x, shift, weight, dy, **of)
+    return y, dx, dshift.sum(axis=0), dweight.sum(axis=0)
 
 
-def _interpret(names, folder) -> dict:
-    """All in one process of Triton's interpreter."""
-    arrays, described = {}, []
-    for i, name in enumerate(names):
-        _, _, dtype, relu, _ = CASES[name]
-        bits = np.uint16 if dtype == "bfloat16" else np.uint32
-        keys = ("x", "shift", "weight", "scale", "bias", "dy")
-        for key, array in zip(keys, inputs(name), strict=True):
-            narrow = key in ("x", "weight", "dy")
-            arrays[f"{key}{i}"] = array.view(bits) if narrow else array
-        described.append(
-            options(name) | {"dtype": dtype, "relu": relu, "programs": PROGRAMS[name]}
-        )
-    np.savez(folder / "cases.npz", cases=json.dumps(described), **arrays)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.shift3d_conv_triton", "cases.npz", "results.npz"],
-        cwd=folder,
-        env=os.environ | {
-            "TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    results = np.load(folder / "results.npz")
-    return {
-        name: [
-            results[f"{key}{i}"] for key in ("y", "dx", "dshift", "dweight", "bytes")
-        ]
-        for i, name in enumerate(names)
-    }
+@functools.cache
+def executed(name):
+    """What the compiled kernels make, and the bytes that each of the two moves."""
+    with launches() as launched:
+        results = list(map(np.asarray, launch(name)))
+    small = ("shift_ptr", "weight_ptr", "scale_ptr", "bias_ptr")
+    moved = {each.kernel: each.moved_bytes(without=small) for each in launched}
+    return results, moved["conv_forward_kernel"], moved["conv_weight_kernel"]
 
 
 def reference(name):
@@ -127,28 +107,29 @@ def reference(name):
 
 @needs_triton
 @pytest.mark.parametrize("name", CASES)
-def test_interpreted_kernel_equals_the_reference(name, interpreted):
-    args = inputs(name)
-    x, dy = args[0], args[-1]
+def test_compiled_kernel_equals_the_reference(name):
+    _compare(name, executed(name)[0])
+
+
+def _compare(name, got):
+    x, shift, *_, dy = inputs(name)
+    # The factors of a product of float32 are cut off to TF32, which has 10 bits.
+    eps = max(EPS[x.dtype.name], 2.0**-10)
     places = math.prod(dy.shape[:4])
-    # Interpreted, a rounding to bfloat16 cuts off.
-    eps = 2 * EPS[x.dtype.name]
     terms = (x.shape[4], 8 * dy.shape[4], places * dy.shape[4], places)
-    results, expected = interpreted[name][:4], reference(name)
+    want = reference(name)
     # Exactly at an upper bound the public function says zero.
-    alive = np.asarray(clamp(jnp.asarray(args[1]), options(name)["max_shift"])[1])
-    results[2], expected[2] = results[2] * alive, expected[2] * alive
-    for n, got, want in zip(terms, results, expected, strict=True):
-        numbers = got.view(x.dtype) if got.dtype != np.float32 else got
-        assert np.any(want)
-        np.testing.assert_allclose(
-            numbers.astype(np.float64), want, rtol=4 * eps, atol=4 * eps * np.sqrt(n)
-        )
+    alive = np.asarray(clamp(jnp.asarray(shift), options(name)["max_shift"])[1])
+    for i, (n, g, w) in enumerate(zip(terms, got, want, strict=True)):
+        g = np.asarray(g).astype(np.float64)
+        g, w = (g * alive, w * alive) if i == 2 else (g, w)
+        assert np.any(w)
+        np.testing.assert_allclose(g, w, rtol=2 * eps, atol=2 * eps * np.sqrt(n))
 
 
 @needs_triton
 @pytest.mark.parametrize("name", CASES)
-def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch):
+def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
     monkeypatch.setattr(gpu_conv, "PROGRAMS", PROGRAMS[name])
     shape, outputs, dtype, *_ = CASES[name]
     itemsize, of = {"bfloat16": 2, "float32": 4}[dtype], options(name)
@@ -158,13 +139,12 @@ def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch)
         for direction in ("forward", "weight")
     )
     plan = gpu_conv._plan("forward", shape, outputs, itemsize, *of.values())
-    forward += plan.tiles * 2 * outputs * 4  # scale and bias
-    measured = interpreted[name][4].tolist()
+    _, measured_forward, measured_weight = executed(name)
     if name.startswith("near") and plan.tile.frames == shape[1]:
-        assert measured[0] == forward
+        assert measured_forward == forward
     else:  # the kernel leaves out taps that no channel of a block has
-        assert measured[0] <= forward
-    assert 0.5 * weight < measured[1] <= weight
+        assert measured_forward <= forward
+    assert 0.5 * weight < measured_weight <= weight
 
 
 @pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
@@ -250,20 +230,4 @@ def test_says_what_is_missing():
 def test_on_the_gpu_equals_the_reference(name):
     if jax.default_backend() != "gpu":
         pytest.skip("no GPU here (or VIDSHIFT_TEST_PLATFORM=cuda is not set)")
-    of, relu, args = options(name), CASES[name][3], inputs(name)
-    x, shift, weight, scale, bias, dy = map(jnp.asarray, args)
-    got = [
-        gpu_conv.forward(x, shift, weight, scale, bias, relu=relu, **of),
-        *gpu_conv.backward(x, shift, weight, dy, **of),
-    ]
-    # Factors are rounded to TF32, which has 10 bits.
-    eps = max(EPS[x.dtype.name], 2.0**-11)
-    places = math.prod(dy.shape[:4])
-    terms = (x.shape[4], 8 * dy.shape[4], places * dy.shape[4], places)
-    want = reference(name)
-    alive = np.asarray(clamp(shift, of["max_shift"])[1])
-    got[2:] = [g.sum(axis=0) for g in got[2:]]
-    got[2], want[2] = got[2] * alive, want[2] * alive
-    for n, g, w in zip(terms, got, want, strict=True):
-        g = np.asarray(g.astype(jnp.float32))
-        np.testing.assert_allclose(g, w, rtol=4 * eps, atol=4 * eps * np.sqrt(n))
+    _compare(name, launch(name))

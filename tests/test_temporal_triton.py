@@ -1,8 +1,6 @@
-"""The GPU kernels of the temporal shift: interpreted on the CPU, compiled for an H100."""
+"""The GPU kernels of the temporal shift: compiled for an H100, and run from Triton's IR."""
 
 import functools
-import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -17,21 +15,21 @@ from kernels import chips
 from kernels.shapes import TEMPORAL_SHIFT
 from kernels.temporal import gpu, gpu_plan
 from tests.commands import ROOT
+from tests.support.ttir.evaluator import evaluate
+from tests.support.ttir.launch import compile_to_ttir, launches, needs_triton
+from tests.support.ttir.memory import Addresses
+from tests.support.ttir.parser import parse
 
 pytestmark = pytest.mark.slow
 
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="triton is not installed (it is for Linux)",
-)
 MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1)))
 needs_jax_triton = pytest.mark.skipif(
     bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
 )
 PRODUCTS = ("shift_conv", "shift_conv_dx", "shift_conv_dw")
 NAMES = ("shift", "shift_reverse", *PRODUCTS)
-# One rounding to the result's type and, interpreted, bfloat16 is cut off instead.
-RELATIVE = {"float32": 2e-6, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+# One rounding to the result's type.
+RELATIVE = {"float32": 2e-6, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 class Case(NamedTuple):
@@ -57,9 +55,11 @@ CASES = {
     # Blocks of one source frame, the last of them ragged, dw of several parts.
     "uniform": Case((1, 4, 40, 72), 72, 32, "bfloat16", epilogue=("bias",), programs=2),
     "past": Case((2, 3, 9, 48), 130, 12, "bfloat16", "past", ("scale", "relu"), True),
-    "one_frame": Case((3, 1, 7, 24), 5, 3),
-    "no_fold": Case((1, 3, 5, 20), 16, 0, "bfloat16"),
-    "uniform_float32": Case((1, 2, 40, 160), 70, 16, programs=8),
+    "one_frame": Case((3, 1, 7, 24), 5, 3, epilogue=("scale",)),
+    "no_fold": Case((1, 3, 5, 20), 16, 0, "bfloat16", epilogue=("bias", "relu")),
+    "uniform_float32": Case(
+        (1, 2, 40, 160), 70, 16, epilogue=("scale", "bias"), programs=8
+    ),
     "past_float32": Case((2, 3, 5, 18), 3, 16, direction="past", nan=True),
     "all_moved": Case((1, 3, 4, 34), 17, 17, "bfloat16", nan=True),
     "float16": Case((1, 3, 6, 64), 33, 8, "float16", epilogue=("relu",)),
@@ -68,7 +68,6 @@ CASES = {
     "moved_int32": Case((2, 3, 5, 24), None, 3, "int32", "past"),
     "moved_uint16": Case((1, 4, 3, 7), None, 2, "uint16"),
 }
-BASE = 2**52  # as temporal_interpreted
 
 
 class Far(NamedTuple):
@@ -167,59 +166,52 @@ def expected(case: Case) -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory):
-    """Name of a case -> what the kernels make of it, as bits."""
-    return _interpret([*CASES, *FAR], tmp_path_factory.mktemp("triton"))
-
-
-def _interpret(names, folder) -> dict:
-    """All in one process of Triton's interpreter."""
-    arrays, described = {}, []
-    for i, name in enumerate(names):
-        if far := FAR.get(name):
-            described.append(
-                {"name": far.name, "shape": far.x, "out_channels": far.out_channels}
-                | {"fold": far.fold, "program": far.program}
-            )
-            continue
-        case = CASES[name]
-        given = inputs(case)
-        arrays |= {f"{n}_{i}": _bits(a) for n, a in given.items()}
-        types = {n: a.dtype.name for n, a in given.items()}
-        described.append(case.options | {"types": types, "programs": case.programs})
-        described[-1]["relu"] = "relu" in case.epilogue
-    np.savez(folder / "cases.npz", cases=json.dumps(described), **arrays)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.temporal_interpreted", "cases.npz", "out.npz"],
-        cwd=folder,
-        env=os.environ | {
-            "TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = np.load(folder / "out.npz")
-    results = {name: {} for name in names}
-    for key in found.files:
-        kind, i = key.rsplit("_", 1)
-        results[names[int(i)]][kind] = found[key]
+def launch(name: str) -> dict:
+    """Name of a function -> its result, by the kernels' launchers."""
+    case = CASES[name]
+    arrays = {n: jnp.asarray(a) for n, a in inputs(case).items()}
+    x, of = arrays["x"], case.options
+    with pytest.MonkeyPatch.context() as patch:
+        if case.programs is not None:
+            programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
+            patch.setattr(gpu_plan, "PROGRAMS", programs)
+        results = {
+            "shift": gpu.shift(x, **of),
+            "shift_reverse": gpu.shift(x, reverse=True, **of),
+        }
+        if case.filters:
+            w, dz = arrays["w"], arrays["dz"]
+            small = arrays.get("scale"), arrays.get("bias")
+            relu = "relu" in case.epilogue
+            results |= {
+                "shift_conv": gpu.shift_conv(x, w, *small, relu=relu, **of),
+                "shift_conv_dx": gpu.shift_conv_dx(dz, w, **of),
+                "shift_conv_dw": gpu.shift_conv_dw(x, dz, **of),
+            }
     return results
+
+
+@functools.cache
+def executed(name: str):
+    """What the compiled kernels make, and the bytes that each moves."""
+    with launches() as launched:
+        results = launch(name)
+    small = ("scale_ptr", "bias_ptr")
+    moved = [each.moved_bytes(without=small) for each in launched]
+    return results, dict(zip(results, moved, strict=True))
 
 
 @needs_triton
 @pytest.mark.parametrize("name", CASES)
-def test_interpreted_kernels_equal_the_reference(name, interpreted):
-    _compare(CASES[name], interpreted[name])
+def test_compiled_kernels_equal_the_reference(name):
+    _compare(CASES[name], executed(name)[0])
 
 
 def _compare(case: Case, got: dict):
     want = expected(case)
     for key in ("shift", "shift_reverse"):
-        np.testing.assert_array_equal(got[key], _bits(want[key]), key)
+        bits = _bits(np.asarray(got[key]))
+        np.testing.assert_array_equal(bits, _bits(want[key]), key)
     summed = {
         "shift_conv": case.x[3],
         "shift_conv_dx": case.filters,
@@ -228,7 +220,7 @@ def _compare(case: Case, got: dict):
     for key in PRODUCTS if case.filters else ():
         dtype = "float32" if key == "shift_conv_dw" else case.dtype
         np.testing.assert_allclose(
-            got[key].view(jnp.dtype(dtype)).astype(np.float64),
+            np.asarray(got[key]).astype(np.float64),
             want[key],
             rtol=RELATIVE[dtype],
             atol=2e-6 * np.sqrt(summed[key]),
@@ -243,34 +235,44 @@ def _bits(array):
 
 @needs_triton
 @pytest.mark.parametrize("name", CASES)
-def test_fetched_bytes_are_those_of_the_programs(name, interpreted, monkeypatch):
+def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
     case = CASES[name]
     if case.programs is not None:
         programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
         monkeypatch.setattr(gpu_plan, "PROGRAMS", programs)
     itemsize = jnp.dtype(case.dtype).itemsize
     names = NAMES if case.filters else NAMES[:2]
-    counted = [
-        gpu.fetched_bytes(
+    counted = {
+        n: gpu.fetched_bytes(
             *("shift" if n == "shift_reverse" else n, case.x, itemsize),
             out_channels=case.filters,
             reverse=n == "shift_reverse",
             **case.options,
         )
         for n in names
-    ]
-    measured = interpreted[name]["bytes"].tolist()
-    assert dict(zip(names, measured, strict=True)) == dict(
-        zip(names, counted, strict=True)
-    )
+    }
+    assert executed(name)[1] == counted
 
 
 @needs_triton
 @pytest.mark.parametrize("name", FAR)
-def test_addresses_of_more_than_32_bits(name, interpreted):
+def test_addresses_of_more_than_32_bits(name, monkeypatch):
+    from kernels.temporal import gpu_kernels
+
     case = FAR[name]
-    found = interpreted[name]["addresses"].astype(np.int64)
-    found, tensor = found % BASE // 2, found // BASE
+    # Each tile of rows is a part of dw.
+    monkeypatch.setattr(gpu_plan, "PROGRAMS", {2: 2**31})
+    of = {"fold": case.fold, "direction": "both", "out_channels": case.out_channels}
+    plan = gpu_plan.plan(case.name, case.x, 2, **of)
+    kernel = getattr(gpu_kernels, plan.kernel)
+    dtypes = {
+        argument: jnp.dtype("float32" if argument == "parts_ptr" else "bfloat16")
+        for argument in kernel.arg_names
+        if argument.endswith("_ptr")
+    }
+    tensors = [Addresses(*each) for each in dtypes.items()]
+    text = compile_to_ttir(kernel, dtypes.values(), plan.constants)
+    evaluate(parse(text), tensors, np.array([case.program % plan.programs]))
     frames, r, c = case.x[1:]
     rows = np.arange(frames * r - case.rows, frames * r)[:, None]
     channels, filters = np.array(case.channels), np.array(case.filters)
@@ -290,7 +292,7 @@ def test_addresses_of_more_than_32_bits(name, interpreted):
         "shift_conv_dw": {0: read, 1: of_z},
     }[case.name]
     for argument, addresses in expected.items():
-        got = found[tensor == argument]
+        got = tensors[argument].reached
         np.testing.assert_array_equal(got, np.unique(addresses), str(argument))
 
 
@@ -416,20 +418,4 @@ def test_refuses_to_guess_a_gpu():
 def test_on_the_gpu_equals_the_reference(name):
     if jax.default_backend() != "gpu":
         pytest.skip("no GPU here (or VIDSHIFT_TEST_PLATFORM=cuda is not set)")
-    case = CASES[name]
-    arrays = {n: jnp.asarray(a) for n, a in inputs(case).items()}
-    x, w, dz = (arrays.get(n) for n in ("x", "w", "dz"))
-    of = case.options
-    got = {
-        "shift": gpu.shift(x, **of),
-        "shift_reverse": gpu.shift(x, reverse=True, **of),
-    }
-    if case.filters:
-        small = arrays.get("scale"), arrays.get("bias")
-        relu = "relu" in case.epilogue
-        got |= {
-            "shift_conv": gpu.shift_conv(x, w, *small, relu=relu, **of),
-            "shift_conv_dx": gpu.shift_conv_dx(dz, w, **of),
-            "shift_conv_dw": gpu.shift_conv_dw(x, dz, **of),
-        }
-    _compare(case, {n: _bits(np.asarray(a)) for n, a in got.items()})
+    _compare(CASES[name], launch(name))

@@ -178,6 +178,23 @@ def test_wrong_input_is_one_line(wrong, index):
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_from_before_a_damaged_checkpoint(
+    tmp_path, data_dir, run_dir, whole_run
+):
+    shutil.copytree(run_dir, tmp_path, dirs_exist_ok=True)
+    newest = checkpoints.find(tmp_path, "last")
+    file = max((newest / "training").rglob("d/*"), key=lambda x: x.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.write_bytes(content)
+    out, _ = finish(start(tmp_path, data_dir))
+    assert f"{newest} is damaged and set aside: training/" in out
+    assert "going on from step 6 " in out
+    assert (tmp_path / "damaged" / newest.name).is_dir()
+    assert trajectory(read_metrics(tmp_path)) == trajectory(whole_run)
+
+
+@pytest.mark.slow
 def test_a_nan_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, data_dir):
     fields = {"optim__clip_norm": 1e30, "checkpoint__every_steps": 1}
     line = fails(tmp_path, data_dir, optim__lr=1e30, **fields)

@@ -1,10 +1,15 @@
 """Video networks that model time by moving features, in JAX and Flax."""
 
-from vidshift import export, stream
-from vidshift.nets import BACKBONES, create, train_view
-from vidshift.runs import load, load_adaptive, read_clip
-from vidshift.shifts import SCHEMES
-from vidshift.torch_weights import load_torch
+from typing import TYPE_CHECKING
+
+from vidshift import lazy
+
+if TYPE_CHECKING:
+    from vidshift import export, stream
+    from vidshift.nets import BACKBONES, create, train_view
+    from vidshift.runs import load, load_adaptive, read_clip
+    from vidshift.shifts import SCHEMES
+    from vidshift.torch_weights import load_torch
 
 __all__ = [
     "BACKBONES",
@@ -18,3 +23,19 @@ __all__ = [
     "stream",
     "train_view",
 ]
+
+__getattr__, __dir__ = lazy.attributes(
+    __name__,
+    {
+        "export": None,
+        "stream": None,
+        "BACKBONES": "vidshift.nets",
+        "create": "vidshift.nets",
+        "train_view": "vidshift.nets",
+        "load": "vidshift.runs",
+        "load_adaptive": "vidshift.runs",
+        "read_clip": "vidshift.runs",
+        "SCHEMES": "vidshift.shifts",
+        "load_torch": "vidshift.torch_weights",
+    },
+)

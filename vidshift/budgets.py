@@ -12,6 +12,11 @@ of another call for the same checkpoint are kept. With a budget the network for 
 named, and with --save written as a checkpoint of its own, for `eval.py --workdir=DIR`.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import dataclasses
 import functools
@@ -26,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import tqdm
 
-from vidshift import runs
+from vidshift import command_errors, runs
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
@@ -377,4 +382,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

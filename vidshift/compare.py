@@ -12,6 +12,11 @@ was trained: how many channels move (the mean over layers of the share), how man
 decided, and how many of the test clips the two call by another name.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import json
 import pathlib
@@ -22,6 +27,7 @@ import time
 import jax
 import numpy as np
 
+from vidshift import command_errors
 from vidshift.training.log import read_metrics
 
 # It shifts by itself.
@@ -132,4 +138,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

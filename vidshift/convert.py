@@ -17,6 +17,11 @@ BGR from 0 to 255; their first convolution is turned round here, and takes RGB a
 others do.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import functools
 import pathlib
@@ -28,7 +33,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import runs
+from vidshift import command_errors, runs
 from vidshift.arguments import count
 from vidshift.class_names import read_class_names
 from vidshift.data import DATASETS, Split
@@ -256,4 +261,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

@@ -13,6 +13,11 @@ clip, windows that hang over the edge counted whole. Where a source counts eleme
 work too, the last columns count as it does: `as the source counts`.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import functools
 import json
@@ -26,6 +31,7 @@ from flax import nnx
 
 from kernels import Frames
 from kernels.flops import flops
+from vidshift import command_errors
 from vidshift.arguments import count
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets import train_view
@@ -277,4 +283,4 @@ def _printed(number: int | None, unit: float, letter: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

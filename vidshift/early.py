@@ -11,6 +11,11 @@ seen so far. Writes OUT.json and OUT.png, and prints the table and one JSON line
 Before the first of its frames has come, a causal network is shown the video's first.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import dataclasses
 import functools
@@ -25,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift import runs, stream
+from vidshift import command_errors, runs, stream
 from vidshift.arguments import count
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
@@ -203,4 +208,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

@@ -33,6 +33,11 @@ line over the batch, so two of them say where it ends, and what is suggested has
 compiled. --no-suggest leaves that out. The exit code is 0 whether it fits or not.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import dataclasses
 import functools
 import json
@@ -344,8 +349,5 @@ if __name__ == "__main__":
         ),
         "json": flags.DEFINE_bool("json", False, "One JSON object a row."),
     }
-    if "--config" in sys.argv[:-1]:  # so that a file that is missing is one clear line
-        at = sys.argv.index("--config")
-        sys.argv[at : at + 2] = [f"--config={sys.argv[at + 1]}"]
     sys.argv = ["--nosuggest" if a == "--no-suggest" else a for a in sys.argv]
     command.run(main)

@@ -5,6 +5,11 @@ official code's output on made-up weights and clip lies in a `.npz` beside it. P
 JSON line a case and exits 1 if an error is above 1e-4 of the largest output.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import json
 import pathlib
@@ -16,6 +21,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from vidshift import command_errors
 from vidshift.nets import create
 from vidshift.torch_weights import load_torch
 
@@ -98,4 +104,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

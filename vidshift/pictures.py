@@ -11,6 +11,11 @@ Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 Prints one JSON line with the files' names.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import dataclasses
 import functools
@@ -21,7 +26,7 @@ import sys
 
 from flax import nnx
 
-from vidshift import runs
+from vidshift import command_errors, runs
 from vidshift.arguments import count
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches
@@ -171,4 +176,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

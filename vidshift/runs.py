@@ -185,7 +185,7 @@ def load_adaptive(run: str | os.PathLike) -> Adaptive:
       ValueError: `python -m vidshift.budgets` has not made its table, or made it of
         another checkpoint than is left.
     """
-    folder = pathlib.Path(run) / BUDGETS
+    folder = pathlib.Path(run).expanduser() / BUDGETS
     step = table.read(folder).checkpoint
     checkpoint = checkpoints.find(folder.parent / checkpoints.DIRECTORY / step)
     model = checkpoints.read_description(checkpoint)["model"]

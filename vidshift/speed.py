@@ -24,6 +24,11 @@ computed in. A float32 product is what the device makes of it by default (TF32 o
 NVIDIA GPU, bfloat16 on a TPU); JAX_DEFAULT_MATMUL_PRECISION=highest asks for all bits.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import json
 import re
@@ -34,6 +39,7 @@ from flax import nnx
 
 import vidshift
 from kernels import timing
+from vidshift import command_errors
 from vidshift.arguments import count, positive
 from vidshift.nets.names import Network, parse, under_every_scheme
 from vidshift.training import timed
@@ -197,4 +203,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

@@ -11,7 +11,6 @@ import triton.language as tl
 from kernels.interpolated.gpu_kernels import (
     _far_frame,
     _hat,
-    _if,
     _mix,
     _near_frame,
     _or_nan,
@@ -37,11 +36,11 @@ def _near_shifted(
         x_ptr, t, inside, h * SH, w * SW, c, s_h, s_w, 0, 0, H, W, C, 1, 1, 1
     )
     # Each channel mixes in the frame before or the one after: the other is not read.
-    early = _if(t > 0, inside & (s_t < 0), h)
+    early = inside & (s_t < 0) & (t > 0)
     own_b, right_b, below_b, both_b = _near_frame(
         x_ptr, t - 1, early, h * SH, w * SW, c, s_h, s_w, 0, 0, H, W, C, 1, 1, 1
     )
-    late = _if(t + 1 < T, inside & (s_t > 0), h)
+    late = inside & (s_t > 0) & (t + 1 < T)
     own_a, right_a, below_a, both_a = _near_frame(
         x_ptr, t + 1, late, h * SH, w * SW, c, s_h, s_w, 0, 0, H, W, C, 1, 1, 1
     )

@@ -56,12 +56,6 @@ def _places(
 
 
 @triton.jit
-def _if(condition, inside, h):
-    """inside if a scalar condition holds; Triton's interpreter cannot broadcast that."""
-    return inside & (h < tl.where(condition, 1 << 30, 0))
-
-
-@triton.jit
 def _or_nan(moved, shift):
     """What a shift has moved; a shift that is nan has moved nothing that is known."""
     return tl.where(tl.abs(shift) >= 0, moved, float("nan"))
@@ -155,10 +149,10 @@ def near_forward_kernel(
     s_h = _shift(shift_ptr, 1, c, C)
     s_w = _shift(shift_ptr, 2, c, C)
     before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = before
+    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
     for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
         t = tl.cast(frame, tl.int64)
-        read = _if(t < T, inside, h)
+        read = inside & (t < T)
         own, right, below, both = _near_frame(
             x_ptr, t, read, h * SH, w * SW, c, s_h, s_w, 0, 0, H, W, C, 1, 1, 1
         )
@@ -174,7 +168,7 @@ def near_forward_kernel(
             after, _by_h, _by_w = _mix(own, right, below, both, s_h, s_w)
             y = here + tl.abs(s_t) * (tl.where(s_t < 0, before, after) - here)
         at = y_ptrs + (t - 1) * (H2 * W2 * C)
-        tl.store(at, y.to(y_ptr.dtype.element_ty), mask=_if(t > t0, inside, h))
+        tl.store(at, y.to(y_ptr.dtype.element_ty), mask=inside & (t > t0))
         before = here
         here = after
 
@@ -201,22 +195,20 @@ def _near_phase(
     mine = inside & (h * SH + PHASE_H < H) & (w * SW + PHASE_W < W)
     place = ((h * SH + PHASE_H) * W + w * SW + PHASE_W) * C + c
     x_before = tl.zeros([P, BC], tl.float32)
-    x_here = tl.load(x_ptr + place, mask=_if(t0 == 0, mine, h), other=0.0).to(
-        tl.float32
-    )
+    x_here = tl.load(x_ptr + place, mask=mine & (t0 == 0), other=0.0).to(tl.float32)
     before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = before
+    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
     for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
         t = tl.cast(frame, tl.int64)
         own, right, below, both = _near_frame(
-            dy_ptr, t, _if(t < T, mine, h), h, w, c, s_h, s_w,
+            dy_ptr, t, mine & (t < T), h, w, c, s_h, s_w,
             PHASE_H, PHASE_W, H2, W2, C, -1, SH, SW,
         )  # fmt: skip
         value, by_h, by_w = _mix(own, right, below, both, s_h, s_w)
         # x of the neighbouring runs of frames is theirs, and counts as zero here.
         x_after = tl.load(
             x_ptr + (t + 1) * (H * W * C) + place,
-            mask=_if(t + 1 < t1, mine, h), other=0.0,
+            mask=mine & (t + 1 < t1), other=0.0,
         ).to(tl.float32)  # fmt: skip
         by_t = tl.where(s_t < 0, x_before, x_after) - x_here
         mixed = x_here + tl.abs(s_t) * by_t
@@ -238,7 +230,7 @@ def _near_phase(
             after = value
             dx = here + tl.abs(s_t) * (tl.where(s_t < 0, after, before) - here)
         at = dx_ptr + (t - 1) * (H * W * C) + place
-        tl.store(at, dx.to(dx_ptr.dtype.element_ty), mask=_if(t > t0, mine, h))
+        tl.store(at, dx.to(dx_ptr.dtype.element_ty), mask=mine & (t > t0))
         x_before = x_here
         x_here = x_after
         before = here

@@ -58,13 +58,19 @@ def sampling(
         raise ValueError("adaptive.widths, sides and frames must not be empty")
     narrowest = tuple(SubNetwork(widths[0], s, t) for s in sides for t in frames)
     narrowest = tuple(x for x in narrowest if x != full)
+    if not narrowest:
+        raise ValueError(
+            "adaptive.widths, sides and frames hold the full network alone, which is no "
+            "sub-network: add a width below 1, or a smaller side or number of frames"
+        )
     left = max_programs - OTHER_PROGRAMS - len(narrowest)
     if left < 0:
         raise ValueError(
-            f"adaptive.max_programs={max_programs} is too few for the {len(narrowest)} "
-            f"resolutions alone, and {OTHER_PROGRAMS} other programs"
+            f"adaptive.max_programs={max_programs} is too few: the narrowest network at "
+            f"{len(narrowest)} resolutions and {OTHER_PROGRAMS} other programs need "
+            f"{len(narrowest) + OTHER_PROGRAMS}"
         )
-    random = []
+    random, first_turn = [], 0
     for turn in range(len(frames)):
         these = [
             SubNetwork(width, side, frames[(w + s + turn) % len(frames)])
@@ -72,15 +78,17 @@ def sampling(
             for s, side in enumerate(sides)
         ]
         these = [x for x in these if x != full]
+        first_turn = first_turn or len(these)
         if len(random) + len(these) > left:
             break
         random += these
-    if len(widths) > 1 and not random:
+    # Where the full network is the only other one, there is nothing else to draw.
+    if first_turn and not random:
         raise ValueError(
-            f"adaptive.max_programs={max_programs} is too few: {len(narrowest)} "
-            f"resolutions of the narrowest network, {OTHER_PROGRAMS} other programs, and "
-            f"{len(widths) - 1} widths x {len(sides)} sides need "
-            f"{len(narrowest) + OTHER_PROGRAMS + (len(widths) - 1) * len(sides)}"
+            f"adaptive.max_programs={max_programs} is too few: the narrowest network at "
+            f"{len(narrowest)} resolutions, {first_turn} other sub-networks and "
+            f"{OTHER_PROGRAMS} other programs need "
+            f"{len(narrowest) + OTHER_PROGRAMS + first_turn}"
         )
     return Sampling(narrowest, tuple(random) or narrowest)
 

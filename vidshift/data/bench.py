@@ -8,6 +8,11 @@ cores, without reading, order or batches; `ratio` is the loader's speed over its
 turns, and a figure is the median of the rounds.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import functools
 import json
@@ -20,6 +25,7 @@ import tempfile
 import av
 import numpy as np
 
+from vidshift import command_errors
 from vidshift.arguments import count
 from vidshift.data import bench_loaders, bench_png, records, storage
 from vidshift.data.bench_loaders import DECODERS, Contender
@@ -156,4 +162,4 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

@@ -11,6 +11,11 @@ preparation that was interrupted goes on, and ends with the same bytes. What can
 decoded is left out, counted and listed.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import csv
 import functools
@@ -23,6 +28,7 @@ from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
+from vidshift import command_errors
 from vidshift.arguments import count
 from vidshift.data import flow, records, storage
 from vidshift.data.annotations import DATASETS
@@ -388,4 +394,4 @@ def _cores() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -19,6 +20,8 @@ from vidshift.evaluation.protocols import Protocol
 from vidshift.nets.weights import Arrays, Mergeable
 from vidshift.training.losses import of_tasks
 from vidshift.training.mesh import shard_batch
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +187,8 @@ def evaluate(
     *,
     tasks: Mapping[str, int] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    videos: int = 0,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Scores | None:
     """Runs a split's batches; rows with index -1 are padding and left out.
 
@@ -191,6 +196,8 @@ def evaluate(
       batches: of `vidshift.data.eval_batches`: this process's rows.
       tasks: of the split.
       stop: asked before every batch; True gives the evaluation up.
+      videos: of the split, for `say`.
+      say: takes a line every 10 seconds.
 
     Returns:
       The scores in the order of the split, the same in every process; None if stopped.
@@ -199,12 +206,18 @@ def evaluate(
       ValueError: not one video could be decoded.
     """
     found, ids = [], {}
+    began = said = time.monotonic()
     for rows in batches:
         if stop():
             return None
         ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
         result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
         found.append([part[result[2] >= 0] for part in result])
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN_LINES:
+            said, done = now, sum(len(index) for _, _, index in found)
+            left = (now - began) / max(done, 1) * (videos - done)
+            say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
     if not found:
         raise ValueError("the split has no video")
     logits, labels, index = (

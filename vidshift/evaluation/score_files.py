@@ -57,7 +57,10 @@ def read(path: pathlib.Path) -> ScoreFile:
             sizes = arrays["task_classes"].tolist()
             tasks = dict(zip(arrays["tasks"].tolist(), sizes, strict=True))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: no file of scores ({error})") from error
+        raise ValueError(
+            f"{path} is not a file of scores, or is damaged: give the .npz file that an "
+            f"evaluation wrote ({type(error).__name__})"
+        ) from error
     if logits.shape != (len(ids), len(classes)) or len(labels) != len(ids):
         raise ValueError(
             f"{path}: no file of scores: logits {logits.shape}, {len(ids)} ids, "

@@ -3,6 +3,22 @@
 `python -m vidshift.export` writes them; `load(path)` opens one.
 """
 
-from vidshift.export.replay import Exported, load
+from typing import TYPE_CHECKING
 
-__all__ = ["Exported", "load"]
+from vidshift import lazy
+
+if TYPE_CHECKING:
+    from vidshift.export.replay import Exported, load
+
+__all__ = [
+    "Exported",
+    "load",
+]
+
+__getattr__, __dir__ = lazy.attributes(
+    __name__,
+    {
+        "Exported": "vidshift.export.replay",
+        "load": "vidshift.export.replay",
+    },
+)

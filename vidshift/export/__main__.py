@@ -18,6 +18,11 @@ the network's own answers. Prints a JSON line; exits 1, leaving no file, if the 
 difference is above 1e-4 of the largest logit, and 2 if it cannot be exported.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import importlib
 import importlib.metadata
@@ -29,6 +34,7 @@ import sys
 import jax.numpy as jnp
 from jax import export as jax_export
 
+from vidshift import command_errors
 from vidshift.arguments import count, positive
 from vidshift.export import check, program, replay, source
 
@@ -126,6 +132,7 @@ def export(options: argparse.Namespace) -> dict:
                 f"{facts['max_rank']}"
             )
         description = describe(options, network, made, prepare) | facts
+        description["sha256"] = replay.sha256(partial)
         beside = replay.beside(partial)
         beside.write_text(json.dumps(description, indent=1))
         length = frames if options.kind == "clip" else CHECKED_FRAMES
@@ -274,4 +281,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

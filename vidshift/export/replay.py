@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import sys
@@ -79,8 +80,13 @@ OPEN = {"stablehlo": open_stablehlo, "onnx": open_onnx, "tflite": open_tflite}
 
 def beside(path) -> pathlib.Path:
     """Where the description of a file is."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     return path.with_name(f"{path.name}.json")
+
+
+def sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(path) -> Exported:
@@ -91,10 +97,16 @@ def load(path) -> Exported:
 
     Raises:
       FileNotFoundError: it is not there, or its JSON is not.
+      ValueError: it is damaged, or another file than its JSON describes.
       ImportError: the format's runtime is not installed.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     description = json.loads(beside(path).read_text())
+    if sha256(path) != description["sha256"]:
+        raise ValueError(
+            f"{path} is not what was exported: its SHA-256 is another than in "
+            f"{beside(path)}; export it again"
+        )
     return Exported(description, OPEN[description["format"]](path, description))
 
 

@@ -3,7 +3,31 @@
 `init, step = make(model)`; `logits, cache = step(cache, frame)`.
 """
 
-from vidshift.stream.network import Cache, make
-from vidshift.stream.state import put, restore, save, take
+from typing import TYPE_CHECKING
 
-__all__ = ["Cache", "make", "put", "restore", "save", "take"]
+from vidshift import lazy
+
+if TYPE_CHECKING:
+    from vidshift.stream.network import Cache, make
+    from vidshift.stream.state import put, restore, save, take
+
+__all__ = [
+    "Cache",
+    "make",
+    "put",
+    "restore",
+    "save",
+    "take",
+]
+
+__getattr__, __dir__ = lazy.attributes(
+    __name__,
+    {
+        "Cache": "vidshift.stream.network",
+        "make": "vidshift.stream.network",
+        "put": "vidshift.stream.state",
+        "restore": "vidshift.stream.state",
+        "save": "vidshift.stream.state",
+        "take": "vidshift.stream.state",
+    },
+)

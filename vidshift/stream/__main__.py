@@ -18,12 +18,18 @@ second: --fps, or --every-frame. docs/streaming.md says more.
 Exit code 1: the source broke off; all that was seen before is kept. 2: nothing began.
 """
 
+if __name__ == "__main__":
+    from vidshift.command_errors import one_line
+
+    one_line()  # before the imports, which take seconds
+
 import argparse
 import signal
 import sys
 import threading
 from collections.abc import Callable
 
+from vidshift import command_errors
 from vidshift.arguments import count, positive
 from vidshift.stream import capacity, control, session, sources
 from vidshift.training.command import StopRequest
@@ -157,4 +163,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_errors.run(main)

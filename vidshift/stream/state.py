@@ -30,7 +30,7 @@ def put(cache: Cache, stream: int, one: Cache) -> Cache:
 
 def save(path: str | os.PathLike, cache: Cache) -> None:
     """Writes a cache to a `.npz`, which is there whole or not at all."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     # NumPy has no bfloat16 of its own; float32 holds it.
     arrays = {name: np.asarray(a, np.float32) for name, a in cache.items()}
     partial = path.with_name(f"{path.name}.partial")
@@ -50,7 +50,7 @@ def restore(path: str | os.PathLike, like: Cache) -> Cache:
       ValueError: the file is missing, damaged, or of another network or size.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(pathlib.Path(path).expanduser(), allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no state of a stream ({error})") from error

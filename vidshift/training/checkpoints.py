@@ -152,6 +152,20 @@ def _complete(root: pathlib.Path) -> list[int]:
     return [int(p.name) for p in root.glob("*") if p.name.isdigit() and p.is_dir()]
 
 
+def _check_space(folder: pathlib.Path, arrays) -> None:
+    """Refuses a save that does not fit, before Orbax's threads find out one by one.
+
+    Orbax writes arrays to a file of each process first and then to one of all.
+    """
+    needed = 2 * sum(array.nbytes for array in jax.tree.leaves(arrays)) + 2**18
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CheckpointError(
+            f"cannot save a checkpoint: {folder} has {free / 1e6:.1f} MB free and it takes "
+            f"up to {needed / 1e6:.1f} MB; free some space and start again"
+        )
+
+
 class Checkpoints:
     """The checkpoints below one directory."""
 
@@ -203,6 +217,7 @@ class Checkpoints:
         params, stats = state.evaluated()
         raw = {"params": state.params, "stats": state.stats} if state.ema else {}
         training = {"step": state.step, "opt": state.opt, "raw": raw}
+        _check_space(self.directory, (params, stats, training))
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -264,14 +279,15 @@ def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
     """The checkpoint's own folder, from a run's directory or that folder itself.
 
     Args:
-      path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`).
+      path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`); `~` is the
+        home folder.
       which: "best" by the validation's score (the last where none was validated), or
         "last".
 
     Raises:
       CheckpointError: nothing complete is there.
     """
-    path = pathlib.Path(path).absolute()
+    path = pathlib.Path(path).expanduser().absolute()
     if (path / "weights").is_dir() and (path / "description").is_dir():
         return path
     if which not in ("best", "last"):
@@ -323,7 +339,7 @@ def write_weights(
     Raises:
       CheckpointError: the directory has checkpoints already.
     """
-    root = pathlib.Path(directory).absolute() / DIRECTORY
+    root = pathlib.Path(directory).expanduser().absolute() / DIRECTORY
     _remove_unfinished(root)
     options = ocp.CheckpointManagerOptions(
         enable_async_checkpointing=True,

@@ -7,11 +7,15 @@ import os
 import re
 import signal
 import sys
+import traceback
 import typing
 from collections.abc import Callable
 
 import absl.logging
 from absl import app, flags
+
+from vidshift.command_errors import EXPECTED, INTERRUPTED, fail, imported
+from vidshift.training.config import Config
 
 
 def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
@@ -23,22 +27,44 @@ def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
       config: the file that `--config` names when it is not given; None where the
         program takes no config.
     """
+    imported()
     absl.logging.set_verbosity(absl.logging.ERROR)  # Orbax and TFDS talk a lot
+    absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
     ours = logging.getLogger("vidshift")
     ours.addHandler(logging.StreamHandler())
     ours.setLevel(logging.INFO)
     ours.propagate = False
-    if config and not any(a.lstrip("-").startswith("config=") for a in sys.argv[1:]):
+    sys.argv = _joined(sys.argv)
+    if config and not any(re.match("--?config=", a) for a in sys.argv[1:]):
         sys.argv.insert(1, f"--config={config}")
     app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
 
 
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Keeps out errors of Orbax's threads, which it raises in ours as well."""
+    return not (record.exc_info and "orbax" in record.pathname)
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """`--config FILE` as `--config=FILE`."""
+    argv = list(argv)
+    for at, argument in enumerate(argv[:-1]):
+        if re.fullmatch("--?config", argument) and not argv[at + 1].startswith("-"):
+            argv[at : at + 2] = [f"--config={argv[at + 1]}"]
+            break
+    return argv
+
+
 def _parse(argv: list[str]) -> list[str]:
-    program = os.path.basename(argv[0])
+    file = None
     for argument in argv[1:]:
-        path = argument.partition("=")[2]
-        if re.match("--?config=", argument) and not os.path.isfile(path):
-            _fail(program, f"--config={path}: no such file")
+        if re.fullmatch("--?config", argument):
+            fail("--config needs a file: --config=configs/NAME.py")
+        if re.match("--?config=", argument):
+            file = argument.partition("=")[2]
+            if not os.path.isfile(file):
+                fail(f"--config={file}: no such file")
         if re.fullmatch("--?h(elp)?", argument):
             print(sys.modules["__main__"].__doc__)
             print("Fields of --config: vidshift/training/config.py. Flags:")
@@ -46,13 +72,46 @@ def _parse(argv: list[str]) -> list[str]:
             sys.exit(0)
     try:
         rest = parse(argv, flags.FLAGS)
-    except KeyError as error:  # ml_collections: a field that the config does not have
-        _fail(program, _unknown_field(str(error.args[0])))
-    except (flags.Error, OSError) as error:
-        _fail(program, str(error).splitlines()[0])
+        config = flags.FLAGS.config if file else None
+    except Exception as error:
+        if file and (reason := _fault_of_file(file, error)):
+            fail(f"--config={file}: {reason}")
+        # From ml_collections: a field that the config does not have.
+        if isinstance(error, KeyError):
+            fail(_unknown_field(str(error.args[0])))
+        if isinstance(error, flags.Error | OSError):
+            fail(_unknown_field(str(error).splitlines()[0]))
+        if file and isinstance(error, (*EXPECTED, SyntaxError)):
+            fail(f"--config={file}: {error}")
+        raise
+    if file and not isinstance(config, Config):
+        fail(
+            f"--config={file}: get_config() must return a vidshift.training.config."
+            f"Config, got a {type(config).__name__}"
+        )
     if rest[1:]:
-        _fail(program, f"unexpected argument {rest[1]!r}; flags look like --name=value")
+        fail(f"unexpected argument {rest[1]!r}; flags look like --name=value")
     return rest
+
+
+def _fault_of_file(file: str, error: Exception) -> str | None:
+    """An error that a config file made, and its line; None for others."""
+    if isinstance(error, SyntaxError) and _same(error.filename, file):
+        return f"line {error.lineno}: {error.msg}"
+    if isinstance(error, AttributeError) and "'get_config'" in str(error):
+        return "it has no function get_config()"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _same(frame.filename, file)
+    ]
+    if not lines:
+        return None
+    return f"line {lines[-1]}: {type(error).__name__}: {error}"
+
+
+def _same(path: str | None, file: str) -> bool:
+    return path is not None and os.path.realpath(path) == os.path.realpath(file)
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> list[str]:
@@ -82,13 +141,30 @@ def _set_none(config, dotted: str) -> None:
 
 
 def _unknown_field(reason: str) -> str:
-    """Turns "Field F not found on dataclass <class 'M.C'>" into what a user can use."""
+    """Turns what ml_collections says of a field into what a user can use."""
     found = re.search(
         r"Field (\S+) not found on dataclass <class '(.+)\.(\w+)'>", reason
     )
     if not found:
+        found = re.search(
+            r"Attribute <class '(.+)\.(\w+)'>\.(\w+) does not exist", reason
+        )
+        if found:
+            return _no_such_field(found[3], found[1], found[2])
+        found = re.search(r"Attribute <class '(\w+)'>\.(\w+) does not.*: (\S+)", reason)
+        if found:
+            owner = found[3].rpartition(f".{found[2]}")[0]
+            return f"config.{owner} is a value ({found[1]}) and has no fields"
+        found = re.match(
+            r"flag --(\S+)=.*: Unable to parse value .* as instance", reason
+        )
+        if found:
+            return f"--{found[1]} has fields: set --{found[1]}.FIELD=value"
         return reason
-    field, module, name = found.groups()
+    return _no_such_field(*found.groups())
+
+
+def _no_such_field(field: str, module: str, name: str) -> str:
     owner = getattr(sys.modules.get(module), name, None)
     if owner is None:  # a class of the config file itself
         return f"the config has no field {field!r}"
@@ -102,16 +178,11 @@ def _guarded(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
+        return INTERRUPTED
+    except EXPECTED as error:
         if os.environ.get("VIDSHIFT_TRACEBACK"):
             raise
-        _fail(os.path.basename(sys.argv[0]), " ".join(str(error).split()))
-
-
-def _fail(program: str, reason: str) -> None:
-    print(f"{program}: error: {reason}", file=sys.stderr)
-    sys.exit(2)
+        fail(error)
 
 
 class StopRequest:

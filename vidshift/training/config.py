@@ -281,6 +281,10 @@ class Config:
     log_steps: int = 50
 
 
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
+
+
 def check(config: Config) -> None:
     """Refuses values that no run could mean; names are checked where they are used.
 
@@ -298,7 +302,7 @@ def check(config: Config) -> None:
         "steps": (config.steps, positive),
         "validate_epochs": (config.validate_epochs, positive),
         "log_steps": (config.log_steps, positive),
-        "seed": (config.seed, "0 or more"),
+        "seed": (config.seed, "in [0, 2**32)"),
         "model.dropout": (config.model.dropout, share),
         "data.num_frames": (data.num_frames, positive),
         "data.resize": (data.resize, positive),
@@ -342,10 +346,13 @@ def check(config: Config) -> None:
         "0 or more": lambda x: x >= 0,
         share: lambda x: 0 <= x < 1,
         "in [0, 1]": lambda x: 0 <= x <= 1,
+        "in [0, 2**32)": lambda x: 0 <= x < 2**32,
     }
     for field, (value, need) in needs.items():
-        if value is not None and not (math.isfinite(value) and holds[need](value)):
+        if value is not None and not (_is_finite(value) and holds[need](value)):
             raise ValueError(f"config.{field} must be {need}, got {value}")
+        if field != "seed" and isinstance(value, int) and value >= 2**31:
+            raise ValueError(f"config.{field} must be below 2**31, got {value}")
     data.augment.check("config.data.augment")
     if data.area and not (
         len(data.area) == 2 and 0 < data.area[0] <= data.area[1] <= 1

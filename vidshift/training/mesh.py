@@ -87,6 +87,11 @@ def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:
         raise ValueError(f"{name}={size} does not divide by {mesh.size} devices{also}")
 
 
+def fitting_batch(size: int, clips: int, mesh: Mesh) -> int:
+    """The batch size, or what holds all clips at once if that is less."""
+    return min(size, -(-clips // mesh.size) * mesh.size)
+
+
 def shard_batch(mesh: Mesh, rows: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """This process's contiguous rows of each array -> global arrays over the batch."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))

@@ -30,6 +30,8 @@ from vidshift.training.state import Batch, TrainState, make_loss, make_update
 
 # Names of programs that are no sub-network's.
 FULL, UPDATE = "full", "update"
+# While programs are compiled.
+SECONDS_BETWEEN_LINES = 10.0
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 
@@ -183,11 +185,21 @@ class MutualStep:
 
     def compile(self, state: TrainState, batch: Batch) -> None:
         """Compiles all programs, as many at a time as there are cores."""
-        began = time.perf_counter()
+        began = said = time.perf_counter()
+        self.say(f"tracing {len(self.sampling.all())} sub-networks and the full one")
         lowered = self.lower(state, batch)
+        self.say(f"compiling {len(lowered)} programs, {os.cpu_count()} at a time")
         with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = pool.map(lambda program: program.compile(), lowered.values())
-            self.programs = dict(zip(lowered, found, strict=True))
+            compiled = pool.map(lambda program: program.compile(), lowered.values())
+            for name, program in zip(lowered, compiled, strict=True):
+                self.programs[name] = program
+                now = time.perf_counter()
+                if now - said >= SECONDS_BETWEEN_LINES:
+                    said, done = now, len(self.programs)
+                    left = (now - began) / done * (len(lowered) - done)
+                    self.say(
+                        f"compiled {done} of {len(lowered)} programs, {left:.0f} s to go"
+                    )
         self.say(
             f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
             f"sub-networks, in {time.perf_counter() - began:.0f} s; {len(hits)} came "
