@@ -111,6 +111,16 @@ def claimed(path):
     path.write_bytes(whole.replace(size, struct.pack("<q", 1 << 60)))
 
 
+def storage_twice(path):
+    path = write_stream(
+        path, {"a": tensor(storage())}, {"0": DATA["0"], "1": DATA["0"]}
+    )
+    once, twice = pickled(["0", "1"]), pickled(list("00"))
+    whole = path.read_bytes().replace(once, twice)
+    assert twice in whole
+    path.write_bytes(whole)
+
+
 DUPLICATED = b")" + 60 * b"2\x86"  # as `nested`
 OVERLAPPED = (
     b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
@@ -180,6 +190,8 @@ HOSTILE = {
         {"a": tensor(storage(), (1,) * 100, (1,) * 100)},
         "no tensor has such sizes: tuple, strides tuple",
     ),
+    "large_pickle": ({"a": "x" * (1 << 24)}, "data.pkl has more than 16777216 bytes"),
+    "storage_twice": (storage_twice, "it has storage '0' twice"),
     "claimed": (claimed, "it is cut short: .* of at least 4611686018427"),
     "header": (header(1 << 40, b"{"), "its header has more than 16777216 bytes"),
     "overlapped": (header(len(OVERLAPPED), OVERLAPPED), r"is damaged \(Safetensor"),
