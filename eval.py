@@ -28,7 +28,7 @@ import jax
 from absl import flags
 
 from vidshift import runs
-from vidshift.data.datasets import open_split
+from vidshift.class_names import clean, difference
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.evaluation import ensemble, report, score_files, submission
@@ -36,6 +36,7 @@ from vidshift.evaluation.evaluate import Scores, average, evaluate, make_eval_st
 from vidshift.evaluation.protocols import AVERAGES, PROTOCOLS, Protocol
 from vidshift.nets.weights import split as split_model
 from vidshift.nets.zoo import pick
+from vidshift.run_data import open_run_split
 from vidshift.training import checkpoints, command, mesh
 from vidshift.training.losses import of_tasks
 
@@ -64,6 +65,11 @@ AVERAGE = flags.DEFINE_enum(
 )
 SPLIT = flags.DEFINE_string("split", "test", "The split that is scored.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset lies, if moved.")
+MAP_CLASSES = flags.DEFINE_bool(
+    "map_classes",
+    False,
+    "Take classes by name where a run and the data order them apart.",
+)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Videos at a time.", lower_bound=1)
 OUT = flags.DEFINE_string(
     "out", None, "Folder for scores and confusion matrix; evaluation/ of the run."
@@ -102,6 +108,8 @@ def main() -> None:
             raise ValueError("--video takes a single --workdir")
         return classify(VIDEO.value, found[0], protocol)
     if SUBMISSION.value:
+        if MAP_CLASSES.value:
+            raise ValueError("--submission is of the data set's classes, unmapped")
         for checkpoint in found:
             description = checkpoints.read_description(checkpoint)
             submission.check(description["config"]["data"]["name"])
@@ -174,14 +182,13 @@ def classify(video: str, checkpoint: pathlib.Path, protocol: Protocol) -> None:
 def score(checkpoint: pathlib.Path, protocol: Protocol) -> Evaluated:
     description = checkpoints.read_description(checkpoint)
     stored = description["config"]["data"]
-    data_dir = DATA_DIR.value or stored["dir"]
-    if not pathlib.Path(data_dir).is_dir():
-        raise ValueError(f"there is no folder {data_dir}: give --data_dir")
-    part = open_split(
-        stored["name"],
+    part = open_run_split(
+        checkpoint,
+        description,
         SPLIT.value,
-        data_dir=data_dir,
-        options=stored["options"],
+        data_dir=DATA_DIR.value,
+        map_classes=MAP_CLASSES.value,
+        dash="_",
     )
     devices = mesh.make_mesh()
     mesh.check_batch("batch_size", BATCH_SIZE.value, devices)
@@ -258,9 +265,10 @@ def together(
 ) -> Evaluated:
     """Several networks as one."""
     first = members[0]
-    for member, name in zip(members, names, strict=True):
-        if member.classes != first.classes:
-            raise ValueError(f"{name} has other classes than {names[0]}")
+    members = [
+        in_order_of(first.classes, member, names[0], name)
+        for member, name in zip(members, names, strict=True)
+    ]
     scores = ensemble.combine(
         [member.scores for member in members],
         names=names,
@@ -277,6 +285,24 @@ def together(
         stem=joint_stem(),
         described={"members": lines},
     )
+
+
+def in_order_of(
+    classes: tuple[str, ...], member: Evaluated, first: str, name: str
+) -> Evaluated:
+    """A network's scores in the order of the first network's classes."""
+    differs = difference(classes, member.classes, us=first, them=name)
+    if not differs:
+        return member
+    message = f"{name} has other classes than {first}: {differs}"
+    here, there = list(map(clean, classes)), list(map(clean, member.classes))
+    once = len(set(here)) == len(here) == len(there)
+    if not once or set(here) != set(there) or member.scores.tasks:
+        raise ValueError(message)
+    if not MAP_CLASSES.value:
+        raise ValueError(f"{message}; --map_classes takes them by name")
+    scores = member.scores.by_name(there, here)
+    return member._replace(scores=scores, classes=classes)
 
 
 def publish(whole: Evaluated, out: pathlib.Path) -> None:

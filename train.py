@@ -42,6 +42,7 @@ from vidshift.training import (
     peers,
     resume,
 )
+from vidshift.training.classes import check_classes
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import NotFiniteError, RunLog, read_metrics
@@ -87,8 +88,11 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         config.data.name,
         data_dir=config.data.dir,
         options=config.data.options,
+        mirror=config.data.mirror,
     )
     data = load_split(config.data.train_split)
+    if line := check_classes(data, flip=config.data.flip, crops=protocol.crops):
+        say(line)
     if data.multi_label:
         check_multi_label(config)
     if data.tasks:

@@ -4,7 +4,8 @@
     python train.py --config=configs/folder.py --workdir=runs/mine
 
 `my_videos` has a sub-folder for each class (`my_videos/jumping/clip 1.mp4`), or a CSV of
-file, label and optional start and end. How long it takes and how well it does depend on
+file, label and optional start and end. Clips are flipped, "swipe left" to "swipe right";
+`--config.data.flip=false` or `--config.data.mirror` where that is wrong. How long it takes and how well it does depend on
 the videos; a few hundred clips want a network that has seen others:
 `--config.init=RUN`, where RUN is an earlier run or an official checkpoint turned by
 `python -m vidshift.convert`, with its `--config.model.backbone`. On a GPU or TPU,

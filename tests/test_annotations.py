@@ -1,10 +1,20 @@
 """Annotations of data sets: miniatures of the official layouts, and what is wrong."""
 
+import pathlib
+
 import pytest
 
 from tests.miniatures import FRAMES, GESTURES, ODD, SOMETHING, make
-from vidshift.data.annotations import DATASETS, AnnotationError, media, mirrored
+from vidshift.data.annotations import (
+    DATASETS,
+    AnnotationError,
+    folder,
+    media,
+    mirrored,
+)
 from vidshift.data.annotations.clip import UNLABELLED
+
+VIDEOS = pathlib.Path(__file__).parent / "videos"
 
 
 @pytest.fixture
@@ -834,10 +844,14 @@ def test_errors_of_folders(tmp_path):
     with pytest.raises(AnnotationError, match="lists no clip; expected are folders"):
         read_folder(tmp_path)
     files(tmp_path, "val/b/x.mp4")
-    with pytest.raises(AnnotationError, match="without a clip for training: b$"):
+    with pytest.raises(
+        AnnotationError, match="without a clip for training: b, whose clips"
+    ):
         read_folder(tmp_path)
     files(tmp_path, "train/a/x.mp4")
-    with pytest.raises(AnnotationError, match="without a clip for training: b$"):
+    with pytest.raises(
+        AnnotationError, match="without a clip for training: b, whose clips"
+    ):
         read_folder(tmp_path)
     files(tmp_path, "train/b/notes.txt")
     with pytest.raises(AnnotationError, match="train/b: is a class's folder without a"):
@@ -848,6 +862,174 @@ def test_errors_of_folders(tmp_path):
         read_folder(tmp_path)
     with pytest.raises(AnnotationError, match=r"three\.csv: there is no such file"):
         read_folder(tmp_path, csv="three.csv")
+
+
+# ---------------------------------------------------- names of a user's own classes
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_a_label_is_one_whatever_is_around_it(tmp_path):
+    table = (
+        "file, label ,split\nv0.mp4,run,train\nv1.mp4, run,train\nv2.mp4,jump ,train\n"
+        f"v3.mp4,\u00a0jump,train\nv4.mp4,{COMPOSED},train\nv5.mp4,{DECOMPOSED}, train\n"
+        'v6.mp4, "on,  off",train\nv7.mp4,"on, off",train\n'
+    )
+    written("all.csv", table)(tmp_path)
+    found = read_folder(tmp_path)
+    assert found.classes == (COMPOSED, "jump", "on, off", "run")
+    assert [clip.label for clip in found.clips] == [3, 3, 1, 1, 0, 0, 2, 2]
+
+
+def test_a_file_is_found_however_its_letters_are_encoded(tmp_path):
+    paths = [f"{DECOMPOSED}/{DECOMPOSED}.mp4", "plain/ space.mp4"]
+    files(tmp_path, *paths)
+    table = f"label,file\na, {COMPOSED}/{COMPOSED}.mp4\nb, plain/ space.mp4\n"
+    written("train.csv", table)(tmp_path)
+    found = read_folder(tmp_path)
+    assert [clip.path for clip in found.clips] == [tmp_path / path for path in paths]
+    assert found.clips[0].id == f"{COMPOSED}/{COMPOSED}.mp4"
+    # Listed twice, it is one file.
+    written("train.csv", f"{table}b,{DECOMPOSED}/{COMPOSED}.mp4\n")(tmp_path)
+    with pytest.raises(AnnotationError, match="line 4: .* is listed before"):
+        read_folder(tmp_path)
+
+
+def test_folders_of_one_name_are_one_class(tmp_path):
+    for name in ("run", "run ", COMPOSED, DECOMPOSED):
+        files(tmp_path, f"train/{name}/1.mp4")
+    found = read_folder(tmp_path)
+    assert found.classes == (COMPOSED, "run")
+    assert len(by_id(found)) == 4 and all(clip.path.is_file() for clip in found.clips)
+    assert sum("is written in several ways" in line for line in found.warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (("1", "01", "2"), "'01', '1'"),
+        (("Run", "run", "jump"), "'Run', 'run'"),
+        (("take_off", "take off", "land"), "'take off', 'take_off'"),
+        (("1 1", "11", "run", "ran"), None),
+    ],
+)
+def test_classes_that_look_alike(names, alike, tmp_path):
+    files(tmp_path, *(f"train/{name}/1.mp4" for name in names))
+    found = read_folder(tmp_path)
+    assert len(found.classes) == len(names)
+    said = [line for line in found.warnings if "look alike" in line]
+    assert len(said) == (alike is not None) and all(alike in line for line in said)
+
+
+def test_one_class_and_no_clip_of_a_split_are_said(tmp_path):
+    files(tmp_path, "train/only/1.mp4", "test/only/2.mp4")
+    one, none = read_folder(tmp_path).warnings
+    assert "has one class, 'only'" in one
+    assert "no clip is for the split validation" in none
+    assert "--validation-share" in none and "config.data.validation_split=" in none
+
+
+def test_files_passed_over_are_counted_and_named(tmp_path):
+    video = (VIDEOS / "clip_mpeg4.avi").read_bytes()
+    files(tmp_path, "train/a/1.mp4", "train/a/notes.txt", "train/a/x.lmn", "b.mp4")
+    # Suffixes that nobody has listed, and none: what is in the file counts.
+    for name in ("video.xyz", "video", "sounds.mp3", "late.part"):
+        written(f"train/b/{name}", video)(tmp_path)
+    found = read_folder(tmp_path, fps=5.0)
+    assert [clip.path.name for clip in found.clips] == ["1.mp4", "video", "video.xyz"]
+    assert {clip.fps for clip in found.clips} == {None}
+    passed, outside = (line for line in found.warnings if "passed over" in line)
+    for part in ("1 .txt", "1 .lmn", "1 .mp3", "1 .part", "a/notes.txt", "b/late.part"):
+        assert part in passed
+    assert "in no class's folder: 1 (" in outside and "b.mp4" in outside
+
+
+def test_files_of_a_suffix_without_videos_are_not_all_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MOST_IN_VAIN", 3)
+    opened = []
+    holds_video = media.holds_video
+    monkeypatch.setattr(
+        media, "holds_video", lambda e: opened.append(e.name) or holds_video(e)
+    )
+    files(tmp_path, "train/a/1.mp4", *(f"train/a/{n}.lab" for n in range(9)))
+    (passed,) = (x for x in read_folder(tmp_path).warnings if "passed over" in x)
+    assert "9 .lab" in passed and len(opened) == 4
+
+
+def test_a_link_that_leads_back_is_named(tmp_path):
+    files(tmp_path, "train/a/1.mp4", "train/b/1.mp4")
+    link = tmp_path / "train/b/all"
+    link.symlink_to(tmp_path / "train")
+    with pytest.raises(AnnotationError, match="b/all: is a link to a folder .* remove"):
+        read_folder(tmp_path)
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(AnnotationError, match="b/all: cannot be followed .*; remove"):
+        read_folder(tmp_path)
+    # Another link is not one.
+    link.unlink()
+    link.symlink_to(tmp_path / "train/a")
+    assert len(read_folder(tmp_path).clips) == 3
+
+
+@pytest.mark.parametrize(
+    ("classes", "mirrors"),
+    [
+        (("swipe left", "swipe right", "wave"), (1, 0, 2)),
+        (("SWIPE_LEFT", "SWIPE_RIGHT"), (1, 0)),
+        (("swipeLeft", "swipe-Right"), (1, 0)),
+        (("moveLeftwards2", "moveRightwards2"), (1, 0)),
+        (("MontéeLeftUp", "montée right_up"), (1, 0)),
+        (("turn clockwise", "turn counter-clockwise", "turn"), (1, 0, 2)),
+        (("turn CW", "turn anticlockwise"), (1, 0)),
+        (("left hand, right turn", "right hand, left turn"), (1, 0)),
+        (("swipeleft", "swiperight", "bright", "upright"), (1, 0, 2, 3)),
+        (("kick L", "kick R"), (1, 0)),
+        (("nach links", "nach rechts", "往左走", "往右走"), (1, 0, 3, 2)),
+        # A letter among others; a word that is a side only beside its opposite.
+        (("letter L", "letter M", "letter R"), (0, 1, 2)),
+        (("vitamin L", "links of a chain"), (0, 1)),
+        # No class is the mirror image.
+        (("turning left", "jumping"), (-1, 1)),
+        (("TurnRight", "upright"), (-1, 1)),
+        (("from left to right",), (-1,)),
+        (("turn left", "Turn_Left", "turn right"), (-1, -1, -1)),
+    ],
+)
+def test_mirror_images_of_own_classes(classes, mirrors):
+    assert mirrored.of_names(classes) == mirrors
+
+
+def test_a_folder_is_mirrored_by_its_names_and_a_list(tmp_path):
+    names = ("hook", "swipe left", "swipe right", "turning left", "uppercut")
+    files(tmp_path, *(f"train/{name}/1.mp4" for name in names))
+    assert read_folder(tmp_path).flip_labels == (0, 2, 1, -1, 4)
+    listed = ["turning left=turning left", " hook = uppercut"]
+    assert read_folder(tmp_path, mirror=listed).flip_labels == (4, 2, 1, 3, 0)
+    # What was the mirror image of one that has another now has none.
+    changed = ["swipe left=swipe left"]
+    assert read_folder(tmp_path, mirror=changed).flip_labels == (0, 1, -1, -1, 4)
+    written("t.csv", "file,label,split\n1,go left,train\n2,go right,train\n")(tmp_path)
+    assert read_folder(tmp_path).flip_labels == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (["a"], "must be CLASS=CLASS, got 'a'"),
+        (["a=c"], "got 'a=c'; no class is named 'c'. The classes are 'a', 'b=b'"),
+        (["a=b=b", "a=a"], "'a' is in two pairs of mirror images: 'a=b=b' and 'a=a'"),
+    ],
+)
+def test_pairs_that_are_none(pairs, says):
+    assert mirrored.with_pairs(["a", "b=b"], None, ["a=b=b"]) == (1, 0)
+    with pytest.raises(ValueError, match=says):
+        mirrored.with_pairs(["a", "b=b"], None, pairs)
+
+
+def test_swaps_are_listed_once():
+    classes = ("a left", "a right", "b")
+    assert mirrored.swaps(classes, (1, 0, 2)) == "'a left' <-> 'a right'"
+    assert mirrored.without_mirror(classes, (-1, 0, 2)) == ["a left"]
 
 
 def test_shares_out_of_range(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vidshift.class_names import read_class_names
+from vidshift.class_names import difference, read_class_names
 
 NAMES = ("pushing left", "pushing right", "été")
 
@@ -12,7 +12,8 @@ NAMES = ("pushing left", "pushing right", "été")
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.txt", "pushing left\n  pushing right\n\nété\n"),
+        ("a.txt", "\ufeffpushing left\n  pushing  right\n\ne\u0301te\u0301\n"),
+        ("a.json", json.dumps(["pushing left ", "pushing right", "e\u0301te\u0301"])),
         ("a.json", json.dumps(NAMES)),
         ("a.json", '{"pushing right": "1", "pushing left": "0", "été": "2"}'),
         ("a.json", '{"pushing right": 1, "pushing left": 0, "été": 2}'),
@@ -46,3 +47,29 @@ def test_no_such_list(content, message, tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_class_names(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "says"),
+    [
+        (("a", "b"), ("a", "b"), ""),
+        # As they were stored before names were spelt in one way.
+        (("caf\u00e9", "b "), ("cafe\u0301", "b"), ""),
+        (("a", "b", " b"), ("a", "b"), "us has 3 classes and them 2, some of one name"),
+        (
+            ("a", "b"),
+            ("a", "c"),
+            "us has 'b', which them has not; them has 'c', which us",
+        ),
+        (("a", "b", "c"), ("a", "b"), "us has 'c', which them has not"),
+        (
+            ("a", "b", "c"),
+            ("a", "c", "b"),
+            "another order: class 1 is 'b' of us and 'c' of",
+        ),
+        (tuple("abcdefghijk"), (), "'g', 'h' and 3 more, which"),
+    ],
+)
+def test_what_differs_is_named(ours, theirs, says):
+    found = difference(ours, theirs, us="us", them="them")
+    assert says in found and bool(says) == bool(found)

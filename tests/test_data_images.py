@@ -214,10 +214,13 @@ def fill(root, classes=("cat", "Hund, groß"), each=3, folders=("train", "val"))
     return root
 
 
-def test_a_folder_of_images(tmp_path):
+def test_a_folder_of_images(tmp_path, caplog):
     fill(tmp_path)
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
-    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    with caplog.at_level("WARNING", "vidshift"):
+        split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    (said,) = caplog.messages
+    assert "no images by their suffix: 1 (" in said and "notes.txt" in said
     assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
     assert split.flip_labels == (0, 1) and split.reversed_labels is None
     assert split.decode is images.decode
@@ -255,6 +258,33 @@ def test_images_lie_at_any_depth_and_behind_links(tmp_path):
     np.testing.assert_array_equal(pixels[0], picture(20, 24, seed=1))
 
 
+def test_names_of_folders_of_images(tmp_path):
+    """Left and right swap in a mirror image; a name is one however it is spelt."""
+    names = {
+        "train": ("turn left", "turn right", "caf\u00e9"),
+        "val": ("turn left ",),
+        "test": ("cafe\u0301", "turn right"),
+    }
+    for split, classes in names.items():
+        for name in classes:
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / split / name / "1.png")
+
+    def opened(split):
+        return open_split("image_folder", split, data_dir=str(tmp_path))
+
+    assert opened("train").classes == ("caf\u00e9", "turn left", "turn right")
+    assert opened("train").flip_labels == (0, 2, 1)
+    labels = [opened("test").source[row]["label"] for row in range(2)]
+    assert labels == [0, 2] and opened("validation").source[0]["label"] == 1
+    link = tmp_path / "train" / "turn left" / "all"
+    link.symlink_to(tmp_path / "train")
+    with pytest.raises(
+        ValueError, match="turn left/all: is a link to a folder .* remove"
+    ):
+        opened("train")
+
+
 def test_folders_that_are_none(tmp_path):
     def open_it(root, split="train", **options):
         options = ImageFolder(**options)
@@ -266,11 +296,13 @@ def test_folders_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="no folder .*/dev for the validation im"):
         open_it(root, "validation", validation="dev")
     (root / "val" / "horse").mkdir()
-    with pytest.raises(ValueError, match="val has classes that .* has not: horse"):
+    with pytest.raises(ValueError, match="val has classes that .* has not: .horse"):
         open_it(root, "validation")
     for file in (root / "train" / "cat").iterdir():
         file.rename(file.with_suffix(".txt"))
-    with pytest.raises(ValueError, match="train has classes without an image .*: cat$"):
+    with pytest.raises(
+        ValueError, match="train has classes without an image .*: .cat.$"
+    ):
         open_it(root)
     empty = fill(tmp_path / "empty", each=0)
     with pytest.raises(ValueError, match="train holds no image .* 2 class folders"):
@@ -336,7 +368,8 @@ def prepared(tmp_path_factory):
 def test_a_tfds_data_set_without_its_code(prepared):
     options = TfdsImages(name="tiny_images", train="train[:4]")
     split = open_split("tfds_images", "train", data_dir=prepared, options=options)
-    assert split.classes == ("dark", "bright") and len(split.source) == 4
+    assert split.classes == ("lit left", "lit right") and len(split.source) == 4
+    assert split.flip_labels == (1, 0)
     record = split.source[0]
     assert record["id"].endswith(".png") and record["video"].startswith(b"\x89PNG")
     number = int(record["id"].removesuffix(".png"))
@@ -345,6 +378,22 @@ def test_a_tfds_data_set_without_its_code(prepared):
     version = TfdsImages(name="tiny_images:1.0.0")
     test = open_split("tfds_images", "test", data_dir=prepared, options=version)
     assert len(test.source) == 2
+
+
+def test_a_damaged_tfds_data_set_is_named(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "copy")
+    (file,) = tmp_path.rglob("dataset_info.json")
+    file.write_bytes(file.read_bytes()[:50])
+    says = (
+        r"dataset_info\.json is damaged .*: remove .*1\.0\.0; `tfds build tiny_images"
+    )
+    with pytest.raises(ValueError, match=says):
+        open_split(
+            "tfds_images",
+            "train",
+            data_dir=str(tmp_path / "copy"),
+            options=TfdsImages(name="tiny_images"),
+        )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vidshift.data import encoding, motion_clips, plan, video
+from vidshift.data.annotations import mirrored
 from vidshift.data.loader import (
     BATCHES_AHEAD,
     TooManyFailures,
@@ -53,6 +54,22 @@ def take(count: int, split: Split = SPLIT, **options) -> list[dict]:
     options = {"batch_size": 4, "seed": 5, "workers": 0} | options
     with train_batches(split, VIEW, **options) as batches:
         return [next(batches) for _ in range(count)]
+
+
+def test_a_class_without_a_mirror_image_is_not_flipped():
+    flips = (mirrored.NO_MIRROR, *range(1, 12))
+    split = split_of(SPLIT.source, flip_labels=flips)
+    says = (
+        "the mirror image of 'moving left' is none .*flip=false, or say .*data.mirror="
+    )
+    with pytest.raises(ValueError, match=says):
+        take(1, split=split)
+    assert not take(1, split=split, flip=False)[0]["flip"].any()
+    with (
+        pytest.raises(ValueError, match="'moving left' .* choose a protocol of fewer"),
+        eval_batches(split, VIEW, batch_size=4, workers=0, crops=10),
+    ):
+        pass
 
 
 def assert_same(one: list[dict], two: list[dict]) -> None:

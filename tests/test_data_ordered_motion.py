@@ -1,10 +1,12 @@
 """The built-in dataset: honest about time, reproducible, built once."""
 
+import errno
 import multiprocessing
-import pathlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow_datasets.core.utils.file_utils import _get_incomplete_dir
 
 from vidshift.data import motion_clips, ordered_motion, video
 from vidshift.data.datasets import DATASETS, open_split
@@ -203,12 +205,38 @@ def test_an_interrupted_build_is_not_read(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ordered_motion.build(str(tmp_path), TINY)
     monkeypatch.undo()
-    # What a killed process leaves behind.
+    # What a killed process leaves behind, by TFDS's name for it.
     (folder,) = (p for p in (tmp_path / "ordered_motion").iterdir() if p.is_dir())
-    (folder / "1.0.0.incompleteABC123").mkdir()
+    Path(_get_incomplete_dir(str(folder / "1.0.0"))).joinpath("some").mkdir(
+        parents=True
+    )
     split = ordered_motion.open_split("train", data_dir=str(tmp_path), options=TINY)
     assert len(split.source) == 24
     assert [p.name for p in folder.iterdir()] == ["1.0.0"]
+
+
+def test_a_whole_data_set_is_read_without_a_lock(tmp_path, monkeypatch):
+    """As on a disk that nothing can be written to."""
+    ordered_motion.build(str(tmp_path), TINY)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(ordered_motion, "FileLock", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    split = ordered_motion.open_split("train", data_dir=str(tmp_path), options=TINY)
+    assert len(split.source) == 24
+
+
+def test_damaged_metadata_are_named(tmp_path):
+    ordered_motion.build(str(tmp_path), TINY)
+    (file,) = tmp_path.rglob("dataset_info.json")
+    file.write_bytes(file.read_bytes()[:100])
+    says = (
+        r"1\.0\.0/dataset_info\.json is damaged .*: remove .*1\.0\.0, and it is drawn"
+    )
+    with pytest.raises(ValueError, match=says):
+        ordered_motion.build(str(tmp_path), TINY)
 
 
 def _build(data_dir: str, start, results) -> None:
@@ -234,7 +262,7 @@ def test_two_processes_build_once(tmp_path):
     for process in processes:
         process.join()
     assert got == [(0, 24), (24 + 12 + 13, 24)]
-    assert len(list(pathlib.Path(tmp_path).rglob("dataset_info.json"))) == 1
+    assert len(list(Path(tmp_path).rglob("dataset_info.json"))) == 1
 
 
 def test_unknown_names_list_the_right_ones(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
@@ -378,6 +379,115 @@ def test_other_annotations_are_not_mixed(tmp_path, here, capsys):
     assert run("folder", moved, tmp_path) == 0
 
 
+def sides(root, names=("swipe left", "swipe right", "turning left")) -> pathlib.Path:
+    for name in names:
+        for split in ("train", "test"):
+            (root / split / name).mkdir(parents=True)
+            (root / split / name / "1.mp4").write_bytes(grey_video(4))
+    return root
+
+
+def test_mirror_images_of_own_classes(tmp_path, here, capsys):
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path) == 0
+    out, err = capsys.readouterr()
+    assert "a mirror image swaps 'swipe left' <-> 'swipe right'\n" in out
+    assert "the mirror image of 'turning left' is none of the classes" in err
+    opened = functools.partial(open_split, "folder", "train", data_dir=str(tmp_path))
+    assert opened().flip_labels == (1, 0, -1)
+    pair = "turning left=turning left"
+    assert opened(mirror=[pair]).flip_labels == (1, 0, 2)
+    # Given again with a list, only the mirror images change.
+    before = shards(folder(tmp_path))
+    assert run("folder", source, tmp_path, f"--mirror={pair}") == 0
+    assert shards(folder(tmp_path)) == before and opened().flip_labels == (1, 0, 2)
+    # Prepared when all classes kept their label.
+    path = folder(tmp_path) / records.DESCRIPTION
+    old = records.read_description(folder(tmp_path))
+    del old["mirrors_version"]
+    records.write_json(path, old | {"flip_labels": [0, 1, 2]})
+    assert opened().flip_labels == (1, 0, -1)
+    assert run("folder", source, tmp_path) == 0
+    assert records.read_description(folder(tmp_path))["flip_labels"] == [1, 0, -1]
+
+
+def test_a_whole_preparation_needs_no_lock(tmp_path, here, monkeypatch, capsys):
+    """As on a disk that nothing can be written to."""
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path) == 0
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(prepare, "FileLock", refuse)
+    assert run("folder", source, tmp_path) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_metadata_that_are_damaged_are_named_and_made_anew(name, tmp_path, here):
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path) == 0
+    path = folder(tmp_path) / name
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"\xff", b"[]", b'{"a": 1}', None):
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=f"{name} .*: the command that prepared it"
+        ):
+            open_split("folder", "train", data_dir=str(tmp_path))
+    assert run("folder", source, tmp_path) == 0
+    assert path.read_bytes() == whole
+    assert len(open_split("folder", "train", data_dir=str(tmp_path)).source) == 3
+
+
+def test_a_damaged_list_of_a_shard_is_made_anew(tmp_path, here):
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path, "--storage=frames") == 0
+    made = folder(tmp_path, storage="frames")
+    whole = shards(made)
+    path = made / "folder-train.array_record-00000-of-00001.json"
+    for damaged in (path.read_bytes()[:-20], b"[]"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="train.* is not whole: .* with --retry"):
+            open_split("folder", "train", data_dir=str(tmp_path))
+    assert run("folder", source, tmp_path, "--storage=frames", "--retry") == 0
+    assert shards(made) == whole and records.read_shard(path.with_suffix(""))
+
+
+def test_a_description_that_is_damaged_is_named(tmp_path, here, capsys):
+    source = sides(tmp_path / "own")
+    assert run("folder", source, tmp_path) == 0
+    path = folder(tmp_path) / records.DESCRIPTION
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"[]", b"{}"):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"vidshift\.json is damaged .*: remove .*1\.0"
+        ):
+            open_split("folder", "train", data_dir=str(tmp_path))
+        assert run("folder", source, tmp_path) == 2
+        assert "vidshift.json is damaged" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_other_classes_are_named(tmp_path, here, capsys):
+    assert run("folder", sides(tmp_path / "own"), tmp_path) == 0
+    capsys.readouterr()
+    other = sides(tmp_path / "other", ("swipe left", "swipe right", "wave"))
+    assert run("folder", other, tmp_path) == 2
+    assert "--source has 'wave', which it has not" in capsys.readouterr().err
+
+
+def test_a_split_without_a_clip_says_what_to_change(tmp_path, here, capsys):
+    assert run("folder", sides(tmp_path / "own"), tmp_path) == 0
+    assert "no clip is for the split validation, of 6" in capsys.readouterr().err
+    says = (
+        "no clip in the split 'validation', but in test and train; .*validation_split="
+    )
+    with pytest.raises(ValueError, match=says):
+        open_split("folder", "validation", data_dir=str(tmp_path))
+
+
 def test_nothing_to_decode(tmp_path, here, capsys):
     for label in "ab":
         (tmp_path / "own" / label).mkdir(parents=True)
@@ -406,8 +516,8 @@ def test_wrong_arguments_are_one_line(tmp_path, monkeypatch, capsys, flags, mess
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(prepare.flow, "check_installed", lambda: None)
     assert prepare.main(flags) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+    *warnings, line = capsys.readouterr().err.splitlines()
+    assert message in line and all("warning: " in each for each in warnings)
 
 
 def test_parts_of_files_are_not_copied(tmp_path, capsys):

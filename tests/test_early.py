@@ -60,7 +60,11 @@ def frame_logits(run) -> np.ndarray:
 
 def scored(run):
     options = SimpleNamespace(
-        checkpoint="best", data_dir=None, split="test", batch_size=8
+        checkpoint="best",
+        data_dir=None,
+        split="test",
+        batch_size=8,
+        map_classes=False,
     )
     described, _, scores = early.score(run, options)
     return described["sees"], scores

@@ -42,6 +42,20 @@ def test_softmax_is_averaged_and_its_logarithm_given():
     np.testing.assert_allclose(np.exp(found.logits), wanted, rtol=1e-5)
 
 
+def test_classes_are_put_in_another_order():
+    order = ("c", "a", "b")
+    found = FLOW.by_name(("a", "b", "c"), order)
+    assert found.logits.tolist() == [[5.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    assert found.labels.tolist() == [1, 2] and found.ids == FLOW.ids
+    back = found.by_name(order, ("a", "b", "c"))
+    np.testing.assert_array_equal(back.logits, FLOW.logits)
+    assert back.labels.tolist() == FLOW.labels.tolist()
+    without = scores([[1.0, 2.0, 3.0]], [-1]).by_name(("a", "b", "c"), order)
+    assert without.labels.tolist() == [-1]
+    several = scores([[1.0, 2.0, 3.0]], np.array([[1, 0, 0]], np.uint8))
+    assert several.by_name(("a", "b", "c"), order).labels.tolist() == [[0, 1, 0]]
+
+
 def test_each_task_has_its_softmax():
     tasks = {"verb": 2, "noun": 1}
     one, two = (scores(s.logits, [[0, 0], [1, 0]], tasks=tasks) for s in (RGB, FLOW))

@@ -89,8 +89,20 @@ def test_the_same_names_take_everything(written, temporal):
     assert report == f"initialised {len(source)} arrays from {folder}/checkpoints/0"
 
 
-@pytest.mark.parametrize("classes", [("right", "left", "up"), ("a", "b")])
-def test_other_classes_keep_the_new_head(written, classes):
+@pytest.mark.parametrize(
+    ("classes", "differs"),
+    [
+        (
+            ("right", "left", "up"),
+            "they are in another order: class 0 is 'left' of it and 'right' of the data set",
+        ),
+        (
+            ("left", "right", "b"),
+            "it has 'up', which the data set has not; the data set has 'b', which it has not",
+        ),
+    ],
+)
+def test_other_classes_keep_the_new_head(written, classes, differs):
     folder, source = written()
     found, drawn, report = start(folder, described(temporal="tsm", classes=classes))
     assert_taken(found, source, but=HEAD)
@@ -98,7 +110,8 @@ def test_other_classes_keep_the_new_head(written, classes):
         np.testing.assert_array_equal(found[name], drawn[name])
     assert report == (
         f"initialised {len(source) - 2} arrays from {folder}/checkpoints/0\n"
-        "  new, since the classes differ: fc.bias, fc.kernel"
+        "  new, since the classes differ: fc.bias, fc.kernel "
+        f"({differs})"
     )
 
 

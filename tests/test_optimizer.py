@@ -204,6 +204,12 @@ def test_errors():
         rates(OptimConfig(schedule="cosin"), [0])
     with pytest.raises(ValueError, match="warmup_epochs=10.0 is 100 steps, .* has 100"):
         rates(OptimConfig(warmup_epochs=10.0), [0])
+    says = (
+        "batch_size=64 is larger than the data's 16 clips.* has 1 steps: .*size=16 or"
+    )
+    with pytest.raises(ValueError, match=says):
+        config = OptimConfig(warmup_epochs=4.0)
+        schedule(config, batch_size=64, steps=1, steps_per_epoch=16 / 64)
     with pytest.raises(ValueError, match="optim.groups 'fc5'.*plain, tsm, tsm_fc5"):
         config = OptimConfig(groups="fc5")
         make_optimizer(config, KINDS, lambda step: 0.1, steps_per_epoch=1)

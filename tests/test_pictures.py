@@ -12,7 +12,7 @@ from flax import nnx
 from tests.networks import random_network
 from vidshift import create, load, pictures, runs
 from vidshift.data.datasets import open_split
-from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.motion_clips import CLASSES, OrderedMotion
 from vidshift.data.split import Split
 from vidshift.evaluation import draw_attention, draw_shifts
 from vidshift.nets.weights import split
@@ -40,7 +40,7 @@ def saved(folder, data_dir, backbone, temporal="tsn", change=lambda p, s: None, 
         ),
     )
     config.optim.attention.budget = 0.25
-    description = runs.describe(config, Split(source=[], classes=("a", "b")))
+    description = runs.describe(config, Split(source=[], classes=CLASSES))
     model = random_network(lambda: create(**description["model"]))
     _, params, stats = split(model)
     params, stats = jax.tree.map(np.array, (params, stats))
@@ -252,5 +252,5 @@ def test_data_that_is_not_there(tmp_path, data_dir, capsys):
     gone = tmp_path / "gone"
     assert pictures.main([f"--workdir={run}", f"--data_dir={gone}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"pictures: error: there is no folder {gone}: give --data_dir"
+    assert line == f"pictures: error: there is no folder {gone}: give --data-dir"
     assert not gone.exists()

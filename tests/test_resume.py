@@ -56,9 +56,10 @@ def test_another_network_names_each_field():
         "runs/a holds a run of another model: "
         "model.fold_div is None there and 4 here; "
         "model.temporal is 'tsm' there and 'tsn' here; "
-        "classes is ['left', 'right'] there and ['left', 'up'] here; "
         "optim.ema is None there and 0.99 here; "
-        "optim.momentum is 0.9 there and 0.5 here. Choose another --workdir"
+        "optim.momentum is 0.9 there and 0.5 here; "
+        "classes differ: the run has 'right', which the data set has not; "
+        "the data set has 'up', which the run has not. Choose another --workdir"
     )
 
 

@@ -3,6 +3,9 @@
 import argparse
 import math
 
+# Help of `--map-classes`, of commands that join a run with data.
+MAP_CLASSES = "take the data's classes by name where the run has them in another order"
+
 
 def count(text: str) -> int:
     """A whole number from 1."""

@@ -36,10 +36,11 @@ from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
+from vidshift.arguments import MAP_CLASSES
 from vidshift.cost import cost
-from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
 from vidshift.data.on_device import normalise, prepare
+from vidshift.data.split import Split
 from vidshift.data.view import View
 from vidshift.evaluation.draw_budgets import draw_budgets
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
@@ -48,6 +49,7 @@ from vidshift.nets import create
 from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
+from vidshift.run_data import open_run_split
 from vidshift.runs import BUDGETS
 from vidshift.training import checkpoints, mesh
 from vidshift.training.initial import ARGUMENTS
@@ -85,13 +87,13 @@ class Run:
     def folder(self) -> pathlib.Path:
         return self.checkpoint.parents[1] / BUDGETS
 
-    def split(self, name: str, data_dir: str | None):
-        stored = self.description["config"]["data"]
-        folder = data_dir or stored["dir"]
-        if not pathlib.Path(folder).is_dir():
-            raise ValueError(f"there is no folder {folder}: give --data-dir")
-        return open_split(
-            stored["name"], name, data_dir=folder, options=stored["options"]
+    def split(self, name: str, options: argparse.Namespace) -> Split:
+        return open_run_split(
+            self.checkpoint,
+            self.description,
+            name,
+            data_dir=options.data_dir,
+            map_classes=options.map_classes,
         )
 
     def view(self, crop: int | None) -> View:
@@ -123,7 +125,10 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
         batches = stored["adaptive"]["calibration_batches"]
     if batches == 0:
         return [narrow(run.stats, subnetwork(run, one).stats) for one in subnetworks]
-    data = run.split(stored["data"]["train_split"], options.data_dir)
+    data = run.split(stored["data"]["train_split"], options)
+    if data.flip_labels is not None:
+        # The labels are not used, and clips are flipped as in the training.
+        data = dataclasses.replace(data, flip_labels=tuple(range(len(data.classes))))
     prepared = jax.jit(
         functools.partial(
             prepare, flip_labels=data.flip_labels, **runs.normalisation(run.description)
@@ -158,7 +163,7 @@ def score(run: Run, subnetworks, stats, view: View, options, devices):
     protocol = pick("protocol", options.protocol, PROTOCOLS)
     name = options.split or run.description["config"]["data"]["validation_split"]
     as_seen = functools.partial(normalise, **runs.normalisation(run.description))
-    part = run.split(name, options.data_dir)
+    part = run.split(name, options)
     view = protocol.view(view)
     steps = [
         make_eval_step(
@@ -342,6 +347,7 @@ def main(argv: list[str] | None = None) -> int:
         "writes nothing",
     )
     add("--data-dir", help="where the data set lies, if moved")
+    add("--map-classes", action="store_true", help=MAP_CLASSES)
     add("--no-latency", action="store_true", help="do not measure it")
     add("--gflops", type=float, help="the best network for so many a clip")
     add("--latency-ms", type=float, help="the best network for so long a clip")

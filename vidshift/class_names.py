@@ -1,7 +1,78 @@
-"""Names of classes from the files that data sets and code bases give them in."""
+"""Names of classes: how they are spelt, read from files, and compared.
 
+A name is the same however its letters are encoded and whatever space is around it: macOS
+writes "é" as two characters, and a table may have a space after each comma.
+"""
+
+import collections
 import json
 import pathlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+# A byte order mark, the zero-width space and the word joiner, which nobody sees.
+INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x2060))
+# Names that a message lists.
+MOST_LISTED = 8
+
+
+def clean(name: str) -> str:
+    """Returns the one spelling of a name: composed letters (NFC), single spaces."""
+    return " ".join(unicodedata.normalize("NFC", name).translate(INVISIBLE).split())
+
+
+def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Returns groups of different names that a reader would take for one.
+
+    They differ in capitals, in zeros before a number ("1" and "01"), in spaces, hyphens
+    and underscores, or in the width of their letters.
+    """
+    groups = collections.defaultdict(list)
+    for name in names:
+        key = unicodedata.normalize("NFKC", name).casefold()
+        key = re.sub(r"(?<!\d)0+(?=\d)", "", key)
+        groups[re.sub(r"(?<=\D)[\s_-]+|[\s_-]+(?=\D)", "", key)].append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def listed(names: Iterable[str], separator: str = ", ") -> str:
+    """Returns the first names in quotes, and how many more there are."""
+    names = list(names)
+    shown = separator.join(map(repr, names[:MOST_LISTED]))
+    more = len(names) - MOST_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def difference(
+    ours: Sequence[str], theirs: Sequence[str], *, us: str, them: str
+) -> str:
+    """Returns what differs between two lists of classes; "" where nothing does.
+
+    Names are the same if `clean` makes them so, as older runs and data have others.
+
+    Args:
+      ours, theirs: in the order of the labels.
+      us, them: what has the lists, for the sentence.
+    """
+    ours, theirs = list(map(clean, ours)), list(map(clean, theirs))
+    if ours == theirs:
+        return ""
+    parts = []
+    for one, has, lacks, other in ((ours, us, them, theirs), (theirs, them, us, ours)):
+        if only := [name for name in one if name not in set(other)]:
+            parts.append(f"{has} has {listed(only)}, which {lacks} has not")
+    if not parts and len(ours) != len(theirs):
+        return (
+            f"{us} has {len(ours)} classes and {them} {len(theirs)}, some of one name"
+        )
+    if not parts:
+        place = next(i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b)
+        return (
+            f"they are in another order: class {place} is {ours[place]!r} of {us} and "
+            f"{theirs[place]!r} of {them}"
+        )
+    return "; ".join(parts)
 
 
 def read_class_names(path: pathlib.Path) -> tuple[str, ...]:
@@ -16,18 +87,18 @@ def read_class_names(path: pathlib.Path) -> tuple[str, ...]:
       OSError: it cannot be opened.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix != ".json":
-            return tuple(line.strip() for line in text.splitlines() if line.strip())
+            return tuple(clean(line) for line in text.splitlines() if clean(line))
         content = json.loads(text)
     except ValueError as error:  # of the characters, or of the JSON
         raise ValueError(f"{path} cannot be read: {error}") from None
     if isinstance(content, list):
-        return tuple(map(str, content))
+        return tuple(clean(str(name)) for name in content)
     if isinstance(content, dict):
         numbers = [str(number) for number in range(len(content))]
         by_number = {str(number): name for name, number in content.items()}
         for names in (by_number, content):
             if names.keys() == set(numbers):
-                return tuple(str(names[number]) for number in numbers)
+                return tuple(clean(str(names[number])) for number in numbers)
     raise ValueError(f"{path} must be a list of names, or number names from 0")

@@ -31,14 +31,14 @@ import numpy as np
 from flax import nnx
 
 from vidshift import command_errors, runs, stream
-from vidshift.arguments import count
-from vidshift.data.datasets import open_split
+from vidshift.arguments import MAP_CLASSES, count
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.data.split import Split
 from vidshift.evaluation.draw_early import draw_early
 from vidshift.evaluation.evaluate import Scores, evaluate
 from vidshift.evaluation.observed import SHARES, Noting, ObservedView, StreamedView
+from vidshift.run_data import open_run_split
 from vidshift.training import checkpoints, mesh
 
 
@@ -91,11 +91,12 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     checkpoint = checkpoints.find(workdir, options.checkpoint)
     description = checkpoints.read_description(checkpoint)
     stored = description["config"]["data"]
-    data_dir = options.data_dir or stored["dir"]
-    if not pathlib.Path(data_dir).is_dir():
-        raise ValueError(f"there is no folder {data_dir}: give --data-dir")
-    part = open_split(
-        stored["name"], options.split, data_dir=data_dir, options=stored["options"]
+    part = open_run_split(
+        checkpoint,
+        description,
+        options.split,
+        data_dir=options.data_dir,
+        map_classes=options.map_classes,
     )
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
@@ -185,6 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--checkpoint", choices=("best", "last"), default="best", help="best")
     add("--split", default="test", help="test")
     add("--data-dir", help="where the data set lies, if moved")
+    add("--map-classes", action="store_true", help=MAP_CLASSES)
     add("--batch-size", type=count, default=32, help="videos at a time; 32")
     add("--out", help="of OUT.json and OUT.png; evaluation/early of the first run")
     options = parser.parse_args(argv)

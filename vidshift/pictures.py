@@ -27,12 +27,12 @@ import sys
 from flax import nnx
 
 from vidshift import command_errors, runs
-from vidshift.arguments import count
-from vidshift.data.datasets import open_split
+from vidshift.arguments import MAP_CLASSES, count
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
 from vidshift.nets.weights import split as split_model
+from vidshift.run_data import open_run_split
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.rubiks import Shift3D
@@ -72,7 +72,10 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         found["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
     gates = [n for n, layer in _layers(model, GateShiftFuse) if layer.gate is not None]
     if gates:
-        found["gates"] = draw_gates.draw, _gates(model, gates, description, options)
+        found["gates"] = (
+            draw_gates.draw,
+            _gates(model, gates, checkpoint, description, options),
+        )
     if not found:
         raise ValueError(
             f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates, "
@@ -99,14 +102,19 @@ def _layers(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
 
 
 def _gates(
-    model: nnx.Module, names: list[str], description: dict, options: argparse.Namespace
+    model: nnx.Module,
+    names: list[str],
+    checkpoint: pathlib.Path,
+    description: dict,
+    options: argparse.Namespace,
 ) -> dict:
     stored = description["config"]["data"]
-    data_dir = options.data_dir or stored["dir"]
-    if not pathlib.Path(data_dir).is_dir():
-        raise ValueError(f"there is no folder {data_dir}: give --data_dir")
-    part = open_split(
-        stored["name"], options.split, data_dir=data_dir, options=stored["options"]
+    part = open_run_split(
+        checkpoint,
+        description,
+        options.split,
+        data_dir=options.data_dir,
+        map_classes=options.map_classes,
     )
     clips = min(options.clips, len(part.source))
     part = dataclasses.replace(part, source=Some(part.source, clips))
@@ -169,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
     add("--checkpoint", choices=("best", "last"), default="best")
     add("--out", metavar="DIR", help="default: pictures/ of the run")
-    add("--data_dir", metavar="DIR", help="where the dataset lies, if moved")
+    data_dir = "--data_dir", "--data-dir"
+    add(*data_dir, metavar="DIR", help="where the dataset lies, if moved")
+    add("--map-classes", action="store_true", help=MAP_CLASSES)
     add("--split", default="validation", help="whose clips gates are shown")
     add("--clips", type=count, default=64, help="how many of them; 64")
     return parser

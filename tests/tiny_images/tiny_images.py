@@ -17,7 +17,7 @@ class TinyImages(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(encoding_format="png"),
-                    "label": tfds.features.ClassLabel(names=["dark", "bright"]),
+                    "label": tfds.features.ClassLabel(names=["lit left", "lit right"]),
                     "file_name": tfds.features.Text(),
                 }
             ),

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidshift.data import (
@@ -47,7 +47,14 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> Split:
+def open_split(
+    name: str,
+    split: str,
+    *,
+    data_dir: str,
+    options: Any = None,
+    mirror: Sequence[str] = (),
+) -> Split:
     """Opens a split of a dataset, building the dataset first where it is missing.
 
     Args:
@@ -56,9 +63,12 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
       data_dir: folder of all datasets.
       options: the dataset's own options (`OrderedMotion`), or a dict of its fields, as
         a checkpoint stores it; None for the defaults.
+      mirror: "swipe left=swipe right", pairs of classes that are each other's mirror
+        image, beside those that the data set says.
 
     Raises:
-      ValueError: unknown name, split or option, or an option out of range.
+      ValueError: unknown name, split or option, an option out of range, or a pair of
+        anything but two classes.
     """
     if name not in DATASETS:
         raise ValueError(f"no dataset named {name!r}{_instead(name, DATASETS)}")
@@ -79,7 +89,11 @@ def open_split(name: str, split: str, *, data_dir: str, options: Any = None) -> 
         raise ValueError(
             f"{name} takes options of the type {dataset.options.__name__}, got {options!r}"
         )
-    return dataset.open(split, data_dir=data_dir, options=options)
+    found = dataset.open(split, data_dir=data_dir, options=options)
+    if not mirror:
+        return found
+    pairs = annotations.mirrored.with_pairs(found.classes, found.flip_labels, mirror)
+    return dataclasses.replace(found, flip_labels=pairs)
 
 
 def _instead(got: str, names) -> str:

@@ -1,12 +1,16 @@
 """Any folder of images, a sub-folder for each class, as ImageNet is often kept."""
 
 import dataclasses
+import logging
 import os
 import pathlib
-from collections.abc import Iterable
 
+from vidshift.class_names import clean, listed
 from vidshift.data import images
+from vidshift.data.annotations import media, mirrored
 from vidshift.data.split import Record, Split
+
+logger = logging.getLogger("vidshift.data")
 
 SPLITS = ("train", "validation", "test")
 FOLDERS = {
@@ -52,8 +56,8 @@ def open_split(
 ) -> Split:
     """Lists the files of a split, in the order of their names.
 
-    Classes are the sub-folders of the training folder, in the order of their names. What
-    begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
+    Classes are the sub-folders of the training folder, in the order of their names; left
+    and right in them swap in a mirror image. What begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
 
     Args:
       split: one of SPLITS.
@@ -68,18 +72,26 @@ def open_split(
         _folder(pathlib.Path(data_dir), name, getattr(options, name))
         for name in (split, "train")
     )
-    classes = _classes(training)
-    unknown = sorted(set(_classes(folder)) - set(classes))
+    classes, own = tuple(sorted(_classes(training))), _classes(folder)
+    unknown = sorted(own.keys() - set(classes))
     if unknown:
         raise ValueError(
-            f"{folder} has classes that {training} has not: {_listed(unknown)}"
+            f"{folder} has classes that {training} has not: {listed(unknown)}"
         )
     root = folder.parent
+    found = [
+        (label, path, path.lower().endswith(images.SUFFIXES))
+        for label, name in enumerate(classes)
+        for below in own.get(name, ())
+        for path in _files(folder / below)
+    ]
     files = tuple(
         (path.removeprefix(f"{root}{os.sep}"), label)
-        for label, name in enumerate(classes)
-        for path in _images(folder / name)
+        for label, path, is_image in found
+        if is_image
     )
+    if split == "train":
+        _report_others(folder, [path for _, path, is_image in found if not is_image])
     suffixes = ", ".join(images.SUFFIXES)
     if not files:
         raise ValueError(
@@ -87,12 +99,12 @@ def open_split(
         )
     empty = set(range(len(classes))) - {label for _, label in files}
     if folder == training and empty:
-        names = _listed(classes[label] for label in sorted(empty))
+        names = listed(classes[label] for label in sorted(empty))
         raise ValueError(f"{folder} has classes without an image ({suffixes}): {names}")
     return Split(
         source=FolderSource(root, files),
         classes=classes,
-        flip_labels=tuple(range(len(classes))),
+        flip_labels=mirrored.of_names(classes),
         decode=images.decode,
     )
 
@@ -108,15 +120,30 @@ def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     )
 
 
-def _classes(folder: pathlib.Path) -> tuple[str, ...]:
-    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
-    if not names:
+def _report_others(folder: pathlib.Path, paths: list[str]) -> None:
+    """Counts and names what is passed over."""
+    if paths:
+        logger.warning(
+            "%s: files passed over, which are no images by their suffix: %d (%s)",
+            folder,
+            len(paths),
+            listed(paths),
+        )
+
+
+def _classes(folder: pathlib.Path) -> dict[str, list[str]]:
+    """The folders of each class, whose names may be spelt in several ways."""
+    found: dict[str, list[str]] = {}
+    for entry in media.entries(folder):
+        if media.is_folder(entry):
+            found.setdefault(clean(entry.name), []).append(entry.name)
+    if not found:
         raise ValueError(f"{folder} has no folders: a class of images is one")
-    return tuple(names)
+    return found
 
 
-def _images(folder: pathlib.Path) -> list[str]:
-    """Paths of all images below, through links too; none where there is no folder."""
+def _files(folder: pathlib.Path) -> list[str]:
+    """Paths of all files below, through links too; none where there is no folder."""
 
     def fail(error: OSError):
         raise error
@@ -124,15 +151,9 @@ def _images(folder: pathlib.Path) -> list[str]:
     found = []
     walk = os.walk(folder, followlinks=True, onerror=fail) if folder.is_dir() else ()
     for parent, below, names in walk:
+        media.check_loop(pathlib.Path(parent))
         below[:] = [name for name in below if not name.startswith(".")]
         found += [
-            os.path.join(parent, name)
-            for name in names
-            if name.lower().endswith(images.SUFFIXES) and not name.startswith(".")
+            os.path.join(parent, name) for name in names if not name.startswith(".")
         ]
     return sorted(found)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)

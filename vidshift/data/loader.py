@@ -234,6 +234,8 @@ def train_batches(
     if not num_records:
         raise ValueError("split must have records, got none")
     may_flip = flip and split.flip_labels is not None
+    if may_flip:
+        split.check_flip("train with --config.data.flip=false")
     augment = augment or Augment()
     augment.check()
     if augment.on and split.modality != "rgb":
@@ -342,6 +344,8 @@ def eval_batches(
         raise ValueError("whole frames, of several sizes, are for a single process")
     if crops == 10 and split.flip_labels is None:
         raise ValueError("crops=10 has mirror images, which have no label here")
+    if crops == 10:
+        split.check_flip("choose a protocol of fewer crops")
     tall, widths = eval_views.size(resize=view.resize, crop=view.crop, crops=crops)
     if process_count > 1:
         widths = widths[-1:]  # whatever the shapes of the videos that each one reads

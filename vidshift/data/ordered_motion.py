@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 from filelock import FileLock
+from tensorflow_datasets.core.constants import INCOMPLETE_PREFIX
 
 from vidshift.data import motion_clips
 from vidshift.data.motion_clips import (
@@ -28,7 +29,7 @@ from vidshift.data.motion_clips import (
     OrderedMotion,
 )
 from vidshift.data.split import Split, TfdsSource
-from vidshift.data.tfds_rows import open_rows
+from vidshift.data.tfds_rows import open_rows, reading_metadata
 
 SECONDS_BETWEEN_REPORTS = 5.0
 
@@ -110,16 +111,23 @@ def build(data_dir: str, options: OrderedMotion) -> tfds.core.DatasetBuilder:
     """
     _check(options)
     folder = pathlib.Path(data_dir) / OrderedMotionBuilder.name
-    folder.mkdir(parents=True, exist_ok=True)
     config = OrderedMotionConfig(
         name="-".join(f"{k}{v}" for k, v in dataclasses.asdict(options).items()),
         options=options,
     )
+    # A data set that is there is whole: reading it needs no lock, which a disk that
+    # nothing can be written to would not give.
+    if (folder / config.name / str(OrderedMotionBuilder.VERSION)).is_dir():
+        with _quiet():
+            builder = _builder(data_dir, config)
+        if builder.is_prepared():
+            return builder
+    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{config.name}.lock"), _quiet():
-        builder = OrderedMotionBuilder(data_dir=data_dir, config=config)
+        builder = _builder(data_dir, config)
         if not builder.is_prepared():
             # Left by builds that were killed; nobody else builds while we hold the lock.
-            for rest in (folder / config.name).glob("*.incomplete*"):
+            for rest in (folder / config.name).glob(f"{INCOMPLETE_PREFIX}*"):
                 shutil.rmtree(rest)
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
@@ -128,6 +136,16 @@ def build(data_dir: str, options: OrderedMotion) -> tfds.core.DatasetBuilder:
                 file_format="array_record",
             )
     return builder
+
+
+def _builder(data_dir: str, config: OrderedMotionConfig) -> OrderedMotionBuilder:
+    """TFDS's builder, which reads what is there."""
+    version = str(OrderedMotionBuilder.VERSION)
+    folder = pathlib.Path(data_dir) / OrderedMotionBuilder.name / config.name / version
+    if not folder.is_dir():
+        return OrderedMotionBuilder(data_dir=data_dir, config=config)
+    with reading_metadata(folder, f"remove {folder}, and it is drawn again"):
+        return OrderedMotionBuilder(data_dir=data_dir, config=config)
 
 
 @contextlib.contextmanager

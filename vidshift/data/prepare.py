@@ -9,6 +9,11 @@ below --source; `folder` is any folder of videos, a sub-folder for each class, o
 file, label and optional start and end. Started again with the same arguments, a
 preparation that was interrupted goes on, and ends with the same bytes. What cannot be
 decoded is left out, counted and listed.
+
+Of `folder` the class of a mirror image is read from the names ("swipe left", "swipe
+right"), and printed. --mirror="swipe left=swipe right" says what the names do not, and
+--mirror="right hook=right hook" that a class is its own mirror image; given again, with
+other pairs, it changes nothing but them.
 """
 
 if __name__ == "__main__":
@@ -17,6 +22,7 @@ if __name__ == "__main__":
     one_line()  # before the imports, which take seconds
 
 import argparse
+import contextlib
 import csv
 import functools
 import hashlib
@@ -30,8 +36,9 @@ from filelock import FileLock, Timeout
 
 from vidshift import command_errors
 from vidshift.arguments import count
+from vidshift.class_names import difference, listed
 from vidshift.data import flow, records, storage
-from vidshift.data.annotations import DATASETS
+from vidshift.data.annotations import DATASETS, mirrored
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.progress import Progress
 from vidshift.data.records import Shard
@@ -46,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         annotations = _annotations(options)
+        _report_classes(options.name, annotations)
         if options.check:
             return check(annotations, options.name, workers=options.workers)
         return prepare(
@@ -103,6 +111,11 @@ def prepare(
         pathlib.Path(out) / name / config_name(stored_as, modality) / records.VERSION
     )
     folder = final.with_name(f"{records.VERSION}.incomplete")
+    if final.is_dir() and not retry and records.has_metadata(final):
+        # No lock is needed, and the disk may be one that nothing can be written to.
+        _take_up(final, _plan(annotations, stored_as, modality))
+        print(f"{final} is there already; nothing to do")
+        return 0
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(final.with_name(f"{records.VERSION}.lock"), timeout=0)
     try:
@@ -112,8 +125,9 @@ def prepare(
     with held:
         plan = _plan(annotations, stored_as, modality)
         if final.is_dir():
-            _check_plan(final, plan)
-            if not retry:
+            _take_up(final, plan)
+            # Another process may have made it meanwhile.
+            if not retry and records.has_metadata(final):
                 print(f"{final} is there already; nothing to do")
                 return 0
             final.rename(folder)
@@ -135,12 +149,13 @@ def prepare(
 
 def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     """Decodes every clip and writes nothing; 1 if one cannot be decoded."""
-    left_out, progress = [], Progress(name, len(annotations.clips))
-    for clip, number in results(storage.count, annotations.clips, workers=workers):
-        failed = isinstance(number, Failed)
-        if failed:
-            left_out.append((clip.id, str(number)))
-        progress(1, failed)
+    left_out = []
+    with Progress(name, len(annotations.clips)) as progress:
+        for clip, number in results(storage.count, annotations.clips, workers=workers):
+            failed = isinstance(number, Failed)
+            if failed:
+                left_out.append((clip.id, str(number)))
+            progress(1, failed)
     for clip_id, reason in left_out:
         print(f"cannot be decoded: {_named(clip_id, reason)}")
     found = {
@@ -156,6 +171,25 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
 def _named(clip_id: str, reason: str) -> str:
     """What a process died of does not say on which clip."""
     return reason if reason.startswith(f"{clip_id}: ") else f"{clip_id}: {reason}"
+
+
+def _report_classes(name: str, annotations: Annotations) -> None:
+    """Says how the annotations were understood."""
+    for line in annotations.warnings:
+        print(f"prepare: warning: {line}", file=sys.stderr)
+    if name != "folder":
+        return
+    classes, flips = annotations.classes, annotations.flip_labels
+    number = f"{len(classes)} class{'es' * (len(classes) > 1)}"
+    print(f"{name}: {number}: {listed(classes)}")
+    if swaps := mirrored.swaps(classes, flips):
+        print(f"{name}: a mirror image swaps {swaps}")
+    if without := mirrored.without_mirror(classes, flips):
+        print(
+            f"prepare: warning: {mirrored.why_none(without)}: training refuses to flip; "
+            f'--mirror="{without[0]}=CLASS" says what it is',
+            file=sys.stderr,
+        )
 
 
 def config_name(stored_as: str, modality: str) -> str:
@@ -187,6 +221,7 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
         "modality": modality,
         "classes": list(annotations.classes),
         "flip_labels": annotations.flip_labels and list(annotations.flip_labels),
+        "mirrors_version": records.MIRRORS_VERSION,
         "multi_label": annotations.multi_label,
         "tasks": dict(annotations.tasks),
         "clips": len(annotations.clips),
@@ -194,19 +229,29 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
     }
 
 
-def _check_plan(folder: pathlib.Path, plan: dict) -> None:
+def _take_up(folder: pathlib.Path, plan: dict) -> None:
+    """Raises where a folder is of another plan; mirror images, in no record, may change."""
     begun = records.read_description(folder)
     for field, value in plan.items():
-        if begun.get(field) != value:
+        if (
+            field not in ("flip_labels", "mirrors_version")
+            and begun.get(field) != value
+        ):
+            what = f"{field} differs"
+            if field == "classes":
+                differs = difference(begun["classes"], value, us="it", them="--source")
+                what = f"classes differ: {differs}"
             raise ValueError(
-                f"{folder} was made of other annotations ({field} differs); remove it, "
+                f"{folder} was made of other annotations ({what}); remove it, "
                 "or give another --out"
             )
+    if begun != plan:
+        records.write_json(folder / records.DESCRIPTION, plan)
 
 
 def _begin(folder: pathlib.Path, plan: dict, retry: bool) -> None:
     if (folder / records.DESCRIPTION).is_file():
-        _check_plan(folder, plan)
+        _take_up(folder, plan)
     else:
         if folder.is_dir():  # not even begun
             shutil.rmtree(folder)
@@ -247,11 +292,9 @@ def _write_all(
         ]
     done = {path: records.read_shard(path) for _, path, _ in parts}
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
-    progress = Progress(folder.parents[1].name, len(annotations.clips))
-    for shard in filter(None, done.values()):
-        progress(shard.clips + len(shard.failures), len(shard.failures), resumed=True)
     # All clips go through one queue, so that no core waits at the end of a shard.
     stored = results(work, clips, workers=workers)
+    progress = Progress(folder.parents[1].name, len(annotations.clips))
 
     def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
         for _, (clip, result) in zip(part, stored):
@@ -260,12 +303,13 @@ def _write_all(
             yield (clip.id, str(result)) if failed else serialize(clip, result)
 
     found: dict[str, list[Shard]] = {}
-    try:
+    with contextlib.closing(stored), progress:
+        for shard in filter(None, done.values()):
+            number, failed = shard.clips + len(shard.failures), len(shard.failures)
+            progress(number, failed, resumed=True)
         for split, path, part in parts:
             shard = done[path] or records.write_shard(path, of_shard(part))
             found.setdefault(split, []).append(shard)
-    finally:
-        stored.close()
     return found
 
 
@@ -343,12 +387,14 @@ def _annotations(options: argparse.Namespace) -> Annotations:
     if options.modality == "flow":
         flow.check_installed()
     own = {}
-    for field in ("csv", "validation_share", "test_share", "fps"):
+    for field in ("csv", "validation_share", "test_share", "fps", "mirror"):
         value = getattr(options, field)
         if value is not None:
             if options.name != "folder":
-                raise ValueError(f"--{field} is for NAME=folder")
+                flag = field.replace("_", "-")
+                raise ValueError(f"--{flag} is for NAME=folder")
             own[field] = value
+    print(f"{options.name}: listing {options.source}", flush=True)
     return DATASETS[options.name].read(options.source, **own)
 
 
@@ -379,8 +425,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="decode every clip, write nothing")
     add("--retry", action="store_true", help="try again what was left out")
     add("--csv", metavar="FILE", help="of folder: file, label, start, end, split")
-    add("--validation_share", type=float, metavar="X", help="of folder; 0.1")
-    add("--test_share", type=float, metavar="X", help="of folder; 0.1")
+    for split in ("validation", "test"):
+        names = f"--{split}-share", f"--{split}_share"
+        add(*names, type=float, metavar="X", help="of folder; 0.1")
+    add(
+        "--mirror",
+        action="append",
+        metavar="CLASS=CLASS",
+        help="of folder: two classes that are each other's mirror image; as often as needed",
+    )
     add("--fps", type=float, metavar="X", help="of folder's clips that are frames")
     return parser
 

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vidshift.data import flow, frame_rows, records, stacks, video
+from vidshift.data.annotations import mirrored
 from vidshift.data.frame_rows import FrameRows
 from vidshift.data.split import Record, Split
-from vidshift.data.tfds_rows import TfdsRows, open_rows
+from vidshift.data.tfds_rows import TfdsRows, open_rows, reading_metadata
 
 # What a network is shown of a video, besides its frames.
 MODALITIES = ("rgb", "flow", "rgb_diff")
@@ -110,13 +111,17 @@ def open_split(
     _check(options)
     folder = _folder(name, data_dir, options)
     described = records.read_description(folder)
-    builder = tfds.builder_from_directory(folder)
-    groups = [
-        group for group in builder.info.splits if split in group.split(records.AND)
-    ]
-    groups = [group for group in groups if builder.info.splits[group].num_examples]
+    remedy = "the command that prepared it makes it anew"
+    with reading_metadata(folder, remedy):
+        builder = tfds.builder_from_directory(folder)
+    groups = [group for group, info in builder.info.splits.items() if info.num_examples]
+    present = {name for group in groups for name in group.split(records.AND)}
+    groups = [group for group in groups if split in group.split(records.AND)]
     if not groups:
-        raise ValueError(f"{folder} has no clip in the split {split!r}")
+        raise ValueError(
+            f"{folder} has no clip in the split {split!r}, but in "
+            f"{' and '.join(sorted(present)) or 'none'}; {_how_to_split(name, split)}"
+        )
     parts = tuple(open_rows(builder, group) for group in groups)
     starts: list[np.ndarray | None] = [None] * len(parts)
     decode = video.decode
@@ -140,6 +145,9 @@ def open_split(
         stack = options.stack + 1
         decode = functools.partial(stacks.decode, stack=stack, decode=decode)
     flip_labels = described["flip_labels"]
+    # Prepared before the names were read.
+    if name == "folder" and flip_labels and "mirrors_version" not in described:
+        flip_labels = mirrored.of_names(described["classes"])
     return Split(
         source=PreparedSource(
             parts,
@@ -156,6 +164,17 @@ def open_split(
         tasks=described["tasks"],
         modality=options.modality,
         stack=options.stack,
+    )
+
+
+def _how_to_split(name: str, split: str) -> str:
+    """What to do without clips of a split."""
+    without = f"--config.data.{split}_split= trains without"
+    if name != "folder" or split == "train":
+        return "choose one of them" if split == "train" else without
+    return (
+        f"{without}, or prepare it again, with a folder {split}/, the column split, or a "
+        f"larger --{split}-share, into another --out"
     )
 
 

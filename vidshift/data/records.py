@@ -19,13 +19,19 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.encoding import split_jpegs
 from vidshift.data.storage import Stored
+from vidshift.data.tfds_rows import read_json, reading_metadata
 
 VERSION = "1.0.0"
 # One record a group, so that reading one reads no other; what is in a video is
 # compressed already.
 WRITER_OPTIONS = "group_size:1,uncompressed"
+# Of the rule that `flip_labels` were made by. Before there was one, every class of a
+# user's own was its own mirror image.
+MIRRORS_VERSION = 1
 # What is the data set's, besides TFDS's own files.
 DESCRIPTION = "vidshift.json"
+# In it, whenever it was written.
+FIELDS = ("storage", "modality", "classes", "flip_labels", "multi_label", "tasks")
 # Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
 AND = "_and_"
 # The storage whose clips have a record for each frame.
@@ -114,7 +120,18 @@ class Serializer:
 
 
 def read_description(folder: pathlib.Path) -> dict:
-    return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    """Reads what a preparation is of.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    path = folder / DESCRIPTION
+    remedy = f"remove {folder} and prepare the data set again"
+    found = read_json(path, remedy)
+    missing = [field for field in FIELDS if field not in found]
+    if missing:
+        raise ValueError(f"{path} is damaged (no {', '.join(missing)}): {remedy}")
+    return found
 
 
 def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
@@ -124,16 +141,17 @@ def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
 
 
 def read_shard(path: pathlib.Path) -> Shard | None:
-    """What a shard says of itself; None where it is not there or not complete."""
+    """What a shard says of itself; None where that or the shard is not there or not whole."""
     try:
         found = json.loads(_beside(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        shard = Shard(
+            tuple(found["rows"]),
+            found["size_bytes"],
+            tuple((name, reason) for name, reason in found["failures"]),
+        )
+    # It is written whole, but a disk may lose it.
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    shard = Shard(
-        tuple(found["rows"]),
-        found["size_bytes"],
-        tuple((name, reason) for name, reason in found["failures"]),
-    )
     whole = path.is_file() and path.stat().st_size == shard.size_bytes
     return shard if whole else None
 
@@ -154,7 +172,7 @@ def read_rows(folder: pathlib.Path, split: str, count: int) -> list[int]:
         path = shard_path(folder, split, index, count)
         shard = read_shard(path)
         if shard is None:
-            raise ValueError(f"{path} is not whole: prepare it again")
+            raise ValueError(f"{path} is not whole: prepare it again, with --retry")
         found += shard.rows
     return found
 
@@ -235,6 +253,16 @@ def write_json(path: pathlib.Path, content: Mapping) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def has_metadata(folder: pathlib.Path) -> bool:
+    """Whether TFDS can read the data set of a folder."""
+    try:
+        with reading_metadata(folder, ""):
+            tfds.builder_from_directory(folder)
+    except ValueError:
+        return False
+    return True
 
 
 def write_metadata(

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypedDict, runtime_checkable
 import numpy as np
 
 from vidshift.data import video
+from vidshift.data.annotations import mirrored
 from vidshift.data.tfds_rows import TfdsRows
 
 
@@ -51,7 +52,8 @@ class Split:
     # Name of each label.
     classes: tuple[str, ...]
     # Label of the mirror image of a clip, for each label; None: never flip. A dataset
-    # where a mirror image keeps its class has (0, 1, 2, ...).
+    # where a mirror image keeps its class has (0, 1, 2, ...). NO_MIRROR: it is none of
+    # the classes, so that nothing can be flipped.
     flip_labels: tuple[int, ...] | None = None
     # Label of a clip played backwards, for each label; None: it has none.
     reversed_labels: tuple[int, ...] | None = None
@@ -67,6 +69,24 @@ class Split:
     # differences go into one.
     modality: str = "rgb"
     stack: int = 1
+
+    def check_flip(self, instead: str) -> None:
+        """Raises where a clip's mirror image may be of none of the classes.
+
+        Args:
+          instead: what to do where nothing should be flipped.
+
+        Raises:
+          ValueError: naming the classes.
+        """
+        without = mirrored.without_mirror(self.classes, self.flip_labels)
+        if without:
+            raise ValueError(
+                f"clips cannot be flipped, as {mirrored.why_none(without)}: {instead}, or "
+                "say what it is (the class itself, if it looks the same), to train.py by "
+                f"--config.data.mirror=\"('{without[0]}=CLASS',)\" or to "
+                f'vidshift.data.prepare by --mirror="{without[0]}=CLASS"'
+            )
 
     @property
     def channels(self) -> int:

@@ -6,8 +6,9 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from vidshift.data import images
+from vidshift.data.annotations import mirrored
 from vidshift.data.split import Record, Split
-from vidshift.data.tfds_rows import TfdsRows, open_rows
+from vidshift.data.tfds_rows import TfdsRows, open_rows, reading_metadata
 
 SPLITS = ("train", "validation", "test")
 
@@ -64,7 +65,9 @@ def open_split(
         `image` and `label`, or no such split.
     """
     options = options or TfdsImages()
-    builder = tfds.builder_from_directory(_folder(data_dir, options.name))
+    folder = _folder(data_dir, options.name)
+    with reading_metadata(folder, f"remove {folder}; {_how(data_dir, options.name)}"):
+        builder = tfds.builder_from_directory(folder)
     features = dict(builder.info.features)
     image, label = (features.get(name) for name in ("image", "label"))
     labelled = isinstance(label, tfds.features.ClassLabel)
@@ -87,7 +90,7 @@ def open_split(
     return Split(
         source=ImageSource(records, f"{options.name}/{wanted}"),
         classes=tuple(label.names),
-        flip_labels=tuple(range(label.num_classes)),
+        flip_labels=mirrored.of_names(label.names),
         decode=images.decode,
     )
 

@@ -1,14 +1,62 @@
 """Records of TFDS splits in ArrayRecord files, and what is said of one that is damaged."""
 
+import contextlib
 import dataclasses
+import json
 import os
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
 from vidshift.data.video import VideoError
+
+# Files of TFDS's own, in JSON, beside the records.
+METADATA = ("dataset_info.json", "features.json")
+
+
+def read_json(path: pathlib.Path, remedy: str) -> dict:
+    """Reads a file that holds an object.
+
+    Args:
+      remedy: what to do where it is damaged.
+
+    Raises:
+      ValueError: it is cut short or holds something else.
+      OSError: it cannot be opened.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+    if isinstance(found, dict):
+        return found
+    raise ValueError(f"{path} is damaged (it is a {type(found).__name__}): {remedy}")
+
+
+@contextlib.contextmanager
+def reading_metadata(folder: pathlib.Path, remedy: str) -> Iterator[None]:
+    """Makes each error of TFDS about a folder's metadata a ValueError that names the file.
+
+    Args:
+      folder: of the data set and version.
+      remedy: what to do where it is damaged.
+    """
+    for name in METADATA:
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name} is not there: {remedy}")
+        read_json(folder / name, remedy)
+    try:
+        yield
+    # Of TFDS, of the protocol buffers, or of whatever meets a value of another type.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        names = " or ".join(METADATA)
+        raise ValueError(
+            f"{folder}: {names} is damaged ({reason}): {remedy}"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -54,6 +54,19 @@ class Scores:
             tasks={},
         )
 
+    def by_name(self, classes: Sequence[str], others: Sequence[str]) -> "Scores":
+        """The same with classes in the order of `others`, which has the same names."""
+        if list(classes) == list(others):
+            return self
+        place = {name: number for number, name in enumerate(classes)}
+        order = [place[name] for name in others]
+        labels = self.labels
+        if labels.ndim == 2:
+            labels = labels[:, order]
+        else:  # -1 of a clip without a label, which the last number is for
+            labels = np.append(np.argsort(order), -1)[labels].astype(labels.dtype)
+        return dataclasses.replace(self, logits=self.logits[:, order], labels=labels)
+
     @property
     def labelled(self) -> bool:
         """Whether clips have labels, so that figures can be made.

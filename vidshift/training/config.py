@@ -109,8 +109,11 @@ class DataConfig:
     inverse_short_sides: bool = False
     # What is done to the pixels of training clips, on the device.
     augment: Augment = dataclasses.field(default_factory=Augment)
-    # Random horizontal flips, where the dataset says what they do to the labels.
+    # Random horizontal flips, where the dataset says what they do to the labels; the
+    # names of a user's own classes do ("swipe left", "swipe right").
     flip: bool = True
+    # What they do not say: "A=B", classes that are each other's mirror image, or "A=A".
+    mirror: tuple[str, ...] = ()
     # Per-channel normalisation of RGB in [0, 1]. A backbone's official values are in
     # vidshift/pixels.py.
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)

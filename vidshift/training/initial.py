@@ -11,6 +11,7 @@ import re
 import numpy as np
 from flax import nnx
 
+from vidshift.class_names import difference
 from vidshift.nets import create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
 from vidshift.nets.zoo import BACKBONES, mixes_time
@@ -62,7 +63,10 @@ def initial_weights(
     found_params, found_stats = checkpoints.read_weights(checkpoint)
     found, ours = found_params | found_stats, params | stats
     head = {name for name in ours if name.startswith("fc.")}
-    head = head if stored["classes"] != description["classes"] else set()
+    differs = difference(
+        stored["classes"], description["classes"], us="it", them="the data set"
+    )
+    head = head if differs else set()
     of_images = is_image_network(theirs)
 
     new = ours.keys() - found.keys() - head
@@ -101,7 +105,7 @@ def initial_weights(
     if new:
         lines.append(f"  new: {shorten(new)}")
     if head:
-        lines.append(f"  new, since the classes differ: {shorten(head)}")
+        lines.append(f"  new, since the classes differ: {shorten(head)} ({differs})")
     if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
         reads = "reads no later frame" if theirs.get("causal") else "reads later frames"
         lines.append(f"  its network {reads}, unlike this one: the names alone fit")

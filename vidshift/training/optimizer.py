@@ -74,9 +74,16 @@ def schedule(
     peak = peak_learning_rate(config, batch_size)
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if warmup_steps >= steps:
+        has = f"the run has {steps} steps"
+        clips = round(steps_per_epoch * batch_size)
+        if clips < batch_size:
+            raise ValueError(
+                f"batch_size={batch_size} is larger than the data's {clips} clips, so "
+                f"that {has}: --config.batch_size={clips} or less, or --config.steps"
+            )
         raise ValueError(
-            f"optim.warmup_epochs={config.warmup_epochs} is {warmup_steps} steps, the "
-            f"run has {steps}"
+            f"optim.warmup_epochs={config.warmup_epochs} is {warmup_steps} steps, and "
+            f"{has}: fewer --config.optim.warmup_epochs, or more --config.epochs"
         )
 
     def cosine(step):

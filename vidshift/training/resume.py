@@ -1,5 +1,6 @@
 """What a run that goes on from its own last checkpoint must have in common with it."""
 
+from vidshift.class_names import difference
 from vidshift.training.checkpoints import CheckpointError
 
 # What descriptions say that were written before there were others.
@@ -19,7 +20,6 @@ def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
         (f"model.{key}", stored["model"].get(key), wanted["model"].get(key))
         for key in sorted(stored["model"].keys() | wanted["model"].keys())
     ]
-    pairs += [("classes", stored["classes"], wanted["classes"])]
     theirs, ours = (BEFORE | said | said.get("input", {}) for said in (stored, wanted))
     pairs += [(name, theirs[name], ours[name]) for name in BEFORE]
     pairs += [
@@ -31,6 +31,10 @@ def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
         for name, there, here in pairs
         if there != here
     ]
+    classes = difference(
+        stored["classes"], wanted["classes"], us="the run", them="the data set"
+    )
+    differing += [f"classes differ: {classes}"] if classes else []
     if differing:
         raise CheckpointError(
             f"{workdir} holds a run of another model: {'; '.join(differing)}. Choose "

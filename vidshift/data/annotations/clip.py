@@ -49,3 +49,5 @@ class Annotations:
     multi_label: bool = False
     # Of a multi-task data set: how many of `classes` are each task's.
     tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    # What a user should know of how they were read, a line each.
+    warnings: tuple[str, ...] = ()

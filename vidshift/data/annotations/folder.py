@@ -18,28 +18,41 @@ Their first line names the columns: `file` (from SOURCE, or absolute) and `label
 class's name), and, where wanted, `start` and `end` (seconds, either may be empty), `id`,
 and in a file for all splits `split` (train, validation, test).
 
-A clip is a video (.mp4 .webm .avi .mkv .mov .m4v .mpg .mpeg .ts .wmv .flv .3gp), or a
-folder of frames: below a class's folder one that directly holds images (.jpg .jpeg .png)
-and no video. What begins with a dot is passed over. Classes are in the order of their
-names, or of their numbers where all are numbers.
+A clip is a video (media.VIDEOS lists the suffixes; files of unknown ones are opened to
+see), or a folder of frames: below a class's folder one that directly holds images
+(media.IMAGES) and no video. What begins with a dot is passed over, and so are other
+files, which are counted and named. Classes are in the order of their names, or of their
+numbers where all are numbers. Names are the same however their letters are encoded and
+whatever space is around them.
 
 Where neither folders nor a column say the split, each clip goes to one by a hash of its
 file's path below SOURCE: other files change nothing, and all parts that are cut from a
-video go together. A mirror image keeps its class.
+video go together.
+
+The class of a mirror image is read from the names: left and right swap
+(vidshift/data/annotations/mirrored.py). Of a class whose mirror image is no class, such
+as "turning left" without "turning right", training refuses to flip anything until `mirror`
+(--mirror, or config.data.mirror) says what it is.
 """
 
+import collections
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 
+from vidshift.class_names import clean, listed, look_alikes
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
 
 SPLITS = ("train", "validation", "test")
 COUNTS: dict[str, int] = {}
+# Files of one unknown suffix that are opened although the ones before held no video.
+MOST_IN_VAIN = 100
 # Names of each split's folder, CSV file, and in the column `split`.
 NAMES = {
     "train": ("train",),
@@ -55,6 +68,7 @@ def read(
     validation_share: float = 0.1,
     test_share: float = 0.1,
     fps: float | None = None,
+    mirror: Sequence[str] = (),
 ) -> Annotations:
     """Lists the clips.
 
@@ -64,11 +78,13 @@ def read(
         one there.
       validation_share, test_share: of the clips, where nothing says their split.
       fps: frames a second of folders of frames.
+      mirror: "swipe left=swipe right", pairs of classes that are each other's mirror
+        image, beside those that their names say.
 
     Raises:
-      AnnotationError: no clips, files that cannot be read, a clip listed twice, or a
-        class without a clip for training.
-      ValueError: a share out of range.
+      AnnotationError: no clips, files that cannot be read, a clip listed twice, a link
+        that leads back to a folder above it, or a class without a clip for training.
+      ValueError: a share out of range, or a pair of anything but two classes.
     """
     for name, share in (("validation", validation_share), ("test", test_share)):
         if not 0 <= share < 1:
@@ -83,8 +99,12 @@ def read(
     tables = _tables(source, csv)
     if tables:
         found = _of_tables(source, tables, divide, fps)
-        return _annotations(found, ", ".join(map(str, tables)))
-    return of_folders(source, divide=divide, fps=fps)
+        annotations = _annotations(found, ", ".join(map(str, tables)))
+    else:
+        annotations = of_folders(source, divide=divide, fps=fps)
+    classes = annotations.classes
+    flip_labels = mirrored.with_pairs(classes, mirrored.of_names(classes), mirror)
+    return dataclasses.replace(annotations, flip_labels=flip_labels)
 
 
 # -------------------------------------------------------------------- folders
@@ -107,21 +127,30 @@ def of_folders(
     tops = {split: media.folder(source, *NAMES[split]) for split in SPLITS}
     if not has_splits(source):
         tops = {"": source}
-    found = []
+    walk, rows = _Walk(), []
+    walk.beside(source, *(top for split, top in tops.items() if split))
     for split, top in tops.items():
         for folder in _folders(top):
-            clips = list(_clips(pathlib.Path(folder.path)))
+            clips = list(walk.clips(pathlib.Path(folder.path)))
             if not clips and split in ("", "train"):
                 raise AnnotationError(
                     f"{folder.path}: is a class's folder without a video "
                     f"({' '.join(media.VIDEOS)}) or a folder of frames below it"
                 )
-            for path in clips:
-                id = path.relative_to(source).as_posix()
-                rate = None if media.is_video(path.name) else fps
-                splits = (split or _drawn(id, divide),)
-                found.append((folder.name, Clip(id, path, splits, 0, fps=rate)))
-    return _annotations(found, str(source))
+            names = (path.relative_to(source).as_posix() for path in clips)
+            rows += [
+                (folder.name, split, name, unicodedata.normalize("NFC", name), path)
+                for name, path in zip(names, clips)
+            ]
+    times, found = collections.Counter(composed for *_, composed, _ in rows), []
+    for label, split, name, composed, path in rows:
+        # Two files may differ in nothing but how their letters are encoded.
+        id = composed if times[composed] == 1 else name
+        frames = not media.is_video(path.name) and path.is_dir()
+        rate = fps if frames else None
+        splits = (split or _drawn(composed, divide),)
+        found.append((label, Clip(id, path, splits, 0, fps=rate)))
+    return _annotations(found, str(source), walk.warnings())
 
 
 def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
@@ -129,30 +158,83 @@ def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
 
 
 def _folders(folder: pathlib.Path) -> list[os.DirEntry]:
-    return [entry for entry in _entries(folder) if entry.is_dir()]
+    return [entry for entry in _entries(folder) if media.is_folder(entry)]
 
 
 def _is_video(entry: os.DirEntry) -> bool:
     return media.is_video(entry.name)
 
 
-def _clips(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Videos and folders of frames below a class's folder, in the order of the names."""
-    for entry in media.entries(folder):
-        path = pathlib.Path(entry.path)
-        if not entry.is_dir():
-            if _is_video(entry):
+class _Walk:
+    """Walks through the folders of classes, and notes the files that are passed over."""
+
+    def __init__(self):
+        self._passed: list[str] = []
+        # Files of an unknown suffix in which there is no video; None where one had one.
+        self._in_vain: dict[str, int | None] = {}
+        self._outside: list[str] = []
+
+    def beside(self, *folders: pathlib.Path) -> None:
+        """Notes videos that lie beside the folders of classes, in none of them."""
+        for folder in folders:
+            beside = [entry for entry in _entries(folder) if _is_video(entry)]
+            self._outside += [e.path for e in beside if not media.is_folder(e)]
+
+    def clips(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
+        """Videos and folders of frames below a class's folder, in the order of names."""
+        media.check_loop(folder)
+        for entry in media.entries(folder):
+            path = pathlib.Path(entry.path)
+            if not media.is_folder(entry):
+                if self._holds_video(entry):
+                    yield path
+                else:
+                    self._passed.append(entry.path)
+            elif self._holds_frames(path):
                 yield path
-        elif _holds_frames(path):
-            yield path
-        else:
-            yield from _clips(path)
+            else:
+                yield from self.clips(path)
 
+    def _holds_video(self, entry: os.DirEntry) -> bool:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        in_vain = self._in_vain.setdefault(suffix, 0)
+        # A hundred thousand notes are not opened one by one.
+        if in_vain is not None and in_vain >= MOST_IN_VAIN:
+            return False
+        found = media.holds_video(entry)
+        if found:
+            self._in_vain[suffix] = None
+        elif in_vain is not None:
+            self._in_vain[suffix] = in_vain + 1
+        return found
 
-def _holds_frames(folder: pathlib.Path) -> bool:
-    names = [entry.name for entry in media.entries(folder)]
-    # Images beside videos are their thumbnails.
-    return any(map(media.is_image, names)) and not any(map(media.is_video, names))
+    def _holds_frames(self, folder: pathlib.Path) -> bool:
+        files = [e for e in media.entries(folder) if not media.is_folder(e)]
+        # Images beside videos are their thumbnails.
+        return any(media.is_image(entry.name) for entry in files) and not any(
+            self._holds_video(entry)
+            for entry in files
+            if not media.is_image(entry.name)
+        )
+
+    def warnings(self) -> list[str]:
+        lines = []
+        if self._passed:
+            suffixes = collections.Counter(
+                os.path.splitext(path)[1].lower() or "no suffix"
+                for path in self._passed
+            )
+            kinds = ", ".join(f"{n:,} {kind}" for kind, n in suffixes.most_common(12))
+            lines.append(
+                f"files passed over, which are no videos by their suffix or content: "
+                f"{kinds} ({listed(self._passed)})"
+            )
+        if self._outside:
+            lines.append(
+                f"videos passed over, which are in no class's folder: "
+                f"{len(self._outside):,} ({listed(self._outside)})"
+            )
+        return lines
 
 
 # ------------------------------------------------------------------ CSV files
@@ -191,6 +273,7 @@ def _of_tables(
     """(class, clip) of each row; its label is not known yet."""
     found = []
     places: dict[str, str] = {}
+    names = functools.cache(media.names_in)
     for table, split in tables.items():
         for place, row in reading.table(table, "file", "label"):
             for column in ("file", "label"):
@@ -214,6 +297,7 @@ def _of_tables(
                 name = _split(row["split"], place)
             else:
                 name = split or _drawn(file, divide)
+            path = media.on_disk(path, names)
             frames = not media.is_video(file) and path.is_dir()
             rate = fps if frames else None
             if frames and rate is None and (start is not None or end is not None):
@@ -249,20 +333,29 @@ def _drawn(file: str, divide: tuple[float, float]) -> str:
     return "validation" if place < test + validation else "train"
 
 
-def _annotations(found: list[tuple[str, Clip]], where: str) -> Annotations:
+def _annotations(
+    found: list[tuple[str, Clip]], where: str, warnings: Sequence[str] = ()
+) -> Annotations:
     if not found:
         raise AnnotationError(
             f"{where}: lists no clip; expected are folders CLASS/*.mp4 (or "
             f"train/CLASS/*.mp4, validation/..., test/...), or a CSV file with the "
             f"columns file and label"
         )
-    names = {name for name, _ in found}
+    spelt: dict[str, set[str]] = {}
+    for name, _ in found:
+        spelt.setdefault(clean(name), set()).add(name)
+    if "" in spelt:
+        raise AnnotationError(f"{where}: has a class whose name is nothing but space")
+    found = [(clean(name), clip) for name, clip in found]
+    names = set(spelt)
     classes = sorted(names, key=_by_number if all(map(_is_number, names)) else None)
     trained = {name for name, clip in found if clip.splits == ("train",)}
     untrained = [name for name in classes if name not in trained]
     if untrained:
         raise AnnotationError(
-            f"{where}: has classes without a clip for training: {', '.join(untrained)}"
+            f"{where}: has classes without a clip for training: "
+            f"{', '.join(untrained)}{_why_none(untrained, found)}"
         )
     labels = {name: label for label, name in enumerate(classes)}
     return Annotations(
@@ -271,7 +364,52 @@ def _annotations(found: list[tuple[str, Clip]], where: str) -> Annotations:
         ),
         classes=tuple(classes),
         flip_labels=mirrored.unchanged(classes),
+        warnings=(*warnings, *_doubts(where, spelt, classes, found)),
     )
+
+
+def _why_none(untrained: Sequence[str], found: Sequence[tuple[str, Clip]]) -> str:
+    """What to change where the hash has given all of a small class to other splits."""
+    splits = {
+        split for name, clip in found if name in untrained for split in clip.splits
+    }
+    if not splits:
+        return ""
+    return (
+        f", whose clips are all for {' and '.join(sorted(splits))}; name the split of "
+        "some, or, where a hash draws it, give smaller --validation-share and --test-share"
+    )
+
+
+def _doubts(
+    where: str,
+    spelt: Mapping[str, set[str]],
+    classes: Sequence[str],
+    found: Sequence[tuple[str, Clip]],
+) -> Iterator[str]:
+    """What may be wrong with the classes and splits, a line each."""
+    for name, forms in spelt.items():
+        if len(forms) > 1:
+            written = ", ".join(ascii(form) for form in sorted(forms))
+            yield f"{where}: one class, {name!r}, is written in several ways: {written}"
+    for names in look_alikes(classes):
+        yield (
+            f"{where}: classes that look alike are kept apart: {listed(names)}; if they "
+            "are one, give them one name"
+        )
+    if len(classes) == 1:
+        yield (
+            f"{where}: has one class, {classes[0]!r}, and a network has nothing to tell "
+            "apart; a folder or a label is needed for each class"
+        )
+    present = {split for _, clip in found for split in clip.splits}
+    for split in SPLITS:
+        if split not in present and split != "train":
+            yield (
+                f"{where}: no clip is for the split {split}, of {len(found)}: name the "
+                f"split of some (a folder {split}/, or the column split), give a larger "
+                f"--{split}-share, or train with --config.data.{split}_split="
+            )
 
 
 def _is_number(name: str) -> bool:

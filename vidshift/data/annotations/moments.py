@@ -53,7 +53,7 @@ def _classes(path: pathlib.Path) -> tuple[str, ...]:
         name, comma, label = line.rpartition(",")
         if not comma:
             raise AnnotationError(f"{place}: must be CLASS,NUMBER, got {line!r}")
-        names[reading.number(label, place, "the class's number")] = name
+        names[reading.number(label, place, "the class's number")] = name.strip()
     if not names or max(names) != len(names) - 1:
         raise AnnotationError(f"{path}: must number classes from 0 to their last")
     return tuple(names[label] for label in range(len(names)))

@@ -8,9 +8,11 @@ import difflib
 import io
 import json
 import pathlib
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from vidshift.class_names import clean
 from vidshift.data.annotations.clip import AnnotationError, Clip
 
 
@@ -41,8 +43,9 @@ def require(source: pathlib.Path) -> None:
 
 
 def text(path: pathlib.Path) -> str:
+    """Returns a file's text, its letters composed (NFC), so that a name is one name."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: is not text in UTF-8: {error}") from error
 
@@ -56,12 +59,16 @@ def lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def rows(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
-    """(place, fields) of each row of a file with commas between fields."""
-    reader = csv.reader(io.StringIO(text(path)))
+    """(place, fields) of each row of a file with commas between fields.
+
+    Space around a field is no part of it.
+    """
+    reader = csv.reader(io.StringIO(text(path)), skipinitialspace=True)
     try:
         for row in reader:
             if row:
-                yield f"{path}, line {reader.line_num}", row
+                place = f"{path}, line {reader.line_num}"
+                yield place, [field.strip() for field in row]
     except csv.Error as error:
         raise AnnotationError(f"{path}, line {reader.line_num}: {error}") from error
 
@@ -148,6 +155,7 @@ def seconds(value: str, place: str, what: str) -> float:
 
 
 def label_of(name: str, labels: Mapping[str, int], place: str) -> int:
+    name = name if name in labels else clean(name)
     if name not in labels:
         nearest = difflib.get_close_matches(name, labels, n=1)
         hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
@@ -159,11 +167,12 @@ def label_of(name: str, labels: Mapping[str, int], place: str) -> int:
 
 def numbered(classes: Collection[str], path: pathlib.Path) -> dict[str, int]:
     """The number of each class, which are listed in a file."""
+    classes = [clean(name) for name in classes]
     labels = {name: label for label, name in enumerate(classes)}
     if not labels:
         raise AnnotationError(f"{path}: lists no class")
     if len(labels) != len(classes):
-        twice = next(name for name in labels if list(classes).count(name) > 1)
+        twice = next(name for name in labels if classes.count(name) > 1)
         raise AnnotationError(f"{path}: lists the class {twice!r} twice")
     return labels
 
