@@ -33,7 +33,15 @@ from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
-from vidshift.training import attention, checkpoints, command, mesh, optimizer, resume
+from vidshift.training import (
+    attention,
+    checkpoints,
+    command,
+    mesh,
+    optimizer,
+    peers,
+    resume,
+)
 from vidshift.training.classes import check_classes
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights
@@ -51,7 +59,7 @@ WORKDIR = flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.
 
 def main() -> int:
     # Closed in turn however the run ends: what is being saved is saved to the end.
-    with contextlib.ExitStack() as cleanup:
+    with contextlib.ExitStack() as cleanup, peers.ending_together():
         return train(CONFIG.value, WORKDIR.value, cleanup)
 
 

@@ -16,7 +16,6 @@ import safetensors
 
 from vidshift.torch_weights import files, read_torch
 from vidshift.torch_weights.files import MAGIC, TorchFileError
-from vidshift.torch_weights.unpickle import KNOWN, Unpickler
 
 FILES = pathlib.Path(__file__).parent / "torch_files"
 
@@ -239,18 +238,6 @@ def test_nothing_is_imported(tmp_path, monkeypatch):
     assert "harmful" not in sys.modules
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_a_pickle_changes_nothing_that_outlives_it(name):
-    # BUILD sets attributes of what is on the stack: here of what a name stands for.
-    before = dict(vars(KNOWN[name]))
-    module, _, last = name.rpartition(".")
-    for state in ({"__module__": "a", "b": 1}, (None, {"__module__": "a", "b": 1})):
-        written = pickled(Named(module, last))[:-1] + pickled(state)[2:-1] + b"b."
-        with pytest.raises((TypeError, AttributeError)):
-            Unpickler(io.BytesIO(written)).load()
-    assert dict(vars(KNOWN[name])) == before
-
-
 @WRITERS
 @pytest.mark.parametrize(
     ("changed", "message"),
@@ -262,7 +249,7 @@ def test_a_pickle_changes_nothing_that_outlives_it(name):
         (tensor(storage(), strides=(-3, 1)), "no tensor has such sizes"),
         (tensor(storage(), offset=-1), "no tensor has such sizes"),
         (tensor(storage(), (2, "3")), "no tensor has such sizes"),
-        (tensor(storage(), (2, 3, 1)), "no tensor has such sizes"),
+        (tensor(storage(), (2, 3, 1)), "a tensor has 3 sizes, 2 strides"),
         (tensor(storage(), (2**50, 1)), "no tensor has such sizes"),
     ],
 )

@@ -16,6 +16,7 @@ from tests.commands import (
     train,
     wait_for_step,
 )
+from vidshift.training import checkpoints
 from vidshift.training.log import read_metrics
 
 
@@ -25,7 +26,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def two_processes(workdir, data_dir, **fields):
+def two_processes(workdir, data_dir, *, of_second=None, **fields):
     port = free_port()
     return [
         start(
@@ -37,7 +38,7 @@ def two_processes(workdir, data_dir, **fields):
             distributed__num_processes=2,
             distributed__process_id=index,
             distributed__timeout_seconds=120,
-            **fields,
+            **fields | (of_second if index and of_second else {}),
         )
         for index in range(2)
     ]
@@ -95,6 +96,39 @@ def test_number_of_devices_and_eval_batch_do_not_change_validation(
 
 
 @pytest.mark.slow
+def test_when_process_0_is_killed_the_other_ends_at_once_in_a_line(tmp_path, data_dir):
+    """JAX has its own connection to process 0, and would abort with a stack."""
+    long = {"steps": 10**5, "validate_epochs": 10**4, "checkpoint__every_steps": 4}
+    processes = two_processes(tmp_path, data_dir, data__num_frames=4, **long)
+    wait_for_step(tmp_path, processes[0], 9)
+    processes[0].kill()
+    began = time.monotonic()
+    line = own_line(processes[1])
+    assert line == "process 0 of 2 went away (its connection closed)"
+    assert time.monotonic() - began < 30
+    last = checkpoints.find(tmp_path, "last")
+    assert int(last.name) >= 4 and checkpoints.read_weights(last)
+
+
+@pytest.mark.slow
+def test_when_one_process_has_an_error_each_ends_in_a_line(tmp_path, data_dir):
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    processes = two_processes(tmp_path, data_dir, of_second={"data__dir": no_folder})
+    began = time.monotonic()
+    lines = [own_line(process) for process in processes]
+    assert lines[0] == "process 1 of 2 ended with an error, which it says itself"
+    assert str(no_folder) in lines[1]
+    assert time.monotonic() - began < 60
+
+
+def own_line(process) -> str:
+    _, err = finish(process, code=2)
+    (line,) = [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+    return line.removeprefix("train.py: error: ")
+
+
+@pytest.mark.slow
 def test_processes_that_do_not_meet_give_up_in_time(tmp_path, data_dir):
     began = time.monotonic()
     line = fails(
@@ -106,5 +140,5 @@ def test_processes_that_do_not_meet_give_up_in_time(tmp_path, data_dir):
         distributed__process_id=0,
         distributed__timeout_seconds=1,
     )
-    assert "did not meet within 1 s" in line
+    assert "did not meet within 1 s" in line and "process 1 did not come" in line
     assert time.monotonic() - began < 60

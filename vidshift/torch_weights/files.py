@@ -42,6 +42,13 @@ SAFETENSORS = {
     "U8": STORAGES["ByteStorage"],
     "BOOL": STORAGES["BoolStorage"],
 }
+# What `torch.save` writes of a network is some 100 bytes a tensor.
+MAX_PICKLE_BYTES = 64 << 20
+MAX_HEADER_BYTES = 16 << 20  # of safetensors
+# A tensor may be there twice, and a small one be expanded; beyond that, an array over
+# few bytes takes all memory.
+MAX_EXPANDED = 4
+EXPANDED_BYTES = 16 << 20
 # The object of a file, and what reads a storage's bytes by its key.
 Opened = tuple[object, Callable[[str], bytes]]
 
@@ -66,7 +73,8 @@ def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
       float32. What is no tensor is left out.
 
     Raises:
-      TorchFileError: it is another file, damaged, or has no state dict.
+      TorchFileError: it is another file, damaged, has no state dict, or asks for more
+        work or memory than a file of its size may.
       OSError: it cannot be opened.
     """
     return read(path).arrays
@@ -79,32 +87,43 @@ def read(path: str | os.PathLike) -> TorchFile:
         try:
             return _read(file)
         except TorchFileError as error:
-            raise TorchFileError(f"{path}: {error}") from None
-        except Exception as error:  # whatever damage does to pickle, zipfile and NumPy
+            raise TorchFileError(f"{path}: {_one_line(error)}") from None
+        except Exception as error:  # whatever damage does to pickletools and zipfile
             raise TorchFileError(
-                f"{path} is damaged ({type(error).__name__}: {error})"
+                f"{path} is damaged ({type(error).__name__}: {_one_line(error)})"
             ) from error
 
 
 def _read(file: io.BufferedReader) -> TorchFile:
+    size = os.stat(file.fileno()).st_size
     start = file.read(len(MAGIC))
     file.seek(0)
     if start[8:9] == b"{":  # after the length of a JSON object
+        if int.from_bytes(start[:8], "little") > MAX_HEADER_BYTES:
+            raise TorchFileError(f"its header has more than {MAX_HEADER_BYTES} bytes")
         return TorchFile(_of_safetensors(file.read()), [])
     if start.startswith(b"PK\3\4"):
-        content, read_storage = _open_zip(file)
+        content, read_storage = _open_zip(file, size)
     elif start == MAGIC:
-        content, read_storage = _open_stream(file)
+        content, read_storage = _open_stream(file, size)
     else:
         raise TorchFileError(
             f"neither PyTorch nor safetensors wrote it: it begins with {start!r}"
         )
     key, tensors = _state_dict(content)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    if total > EXPANDED_BYTES + MAX_EXPANDED * size:
+        raise TorchFileError(
+            f"its tensors have {total} bytes, but the file {size}: they are expanded, or "
+            "there many times"
+        )
     arrays = {
         name: _wide(tensor.array(read_storage(tensor.storage.key)))
         for name, tensor in tensors.items()
     }
-    return TorchFile(arrays, [str(name) for name in content if key not in (None, name)])
+    return TorchFile(
+        arrays, [_one_line(name) for name in content if key not in (None, name)]
+    )
 
 
 def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
@@ -117,41 +136,77 @@ def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _open_zip(file: io.BufferedReader) -> Opened:
+def _open_zip(file: io.BufferedReader, size: int) -> Opened:
     archive = zipfile.ZipFile(file)
-    names = archive.namelist()
-    pickles = [name for name in names if name.endswith("/data.pkl")]
+    entries = _entries(archive, size)
+    pickles = [name for name in entries if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise TorchFileError("a ZIP archive, but not one of torch.save: no data.pkl")
+    if entries[pickles[0]].file_size > MAX_PICKLE_BYTES:
+        raise TorchFileError(f"{pickles[0]} has more than {MAX_PICKLE_BYTES} bytes")
     folder = pickles[0].removesuffix("data.pkl")
     order = folder + "byteorder"
-    if order in names:
+    if order in entries:
         _check_order(archive.read(order) == b"little")
     content = Unpickler(io.BytesIO(archive.read(pickles[0]))).load()
     return content, functools.cache(lambda key: archive.read(f"{folder}data/{key}"))
 
 
-def _open_stream(file: io.BufferedReader) -> Opened:
-    file.seek(len(MAGIC))
-    Unpickler(file).load()  # the format's version, 1001 in all of them
-    _check_order(Unpickler(file).load()["little_endian"])
-    unpickler = Unpickler(file)
+def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The archive's entries by name: as `torch.save` writes them, one after the other.
+
+    Raises:
+      TorchFileError: one is compressed, named twice, or shares its bytes with another.
+    """
+    entries: dict[str, zipfile.ZipInfo] = {}
+    end = 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        name = entry.filename
+        if name in entries:
+            raise TorchFileError(f"its archive has {name!r} twice")
+        if entry.compress_type != zipfile.ZIP_STORED or (
+            entry.compress_size != entry.file_size
+        ):
+            raise TorchFileError(
+                f"{name!r} in its archive is compressed, as torch.save writes none"
+            )
+        if entry.header_offset < end:
+            raise TorchFileError(f"{name!r} in its archive overlaps another entry")
+        # The shortest header before it; what else is in it makes the entry longer.
+        end = entry.header_offset + 30 + entry.file_size
+        entries[name] = entry
+    if end > size:
+        raise TorchFileError(f"its archive ends at byte {end} of {size}")
+    return entries
+
+
+def _open_stream(file: io.BufferedReader, size: int) -> Opened:
+    # One of each storage is read when it is needed; the pickles before them, now.
+    pickles = io.BytesIO(file.read(MAX_PICKLE_BYTES))
+    pickles.seek(len(MAGIC))
+    Unpickler(pickles).load()  # the format's version, 1001 in all of them
+    _check_order(Unpickler(pickles).load()["little_endian"])
+    unpickler = Unpickler(pickles)
     content = unpickler.load()
     places = {}
-    for key in Unpickler(file).load():
-        size = int.from_bytes(file.read(8), "little")
-        size *= unpickler.dtypes[key].itemsize
-        places[key] = (file.tell(), size)
-        file.seek(size, os.SEEK_CUR)
-    end = file.tell()
-    if end > file.seek(0, os.SEEK_END):
-        raise TorchFileError(f"it is cut short: {file.tell()} of at least {end} bytes")
+    keys = Unpickler(pickles).load()
+    file.seek(pickles.tell())
+    for key in keys:
+        if key in places:
+            raise TorchFileError(f"it has storage {key!r} twice")
+        length = int.from_bytes(file.read(8), "little")
+        length *= unpickler.dtypes[key].itemsize
+        end = file.tell() + length
+        if end > size:
+            raise TorchFileError(f"it is cut short: {size} of at least {end} bytes")
+        places[key] = (file.tell(), length)
+        file.seek(end)
 
     @functools.cache
     def read_storage(key: str) -> bytes:
-        start, size = places[key]
+        start, length = places[key]
         file.seek(start)
-        return file.read(size)
+        return file.read(length)
 
     return content, read_storage
 
@@ -176,7 +231,9 @@ def _state_dict(content) -> tuple[str | None, dict[str, Tensor]]:
         nested = any(isinstance(value, dict) for value in found.values())
         if tensors and not nested and all(isinstance(name, str) for name in tensors):
             return key, tensors
-    there = ", ".join(f"{name} ({_kind(value)})" for name, value in content.items())
+    there = ", ".join(
+        f"{name} ({_kind(value)})" for name, value in list(content.items())[:20]
+    )
     raise TorchFileError(
         f"it has no state dict under {', '.join(KEYS)}, nor is it one; it has: {there}"
     )
@@ -184,6 +241,12 @@ def _state_dict(content) -> tuple[str | None, dict[str, Tensor]]:
 
 def _kind(value) -> str:
     return getattr(value, "name", type(value).__name__)
+
+
+def _one_line(text: object) -> str:
+    words = " ".join(str(text).split())  # with what the file calls its parts
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return line if len(line) <= 1000 else f"{line[:1000]}..."
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

@@ -1,15 +1,20 @@
 """The pickles in PyTorch's files, without PyTorch and without running what they say.
 
 A pickle is a program: it may name any function of any installed package and have it
-called. Here a name is looked up in a short table of what tensors are made of. All else
-that checkpoints hold (an optimiser's state, `argparse.Namespace`, a whole module)
-becomes an `Unknown`, which does nothing.
+called, and a short one may ask for work without end. Here `pickletools` reads its
+instructions one by one, and what they build is numbers, text, lists, tuples, dicts and
+`Tensor`s. No name is looked up anywhere but in a table of what tensors are made of. All
+else that checkpoints hold (an optimiser's state, `argparse.Namespace`, a whole module)
+becomes an `Unknown`. The number of instructions is bounded, and none takes longer for
+what others built: a dict keeps what has a short text or number as its key, no more.
 """
 
 import collections
+import dataclasses
 import io
-import pickle
-from typing import NamedTuple
+import math
+import pickletools
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,13 +32,23 @@ STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+# Of a pickle. A checkpoint of 1,000 layers and its optimiser's state have 60,000.
+MAX_INSTRUCTIONS = 2_000_000
+# Of a dict's key: all that a tuple holds, and characters.
+MAX_KEY_VALUES = 100
+MAX_KEY_LENGTH = 10_000
+# Larger ones with equal hashes are easily found, and a dict of them takes forever.
+MAX_KEY_INT = 2**60
+MAX_INT_BITS = 8192
+MAX_AXES = 32
 
 
 class TorchFileError(ValueError):
     """A file that holds no weights that can be read, in one line."""
 
 
-class Storage(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Storage:
     """`size` elements from `start` of the flat array that a file has under `key`."""
 
     key: str
@@ -42,7 +57,8 @@ class Storage(NamedTuple):
     size: int
 
 
-class Tensor(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tensor:
     """A view of a storage; offset and strides count elements."""
 
     storage: Storage
@@ -50,31 +66,30 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values if each is stored once."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
     def array(self, data: bytes) -> np.ndarray:
         """The tensor over its flat array's bytes, read-only.
 
         Raises:
-          TorchFileError: it does not lie in these bytes.
+          TorchFileError: there are fewer bytes than the pickle says.
         """
-        key, dtype, start, size = self.storage
-        numbers = (start, size, self.offset, *self.shape, *self.strides)
-        fit = len(self.shape) == len(self.strides)
-        if not fit or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
-            raise TorchFileError(f"no tensor has such sizes: {self}")
-        flat = np.frombuffer(data, dtype)[start : start + size]
-        if len(flat) < size:
+        dtype, start, size = (
+            self.storage.dtype,
+            self.storage.start,
+            self.storage.size,
+        )
+        there = len(data) // dtype.itemsize - start
+        if there < size:
             raise TorchFileError(
-                f"storage {key} has {len(flat)} values, the pickle says {size}"
+                f"storage {self.storage.key} has {max(there, 0)} values, the pickle says {size}"
             )
         if 0 in self.shape:
             return np.zeros(self.shape, dtype)
-        last = self.offset
-        for length, stride in zip(self.shape, self.strides, strict=True):
-            last += (length - 1) * stride
-        if last >= size:
-            raise TorchFileError(
-                f"a tensor ends at value {last} of storage {key}, which has {size}"
-            )
+        flat = np.frombuffer(data, dtype, count=size, offset=start * dtype.itemsize)
         return np.lib.stride_tricks.as_strided(
             flat[self.offset :],
             self.shape,
@@ -83,85 +98,350 @@ class Tensor(NamedTuple):
         )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Unknown:
-    """In place of an object of a class that no tensor is made of.
+    """What a file calls `name`: a class or function, or an object of it."""
 
-    It takes whatever a pickle does to an object, a function, a list or a dict, and keeps
-    nothing. `name` is what the file calls the class.
-    """
-
-    name = ""
-
-    def __new__(cls, *args, **kwargs):
-        return object.__new__(cls)
-
-    def __init__(self, *args, **kwargs): ...
-
-    def __call__(self, *args, **kwargs):
-        return self
-
-    def __setstate__(self, state): ...
-
-    def __setitem__(self, key, value): ...
-
-    def append(self, value): ...
-
-    def extend(self, values): ...
-
-    def add(self, value): ...
+    name: str
 
 
-# The functions that tensors are saved as calls of. They are classes because a pickle may
-# change what it is given: instances of `Unknown` keep nothing, and it has no way to set
-# what belongs to their class.
-class RebuildTensor(Unknown):
-    def __new__(cls, storage, offset, shape, strides, *rest):
-        if not isinstance(storage, Storage):
-            return Unknown()
-        return Tensor(storage, offset, tuple(shape), tuple(strides))
+ORDERED_DICT = "collections.OrderedDict"
+TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
+PARAMETERS = (
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+)
 
 
-class RebuildParameter(Unknown):
-    def __new__(cls, data, *rest):
-        return data
-
-
-KNOWN = {
-    "collections.OrderedDict": collections.OrderedDict,
-    "torch._utils._rebuild_tensor": RebuildTensor,
-    "torch._utils._rebuild_tensor_v2": RebuildTensor,
-    "torch._utils._rebuild_parameter": RebuildParameter,
-    "torch._utils._rebuild_parameter_with_state": RebuildParameter,
-}
-
-
-class Unpickler(pickle.Unpickler):
+class Unpickler:
     """Builds numbers, text, containers and `Tensor`s.
 
     `dtypes` has, after `load`, those of all storages by key.
     """
 
-    def __init__(self, file: io.BufferedIOBase):
-        # As latin1 no text that Python 2 wrote is an error.
-        super().__init__(file, encoding="latin1")
+    def __init__(self, file: io.BytesIO):
+        self._file = file
         self.dtypes: dict[str, np.dtype] = {}
+        self._stack: list = []
+        self._below: list[list] = []  # the stacks below the marks
+        self._memo: dict[int, object] = {}
+        self._left = MAX_INSTRUCTIONS
 
-    def find_class(self, module: str, name: str):
-        full = f"{module}.{name}"
-        if full in KNOWN:
-            return KNOWN[full]
-        if module in ("torch", "torch.cuda") and name in STORAGES:
-            return name
-        return type("Unknown", (Unknown,), {"name": full})
+    def load(self) -> object:
+        """The object of the pickle that begins here in the file.
 
-    def persistent_load(self, pid):
+        Raises:
+          TorchFileError: beyond a bound, or an instruction that no such file has.
+          Exception: whatever damage does.
+        """
+        for instruction, value, _ in pickletools.genops(self._file):
+            self._spend(1)
+            name = instruction.name
+            if name in VALUES:
+                if type(value) is int and value.bit_length() > MAX_INT_BITS:
+                    raise TorchFileError(
+                        f"its pickle has a number of {value.bit_length()} bits"
+                    )
+                self._stack.append(value)
+            elif name in ACTIONS:
+                ACTIONS[name](self, value)
+            elif name != "STOP":
+                raise TorchFileError(f"its pickle has the instruction {name}")
+        return self._stack.pop()
+
+    def _spend(self, work: int) -> None:
+        self._left -= work
+        if self._left < 0:
+            raise TorchFileError(
+                f"its pickle takes more than {MAX_INSTRUCTIONS} instructions"
+            )
+
+    # ------------------------------------------------- one method an instruction
+    def _mark(self, _):
+        self._below.append(self._stack)
+        self._stack = []
+
+    def _from_mark(self, _=None) -> list:
+        values = self._stack
+        self._stack = self._below.pop()
+        return values
+
+    def _pop(self, _):
+        if self._stack:
+            self._stack.pop()
+        else:
+            self._from_mark()
+
+    def _duplicate(self, _):
+        self._stack.append(self._stack[-1])
+
+    def _list(self, _):
+        values = self._from_mark()
+        self._stack.append(values)
+
+    def _tuple(self, _):
+        values = self._from_mark()
+        self._stack.append(tuple(values))
+
+    def _short_tuple(self, size: int):
+        if len(self._stack) < size:
+            raise IndexError("the stack of its pickle is empty")
+        self._stack[-size:] = [tuple(self._stack[-size:])]
+
+    def _dict(self, _):
+        values = self._from_mark()
+        self._stack.append({})
+        self._set(values)
+
+    def _append(self, _):
+        self._extend([self._stack.pop()])
+
+    def _appends(self, _):
+        self._extend(self._from_mark())
+
+    def _extend(self, values: list):
+        target = self._stack[-1]
+        if isinstance(target, list):
+            target.extend(values)
+        elif not isinstance(target, Unknown):
+            raise TypeError(f"a {type(target).__name__} takes no more values")
+
+    def _set_item(self, _):
+        value, key = self._stack.pop(), self._stack.pop()
+        self._set([key, value])
+
+    def _set_items(self, _):
+        self._set(self._from_mark())
+
+    def _set(self, values: list):
+        target = self._stack[-1]
+        if isinstance(target, dict):
+            for key, value in zip(values[::2], values[1::2], strict=True):
+                if self._is_key(key):
+                    target[key] = value
+        elif not isinstance(target, Unknown):
+            raise TypeError(f"a {type(target).__name__} has no items")
+
+    def _frozen_set(self, _):
+        self._from_mark()
+        self._stack.append(Unknown("frozenset"))
+
+    def _get(self, number: int):
+        self._stack.append(self._memo[number])
+
+    def _put(self, number: int):
+        if not 0 <= number < 2**32:
+            raise TorchFileError("its pickle numbers an object beyond 2**32")
+        self._memo[number] = self._stack[-1]
+
+    def _memoise(self, _):
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def _global(self, value: str):
+        self._stack.append(Unknown(value.replace(" ", ".")[:MAX_KEY_LENGTH]))
+
+    def _stack_global(self, _):
+        name, module = self._stack.pop(), self._stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise TypeError("a name is no text")
+        self._stack.append(Unknown(f"{module}.{name}"[:MAX_KEY_LENGTH]))
+
+    def _reduce(self, _):
+        arguments, function = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._call(function, arguments))
+
+    def _new_with_keywords(self, _):
+        self._stack.pop()
+        self._reduce(None)
+
+    def _instance(self, value: str):
+        self._from_mark()
+        self._global(value)
+
+    def _object(self, _):
+        values = self._from_mark()
+        self._stack.append(values[0])
+
+    def _build(self, _):
+        self._stack.pop()  # the attributes of what is on top
+
+    def _persistent(self, _):
+        self._stack.append(self._stored(self._stack.pop()))
+
+    # ------------------------------------------------------ what tensors are made of
+    def _call(self, function, arguments):
+        if not isinstance(function, Unknown):
+            raise TypeError(f"a {type(function).__name__} is called")
+        if function.name == ORDERED_DICT:
+            made = collections.OrderedDict()
+            pairs = arguments[0] if arguments else []  # Python 2 gives them at once
+            self._spend(len(pairs))
+            for key, value in pairs:
+                if self._is_key(key):
+                    made[key] = value
+            return made
+        if function.name in PARAMETERS:
+            return arguments[0]
+        if function.name in TENSORS and isinstance(arguments[0], Storage):
+            return _tensor(*arguments[:4])
+        return function
+
+    def _stored(self, pid):
         kind, *fields = pid
         if kind == "module":  # (class, the file it is from, its source)
             return fields[0]
         storage, key, _, size, *rest = fields
-        if kind != "storage" or storage not in STORAGES:
-            return Unknown()
-        self.dtypes[key] = STORAGES[storage]
+        package, _, name = getattr(storage, "name", "").rpartition(".")
+        if package not in ("torch", "torch.cuda") or name not in STORAGES:
+            return Unknown("storage")
+        if kind != "storage" or not isinstance(key, str) or not self._is_key(key):
+            return Unknown("storage")
+        self.dtypes[key] = STORAGES[name]
         # Before 1.6 a part of a storage may be named: (its own key, start, size).
         _, start, size = rest[0] if rest and rest[0] else (key, 0, size)
-        return Storage(key, STORAGES[storage], start, size)
+        if not _are_sizes((start, size)):
+            raise TorchFileError(f"no storage has such sizes: {_brief((start, size))}")
+        return Storage(key, STORAGES[name], start, size)
+
+    def _is_key(self, key) -> bool:
+        """Whether a dict keeps what it has under such a key: text or a number.
+
+        Raises:
+          TorchFileError: it is nested, or long, beyond what a program would write.
+        """
+        if isinstance(key, tuple):
+            waiting, seen = [key], 0
+            while waiting:
+                value = waiting.pop()
+                seen += 1
+                if isinstance(value, tuple):
+                    if seen + len(waiting) + len(value) > MAX_KEY_VALUES:
+                        raise TorchFileError(
+                            f"a key of a dict holds more than {MAX_KEY_VALUES} values"
+                        )
+                    waiting.extend(value)
+            self._spend(seen)
+        if isinstance(key, str | bytes) and len(key) > MAX_KEY_LENGTH:
+            raise TorchFileError(f"a key of a dict is {len(key)} characters long")
+        if isinstance(key, int):
+            return abs(key) < MAX_KEY_INT
+        return isinstance(key, str | bytes | float | None)
+
+
+# Instructions that put what is written with them on the stack.
+VALUES = frozenset(
+    [
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+    ]
+)
+
+
+def _new(make: Callable[[], object]) -> Callable[[Unpickler, object], None]:
+    return lambda unpickler, _: unpickler._stack.append(make())
+
+
+ACTIONS: dict[str, Callable[[Unpickler, object], None]] = {
+    "PROTO": lambda *_: None,
+    "FRAME": lambda *_: None,
+    "NONE": _new(lambda: None),
+    "NEWTRUE": _new(lambda: True),
+    "NEWFALSE": _new(lambda: False),
+    "EMPTY_LIST": _new(list),
+    "EMPTY_TUPLE": _new(tuple),
+    "EMPTY_DICT": _new(dict),
+    "EMPTY_SET": _new(lambda: Unknown("set")),
+    "MARK": Unpickler._mark,
+    "POP": Unpickler._pop,
+    "POP_MARK": Unpickler._from_mark,
+    "DUP": Unpickler._duplicate,
+    "LIST": Unpickler._list,
+    "TUPLE": Unpickler._tuple,
+    "TUPLE1": lambda unpickler, _: unpickler._short_tuple(1),
+    "TUPLE2": lambda unpickler, _: unpickler._short_tuple(2),
+    "TUPLE3": lambda unpickler, _: unpickler._short_tuple(3),
+    "DICT": Unpickler._dict,
+    "FROZENSET": Unpickler._frozen_set,
+    "APPEND": Unpickler._append,
+    "APPENDS": Unpickler._appends,
+    "ADDITEMS": Unpickler._appends,
+    "SETITEM": Unpickler._set_item,
+    "SETITEMS": Unpickler._set_items,
+    "PUT": Unpickler._put,
+    "BINPUT": Unpickler._put,
+    "LONG_BINPUT": Unpickler._put,
+    "MEMOIZE": Unpickler._memoise,
+    "GET": Unpickler._get,
+    "BINGET": Unpickler._get,
+    "LONG_BINGET": Unpickler._get,
+    "GLOBAL": Unpickler._global,
+    "STACK_GLOBAL": Unpickler._stack_global,
+    "REDUCE": Unpickler._reduce,
+    "NEWOBJ": Unpickler._reduce,
+    "NEWOBJ_EX": Unpickler._new_with_keywords,
+    "INST": Unpickler._instance,
+    "OBJ": Unpickler._object,
+    "BUILD": Unpickler._build,
+    "BINPERSID": Unpickler._persistent,
+}
+
+
+def _tensor(storage: Storage, offset, shape, strides) -> Tensor:
+    """A tensor that lies in what its storage is said to have.
+
+    Raises:
+      TorchFileError: it does not, or no tensor is of this form.
+    """
+    if not all(map(_are_sizes, (shape, strides, (offset,)))):
+        raise TorchFileError(
+            f"no tensor has such sizes: {_brief(shape)}, strides {_brief(strides)}, "
+            f"offset {_brief(offset)}"
+        )
+    if len(shape) != len(strides):
+        raise TorchFileError(f"a tensor has {len(shape)} sizes, {len(strides)} strides")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if 0 not in shape and last >= storage.size:
+        raise TorchFileError(
+            f"a tensor ends at value {last} of storage {storage.key}, which has "
+            f"{storage.size}"
+        )
+    return Tensor(storage, offset, shape, strides)
+
+
+def _are_sizes(values) -> bool:
+    return (
+        type(values) is tuple
+        and len(values) <= MAX_AXES
+        and all(type(n) is int and 0 <= n < 2**48 for n in values)
+    )
+
+
+def _brief(value) -> str:
+    """What a line of an error has room for; nested values may be printed without end."""
+    if isinstance(value, tuple) and len(value) <= MAX_AXES:
+        return f"({', '.join(map(_brief_item, value))})"
+    return _brief_item(value)
+
+
+def _brief_item(value) -> str:
+    if isinstance(value, str | int | float | None):
+        return repr(value)[:200]
+    return type(value).__name__

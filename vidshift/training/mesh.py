@@ -1,14 +1,12 @@
 """Processes and devices: starting up together, one mesh, arrays spread over it."""
 
-import os
-import sys
-import threading
-
 import jax
 import numpy as np
+from jax._src.clusters import ClusterEnv
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidshift.training import peers
 from vidshift.training.config import DistributedConfig
 
 MODES = ("off", "auto", "explicit")
@@ -19,12 +17,11 @@ def start_distributed(config: DistributedConfig) -> None:
 
     Call it before anything else touches jax. "auto" finds the others by itself on TPU
     pods, Slurm and MPI; "explicit" takes the coordinator's `host:port`, the number of
-    processes and this one's index.
+    processes and this one's index. From then on a process that goes ends all.
 
     Raises:
       ValueError: an unknown mode, or "explicit" without its three fields.
-      RuntimeError: the processes cannot meet. When the time is up, the process ends with
-        one line and exit code 2 instead.
+      RuntimeError: the processes cannot meet.
     """
     if config.mode not in MODES:
         raise ValueError(
@@ -32,7 +29,6 @@ def start_distributed(config: DistributedConfig) -> None:
         )
     if config.mode == "off":
         return
-    explicit = {}
     if config.mode == "explicit":
         fields = {
             "coordinator": config.coordinator,
@@ -44,33 +40,21 @@ def start_distributed(config: DistributedConfig) -> None:
             raise ValueError(
                 f"distributed.mode=explicit needs distributed.{', '.join(missing)}"
             )
-        explicit = {"coordinator_address": fields.pop("coordinator"), **fields}
-    # jax aborts with a stack trace when its own time is up, so ours comes first.
-    watch = threading.Timer(config.timeout_seconds, _give_up, [config])
-    watch.daemon = True
-    watch.start()
-    try:
-        jax.distributed.initialize(
-            **explicit, initialization_timeout=config.timeout_seconds + 60
-        )
-    except (RuntimeError, ValueError) as error:
-        hint = "no TPU pod, Slurm or MPI job found? " if config.mode == "auto" else ""
-        raise RuntimeError(
-            f"distributed.mode={config.mode}: the processes cannot meet: {hint}{error}"
-        ) from error
-    finally:
-        watch.cancel()
-
-
-def _give_up(config: DistributedConfig) -> None:
-    print(
-        f"error: the processes did not meet within {config.timeout_seconds} s "
-        f"(distributed.timeout_seconds); this one is process_id={config.process_id} "
-        f"of num_processes={config.num_processes}, coordinator={config.coordinator}",
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(2)  # jax is waiting in C++, where no exception reaches it
+        found, for_jax = tuple(fields.values()), {}
+    else:
+        try:
+            *found, local_devices = ClusterEnv.auto_detect_unset_distributed_params(
+                None, None, None, None, None, config.timeout_seconds
+            )
+            reason = "no TPU pod, Slurm or MPI job found" if None in found else None
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error)
+        if reason:
+            raise RuntimeError(
+                f"distributed.mode=auto: the processes cannot meet: {reason}"
+            )
+        for_jax = {"local_device_ids": local_devices}
+    peers.join(*found, config.timeout_seconds, **for_jax)
 
 
 def process_table() -> str:
