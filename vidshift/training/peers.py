@@ -132,8 +132,7 @@ class Peers:
                     raise RuntimeError(reason)
                 with contextlib.suppress(TimeoutError):
                     self._admit(door.accept()[0])
-        with socket.create_server(("", 0)) as probe:
-            jax_port = probe.getsockname()[1]
+        jax_port = _free_port(port + 1)
         self._tell(f"jax {jax_port}")
         return jax_port
 
@@ -351,6 +350,15 @@ def _listen_everywhere(port: int) -> socket.socket:
         raise RuntimeError(
             f"process 0 cannot listen at port {port} (distributed.coordinator): {error}"
         ) from None
+
+
+def _free_port(wanted: int) -> int:
+    """The port that is wanted, which a firewall can let through, or any free one."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError, OverflowError):
+            with socket.create_server(("", port)) as probe:
+                return probe.getsockname()[1]
+    raise RuntimeError("process 0 has no free port for JAX")
 
 
 def _send(link: socket.socket, line: str) -> None:
