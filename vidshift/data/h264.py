@@ -4,7 +4,8 @@ Reads the first byte of each NAL unit, the parameter sets and the beginning of s
 (ITU-T H.264, sections 7.3.1, 7.3.2.1 and 7.3.3); the picture data itself is never parsed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import av
@@ -12,6 +13,7 @@ import av
 # nal_unit_type (H.264, table 7-1).
 SLICE, SLICE_IDR, PARAMETERS = 1, 5, 7
 START_CODE = b"\x00\x00\x01"
+UINT32 = struct.Struct(">I")
 # Bytes of a slice that hold what is read of its header.
 HEADER_BYTES = 32
 # profile_idc whose parameter sets say how colour is stored (7.3.2.1.1).
@@ -39,7 +41,7 @@ class Picture(NamedTuple):
     is_idr: bool
     # Whether other pictures may be predicted from it.
     is_reference: bool
-    # Beginning of its first slice, from the NAL unit's first byte.
+    # From its first slice's first byte on, HEADER_BYTES at most.
     head: bytes
 
 
@@ -52,30 +54,32 @@ class Header(NamedTuple):
     order_lsb: int
 
 
-def nal_units(
-    packet: bytes | memoryview, length_size: int
-) -> Iterator[tuple[int, int]]:
-    """Yields where each NAL unit of a packet begins, and where it ends.
+def nal_units(packet: bytes | memoryview, length_size: int) -> list[tuple[int, int]]:
+    """Returns where each NAL unit of a packet begins, and where it ends.
 
     Args:
       packet: one access unit as the container stores it.
       length_size: bytes of the length before each unit (mp4, mkv: 1, 2 or 4), or 0
         if start codes separate them (AVI, MPEG-TS).
     """
-    size = len(packet)
+    size, found = len(packet), []
     if length_size:
         at = 0
         while at + length_size < size:
-            length = int.from_bytes(packet[at : at + length_size], "big")
-            at += length_size
-            yield at, min(at + length, size)
-            at += length
-        return
+            if length_size == 4:
+                (length,) = UINT32.unpack_from(packet, at)
+            else:
+                length = int.from_bytes(packet[at : at + length_size], "big")
+            begin = at + length_size
+            at = begin + length
+            found.append((begin, min(size, at)))
+        return found
     at = packet.find(START_CODE)
     while 0 <= at < size - len(START_CODE):
         begin = at + len(START_CODE)
         at = packet.find(START_CODE, begin)
-        yield begin, size if at < 0 else at
+        found.append((begin, size if at < 0 else at))
+    return found
 
 
 def length_size(extradata: bytes | None) -> int:
@@ -135,7 +139,7 @@ class Reader:
                 if begin + 1 < end and data[begin + 1] & 0x80:
                     if first is not None:
                         return None
-                    first = bytes(data[begin : min(end, begin + HEADER_BYTES)])
+                    first = bytes(data[begin : begin + HEADER_BYTES])
             elif kind == PARAMETERS:
                 self._see(data, begin, end)
         return None if first is None else Picture(is_idr, is_reference, first)
