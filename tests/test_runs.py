@@ -10,10 +10,11 @@ from flax import nnx
 
 from tests.networks import random_clips, random_network
 from vidshift import create, load, read_clip, runs
-from vidshift.data import Split, View, clip_from_video, normalise
+from vidshift.data import Split, View, clip_from_video, normalise, open_split
 from vidshift.nets.weights import split
 from vidshift.runs import class_names, describe, is_multi_label
 from vidshift.shifts.attention import with_temperature
+from vidshift.torch_weights.files import read_torch
 from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
@@ -115,3 +116,16 @@ def test_a_causal_attention_is_hardened_to_the_past():
     _, hardened = as_evaluated(params, stats)
     found = hardened[weights[0].replace("weight", "distance")]
     assert set(found.tolist()) == {-2}
+
+
+def test_a_home_folder_in_paths(tmp_path, monkeypatch):
+    """What `~` means is the same for a run, a data set, a video and a file of weights."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"{tmp_path}/run/checkpoints holds no"):
+        load("~/run")
+    with pytest.raises(ValueError, match=f"{tmp_path}/data"):
+        open_split("hmdb51", "train_1", data_dir="~/data")
+    (tmp_path / "w.pth").write_bytes(b"no weights")
+    with pytest.raises(ValueError, match=f"{tmp_path}/w.pth"):
+        read_torch("~/w.pth")

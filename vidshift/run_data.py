@@ -44,7 +44,7 @@ def open_run_split(
     """
     stored = description["config"]["data"]
     folder = data_dir or stored["dir"]
-    if not pathlib.Path(folder).is_dir():
+    if not pathlib.Path(folder).expanduser().is_dir():
         raise ValueError(f"there is no folder {folder}: give --data{dash}dir")
     part = open_split(stored["name"], split, data_dir=folder, options=stored["options"])
     part = _of_run(part, checkpoint, description, folder, map_classes, dash)

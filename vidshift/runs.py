@@ -232,6 +232,8 @@ def read_clip(
     if full:
         view = dataclasses.replace(view, crop=view.resize)
     more = stack if modality == "rgb_diff" else 0
+    if not isinstance(video, bytes):
+        video = os.path.expanduser(video)
     frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
     as_seen = normalisation(description) | {"dtype": jnp.float32}
     return normalise(frames, **as_seen)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -89,7 +90,8 @@ def open_split(
         raise ValueError(
             f"{name} takes options of the type {dataset.options.__name__}, got {options!r}"
         )
-    found = dataset.open(split, data_dir=data_dir, options=options)
+    folder = os.path.expanduser(data_dir)
+    found = dataset.open(split, data_dir=folder, options=options)
     if not mirror:
         return found
     pairs = annotations.mirrored.with_pairs(found.classes, found.flip_labels, mirror)

@@ -82,7 +82,7 @@ def read_torch(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def read(path: str | os.PathLike) -> TorchFile:
     """`read_torch` with the names of what else is in the file."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     with path.open("rb") as file:
         try:
             return _read(file)

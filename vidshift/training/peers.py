@@ -354,11 +354,12 @@ def _listen_everywhere(port: int) -> socket.socket:
 
 def _free_port(wanted: int) -> int:
     """The port that is wanted, which a firewall can let through, or any free one."""
-    for port in (wanted, 0):
-        with contextlib.suppress(OSError, OverflowError):
-            with socket.create_server(("", port)) as probe:
-                return probe.getsockname()[1]
-    raise RuntimeError("process 0 has no free port for JAX")
+    try:
+        probe = socket.create_server(("", wanted))
+    except (OSError, OverflowError):
+        probe = socket.create_server(("", 0))
+    with probe:
+        return probe.getsockname()[1]
 
 
 def _send(link: socket.socket, line: str) -> None:
