@@ -126,7 +126,16 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         workers=stored["workers"],
         worker_kind="thread",  # it is this process that notes the lengths
     ) as batches:
-        scores = evaluate(step, {}, {}, batches, devices, tasks=part.tasks)
+        scores = evaluate(
+            step,
+            {},
+            {},
+            batches,
+            devices,
+            tasks=part.tasks,
+            videos=len(part.source),
+            say=functools.partial(print, file=sys.stderr, flush=True),
+        )
     described = {
         "workdir": str(workdir),
         "checkpoint": checkpoint.name,
