@@ -108,6 +108,7 @@ def test_says_what_the_network_is_and_sees(tsm, tmp_path, capsys):
         "std": [0.229, 0.224, 0.225],
         "modality": "rgb",
         "stack": 1,
+        "pixel_aspect": "ignore",
     }
     assert found["config"]["data"]["name"] == "ordered_motion"
     assert found["config"]["model"]["fold_div"] == 4

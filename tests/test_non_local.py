@@ -189,5 +189,6 @@ def test_official_network():
     row = parity.compare(GOLDEN / "tsm_nl_r50_8f.json")
     assert row["parameters"] == 31_686_096
     # The made-up weights' scores reach 3,000, which nothing scales down before the
-    # softmax: rounding in float32 shows. In float64 both outputs differ by 7e-6.
-    assert row["relative_error"] < 5e-5
+    # softmax: rounding in float32 shows, by 1e-5 to 5e-5 with the order of its sums. In
+    # float64 both outputs differ by 7e-6.
+    assert row["relative_error"] < 1e-4

@@ -88,11 +88,14 @@ def _stored_score(checkpoint: pathlib.Path) -> float | None:
     file = checkpoint / "metrics" / "metrics"
     if not file.parent.is_dir():
         return None
-    reason = checksums.damage(checkpoint, "metrics")
+    try:
+        reason = checksums.damage(checkpoint, "metrics")
+        score = None if reason else _score(json.loads(file.read_text()))
+    except FileNotFoundError:
+        return None  # a run that goes on is removing the checkpoint
     if reason:
         logger.warning("%s counts as not validated: %s", checkpoint, reason)
-        return None
-    return _score(json.loads(file.read_text()))
+    return score
 
 
 def _write_sums(root: pathlib.Path) -> None:
@@ -236,7 +239,8 @@ class Checkpoints:
         """
         with _quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
             writer.save(self.directory / str(step) / "metrics", score, force=True)
-        checksums.write(self.directory / str(step))
+        if jax.process_index() == 0:
+            checksums.write(self.directory / str(step))
         self._manager.reload()
 
     def restore(self, step: int, like: TrainState) -> TrainState:
