@@ -29,6 +29,7 @@ from absl import flags
 
 from vidshift import runs
 from vidshift.class_names import clean, difference
+from vidshift.command_errors import check_out, interrupted_at_once
 from vidshift.data.loader import eval_batches
 from vidshift.data.on_device import normalise
 from vidshift.evaluation import ensemble, report, score_files, submission
@@ -99,6 +100,12 @@ class Evaluated(NamedTuple):
 
 def main() -> None:
     protocol = chosen_protocol()
+    if OUT.value:
+        check_out("--out", OUT.value, folder=True)
+    if SUBMISSION.value:
+        check_out("--submission", SUBMISSION.value, folder=False)
+    with interrupted_at_once():
+        jax.devices()
     workdirs = WORKDIR.value or ([] if SCORES.value else ["runs/tiny"])
     found = [checkpoints.find(workdir, CHECKPOINT.value) for workdir in workdirs]
     names = [*workdirs, *SCORES.value]

@@ -23,6 +23,7 @@ from flax import nnx
 from ml_collections import config_flags
 
 from vidshift import runs
+from vidshift.command_errors import check_out, interrupted_at_once
 from vidshift.data.ahead import Ahead
 from vidshift.data.datasets import open_split
 from vidshift.data.loader import eval_batches, train_batches
@@ -67,10 +68,12 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     check(config)
     if "://" in workdir or not workdir:
         raise ValueError(f"--workdir={workdir} must be a folder; mount a remote one")
+    check_out("--workdir", workdir, folder=True)
 
     # ---------------------------------------------------------------- devices
     mesh.start_distributed(config.distributed)
-    chief = jax.process_index() == 0
+    with interrupted_at_once():
+        chief = jax.process_index() == 0  # the first that asks for devices
     say = functools.partial(print, flush=True) if chief else lambda *_: None
     say(f"jax {jax.__version__}\n{mesh.process_table()}")
     devices = mesh.make_mesh()
@@ -124,7 +127,9 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     for_eval, as_evaluated = runs.for_evaluation(description["model"])
     if chief:
         cleanup.enter_context(checkpoints.lock(workdir))
-        for line in checkpoints.set_damaged_aside(workdir):
+        validations = [x for x in read_metrics(workdir) if x["kind"] == "validation"]
+        scores = {x["step"]: {best_by: x[best_by]} for x in validations if best_by in x}
+        for line in checkpoints.set_damaged_aside(workdir, scores):
             say(line)
     mesh.any_process(False)  # all wait until damaged checkpoints are out of the way
     saved = checkpoints.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)

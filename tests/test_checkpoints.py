@@ -231,7 +231,9 @@ def _restore(workdir, step):
         saved.restore(step, state())
 
 
-@pytest.mark.parametrize("harm", ["flipped", "cut", "lost", "added", "no_sums"])
+@pytest.mark.parametrize(
+    "harm", ["flipped", "cut", "lost", "added", "no_sums", "folder"]
+)
 def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, harm):
     save(tmp_path, 1, 2, 3, s1=0.9, s2=0.3, s3=0.2)
     newest = tmp_path / "checkpoints" / "3"
@@ -246,26 +248,39 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, harm):
         file.with_name("other").write_bytes(b"")
     else:
         (newest / "SHA256SUMS").unlink()
-    (line,) = checkpoints.set_damaged_aside(tmp_path)
+    if harm == "folder":
+        (newest / "SHA256SUMS").mkdir()
+    (line,) = checkpoints.set_damaged_aside(tmp_path, {})
     assert f"{newest} is damaged and set aside: " in line
     assert (tmp_path / "damaged" / "3").is_dir()
     assert checkpoints.find(tmp_path, "last").name == "2"
-    assert checkpoints.set_damaged_aside(tmp_path) == []
+    assert checkpoints.set_damaged_aside(tmp_path, {}) == []
     save(tmp_path, 3)
     assert checkpoints.find(tmp_path, "last").name == "3"
 
 
-def test_a_damaged_score_costs_the_checkpoint_its_score_alone(tmp_path):
-    save(tmp_path, 1, 2, s1=0.5, s2=0.9)
-    (tmp_path / "checkpoints" / "2" / "metrics" / "metrics").write_bytes(b"")
-    assert checkpoints.find(tmp_path).name == "1"
-    (line,) = checkpoints.set_damaged_aside(tmp_path)
-    assert "2 lost its score, which is damaged" in line
+@pytest.mark.parametrize("harm", ["emptied", "file", "folder"])
+def test_a_damaged_score_costs_no_checkpoint(tmp_path, caplog, harm):
+    """The score is that of the run's log; without one the checkpoint has none."""
+    save(tmp_path, 1, 2, 3, s1=0.5, s2=0.9, s3=0.1)
+    item = tmp_path / "checkpoints" / "2" / "metrics"
+    for scores, best in (({2: {"top1": 0.9}}, "2"), ({}, "3")):
+        if harm == "emptied":
+            (item / "metrics").write_bytes(b"")
+        elif harm == "file":
+            (item / "metrics").unlink()
+        else:
+            shutil.rmtree(item)
+        assert checkpoints.find(tmp_path).name == "3"  # 1 is kept no more
+        assert "checkpoints/2 counts as not validated: metrics/" in caplog.text
+        (line,) = checkpoints.set_damaged_aside(tmp_path, scores)
+        assert ("written anew" if scores else "lost its score") in line
+        assert checkpoints.set_damaged_aside(tmp_path, {}) == []
+        assert checkpoints.find(tmp_path).name == best
     saved = Checkpoints(tmp_path)
-    assert saved.latest() == 2
     saved.add_score(2, {"top1": 0.75})
     saved.close()
-    assert checkpoints.set_damaged_aside(tmp_path) == []
+    assert checkpoints.set_damaged_aside(tmp_path, {}) == []
     assert checkpoints.find(tmp_path).name == "2"
 
 
@@ -276,7 +291,7 @@ def test_where_no_checkpoint_is_whole_none_is_moved(tmp_path):
     with pytest.raises(
         CheckpointError, match="no checkpoint of .* is whole: .*2 is da"
     ):
-        checkpoints.set_damaged_aside(tmp_path)
+        checkpoints.set_damaged_aside(tmp_path, {})
     assert checkpoints.find(tmp_path, "last").name == "2"
 
 

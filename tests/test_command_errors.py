@@ -20,6 +20,7 @@ CONFIGS = {
     "def get_config():\n    return 1 / 0\n": "line 2: ZeroDivisionError",
     "def get_config():\n    return {}\n": "must return a vidshift.training.config.Config",
     "hello\n": "line 1: NameError",
+    "def get_config(name):\n    return name\n": "missing 1 required positional",
     "\0": "null bytes",
 }
 FLAGS = {
@@ -117,6 +118,21 @@ def test_a_home_folder(monkeypatch):
         ("--flag", "--flag"),
     ):
         assert command_errors.expand_home(given) == wanted
+
+
+def test_what_cannot_be_written_to_is_refused_first(tmp_path):
+    (tmp_path / "file").touch()
+    command_errors.check_out("--out", tmp_path / "new" / "file", folder=False)
+    command_errors.check_out("--out", tmp_path / "file", folder=False)
+    command_errors.check_out("--out", tmp_path / "new", folder=True)
+    for path, folder, says in (
+        (tmp_path / "file", True, "must be a folder, and .*file is a file"),
+        (tmp_path / "file" / "x", True, "must be a folder, and .*file is a file"),
+        (tmp_path / "file" / "x", False, "must be a folder, and .*file is a file"),
+        (tmp_path, False, "must be a file, and is a folder"),
+    ):
+        with pytest.raises(ValueError, match=f"^--out=.* {says}"):
+            command_errors.check_out("--out", path, folder=folder)
 
 
 def test_a_full_disk_is_said_once(monkeypatch, capsys):

@@ -17,9 +17,23 @@ def test_the_defaults_are_fine():
 
 
 @pytest.mark.parametrize(
+    "field, value", [("epochs", 3), ("data.mean", [0.5]), ("adaptive.widths", [1, 0.5])]
+)
+def test_whole_numbers_and_lists_are_fine(field, value):
+    check(changed(field, value))
+
+
+@pytest.mark.parametrize(
     "field, value",
     [
         ("batch_size", 0),
+        ("batch_size", "16"),
+        ("batch_size", True),
+        ("steps", 1.5),
+        ("optim", None),
+        ("data.mean", 3),
+        ("data.mean", ["a", "b", "c"]),
+        ("data.flip", 1),
         ("batch_size", 2**31),
         ("seed", 2**32),
         ("seed", -1),

@@ -113,3 +113,11 @@ def test_every_process_stops_at_a_nan(tmp_path):
     log = open_log(tmp_path, chief=False)
     with pytest.raises(NotFiniteError):
         log.train(1, metrics(loss=jnp.float32(math.nan)), clips=8, waited=0.0)
+
+
+@pytest.mark.parametrize("damage", [b"\xfb", b"{", b'{"kind": \x00}'])
+def test_a_damaged_line_is_named(tmp_path, damage):
+    path = tmp_path / METRICS_FILE
+    path.write_bytes(b'{"kind": "train"}\n' + damage + b"\n{}\n")
+    with pytest.raises(ValueError, match=f"{path}, line 2, is damaged"):
+        read_metrics(tmp_path)

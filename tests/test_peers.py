@@ -23,7 +23,7 @@ class OneOf(Peers):
         if line != "beat" or self.beats:
             super()._tell(line, **but)
 
-    def _exit(self, text):
+    def _exit(self, text, code):
         self.lines.append(text)
         self.vanish()
 
@@ -93,7 +93,9 @@ def test_an_error_of_one_ends_all_others(failed):
     others = [made[i] for i in range(3) if i != failed]
     made[failed].fail(ValueError("of its own"))
     until(lambda: all(process.lines for process in others))
-    line = f"process {failed} of 3 ended with an error, which it says itself"
+    line = (
+        f"process {failed} of 3 was interrupted or had an error, which it says itself"
+    )
     assert [process.lines for process in others] == [[line], [line]]
 
 

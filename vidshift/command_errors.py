@@ -4,6 +4,7 @@ A command calls `one_line()` before its imports, which take seconds. This module
 nothing that does.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -31,9 +32,45 @@ def one_line() -> None:
     sys.argv[1:] = [expand_home(argument) for argument in sys.argv[1:]]
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_a_thread
+    _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    """Makes Ctrl-C end the process; an exception would get lost where all are caught."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # As an exception it would get lost in imports that catch it.
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+
+
+@contextlib.contextmanager
+def interrupted_at_once():
+    """Within it Ctrl-C ends the process: for JAX's first look for its devices."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _leave_at_once()
+    try:
+        yield
+    finally:
+        imported()
+
+
+def check_out(flag: str, path: str | os.PathLike, *, folder: bool) -> None:
+    """Refuses what cannot be written to, before any work is done for it.
+
+    Raises:
+      ValueError: a folder is there in place of a file, or a file in place of a folder.
+    """
+    path = pathlib.Path(path).expanduser()
+    if folder:
+        for part in (path, *path.parents):
+            if part.exists() and not part.is_dir():
+                raise ValueError(
+                    f"{flag}={path} must be a folder, and {part} is a file"
+                )
+    elif path.is_dir():
+        raise ValueError(f"{flag}={path} must be a file, and is a folder")
+    else:
+        check_out(flag, path.parent, folder=True)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

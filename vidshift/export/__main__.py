@@ -103,6 +103,8 @@ def export(options: argparse.Namespace) -> dict:
       MismatchError: it was, and computes something else.
     """
     writer = module_of(options.format)
+    if options.out:
+        command_errors.check_out("--out", options.out, folder=False)
     network = source_of(options)
     batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
     if batch == "symbolic" and not writer.SYMBOLIC:

@@ -67,6 +67,8 @@ def _stopped(run: Callable[[Callable[[], bool]], int], *, quiet: bool) -> int:
 
 
 def _check(options) -> None:
+    if options.out:
+        command_errors.check_out("--out", options.out, folder=False)
     if options.capacity:
         if (options.workdir is None) == (options.network is None):
             raise ValueError("--capacity takes --workdir or --network")

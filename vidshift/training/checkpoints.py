@@ -12,6 +12,7 @@ import json
 import logging
 import pathlib
 import shutil
+from collections.abc import Mapping
 
 import filelock
 import jax
@@ -86,11 +87,11 @@ def _score(metrics: dict[str, float]) -> float:
 def _stored_score(checkpoint: pathlib.Path) -> float | None:
     """The score in a checkpoint's files; None without one, or if it is damaged."""
     file = checkpoint / "metrics" / "metrics"
-    if not file.parent.is_dir():
-        return None
     try:
         reason = checksums.damage(checkpoint, "metrics")
-        score = None if reason else _score(json.loads(file.read_text()))
+        score = None
+        if not reason and file.exists():
+            score = _score(json.loads(file.read_text()))
     except FileNotFoundError:
         return None  # a run that goes on is removing the checkpoint
     if reason:
@@ -105,13 +106,32 @@ def _write_sums(root: pathlib.Path) -> None:
         checksums.write(unnamed)
 
 
-def set_damaged_aside(workdir: str | pathlib.Path) -> list[str]:
+def _mend_score(
+    checkpoint: pathlib.Path, step: int, score: dict[str, float] | None
+) -> str:
+    """Writes a damaged score anew, or removes it where it is not known."""
+    checksums.remove(checkpoint, "metrics")
+    if score is None:
+        return f"{checkpoint} lost its score, which is damaged"
+    (checkpoint / "metrics").mkdir()
+    (checkpoint / "metrics" / "metrics").write_text(json.dumps(score))
+    checksums.write(checkpoint)
+    return f"{checkpoint} has a damaged score, which is written anew: {score}"
+
+
+def set_damaged_aside(
+    workdir: str | pathlib.Path, scores: Mapping[int, dict[str, float]]
+) -> list[str]:
     """Moves damaged checkpoints out of a run's way, to its folder `damaged`.
 
-    A checkpoint with a damaged score alone keeps its place and loses the score.
+    A checkpoint with a damaged score alone keeps its place.
+
+    Args:
+      workdir: of the run.
+      scores: those of its log, by step.
 
     Returns:
-      A line for each that was moved or lost its score, the newest first.
+      A line for each that was moved or whose score is another, the newest first.
 
     Raises:
       CheckpointError: no checkpoint is whole; all are left where they are.
@@ -123,8 +143,7 @@ def set_damaged_aside(workdir: str | pathlib.Path) -> list[str]:
         checkpoint = workdir / DIRECTORY / str(step)
         reason = checksums.damage(checkpoint, but="metrics")
         if not reason and checksums.damage(checkpoint, "metrics"):
-            lines.append(f"{checkpoint} lost its score, which is damaged")
-            checksums.remove(checkpoint, "metrics")
+            lines.append(_mend_score(checkpoint, step, scores.get(step)))
         if reason:
             moves.append(checkpoint)
             lines.append(f"{checkpoint} is damaged and set aside: {reason}")

@@ -37,7 +37,7 @@ def damage(
         sums = _read(folder / FILE)
     except FileNotFoundError:
         return f"{FILE} is missing, which is written last: the save was not completed"
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return f"{FILE} is damaged: {error}"
 
     def of_item(names):
@@ -48,11 +48,11 @@ def damage(
         }
 
     stored, listed = of_item(_names(folder)), of_item(sums)
-    for name in sorted(stored | listed):
+    if stored - listed:
+        return f"{FILE} is damaged: it has no line for {min(stored - listed)}"
+    for name in sorted(listed):
         if name not in stored:
             return f"{name} is missing"
-        if name not in listed:
-            return f"{FILE} has no line for {name}"
         if _sha256(folder / name) != sums[name]:
             return f"{name} is not what was saved: its SHA-256 differs"
     return None

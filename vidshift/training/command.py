@@ -100,6 +100,8 @@ def _fault_of_file(file: str, error: Exception) -> str | None:
         return f"line {error.lineno}: {error.msg}"
     if isinstance(error, AttributeError) and "'get_config'" in str(error):
         return "it has no function get_config()"
+    if "Error whilst parsing config file" in str(error):  # from ml_collections
+        return str(error).strip().splitlines()[-1]
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

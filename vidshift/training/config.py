@@ -5,6 +5,9 @@ Every field can be set from the command line: `--config.optim.lr=0.01`.
 
 import dataclasses
 import math
+import numbers
+import types
+import typing
 
 from vidshift.data.augment import Augment
 from vidshift.data.pixel_aspect import PIXEL_ASPECTS
@@ -289,6 +292,40 @@ class Config:
     log_steps: int = 50
 
 
+def _check_types(name: str, value) -> None:
+    """Refuses values of another type than their field's, which a config file may set."""
+    for field, hint in typing.get_type_hints(type(value)).items():
+        part = getattr(value, field)
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(part, hint):
+                raise ValueError(
+                    f"{name}.{field} must be a {hint.__name__}, got {part!r}"
+                )
+            _check_types(f"{name}.{field}", part)
+        elif not _is_of(part, hint):
+            shown = hint.__name__ if isinstance(hint, type) else hint
+            raise ValueError(
+                f"{name}.{field} must be of the type {shown}, got {part!r}"
+            )
+
+
+def _is_of(value, hint) -> bool:
+    """Whether a value is of a type; an integer is a float, and a list a tuple."""
+    kinds = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_is_of(value, kind) for kind in kinds)
+    if origin is tuple:
+        # All of one kind, whatever their number: `check` says which numbers are right.
+        return isinstance(value, tuple | list) and all(
+            _is_of(part, kinds[0]) for part in value
+        )
+    if hint in (int, float):
+        number = numbers.Integral if hint is int else numbers.Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, origin or hint)
+
+
 def _is_finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
@@ -299,6 +336,7 @@ def check(config: Config) -> None:
     Raises:
       ValueError: naming the field, the value and what is needed.
     """
+    _check_types("config", config)
     data, optim = config.data, config.optim
     shift, attention = optim.shift, optim.attention
     adaptive = config.adaptive

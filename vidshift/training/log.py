@@ -21,15 +21,18 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
     path = pathlib.Path(workdir) / METRICS_FILE
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
         lines.pop()
     found = []
     for number, line in enumerate(lines, start=1):
         try:
             found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}, is no JSON: {error}") from None
+        except ValueError as error:  # no UTF-8, or no JSON
+            raise ValueError(
+                f"{path}, line {number}, is damaged ({error}): remove the line; the "
+                "checkpoints do not need it"
+            ) from None
     return found
 
 

@@ -240,25 +240,25 @@ class Peers:
     def _end_with_failed(self) -> None:
         if self._exit_code is None:
             self.end(
-                f"process {self._failed} of {self._count} ended with an error, which it "
-                "says itself"
+                f"process {self._failed} of {self._count} was interrupted or had an "
+                "error, which it says itself"
             )
 
     # ----------------------------------------------------------------- ending
-    def end(self, text: str, *, tell_all_but: int | None = None) -> None:
-        """Ends the process with a line and exit code 2, wherever its main thread is."""
+    def end(self, text: str, *, code: int = 2, tell_all_but: int | None = None) -> None:
+        """Ends the process with a line and a code, wherever its main thread is."""
         if not self._last_word.acquire(blocking=False):
             threading.Event().wait()
         if tell_all_but is not None:
             self._tell(f"end {text}", but=tell_all_but)
-        self._exit(text)
+        self._exit(text, code)
 
-    def _exit(self, text: str) -> None:
+    def _exit(self, text: str, code: int) -> None:
         program = os.path.basename(sys.argv[0])
         os.write(2, f"{program}: error: {text}\n".encode())
         # Unread beats would make the system drop what was told to the others.
         time.sleep(0.3)
-        os._exit(2)  # the main thread may wait in C++, where no exception reaches it
+        os._exit(code)  # the main thread may wait in C++, where no exception reaches it
 
     def fail(self, error: BaseException) -> None:
         """Tells the others of an error, and ends the process if closing takes long."""
@@ -271,7 +271,11 @@ class Peers:
         self._exit_code = _exit_code(error)
         self._tell(f"failed {self._index}")
         reason = " ".join(str(error).split())
-        late = threading.Timer(CLOSING_SECONDS, self.end, [reason])
+        if isinstance(error, KeyboardInterrupt):
+            reason = "interrupted"
+        late = threading.Timer(
+            CLOSING_SECONDS, self.end, [reason], {"code": self._exit_code}
+        )
         late.daemon = True
         late.start()
 
