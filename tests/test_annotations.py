@@ -749,6 +749,32 @@ def test_a_class_named_train(tmp_path):
     assert found.classes == ("bus", "train")
 
 
+def test_classes_beside_the_folders_of_splits(tmp_path):
+    files(tmp_path, "train/day1/1.mp4", "train/day2/1.mp4", "notes/a.txt")
+    assert read_folder(tmp_path).classes == ("day1", "day2")
+    files(tmp_path, "boat/1.mp4", "plane/day1/1.mp4")
+    says = "'train' is taken for .* beside it too, in 'boat', 'plane'; .*train/boat.* "
+    with pytest.raises(AnnotationError, match=f"{says}.*train/train, train/boat"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["/a/2.mp4", ".csv"])
+def test_one_split_under_several_names(end, tmp_path):
+    files(tmp_path, *(f"{name}/a/1.mp4" for name in ("train", "val")))
+    if end == ".csv":
+        files(tmp_path, "train.csv", "val.csv")
+    files(tmp_path, f"validation{end}")
+    with pytest.raises(AnnotationError, match="'validation.*', 'val.*' are one split"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("fps", [0.0, float("nan"), float("inf"), -5.0, 1e-320])
+def test_frames_a_second_that_are_none(fps, tmp_path):
+    files(tmp_path, "train/a/1/1.jpg")
+    with pytest.raises(AnnotationError, match="^--fps: fps must be .*, got"):
+        read_folder(tmp_path, fps=fps)
+
+
 def test_a_table_for_all(tmp_path):
     table = (
         "file,label,start,end,split,id\n"
@@ -792,6 +818,22 @@ def test_a_table_for_each_split(tmp_path):
     ]
 
 
+def test_a_split_in_a_table_that_is_named_after_one(tmp_path):
+    table = "file,label,split\na.mp4,x,train\nb.mp4,x,val\nc.mp4,x,test\n"
+    written("train.csv", table)(tmp_path)
+    splits = [clip.splits[0] for clip in read_folder(tmp_path).clips]
+    assert splits == ["train", "validation", "test"]
+    written("test.csv", "file,label\nd.mp4,x\n")(tmp_path)
+    with pytest.raises(
+        AnnotationError, match="train.csv, line 3: split is 'val', in a"
+    ):
+        read_folder(tmp_path)
+    # Nothing is against one that agrees.
+    written("train.csv", "file,label,split\na.mp4,x,train\n")(tmp_path)
+    splits = [clip.splits[0] for clip in read_folder(tmp_path).clips]
+    assert splits == ["train", "test"]
+
+
 def test_parts_of_a_video_stay_together(tmp_path):
     lines = [f"{n % 50}.mp4,a,{n},{n + 1}\n" for n in range(200)]
     written("one.csv", "file,label,start,end\n" + "".join(lines))(tmp_path)
@@ -827,6 +869,10 @@ TABLES = [
     (
         "file,label,split\na.mp4,b,train\nb.mp4,c,validation\nc.mp4,d,test\n",
         r"all\.csv: has classes without a clip for training: c, d",
+    ),
+    (
+        "file,label,start,label\na.mp4,b,,c\n",
+        r"all\.csv, line 1: has several columns of one name: 'label'; rename or",
     ),
     ("file,label\n", r"lists no clip; expected are folders CLASS/.* columns file and"),
 ]
