@@ -1034,6 +1034,33 @@ def test_a_link_that_leads_back_is_named(tmp_path):
         # A letter among others; a word that is a side only beside its opposite.
         (("letter L", "letter M", "letter R"), (0, 1, 2)),
         (("vitamin L", "links of a chain"), (0, 1)),
+        (tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), tuple(range(26))),
+        (("letter L", "letter R"), (0, 1)),
+        # Letters that are directions; letters that may be anything.
+        (("L", "R", "U", "D"), (1, 0, 2, 3)),
+        (("push L", "push_R", "pushU", "push D", "L1", "R1"), (1, 0, 2, 3, 5, 4)),
+        (("turn l", "turn r", "turn u", "point t", "point b"), (1, 0, 2, 3, 4)),
+        (("looking_L", "looking_R", "looking_up"), (1, 0, 2)),
+        (("press L", "press R", "press A", "press X"), (-1, -1, 2, 3)),
+        (("kick L", "Kick_l", "kick R"), (-1, -1, -1)),
+        # Without space between; with too much; wide.
+        (("lefttoright", "righttoleft", "bright"), (1, 0, 2)),
+        (("swipeleft", "upright", "brightness", "leftovers"), (-1, 1, 2, 3)),
+        (("rotateclockwise", "rotateanticlockwise"), (1, 0)),
+        (("rotateccw", "rotatecw", "fcwx"), (1, 0, 2)),
+        (("rotate clock wise", "rotate counter clock wise"), (1, 0)),
+        (("turn_counter_clockwise", "turnClockwise"), (1, 0)),
+        (("ＬＥＦＴ", "ＲＩＧＨＴ", "Ｕｐ"), (1, 0, 2)),
+        (("swipe LR", "swipe RL", "go UL", "go UR"), (1, 0, 3, 2)),
+        (("left hand L", "right hand R"), (1, 0)),
+        # Other scripts.
+        (("좌회전", "우회전", "오른손으로", "왼손으로"), (1, 0, 3, 2)),
+        (("우산", "왼쪽", "左折", "左右に振る"), (0, -1, -1, 3)),
+        # Arrows, which may also say that one follows the other.
+        (("←", "→", "↑", "↗", "↖"), (1, 0, 2, 4, 3)),
+        (("swipe ->", "swipe <-", "⬅\ufe0f go", "➡\ufe0f go"), (1, 0, 3, 2)),
+        (("left→right", "right→left", "open → close"), (1, 0, 2)),
+        (("swipe →", "↻", "↺"), (-1, 2, 1)),
         # No class is the mirror image.
         (("turning left", "jumping"), (-1, 1)),
         (("TurnRight", "upright"), (-1, 1)),
