@@ -273,7 +273,7 @@ def without_mirror(
 def why_none(without: Sequence[str]) -> str:
     """Says that classes have no mirror image, for a line."""
     return (
-        f"the mirror image of {listed(without)} is none of the classes, by "
+        f"the mirror image of {listed(without)} is none of the classes, or in doubt, by "
         f"{'its name' if len(without) == 1 else 'their names'}"
     )
 
