@@ -1042,6 +1042,7 @@ def test_a_link_that_leads_back_is_named(tmp_path):
         (("turn l", "turn r", "turn u", "point t", "point b"), (1, 0, 2, 3, 4)),
         (("looking_L", "looking_R", "looking_up"), (1, 0, 2)),
         (("press L", "press R", "press A", "press X"), (-1, -1, 2, 3)),
+        (("push L", "push U", "push D", "S", "M", "L"), (-1, 1, 2, 3, 4, 5)),
         (("kick L", "Kick_l", "kick R"), (-1, -1, -1)),
         # Without space between; with too much; wide.
         (("lefttoright", "righttoleft", "bright"), (1, 0, 2)),

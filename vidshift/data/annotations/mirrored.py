@@ -151,7 +151,13 @@ def of_names(classes: Sequence[str]) -> tuple[int, ...]:
                 return NO_MIRROR
             sides = _letters_are_sides(own, swapped, by_words)
             return label if sides is False else found[0] if sides else NO_MIRROR
-        return NO_MIRROR if _has_side(own) else label
+        # "L", "U" and "D" without "R".
+        lone = any(
+            {"u", "d"} <= _letters_at(place, own, by_words) <= _DIRECTIONS | {word}
+            for place, word in enumerate(own)
+            if word in ("l", "r")
+        )
+        return NO_MIRROR if lone or _has_side(own) else label
 
     return tuple(label_of(label, words(name)) for label, name in enumerate(classes))
 
@@ -199,16 +205,23 @@ def _letters_are_sides(
     if changed and _LETTER.intersection(own):
         return False
     for place in changed:
-        letters = {
-            other[place]
-            for other in by_words
-            if len(other) == len(own)
-            and other[:place] + other[place + 1 :] == own[:place] + own[place + 1 :]
-            and re.fullmatch("[a-z]", other[place])
-        } | {"l", "r"}
+        letters = _letters_at(place, own, by_words) | {"l", "r"}
         if letters - _DIRECTIONS - {"l", "r"}:
             return False if len(letters) > _MOST_DIRECTIONS else None
     return True
+
+
+def _letters_at(
+    place: int, own: tuple[str, ...], by_words: Mapping[tuple[str, ...], list[int]]
+) -> set[str]:
+    """Letters by which alone other names differ from one."""
+    return {
+        other[place]
+        for other in by_words
+        if len(other) == len(own)
+        and other[:place] + other[place + 1 :] == own[:place] + own[place + 1 :]
+        and re.fullmatch("[a-z]", other[place])
+    }
 
 
 # --------------------------------------------------------------- an explicit list
