@@ -11,6 +11,7 @@ somebody says what it is.
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -214,13 +215,11 @@ def _letters_are_sides(
 def _letters_at(
     place: int, own: tuple[str, ...], by_words: Mapping[tuple[str, ...], list[int]]
 ) -> set[str]:
-    """Letters by which alone other names differ from one."""
+    """Letters that give a class in one place of a name."""
     return {
-        other[place]
-        for other in by_words
-        if len(other) == len(own)
-        and other[:place] + other[place + 1 :] == own[:place] + own[place + 1 :]
-        and re.fullmatch("[a-z]", other[place])
+        letter
+        for letter in string.ascii_lowercase
+        if own[:place] + (letter,) + own[place + 1 :] in by_words
     }
 
 
