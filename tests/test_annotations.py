@@ -749,6 +749,32 @@ def test_a_class_named_train(tmp_path):
     assert found.classes == ("bus", "train")
 
 
+def test_classes_beside_the_folders_of_splits(tmp_path):
+    files(tmp_path, "train/day1/1.mp4", "train/day2/1.mp4", "notes/a.txt")
+    assert read_folder(tmp_path).classes == ("day1", "day2")
+    files(tmp_path, "boat/1.mp4", "plane/day1/1.mp4")
+    says = "'train' is taken for .* beside it too, in 'boat', 'plane'; .*train/boat.* "
+    with pytest.raises(AnnotationError, match=f"{says}.*train/train, train/boat"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["/a/2.mp4", ".csv"])
+def test_one_split_under_several_names(end, tmp_path):
+    files(tmp_path, *(f"{name}/a/1.mp4" for name in ("train", "val")))
+    if end == ".csv":
+        files(tmp_path, "train.csv", "val.csv")
+    files(tmp_path, f"validation{end}")
+    with pytest.raises(AnnotationError, match="'validation.*', 'val.*' are one split"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("fps", [0.0, float("nan"), float("inf"), -5.0, 1e-320])
+def test_frames_a_second_that_are_none(fps, tmp_path):
+    files(tmp_path, "train/a/1/1.jpg")
+    with pytest.raises(AnnotationError, match="^--fps: fps must be .*, got"):
+        read_folder(tmp_path, fps=fps)
+
+
 def test_a_table_for_all(tmp_path):
     table = (
         "file,label,start,end,split,id\n"
@@ -792,6 +818,22 @@ def test_a_table_for_each_split(tmp_path):
     ]
 
 
+def test_a_split_in_a_table_that_is_named_after_one(tmp_path):
+    table = "file,label,split\na.mp4,x,train\nb.mp4,x,val\nc.mp4,x,test\n"
+    written("train.csv", table)(tmp_path)
+    splits = [clip.splits[0] for clip in read_folder(tmp_path).clips]
+    assert splits == ["train", "validation", "test"]
+    written("test.csv", "file,label\nd.mp4,x\n")(tmp_path)
+    with pytest.raises(
+        AnnotationError, match="train.csv, line 3: split is 'val', in a"
+    ):
+        read_folder(tmp_path)
+    # Nothing is against one that agrees.
+    written("train.csv", "file,label,split\na.mp4,x,train\n")(tmp_path)
+    splits = [clip.splits[0] for clip in read_folder(tmp_path).clips]
+    assert splits == ["train", "test"]
+
+
 def test_parts_of_a_video_stay_together(tmp_path):
     lines = [f"{n % 50}.mp4,a,{n},{n + 1}\n" for n in range(200)]
     written("one.csv", "file,label,start,end\n" + "".join(lines))(tmp_path)
@@ -827,6 +869,10 @@ TABLES = [
     (
         "file,label,split\na.mp4,b,train\nb.mp4,c,validation\nc.mp4,d,test\n",
         r"all\.csv: has classes without a clip for training: c, d",
+    ),
+    (
+        "file,label,start,label\na.mp4,b,,c\n",
+        r"all\.csv, line 1: has several columns of one name: 'label'; rename or",
     ),
     ("file,label\n", r"lists no clip; expected are folders CLASS/.* columns file and"),
 ]
@@ -895,11 +941,11 @@ def test_a_file_is_found_however_its_letters_are_encoded(tmp_path):
 
 
 def test_folders_of_one_name_are_one_class(tmp_path):
-    for name in ("run", "run ", COMPOSED, DECOMPOSED):
+    for name in ("run", "run ", "ru\xadn", "run\u202e", COMPOSED, DECOMPOSED):
         files(tmp_path, f"train/{name}/1.mp4")
     found = read_folder(tmp_path)
     assert found.classes == (COMPOSED, "run")
-    assert len(by_id(found)) == 4 and all(clip.path.is_file() for clip in found.clips)
+    assert len(by_id(found)) == 6 and all(clip.path.is_file() for clip in found.clips)
     assert sum("is written in several ways" in line for line in found.warnings) == 2
 
 
@@ -988,6 +1034,34 @@ def test_a_link_that_leads_back_is_named(tmp_path):
         # A letter among others; a word that is a side only beside its opposite.
         (("letter L", "letter M", "letter R"), (0, 1, 2)),
         (("vitamin L", "links of a chain"), (0, 1)),
+        (tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), tuple(range(26))),
+        (("letter L", "letter R"), (0, 1)),
+        # Letters that are directions; letters that may be anything.
+        (("L", "R", "U", "D"), (1, 0, 2, 3)),
+        (("push L", "push_R", "pushU", "push D", "L1", "R1"), (1, 0, 2, 3, 5, 4)),
+        (("turn l", "turn r", "turn u", "point t", "point b"), (1, 0, 2, 3, 4)),
+        (("looking_L", "looking_R", "looking_up"), (1, 0, 2)),
+        (("press L", "press R", "press A", "press X"), (-1, -1, 2, 3)),
+        (("push L", "push U", "push D", "S", "M", "L"), (-1, 1, 2, 3, 4, 5)),
+        (("kick L", "Kick_l", "kick R"), (-1, -1, -1)),
+        # Without space between; with too much; wide.
+        (("lefttoright", "righttoleft", "bright"), (1, 0, 2)),
+        (("swipeleft", "upright", "brightness", "leftovers"), (-1, 1, 2, 3)),
+        (("rotateclockwise", "rotateanticlockwise"), (1, 0)),
+        (("rotateccw", "rotatecw", "fcwx"), (1, 0, 2)),
+        (("rotate clock wise", "rotate counter clock wise"), (1, 0)),
+        (("turn_counter_clockwise", "turnClockwise"), (1, 0)),
+        (("ＬＥＦＴ", "ＲＩＧＨＴ", "Ｕｐ"), (1, 0, 2)),
+        (("swipe LR", "swipe RL", "go UL", "go UR"), (1, 0, 3, 2)),
+        (("left hand L", "right hand R"), (1, 0)),
+        # Other scripts.
+        (("좌회전", "우회전", "오른손으로", "왼손으로"), (1, 0, 3, 2)),
+        (("우산", "왼쪽", "左折", "左右に振る"), (0, -1, -1, 3)),
+        # Arrows, which may also say that one follows the other.
+        (("←", "→", "↑", "↗", "↖"), (1, 0, 2, 4, 3)),
+        (("swipe ->", "swipe <-", "⬅\ufe0f go", "➡\ufe0f go"), (1, 0, 3, 2)),
+        (("left→right", "right→left", "open → close"), (1, 0, 2)),
+        (("swipe →", "↻", "↺"), (-1, 2, 1)),
         # No class is the mirror image.
         (("turning left", "jumping"), (-1, 1)),
         (("TurnRight", "upright"), (-1, 1)),

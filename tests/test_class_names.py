@@ -1,10 +1,11 @@
 """Lists of classes in the forms that data sets give them in."""
 
 import json
+import unicodedata
 
 import pytest
 
-from vidshift.class_names import difference, read_class_names
+from vidshift.class_names import clean, difference, look_alikes, read_class_names
 
 NAMES = ("pushing left", "pushing right", "été")
 
@@ -24,6 +25,32 @@ def test_in_the_order_of_their_numbers(name, text, tmp_path):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     assert read_class_names(path) == NAMES
+
+
+@pytest.mark.parametrize("code", [0xAD, 0x200B, 0x200C, 0x200D, 0x200E, 0x202E, 0xFEFF])
+def test_what_nobody_sees_is_left_out(code):
+    for name in (
+        f"run{chr(code)}",
+        f"ru{chr(code)}n",
+        f"{chr(code)} run",
+        "ru\u200e\xadn",
+    ):
+        assert clean(name) == "run"
+    assert clean(f"e{chr(code)}\u0301t") == "\u00e9t"
+
+
+def test_what_joins_letters_is_kept_where_it_shows():
+    with_joiner, without = "\u0646\u0645\u06cc\u200c\u062f", "\u0646\u0645\u06cc\u062f"
+    assert clean(f"{with_joiner}\u200c\xa0") == with_joiner
+    assert look_alikes([with_joiner, without, "run"]) == [(with_joiner, without)]
+    assert look_alikes(["\u2764", "\u2764\ufe0f"]) and not look_alikes(["a", "b"])
+    # Every format that is not kept on purpose is left out.
+    formats = [c for c in map(chr, range(0xE0000)) if unicodedata.category(c) == "Cf"]
+    kept = {c for c in formats if clean(f"a{c}b") != "ab"}
+    seen = "\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+    assert kept - set(map(chr, range(0x13430, 0x13460))) <= set(seen) | set(
+        map(chr, range(0x600, 0x606))
+    )
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,17 @@ def test_names_of_folders_of_images(tmp_path):
         opened("train")
 
 
+def test_one_split_in_two_folders(tmp_path):
+    fill(tmp_path, folders=("train", "val", "validation"))
+    with pytest.raises(ValueError, match="validation and .*val are one split: put .*"):
+        open_split("image_folder", "test", data_dir=str(tmp_path))
+    options = ImageFolder(validation="val")
+    split = open_split(
+        "image_folder", "validation", data_dir=str(tmp_path), options=options
+    )
+    assert split.source[0]["id"].startswith("val/")
+
+
 def test_folders_that_are_none(tmp_path):
     def open_it(root, split="train", **options):
         options = ImageFolder(**options)

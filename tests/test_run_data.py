@@ -139,6 +139,27 @@ def test_mirror_images_that_the_run_was_told(opened):
     assert split.flip_labels[-1] == classes.index("moving up")
 
 
+@pytest.mark.parametrize(
+    ("flip_labels", "classes", "mirrors"),
+    [
+        ((0, 2, 1, 3), ("z", "wave B", "wave A"), (0, 2, 1)),
+        # The data's mirror image of "wave A" is no class of the run.
+        ((0, 2, 1, 3), ("hop", "wave A"), (0, NO_MIRROR)),
+        # The data know of none, and neither do the names, or only of one they have.
+        ((0, NO_MIRROR, 2, 3), ("hop", "wave A"), (0, NO_MIRROR)),
+        ((0, 1, 2, 3, 4, NO_MIRROR), ("go left", "go right"), (0, NO_MIRROR)),
+        # The names know of one that only the run has, unless the data say another.
+        ((0, 1, 2, 3, NO_MIRROR), ("go left", "go right"), (1, 0)),
+        ((0, 1, 2, 3, 4), ("go left", "go right"), (0, NO_MIRROR)),
+    ],
+)
+def test_mirror_images_of_fewer_classes(flip_labels, classes, mirrors):
+    every = ("hop", "wave A", "wave B", "z", "go left", "go right")
+    own = every[: len(flip_labels)]
+    split = Split([{"label": 0}], own, flip_labels=flip_labels)
+    assert by_name(split, classes).flip_labels == mirrors
+
+
 def test_labels_of_every_kind_are_mapped():
     source = [{"label": (0, 2)}, {"label": 1}, {"label": -1}]
     found = Relabelled(source, (2, 1, 0))

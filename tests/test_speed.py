@@ -229,6 +229,7 @@ def test_a_wrong_name_is_one_line_with_the_right_ones(name, said, capsys):
         ("--batch=0", "--batch: at least 1, got 0"),
         ("--side=x", "--side: invalid whole number value: 'x'"),
         ("--seconds=inf", "--seconds: more than 0, got inf"),
+        ("--seconds=1e-320", "--seconds: more than 0, got 1e-320"),
         ("--dtype=float16", "'bfloat16', 'both'"),
     ],
 )

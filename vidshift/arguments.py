@@ -18,7 +18,7 @@ def count(text: str) -> int:
 def positive(text: str) -> float:
     """A number above 0."""
     number = float(text)
-    if not 0 < number < math.inf:
+    if not 0 < number < math.inf or 1 / number == math.inf:
         raise argparse.ArgumentTypeError(f"more than 0, got {text}")
     return number
 

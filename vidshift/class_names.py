@@ -1,7 +1,8 @@
 """Names of classes: how they are spelt, read from files, and compared.
 
-A name is the same however its letters are encoded and whatever space is around it: macOS
-writes "é" as two characters, and a table may have a space after each comma.
+A name is the same however its letters are encoded, whatever space is around it, and
+whatever is in it that nobody sees: macOS writes "é" as two characters, a table may have a
+space after each comma, and what is copied from a page may hold a soft hyphen.
 """
 
 import collections
@@ -11,26 +12,43 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# A byte order mark, the zero-width space and the word joiner, which nobody sees.
-INVISIBLE = dict.fromkeys((0xFEFF, 0x200B, 0x2060))
+# What nobody sees: soft hyphens, byte order marks, marks of the direction, spaces of no
+# width. Unicode's category of formats (Cf), less the Arabic, Syriac and Kaithi signs in it
+# that are seen and the tags of which flags are made.
+INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]"
+)
+# What joins letters or keeps them apart; in Latin it does nothing. Some scripts and emoji
+# need it, between two characters.
+JOINERS = re.compile(
+    "(?<![^\\x00-\\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\x00-\\x7f])"
+)
+# Seen at times, and only a reader of the script can tell: joiners, variation selectors,
+# fillers of Hangul.
+UNSEEN = re.compile("[\u034f\u115f\u1160\u200c\u200d\u3164\ufe00-\ufe0f\uffa0]")
 # Names that a message lists.
 MOST_LISTED = 8
 
 
 def clean(name: str) -> str:
-    """Returns the one spelling of a name: composed letters (NFC), single spaces."""
-    return " ".join(unicodedata.normalize("NFC", name).translate(INVISIBLE).split())
+    """Returns the one spelling of a name.
+
+    Letters are composed (NFC), spaces single, and what nobody sees is left out.
+    """
+    name = JOINERS.sub("", " ".join(INVISIBLE.sub("", name).split()))
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Returns groups of different names that a reader would take for one.
 
     They differ in capitals, in zeros before a number ("1" and "01"), in spaces, hyphens
-    and underscores, or in the width of their letters.
+    and underscores, in the width of their letters, or in what is seen at times (`UNSEEN`).
     """
     groups = collections.defaultdict(list)
     for name in names:
-        key = unicodedata.normalize("NFKC", name).casefold()
+        key = unicodedata.normalize("NFKC", UNSEEN.sub("", name)).casefold()
         key = re.sub(r"(?<!\d)0+(?=\d)", "", key)
         groups[re.sub(r"(?<=\D)[\s_-]+|[\s_-]+(?=\D)", "", key)].append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]

@@ -111,9 +111,14 @@ def open_split(
 
 def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     names = FOLDERS[split] if chosen is None else (chosen,)
-    for name in names:
-        if (root / name).is_dir():
-            return root / name
+    there = [root / name for name in names if (root / name).is_dir()]
+    if there and there[0].name != "test" and len(there) > 1:
+        raise ValueError(
+            f"{' and '.join(map(str, there))} are one split: put them into one, or name "
+            "the one that counts (config.data.options.validation and .test)"
+        )
+    if there:
+        return there[0]
     raise ValueError(
         f"there is no folder {' or '.join(str(root / name) for name in names)} for the "
         f"{split} images (config.data.dir)"

@@ -83,13 +83,20 @@ def _mapped_mirrors(
 ) -> tuple[int, ...] | None:
     if flip_labels is None:
         return None
-    # Of classes that the split has not, the names say it.
-    found = list(mirrored.of_names(classes))
+    named, found = mirrored.of_names(classes), {}
     for label, mirror in zip(labels, flip_labels, strict=True):
         other = None if mirror == mirrored.NO_MIRROR else labels[mirror]
-        if label is not None and other is not None:
-            found[label] = other
-    return tuple(found)
+        if label is not None:
+            found[label] = mirrored.NO_MIRROR if other is None else other
+            # Its mirror image may be a class that only the run has.
+            if mirror == mirrored.NO_MIRROR and named[label] not in labels:
+                found[label] = named[label]
+    # Of classes that the split has not, the names say it, unless it says another.
+    for label, mirror in enumerate(named):
+        if label not in labels:
+            other = found.get(mirror, label)
+            found[label] = mirror if other == label else mirrored.NO_MIRROR
+    return tuple(found[label] for label in range(len(classes)))
 
 
 def _mapped_reverse(

@@ -128,7 +128,7 @@ class _Videos:
         path = _find(self.source, "video_info.csv")
         if self.rates is None:
             self.rates = {
-                row["video_id"]: reading.seconds(row["fps"], place, "fps")
+                row["video_id"]: reading.rate(row["fps"], place)
                 for place, row in reading.table(path, "video_id", "fps")
             }
         if not self.rates.get(video):

@@ -4,19 +4,20 @@
 
     SOURCE/
       train/CLASS/*.mp4             or, without splits, CLASS/*.mp4
-      validation/CLASS/*.mp4        or val/
+      validation/CLASS/*.mp4        or val/, valid/, validate/
       test/CLASS/*.mp4
 
 (b) CSV files, which count wherever there is one; videos lie anywhere:
 
     SOURCE/
       train.csv                     or one file of any name
-      validation.csv                or val.csv
+      validation.csv                or val.csv, valid.csv, validate.csv
       test.csv
 
 Their first line names the columns: `file` (from SOURCE, or absolute) and `label` (the
 class's name), and, where wanted, `start` and `end` (seconds, either may be empty), `id`,
-and in a file for all splits `split` (train, validation, test).
+and `split` (train, validation, test), which counts in a file of any name that is the
+only one.
 
 A clip is a video (media.VIDEOS lists the suffixes; files of unknown ones are opened to
 see), or a folder of frames: below a class's folder one that directly holds images
@@ -56,7 +57,7 @@ MOST_IN_VAIN = 100
 # Names of each split's folder, CSV file, and in the column `split`.
 NAMES = {
     "train": ("train",),
-    "validation": ("validation", "val", "validate"),
+    "validation": ("validation", "val", "valid", "validate"),
     "test": ("test",),
 }
 
@@ -94,6 +95,8 @@ def read(
             f"validation_share and test_share must leave some clips for training, got "
             f"{validation_share} and {test_share}"
         )
+    if fps is not None:
+        reading.rate(fps, "--fps")
     reading.require(source)
     divide = (validation_share, test_share)
     tables = _tables(source, csv)
@@ -101,6 +104,8 @@ def read(
         found = _of_tables(source, tables, divide, fps)
         annotations = _annotations(found, ", ".join(map(str, tables)))
     else:
+        if has_splits(source):
+            _refuse_beside(source)
         annotations = of_folders(source, divide=divide, fps=fps)
     classes = annotations.classes
     flip_labels = mirrored.with_pairs(classes, mirrored.of_names(classes), mirror)
@@ -124,9 +129,9 @@ def of_folders(
     fps: float | None = None,
 ) -> Annotations:
     """Lists the clips of folders (a)."""
-    tops = {split: media.folder(source, *NAMES[split]) for split in SPLITS}
-    if not has_splits(source):
-        tops = {"": source}
+    tops = {"": source}
+    if has_splits(source):
+        tops = {split: _only(source, split) for split in SPLITS}
     walk, rows = _Walk(), []
     walk.beside(source, *(top for split, top in tops.items() if split))
     for split, top in tops.items():
@@ -151,6 +156,39 @@ def of_folders(
         splits = (split or _drawn(composed, divide),)
         found.append((label, Clip(id, path, splits, 0, fps=rate)))
     return _annotations(found, str(source), walk.warnings())
+
+
+def _only(source: pathlib.Path, split: str, suffix: str = "") -> pathlib.Path:
+    """Where a split's folder or file is, or would be, under one of its names."""
+    paths = [source / f"{name}{suffix}" for name in NAMES[split]]
+    there = [path for path in paths if path.exists()]
+    if len(there) > 1:
+        raise AnnotationError(
+            f"{source}: {listed(path.name for path in there)} are one split, {split}, "
+            "under several names; put them into one, or rename one"
+        )
+    return (there or paths)[0]
+
+
+def _refuse_beside(source: pathlib.Path) -> None:
+    """Raises where folders with clips are beside those of splits, and in none of them."""
+    splits = {name for names in NAMES.values() for name in names}
+    beside = [entry for entry in _folders(source) if entry.name not in splits]
+    walk = _Walk()
+    beside = [
+        entry.name
+        for entry in beside
+        if next(walk.clips(pathlib.Path(entry.path)), None) is not None
+    ]
+    if beside:
+        there = [entry.name for entry in _folders(source) if entry.name in splits]
+        raise AnnotationError(
+            f"{source}: {listed(there)} {'is' if len(there) == 1 else 'are'} taken for "
+            f"the folder of a split, and videos are beside it too, in {listed(beside)}; "
+            f"if those are classes, move them below it ({there[0]}/{beside[0]}), and if "
+            f"{there[0]} is a class, rename it, or put all classes below train "
+            f"(train/{there[0]}, train/{beside[0]})"
+        )
 
 
 def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
@@ -239,18 +277,12 @@ class _Walk:
 
 # ------------------------------------------------------------------ CSV files
 def _tables(source: pathlib.Path, csv: str | None) -> dict[pathlib.Path, str | None]:
-    """CSV files and the split of what they list; None where each row has its own."""
+    """CSV files and the split that their names say, or None."""
     if csv is not None:
         return {reading.find(source, csv): None}
     if (source / "train.csv").is_file():
-        files = {
-            split: [source / f"{name}.csv" for name in NAMES[split]] for split in SPLITS
-        }
-        return {
-            file: split
-            for split, choice in files.items()
-            for file in [file for file in choice if file.is_file()][:1]
-        }
+        files = {split: _only(source, split, ".csv") for split in SPLITS}
+        return {file: split for split, file in files.items() if file.is_file()}
     files = [
         pathlib.Path(entry.path)
         for entry in _entries(source)
@@ -293,10 +325,13 @@ def _of_tables(
             if id in places:
                 raise AnnotationError(f"{place}: {id} is listed before: {places[id]}")
             places[id] = place
-            if split is None and "split" in row:
-                name = _split(row["split"], place)
-            else:
-                name = split or _drawn(file, divide)
+            name = _split(row["split"], place) if "split" in row else split
+            if split is not None and name != split and len(tables) > 1:
+                raise AnnotationError(
+                    f"{place}: split is {row['split']!r}, in a file of the split {split}; "
+                    "move the row to that split's file, or remove the column"
+                )
+            name = name or _drawn(file, divide)
             path = media.on_disk(path, names)
             frames = not media.is_video(file) and path.is_dir()
             rate = fps if frames else None

@@ -11,6 +11,8 @@ somebody says what it is.
 """
 
 import re
+import string
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from vidshift.class_names import clean, listed
@@ -30,31 +32,83 @@ _SIDES = (
     ("left", "right"),
     *((f"{start}left", f"{start}right") for start in _BEFORE),
     *((f"left{end}", f"right{end}") for end in _AFTER),
-    ("clockwise", "counterclockwise"),
+    *(("clockwise", "counterclockwise"), ("左", "右"), ("izquierda", "derecha")),
+    *(("esquerda", "direita"), ("влево", "вправо"), ("налево", "направо")),
+    ("слева", "справа"),
 )
 # One way of writing it for several.
-_SPELLINGS = dict.fromkeys(("anticlockwise", "ccw", "acw"), "counterclockwise")
-_SPELLINGS |= {"cw": "clockwise"}
+_SPELLINGS = dict.fromkeys(("ccw", "acw"), "counterclockwise") | {"cw": "clockwise"}
 # Words that mean a side only beside their opposite: "swipe L" with "swipe R", but not
 # "vitamin L"; German "links", but not links of a chain.
 _BESIDE = (
-    *(("l", "r"), ("lh", "rh"), ("lhs", "rhs")),
+    *(("l", "r"), ("lh", "rh"), ("lhs", "rhs"), ("lr", "rl"), ("ltr", "rtl")),
+    *((f"{start}l", f"{start}r") for start in "utdb"),
     *(("links", "rechts"), ("linke", "rechte"), ("linker", "rechter")),
     *(("linken", "rechten"), ("linkes", "rechtes"), ("gauche", "droite")),
-    *(("izquierda", "derecha"), ("izquierdo", "derecho"), ("sinistra", "destra")),
-    *(("esquerda", "direita"), ("esquerdo", "direito"), ("влево", "вправо")),
-    *(("налево", "направо"), ("слева", "справа"), ("левый", "правый")),
-    *(("левая", "правая"), ("левой", "правой"), ("左", "右"), ("왼쪽", "오른쪽")),
+    *(("izquierdo", "derecho"), ("sinistra", "destra"), ("esquerdo", "direito")),
+    *(("левый", "правый"), ("левая", "правая"), ("левой", "правой")),
+    *(("←", "→"), ("↖", "↗"), ("↙", "↘")),
 )
-SWAPPED = {a: b for pair in _SIDES for a, b in (pair, pair[::-1])}
-SWAPPED_BESIDE = {a: b for pair in _BESIDE for a, b in (pair, pair[::-1])}
+# Within a word that has no space where it might: "swipeleft", "lefttoright", "좌회전".
+_WITHIN = (
+    *(("left", "right"), ("clockwise", "counterclockwise")),
+    *(("왼쪽", "오른쪽"), ("왼손", "오른손"), ("왼발", "오른발"), ("왼팔", "오른팔")),
+    *(("왼다리", "오른다리"), ("좌회전", "우회전"), ("좌측", "우측")),
+)
+_WITHIN_BESIDE = (*_WITHIN, ("ccw", "cw"), ("좌", "우"))
+
+
+def _both_ways(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+
+
+SWAPPED, SWAPPED_BESIDE = _both_ways(_SIDES), _both_ways(_BESIDE)
+_SWAPPED_WITHIN = _both_ways(_WITHIN_BESIDE)
+# The longer first: "counterclockwise" holds "clockwise".
+_WITHIN_PATTERN = re.compile(
+    "|".join(sorted(_SWAPPED_WITHIN, key=len, reverse=True)).replace("cw|", "cw$|")
+)
+_SIDE_WITHIN = re.compile("|".join(word for pair in _WITHIN for word in pair))
+# Words that hold "left" or "right" and mean none.
+_NO_SIDE = re.compile(
+    "bright|fright|wright|upright|outright|copyright|birthright|forthright|alright"
+    "|right(eous|ful|ly|s)|cleft|leftover"
+)
+# Other ways to draw an arrow.
+_ARROWS = str.maketrans(
+    dict.fromkeys("⇐⟵⟸⇦⬅👈", " ← ")
+    | dict.fromkeys("⇒⟶⟹⇨➡➔➜👉", " → ")
+    | {"⬉": "↖", "⬈": "↗", "⬋": "↙", "⬊": "↘"}
+    | dict.fromkeys("↺⟲", " counterclockwise ")
+    | dict.fromkeys("↻⟳", " clockwise ")
+    | {"\N{VARIATION SELECTOR-16}": ""}
+)
+# Letters that beside "L" and "R" are directions too: up, down, top, bottom, centre,
+# middle, forward, backward, and those of the compass.
+_DIRECTIONS = frozenset("udtbcmnesfw")
+# More letters than this, of which one is no direction, are the alphabet.
+_MOST_DIRECTIONS = 8
+# What says that a letter is one.
+_LETTER = frozenset(("letter", "letters", "alphabet", "fingerspell", "fingerspelling"))
 
 
 def words(name: str) -> tuple[str, ...]:
-    """Returns a name's words in lower case, the same of "swipeLeft" and "Swipe_left"."""
-    name = re.sub(r"(?i)\b(counter|anti)[\s_-]?clockwise", "counterclockwise", name)
-    found = [word for run in re.findall(r"[^\W_]+", name) for word in _split(run)]
-    return tuple(_SPELLINGS.get(word.casefold(), word.casefold()) for word in found)
+    """Returns a name's words in lower case, the same of "swipeLeft" and "Swipe_left".
+
+    An arrow is a word, and so is "counter clock-wise".
+    """
+    name = unicodedata.normalize("NFKC", name)
+    name = re.sub("<[-=]+", " ← ", re.sub("[-=]+>", " → ", name)).translate(_ARROWS)
+    # Both sides are none.
+    name = re.sub("左右|右左", " 両 ", name)
+    found = " ".join(
+        word.casefold()
+        for run in re.findall(r"[^\W_]+|[←→↖↗↙↘]", name)
+        for word in _split(run)
+    )
+    found = re.sub(r"\bclock wise\b", "clockwise", found)
+    found = re.sub(r"(counter|anti|contra) ?clock ?wise", "counterclockwise", found)
+    return tuple(_SPELLINGS.get(word, word) for word in found.split())
 
 
 def _split(run: str) -> list[str]:
@@ -75,58 +129,98 @@ def of_names(classes: Sequence[str]) -> tuple[int, ...]:
     """Returns the label of each class's mirror image, from the names alone.
 
     Left and right swap word by word, whatever the capitals and whatever is between the
-    words, and so do the words in `SWAPPED`. Words in `SWAPPED_BESIDE`, and "swipeleft"
-    with "swiperight", do where that gives a class.
+    words, and so do the words in `SWAPPED`, and "swipeleft" with "swiperight". Words in
+    `SWAPPED_BESIDE` do where that gives a class.
 
     Returns:
       The class's own label where its name has no side; `NO_MIRROR` where it has one and
-      the swapped name is no class, or several are.
+      the swapped name is no class, or several are, and of "L" and "R" where they may be
+      sides or letters.
     """
     by_words: dict[tuple[str, ...], list[int]] = {}
     for label, name in enumerate(classes):
         by_words.setdefault(words(name), []).append(label)
 
     def label_of(label: int, own: tuple[str, ...]) -> int:
-        swapped = tuple(SWAPPED.get(word, word) for word in own)
-        if swapped != own:
-            found = by_words.get(swapped, [])
-            return found[0] if len(found) == len(by_words[own]) == 1 else NO_MIRROR
-        for swap in (SWAPPED_BESIDE.get, _glued):
-            swapped = tuple(swap(word) or word for word in own)
-            found = by_words.get(swapped, [])
-            if swapped != own and len(found) == len(by_words[own]) == 1:
-                return found[0] if not _alphabet(own, swapped, by_words) else label
-        return label
+        # The least of a name that gives a class.
+        for swap in (_word, _beside, _within, _all):
+            swapped = tuple(map(swap, own))
+            found = by_words.get(swapped)
+            if swapped == own or not found:
+                continue
+            if len(found) > 1 or len(by_words[own]) > 1:
+                return NO_MIRROR
+            sides = _letters_are_sides(own, swapped, by_words)
+            return label if sides is False else found[0] if sides else NO_MIRROR
+        # "L", "U" and "D" without "R".
+        lone = any(
+            {"u", "d"} <= _letters_at(place, own, by_words) <= _DIRECTIONS | {word}
+            for place, word in enumerate(own)
+            if word in ("l", "r")
+        )
+        return NO_MIRROR if lone or _has_side(own) else label
 
     return tuple(label_of(label, words(name)) for label, name in enumerate(classes))
 
 
-def _glued(word: str) -> str | None:
+def _word(word: str) -> str:
+    return SWAPPED.get(word, word)
+
+
+def _beside(word: str) -> str:
+    return SWAPPED.get(word) or SWAPPED_BESIDE.get(word, word)
+
+
+def _within(word: str) -> str:
     """ "swiperight" of "swipeleft"."""
-    for side, other in SIDES.items():
-        if word.endswith(side):
-            return word.removesuffix(side) + other
-        if word.startswith(side):
-            return other + word.removeprefix(side)
-    return None
+    if word in SWAPPED:
+        return SWAPPED[word]
+    return _WITHIN_PATTERN.sub(lambda match: _SWAPPED_WITHIN[match[0]], word)
 
 
-def _alphabet(own: tuple, swapped: tuple, by_words: Mapping[tuple, list[int]]) -> bool:
-    """Whether "l" and "r" are letters among others: "letter l", "letter m", ..."""
-    differ = [
-        place for place, pair in enumerate(zip(own, swapped)) if len(set(pair)) > 1
-    ]
-    if {own[differ[0]], swapped[differ[0]]} != {"l", "r"}:
-        return False
-    place = differ[0]
-    return any(
-        len(other) == len(own)
-        and other[:place] + other[place + 1 :] == own[:place] + own[place + 1 :]
-        and len(other[place]) == 1
-        and other[place].isalpha()
-        and other[place] not in ("l", "r")
-        for other in by_words
+def _all(word: str) -> str:
+    return SWAPPED_BESIDE.get(word) or _within(word)
+
+
+def _has_side(own: tuple[str, ...]) -> bool:
+    """Whether a name has a side for sure, so that one without opposite is an error."""
+    # An arrow between words may say that one follows the other.
+    return any(word in "←→" for word in own[:1] + own[-1:]) or any(
+        word in SWAPPED or _SIDE_WITHIN.search(_NO_SIDE.sub("", word)) for word in own
     )
+
+
+def _letters_are_sides(
+    own: tuple[str, ...],
+    swapped: tuple[str, ...],
+    by_words: Mapping[tuple[str, ...], list[int]],
+) -> bool | None:
+    """Whether "l" and "r" are sides, beside other letters that take their place.
+
+    Returns:
+      True of "push L", "push U", "push D"; False of letters of the alphabet; None where
+      nothing says which.
+    """
+    places = [place for place, word in enumerate(own) if word in ("l", "r")]
+    changed = [place for place in places if swapped[place] != own[place]]
+    if changed and _LETTER.intersection(own):
+        return False
+    for place in changed:
+        letters = _letters_at(place, own, by_words) | {"l", "r"}
+        if letters - _DIRECTIONS - {"l", "r"}:
+            return False if len(letters) > _MOST_DIRECTIONS else None
+    return True
+
+
+def _letters_at(
+    place: int, own: tuple[str, ...], by_words: Mapping[tuple[str, ...], list[int]]
+) -> set[str]:
+    """Letters that give a class in one place of a name."""
+    return {
+        letter
+        for letter in string.ascii_lowercase
+        if own[:place] + (letter,) + own[place + 1 :] in by_words
+    }
 
 
 # --------------------------------------------------------------- an explicit list
@@ -191,7 +285,7 @@ def without_mirror(
 def why_none(without: Sequence[str]) -> str:
     """Says that classes have no mirror image, for a line."""
     return (
-        f"the mirror image of {listed(without)} is none of the classes, by "
+        f"the mirror image of {listed(without)} is none of the classes, or in doubt, by "
         f"{'its name' if len(without) == 1 else 'their names'}"
     )
 

@@ -12,8 +12,11 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from vidshift.class_names import clean
+from vidshift.class_names import clean, listed
 from vidshift.data.annotations.clip import AnnotationError, Clip
+
+# The header of a video holds a fraction of whole numbers.
+MIN_FPS, MAX_FPS = 0.001, 1_000_000
 
 
 def find(source: pathlib.Path, *names: str) -> pathlib.Path:
@@ -81,6 +84,13 @@ def table(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, Mapping[str,
     """
     entries = rows(path)
     place, header = next(entries, (f"{path}, line 1", []))
+    # Which of two would count?
+    twice = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
+    if twice:
+        raise AnnotationError(
+            f"{place}: has several columns of one name: {listed(twice)}; rename or remove "
+            "all but one"
+        )
     missing = [name for name in columns if name not in header]
     if missing:
         raise AnnotationError(
@@ -150,6 +160,20 @@ def seconds(value: str, place: str, what: str) -> float:
     if not valid:
         raise AnnotationError(
             f"{place}: {what} must be a time in seconds, got {value!r}"
+        )
+    return found
+
+
+def rate(value: str | float, place: str) -> float:
+    """Frames a second, which a video file can say too."""
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if not MIN_FPS <= found <= MAX_FPS:
+        raise AnnotationError(
+            f"{place}: fps must be frames a second, {MIN_FPS} to {MAX_FPS:,}, "
+            f"got {value!r}"
         )
     return found
 
