@@ -16,7 +16,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from vidshift.data import container, h264
+from vidshift.data import container, h264, hevc
 from vidshift.data import pixel_aspect as aspects
 from vidshift.data.container import Source, VideoError, is_of, open_stream
 from vidshift.data.frame_index import FrameIndex, Proof, index_of
@@ -329,6 +329,7 @@ class _Ledger:
         # When each packet and each frame is shown, and what a packet says of its picture.
         self._due: list[int | None] = []
         self._headers: list[h264.Header | None] = []
+        self._are_idr: list[bool] = []
         self.out: list[int | None] = []
         self._read_all = self.ended = False
 
@@ -336,18 +337,24 @@ class _Ledger:
         for packet in packets:
             if self._may_tell and packet.size and not packet.is_discard:
                 self._due.append(packet.pts)
-                self._headers.append(self._header(packet))
+                self._see(packet)
             yield packet
         self._read_all = True  # The decoder is drained next.
 
-    def _header(self, packet: av.Packet) -> h264.Header | None:
-        reader = self._reader
+    def _see(self, packet: av.Packet) -> None:
+        header, is_idr, reader = None, False, self._reader
         if reader is None:
-            return None
-        if reader.parameters and not reader.parameters.may_be_fields:
-            return None
-        picture = reader.picture(packet)
-        return picture and reader.header(picture)
+            if not self._in_order:
+                length_size = hevc.length_size(self._context.extradata)
+                is_idr = hevc.is_idr(bytes(packet), length_size)
+        elif not (
+            self._in_order and reader.parameters and not reader.parameters.may_be_fields
+        ):
+            picture = reader.picture(packet)
+            header = picture and reader.header(picture)
+            is_idr = picture is not None and picture.is_idr
+        self._headers.append(header)
+        self._are_idr.append(is_idr)
 
     def lost(self, last: int | None) -> int | None:
         """The first time without its frame, before the last wanted frame or the end.
@@ -363,19 +370,22 @@ class _Ledger:
             # Those that wait for their turn are not lost.
             self.out += [frame.pts for frame in self._context.decode(None)]
         seconds = h264.second_fields(self._headers)
-        pairs = zip(self._due, seconds, strict=True)
-        times = [time for time, is_second in pairs if not is_second]
+        firsts = [place for place, is_second in enumerate(seconds) if not is_second]
+        times = [self._due[place] for place in firsts]
         due, seen = set(times), set(self.out)
         if None in due | seen or len(due) != len(times):
             return None
         if not self._in_order:
-            return self._lost_of_all(times, seen)
+            are_idr = [self._are_idr[place] for place in firsts]
+            return self._lost_of_all(times, seen, are_idr)
         first, last = self.out[0], np.inf if self.ended else last
         # What comes before a stream's first keyframe cannot be decoded.
         within = {time for time in due if first < time < last}
         return min(within - seen, default=None)
 
-    def _lost_of_all(self, times: list[int], seen: set[int]) -> int | None:
+    def _lost_of_all(
+        self, times: list[int], seen: set[int], are_idr: list[bool]
+    ) -> int | None:
         """The first of all packets without a frame, in the order of decoding.
 
         Where times do not tell which frame comes first, one that is lost may be before any.
@@ -383,8 +393,10 @@ class _Ledger:
         places = [place for place, time in enumerate(times) if time in seen]
         if not places:
             return None
-        # Nor can what is shown before the first keyframe, and decoded after it.
-        begin = places[1] if len(places) > 1 else len(times)
+        begin = places[0]
+        if not are_idr[begin]:
+            # What is shown before the keyframe and decoded after it has no frame either.
+            begin = places[1] if len(places) > 1 else len(times)
         # The last one read may be half a frame.
         stop = len(times) if self._read_all else len(times) - 1
         return next((time for time in times[begin:stop] if time not in seen), None)
