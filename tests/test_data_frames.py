@@ -206,6 +206,18 @@ def test_a_frame_that_is_lost_in_silence_is_missed_without_offsets(lost):
             list(video.frames(data, end=end))
 
 
+def test_damage_moves_no_frame_before_it():
+    source = frame_matrix.encode(Cell("mp4", "libx264", ""), reordering=True)
+    packet = packets_of(frame_matrix.Made(source, [], []))[12]
+    data = bytearray(without_offsets(source, 0))
+    at = data.find(bytes(packet))
+    data[at : at + 6] = b"\0\0\0\2\1\x80"  # A unit that ends in its head.
+    index = frame_index.index_of(bytes(data))
+    assert index.error and index.num_frames < 12
+    times = np.arange(index.num_frames) / frame_matrix.FPS
+    np.testing.assert_allclose(index.times, times)
+
+
 def clip_of(path, **part) -> Clip:
     return Clip("shelf/7", path, ("train",), 0, **part)
 
@@ -231,7 +243,9 @@ def test_a_stream_is_read_by_its_packets_where_its_headers_prove_its_frames():
         proven.append(REASONS["hidden frames"](Cell("webm", codec, "")).data)
     proven += [store_of(PLAIN), store_of(PLAIN, "frames")]
     for data in proven:
-        assert frame_index.index_of(data).proof is not None
+        index = frame_index.index_of(data)
+        assert index.proof is not None
+        assert index.num_frames == len(plain(frame_matrix.Made(data, [], [])))
     for cell in (
         Cell("mp4", "libx264", "no offsets"),
         Cell("mpegts", "libx264", "fields apart"),

@@ -5,6 +5,7 @@ packet is which frame (`PacketTable`), its packets are read and none is decoded.
 """
 
 import bisect
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -160,8 +161,13 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
             shown.append((frame.pts, frame.opaque))
     except VideoError as found:
         error = found
-    ticks = _timeline(stream, table, shown)
-    in_order = _are_ascending([time for time, _ in shown])
+    in_order, waiting = _are_ascending([time for time, _ in shown]), []
+    if error and not in_order:
+        # Frames that wait behind the damage may have earlier times than those before it.
+        with contextlib.suppress(av.FFmpegError):
+            waiting = [(frame.pts, frame.opaque) for frame in context.decode(None)]
+    ticks = _timeline(stream, table, [*shown, *waiting])
+    ticks = ticks and ticks[: len(shown)]
     proof = None
     if context.name in KEYFRAME_CODECS and is_of(stream, TIMED_FORMATS) and not error:
         proof = _counted_proof(table, shown, keyframes)
