@@ -161,11 +161,12 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
             shown.append((frame.pts, frame.opaque))
     except VideoError as found:
         error = found
-    in_order, waiting = _are_ascending([time for time, _ in shown]), []
-    if error and not in_order:
+    waiting = []
+    if error:
         # Frames that wait behind the damage may have earlier times than those before it.
         with contextlib.suppress(av.FFmpegError):
             waiting = [(frame.pts, frame.opaque) for frame in context.decode(None)]
+    in_order = _are_ascending([time for time, _ in (*shown, *waiting)])
     ticks = _timeline(stream, table, [*shown, *waiting])
     ticks = ticks and ticks[: len(shown)]
     proof = None
