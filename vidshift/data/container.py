@@ -176,6 +176,7 @@ def decoded(
     label: str,
     *,
     begins_whole: bool = False,
+    out: list[int | None] | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Decodes packets from a fresh decoder to its last frame; damage is an error.
 
@@ -187,6 +188,7 @@ def decoded(
       packets: in decoding order.
       label: what to call the video in errors.
       begins_whole: the first packet is known to be a keyframe, whatever the file says.
+      out: gets the time of each frame that leaves the decoder, before it is yielded.
     """
     context = stream.codec_context
     began = False
@@ -204,6 +206,8 @@ def decoded(
                 if is_early and not began:
                     continue
                 raise
+            if out is not None:
+                out += [frame.pts for frame in frames]
             for frame in frames:
                 if frame.is_corrupt:
                     when = "" if frame.time is None else f" at {frame.time:.2f} s"

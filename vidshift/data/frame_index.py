@@ -5,6 +5,7 @@ packet is which frame (`PacketTable`), its packets are read and none is decoded.
 """
 
 import bisect
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -67,6 +68,8 @@ class FrameIndex:
     proof: Proof | None
     # Why counting ended early.
     error: VideoError | None
+    # Whether frames come in the order of the times that the file gives them.
+    in_order: bool
 
     @property
     def begins_whole(self) -> bool:
@@ -158,11 +161,31 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
             shown.append((frame.pts, frame.opaque))
     except VideoError as found:
         error = found
-    ticks = _timeline(stream, table, shown)
+    waiting = []
+    if error:
+        # Frames that wait behind the damage may have earlier times than those before it.
+        with contextlib.suppress(av.FFmpegError):
+            waiting = [(frame.pts, frame.opaque) for frame in context.decode(None)]
+    in_order = _are_ascending([time for time, _ in (*shown, *waiting)])
+    ticks = _timeline(stream, table, [*shown, *waiting])
+    ticks = ticks and ticks[: len(shown)]
     proof = None
     if context.name in KEYFRAME_CODECS and is_of(stream, TIMED_FORMATS) and not error:
         proof = _counted_proof(table, shown, keyframes)
-    return _made(stream, source, table, ticks, proof, error=error, count=len(shown))
+    return _made(
+        stream,
+        source,
+        table,
+        ticks,
+        proof,
+        error=error,
+        count=len(shown),
+        in_order=in_order,
+    )
+
+
+def _are_ascending(pts: Sequence[int | None]) -> bool:
+    return None not in pts and all(a < b for a, b in itertools.pairwise(pts))
 
 
 def _counted_proof(
@@ -172,7 +195,7 @@ def _counted_proof(
 ) -> Proof | None:
     """Where to begin for some frames of a stream that was decoded to be counted."""
     pts = [time for time, _ in shown]
-    if None in pts or any(later <= time for time, later in itertools.pairwise(pts)):
+    if not _are_ascending(pts):
         return None
     places = [shown[number][1] for number in keyframes]
     if any(place is None or table.pts[place] is None for place in places):
@@ -199,6 +222,7 @@ def _made(
     *,
     error: VideoError | None = None,
     count: int | None = None,
+    in_order: bool = True,
 ) -> FrameIndex:
     count = len(ticks) if count is None else count
     fps, times = float(_nominal(stream)), None
@@ -212,7 +236,9 @@ def _made(
         times = np.arange(count) / fps
     lost, cut_short = _lost(stream, source, table)
     aspect = container.pixel_aspect(stream)
-    return FrameIndex(count, times, fps, aspect, lost, cut_short, proof, error)
+    return FrameIndex(
+        count, times, fps, aspect, lost, cut_short, proof, error, in_order
+    )
 
 
 def mean_rate(ticks: Sequence[int], tick: Fraction, nominal: Fraction) -> Fraction:

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from vidshift.data import container, h264
+from vidshift.data import container, h264, hevc
 from vidshift.data import pixel_aspect as aspects
 from vidshift.data.container import Source, VideoError, is_of, open_stream
 from vidshift.data.frame_index import FrameIndex, Proof, index_of
@@ -157,16 +157,18 @@ def _from(
             packets = _sought(stream, index.proof, first, label)
         else:
             packets = container.packets(stream, label)
-        ledger, given = _Ledger(stream), 0
+        ledger, given = _Ledger(stream, in_order=index.in_order), 0
+        pts = None
         decoded = container.decoded(
             stream,
             ledger.read(packets),
             label,
             begins_whole=index.begins_whole,
+            out=ledger.out,
         )
         for count, frame in enumerate(decoded):
-            ledger.seen.append(frame.pts)
-            number = index.proof.number(frame.pts) if seek else count
+            pts = frame.pts
+            number = index.proof.number(pts) if seek else count
             if seek and count == 0 and number > first:
                 raise _TooLate
             if last is not None and number >= last:
@@ -181,7 +183,7 @@ def _from(
             ledger.ended = True
             if index.cut_short:
                 raise VideoError(f"{label}: {index.cut_short}")
-        if (lost := ledger.lost()) is not None:
+        if (lost := ledger.lost(pts)) is not None:
             tick = float(stream.time_base)
             begin = stream.start_time or 0
             raise VideoError(f"{label}: damaged at {(lost - begin) * tick:.2f} s")
@@ -317,8 +319,9 @@ def _selected(
 class _Ledger:
     """What went into a decoder and what came out, to find a frame lost in silence."""
 
-    def __init__(self, stream: av.VideoStream):
-        codec = stream.codec_context.name
+    def __init__(self, stream: av.VideoStream, *, in_order: bool):
+        self._context, self._in_order = stream.codec_context, in_order
+        codec = self._context.name
         self._may_tell = is_of(stream, TIMED_FORMATS) and codec in SHOWN_CODECS
         self._reader = None
         if self._may_tell and codec == "h264":
@@ -326,38 +329,74 @@ class _Ledger:
         # When each packet and each frame is shown, and what a packet says of its picture.
         self._due: list[int | None] = []
         self._headers: list[h264.Header | None] = []
-        self.seen: list[int | None] = []
-        self.ended = False
+        self._are_idr: list[bool] = []
+        self.out: list[int | None] = []
+        self._read_all = self.ended = False
 
     def read(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
         for packet in packets:
             if self._may_tell and packet.size and not packet.is_discard:
                 self._due.append(packet.pts)
-                self._headers.append(self._header(packet))
+                self._see(packet)
             yield packet
+        self._read_all = True  # The decoder is drained next.
 
-    def _header(self, packet: av.Packet) -> h264.Header | None:
-        reader = self._reader
+    def _see(self, packet: av.Packet) -> None:
+        header, is_idr, reader = None, False, self._reader
         if reader is None:
-            return None
-        if reader.parameters and not reader.parameters.may_be_fields:
-            return None
-        picture = reader.picture(packet)
-        return picture and reader.header(picture)
+            if not self._in_order:
+                length_size = hevc.length_size(self._context.extradata)
+                is_idr = hevc.is_idr(bytes(packet), length_size)
+        elif not (
+            self._in_order and reader.parameters and not reader.parameters.may_be_fields
+        ):
+            picture = reader.picture(packet)
+            header = picture and reader.header(picture)
+            is_idr = picture is not None and picture.is_idr
+        self._headers.append(header)
+        self._are_idr.append(is_idr)
 
-    def lost(self) -> int | None:
-        """The first time without its frame, before the last frame or the end."""
-        if not self._may_tell or not self.seen:
+    def lost(self, last: int | None) -> int | None:
+        """The first time without its frame, before the last wanted frame or the end.
+
+        Args:
+          last: when the last wanted frame is shown, by the file; not used at the end.
+        """
+        if not self._may_tell or not self.out:
             return None
         if self._reader is not None and self._reader.parameters is None:
             return None  # which pictures are fields is not known
+        if not self._read_all:
+            # Those that wait for their turn are not lost.
+            self.out += [frame.pts for frame in self._context.decode(None)]
         seconds = h264.second_fields(self._headers)
-        pairs = zip(self._due, seconds, strict=True)
-        times = [time for time, is_second in pairs if not is_second]
-        due, seen = set(times), set(self.seen)
+        firsts = [place for place, is_second in enumerate(seconds) if not is_second]
+        times = [self._due[place] for place in firsts]
+        due, seen = set(times), set(self.out)
         if None in due | seen or len(due) != len(times):
             return None
-        first, last = self.seen[0], np.inf if self.ended else max(seen)
+        if not self._in_order:
+            are_idr = [self._are_idr[place] for place in firsts]
+            return self._lost_of_all(times, seen, are_idr)
+        first, last = self.out[0], np.inf if self.ended else last
         # What comes before a stream's first keyframe cannot be decoded.
         within = {time for time in due if first < time < last}
         return min(within - seen, default=None)
+
+    def _lost_of_all(
+        self, times: list[int], seen: set[int], are_idr: list[bool]
+    ) -> int | None:
+        """The first of all packets without a frame, in the order of decoding.
+
+        Where times do not tell which frame comes first, one that is lost may be before any.
+        """
+        places = [place for place, time in enumerate(times) if time in seen]
+        if not places:
+            return None
+        begin = places[0]
+        if not are_idr[begin]:
+            # What is shown before the keyframe and decoded after it has no frame either.
+            begin = places[1] if len(places) > 1 else len(times)
+        # The last one read may be half a frame.
+        stop = len(times) if self._read_all else len(times) - 1
+        return next((time for time in times[begin:stop] if time not in seen), None)
