@@ -16,7 +16,7 @@ from vidshift.data.view import View
 from vidshift.training.log import read_metrics
 
 # The videos' class "left" has no class "right" beside it.
-SIDE_ALONE = "--mirror=left=left"
+SIDES_ALONE = ["--mirror=left=left", "--mirror=到右 边=到右 边"]
 
 
 def made_up_flow(frames):
@@ -32,7 +32,7 @@ def flow_data(tmp_path, monkeypatch, here):  # noqa: F811
     monkeypatch.setattr(flow, "pictures", made_up_flow)
     monkeypatch.setattr(flow, "check_installed", lambda: None)
     source = own_videos(tmp_path / "own", clips=9)
-    flags = ["--modality=flow", "--storage=frames", SIDE_ALONE]
+    flags = ["--modality=flow", "--storage=frames", *SIDES_ALONE]
     assert run("folder", source, tmp_path, *flags) == 0
     return tmp_path
 
@@ -69,7 +69,7 @@ def test_a_video_shorter_than_a_stack_cannot_be_decoded(flow_data):
 @pytest.mark.parametrize("modality", ["flow", "rgb_diff"])
 def test_batches(flow_data, modality):
     if modality == "rgb_diff":
-        run("folder", flow_data / "own", flow_data, SIDE_ALONE)
+        run("folder", flow_data / "own", flow_data, *SIDES_ALONE)
     split = open_split(
         "folder", "train", data_dir=str(flow_data), options=Prepared(None, modality, 2)
     )
