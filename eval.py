@@ -86,7 +86,7 @@ TOP = flags.DEFINE_integer("top", 5, "Classes to print with --video.", lower_bou
 
 
 class Evaluated(NamedTuple):
-    """What is known of one network, or of several together."""
+    """The scores of one network, or of several together, and how to report them."""
 
     scores: Scores
     classes: tuple[str, ...]

@@ -97,7 +97,7 @@ class Run:
         )
 
     def view(self, crop: int | None) -> View:
-        """What the full network is shown; with another crop, of as large a short side."""
+        """Returns the full network's view, or the same with another crop and short side."""
         stored = self.description["config"]["data"]
         # JSON has lists for tuples.
         trained = {

@@ -126,7 +126,7 @@ def as_line(error: str | BaseException) -> str:
 
 
 def is_disk_error(error) -> bool:
-    """Whether a file could not be written for want of space or permission."""
+    """Returns whether a file could not be written for want of space or permission."""
     return isinstance(error, OSError) and error.errno in DISK
 
 

@@ -52,7 +52,7 @@ FRAMES = {"slowfast_4x16_r50": 32, "slowfast_8x8_r50": 32}
 
 
 class Source(NamedTuple):
-    """What a PyTorch file holds, once the network is known that it is of."""
+    """Contents of a PyTorch checkpoint, matched to a backbone."""
 
     arrays: dict[str, np.ndarray]
     family: Family
@@ -99,7 +99,7 @@ def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> Source:
 
 
 def count_classes(source: Source, options, classes: tuple[str, ...] | None) -> int:
-    """Those of the file's head, or with --skip-head those that are asked for.
+    """Counts the classes of the file's head, or takes --num_classes with --skip-head.
 
     Raises:
       ValueError: their number is unknown, or there are two.

@@ -154,7 +154,7 @@ def rows(names: list[str], **clips) -> Iterator[dict]:
 
 
 def _means(row: Published, networks: list[Network]) -> bool:
-    """Whether a row is of these networks, however their options are written."""
+    """Returns whether a row is of these networks, however their options are written."""
     parts = [(parse(part.network), part) for part in row.parts()]
     kinds = [(own.backbone, own.temporal) for own, _ in parts]
     return kinds == [(n.backbone, n.temporal) for n in networks] and all(
@@ -207,7 +207,7 @@ def _number(printed: str, unit: float) -> int | None:
 
 
 def agrees(ours: float, printed: str) -> bool:
-    """Whether a number is within 1 % of what is printed, or rounds to it."""
+    """Returns whether a number is within 1 % of what is printed, or rounds to it."""
     if not printed:
         return True
     digits = len(printed.partition(".")[2])

@@ -57,7 +57,7 @@ def _places(
 
 @triton.jit
 def _or_nan(moved, shift):
-    """What a shift has moved; a shift that is nan has moved nothing that is known."""
+    """Returns shifted values, nan where the shift itself is nan."""
     return tl.where(tl.abs(shift) >= 0, moved, float("nan"))
 
 

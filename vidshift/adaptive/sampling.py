@@ -22,7 +22,10 @@ class Sampling(NamedTuple):
         return tuple(dict.fromkeys(self.narrowest + self.random))
 
     def draw(self, seed: int, step: int, random_networks: int) -> list[SubNetwork]:
-        """Those of a step, the same in every process: one narrowest, then random ones."""
+        """Draws a step's sub-networks, one narrowest and then random ones.
+
+        Every process draws the same.
+        """
         rng = np.random.default_rng((seed, step, 3))  # not the loader's (seed, step)
         first = self.narrowest[rng.integers(len(self.narrowest))]
         others = rng.choice(len(self.random), random_networks, replace=False)

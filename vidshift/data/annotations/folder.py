@@ -114,7 +114,7 @@ def read(
 
 # -------------------------------------------------------------------- folders
 def has_splits(source: pathlib.Path) -> bool:
-    """Whether the classes' folders are in those of splits, not in the source itself."""
+    """Returns whether the classes' folders lie in folders of splits."""
     for folder in (source / name for names in NAMES.values() for name in names):
         # One that holds a video is a class of that name.
         if _folders(folder) and not any(map(_is_video, _entries(folder))):
@@ -404,7 +404,7 @@ def _annotations(
 
 
 def _why_none(untrained: Sequence[str], found: Sequence[tuple[str, Clip]]) -> str:
-    """What to change where the hash has given all of a small class to other splits."""
+    """Says what to change where the hash has given all of a small class to other splits."""
     splits = {
         split for name, clip in found if name in untrained for split in clip.splits
     }
@@ -422,7 +422,7 @@ def _doubts(
     classes: Sequence[str],
     found: Sequence[tuple[str, Clip]],
 ) -> Iterator[str]:
-    """What may be wrong with the classes and splits, a line each."""
+    """Lists what may be wrong with the classes and splits, a line each."""
     for name, forms in spelt.items():
         if len(forms) > 1:
             written = ", ".join(ascii(form) for form in sorted(forms))
