@@ -84,7 +84,9 @@ def started(*arguments, **variables):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["train.py", "-m vidshift.stream --video=x"])
+@pytest.mark.parametrize(
+    "program", ["train.py --config.steps=-3", "-m vidshift.stream --video=x"]
+)  # they end by themselves where it is not heeded
 def test_ctrl_c_during_imports(program):
     process = started(*program.split())
     time.sleep(0.4)
