@@ -12,7 +12,7 @@ classified instead.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -29,16 +29,18 @@ from absl import flags
 
 from vidshift import runs
 from vidshift.class_names import clean, difference
-from vidshift.command_errors import check_out, interrupted_at_once
-from vidshift.data.loader import eval_batches
-from vidshift.data.on_device import normalise
-from vidshift.evaluation import ensemble, report, score_files, submission
+from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.data.device.on_device import normalise
+from vidshift.data.loading.loader import eval_batches
+from vidshift.devices import mesh
+from vidshift.evaluation import ensemble, score_files, submission
 from vidshift.evaluation.evaluate import Scores, average, evaluate, make_eval_step
 from vidshift.evaluation.protocols import AVERAGES, PROTOCOLS, Protocol
 from vidshift.nets.weights import split as split_model
 from vidshift.nets.zoo import pick
+from vidshift.report import confusion as report
 from vidshift.run_data import open_run_split
-from vidshift.training import checkpoints, command, mesh
+from vidshift.training import checkpoints, command
 from vidshift.training.losses import of_tasks
 
 WORKDIR = flags.DEFINE_multi_string(

@@ -6,7 +6,7 @@ a run goes on from its last complete checkpoint.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -23,26 +23,19 @@ from flax import nnx
 from ml_collections import config_flags
 
 from vidshift import runs
-from vidshift.command_errors import check_out, interrupted_at_once
-from vidshift.data.ahead import Ahead
-from vidshift.data.datasets import open_split
-from vidshift.data.loader import eval_batches, train_batches
-from vidshift.data.on_device import normalise, prepare
+from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.data.device.on_device import normalise, prepare
+from vidshift.data.loading.loader import eval_batches, train_batches
+from vidshift.data.loading.prefetch import Ahead
+from vidshift.data.sources.datasets import open_split
+from vidshift.devices import mesh, peers
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
-from vidshift.training import (
-    attention,
-    checkpoints,
-    command,
-    mesh,
-    optimizer,
-    peers,
-    resume,
-)
+from vidshift.training import attention, checkpoints, command, optimizer, resume
 from vidshift.training.classes import check_classes
 from vidshift.training.config import Config, check
 from vidshift.training.initial import initial_weights

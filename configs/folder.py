@@ -13,7 +13,7 @@ the videos; a few hundred clips want a network that has seen others:
 usual size.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

@@ -17,7 +17,7 @@ The paper gives no recipe for Kinetics. Values are those of its Something-Someth
 leaves open), with flips, as TSM's recipe has them, and frames spread over the video.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,

@@ -12,7 +12,7 @@ Values are those of the official code's config of this name. A clip has 8 frames
 30 frames a second; of validation's single clip the place is fixed here, and drawn there.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

@@ -22,7 +22,7 @@ Values are those of scripts/train_tsm_kinetics_rgb_8f.sh and the defaults of opt
 github.com/mit-han-lab/temporal-shift-module, where no other source is given.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

@@ -25,8 +25,8 @@ stays the same for an epoch (here it changes step by step), RandAugment comes be
 crop (here after it), and ResNet-50 with MotionSqueeze (Table 8) was not released.
 """
 
-from vidshift.data.augment import Augment
-from vidshift.data.prepared import Prepared
+from vidshift.data.device.augment import Augment
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

@@ -23,7 +23,7 @@ with flow.
 """
 
 from configs import something_v1_tsm_resnet50
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config
 
 

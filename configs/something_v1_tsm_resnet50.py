@@ -34,7 +34,7 @@ Values are those of github.com/mit-han-lab/temporal-shift-module, its README's c
 for Something-Something and the defaults of its opts.py, where no other source is given.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

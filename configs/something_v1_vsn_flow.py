@@ -23,7 +23,7 @@ of `configs/something_v1_vsn_resnet50.py`, and what flow needs is TSN's and TSM'
 """
 
 from configs import something_v1_vsn_resnet50
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import Config
 
 

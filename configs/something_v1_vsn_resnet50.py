@@ -33,7 +33,7 @@ scores are averaged, here once. A cosine: `--config.optim.schedule=cosine
 with their class swapped; the paper leaves them as they are.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,

@@ -24,7 +24,7 @@ here), and what the temporal shifts start from after 2-D training. The official
 repository has no training code.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,

@@ -21,7 +21,7 @@ own learning rate, whether the temperature falls by the step or by the epoch, an
 interpolated config says. The official repository has no training code.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import (
     AttentionConfig,
     Config,

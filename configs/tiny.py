@@ -9,7 +9,7 @@ README).
 tell a clip from the same clip played backwards.
 """
 
-from vidshift.data.motion_clips import OrderedMotion
+from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
 
 

@@ -19,7 +19,7 @@ of Something-Something v2 with a learning rate a tenth as large, ours for fine-t
 TSM's augmentation with flips.
 """
 
-from vidshift.data.prepared import Prepared
+from vidshift.data.sources.prepared import Prepared
 from vidshift.training.config import (
     Config,
     DataConfig,

@@ -27,8 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels import cases, timing, traces, traffic
-from kernels.cases import Case
+from kernels.analysis import cases, timing, traces, traffic
+from kernels.analysis.cases import Case
 
 # `jax.devices()[0].platform` by the name that lowering has for it.
 DEVICES = {"tpu": "TPU", "cuda": "NVIDIA GPU"}

@@ -33,11 +33,11 @@ import jax
 from jax.experimental.layout import Format, Layout
 from jax.sharding import SingleDeviceSharding
 
-from kernels import cases, chips, hlo, traffic
-from kernels.cases import Case
+from kernels.analysis import cases, chips, hlo, traffic
+from kernels.analysis.cases import Case
 from kernels.interpolated import gpu, gpu_conv
 from kernels.temporal import gpu as temporal_gpu
-from kernels.temporal import gpu_order
+from kernels.temporal import gpu_layout
 
 COLUMNS = (  # heading, width, field, divided by
     ("fewest", 8, "fewest_bytes", 1e6),
@@ -157,7 +157,7 @@ def _resources(case: Case, chip: chips.Chip) -> dict:
         options = of | case.shape.options
         each = [resources(case.direction, *shape, case.dtype, **options)]
     else:
-        shape = gpu_order.rows(case.shape.x)
+        shape = gpu_layout.rows(case.shape.x)
         of["out_channels"] = case.shape.out_channels
         each = [
             temporal_gpu.resources(name, shape, case.dtype, **of, **options)

@@ -103,7 +103,7 @@ def optimised():
 @pytest.fixture(scope="session")
 def devices():
     """The 8 CPU devices on one mesh axis, `data`."""
-    from vidshift.training.mesh import make_mesh
+    from vidshift.devices.mesh import make_mesh
 
     return make_mesh()
 
@@ -116,7 +116,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory, data_dir):
     """The directory of a short run of `train.py` that nobody disturbed."""
-    from tests.commands import train
+    from tests.support.commands import train
 
     workdir = tmp_path_factory.mktemp("run")
     train(workdir, data_dir)

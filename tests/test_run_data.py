@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from tests.commands import finish, start_program
-from tests.runs_for_streams import write_run
+from tests.support.commands import finish, start_program
+from tests.support.runs_for_streams import write_run
 from vidshift import budgets, early, pictures, runs
-from vidshift.data import motion_clips
 from vidshift.data.annotations.mirrored import NO_MIRROR
-from vidshift.data.datasets import open_split
-from vidshift.data.motion_clips import CLASSES, FLIP_LABELS, OrderedMotion
-from vidshift.data.relabel import Relabelled, by_name
-from vidshift.data.split import Split
+from vidshift.data.sources import motion_clips
+from vidshift.data.sources.datasets import open_split
+from vidshift.data.sources.motion_clips import CLASSES, FLIP_LABELS, OrderedMotion
+from vidshift.data.sources.relabel import Relabelled, by_name
+from vidshift.data.sources.split import Split
 from vidshift.run_data import open_run_split
 from vidshift.training.config import Config, DataConfig
 

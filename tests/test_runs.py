@@ -1,14 +1,13 @@
 """From a run's directory to a network that is ready to call."""
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from tests.networks import random_clips, random_network
+from tests.support.files import VIDEOS
+from tests.support.networks import random_clips, random_network
 from vidshift import create, load, read_clip, runs
 from vidshift.data import Split, View, clip_from_video, normalise, open_split
 from vidshift.nets.weights import split
@@ -19,7 +18,7 @@ from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
-VIDEO = pathlib.Path(__file__).parent / "videos" / "arm_wrestling.mp4"
+VIDEO = VIDEOS / "arm_wrestling.mp4"
 CONFIG = Config(
     model=ModelConfig(
         backbone="resnet_tiny", temporal="tsm", causal=True, fold_div=4, dropout=0.5

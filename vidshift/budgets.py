@@ -13,7 +13,7 @@ named, and with --save written as a checkpoint of its own, for `eval.py --workdi
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -31,27 +31,29 @@ import jax
 import jax.numpy as jnp
 import tqdm
 
-from vidshift import command_errors, runs
+from vidshift import runs
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
-from vidshift.arguments import MAP_CLASSES
-from vidshift.cost import cost
-from vidshift.data.loader import eval_batches, train_batches
-from vidshift.data.on_device import normalise, prepare
-from vidshift.data.split import Split
-from vidshift.data.view import View
-from vidshift.evaluation.draw_budgets import draw_budgets
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import MAP_CLASSES
+from vidshift.cost.count import cost
+from vidshift.data.device.on_device import normalise, prepare
+from vidshift.data.loading.loader import eval_batches, train_batches
+from vidshift.data.sources.split import Split
+from vidshift.data.views.view import View
+from vidshift.devices import mesh
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
+from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run_data import open_run_split
 from vidshift.runs import BUDGETS
-from vidshift.training import checkpoints, mesh
+from vidshift.training import checkpoints
 from vidshift.training.initial import ARGUMENTS
 
 LATENCY_RUNS = 10
@@ -388,4 +390,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

@@ -13,7 +13,7 @@ decided, and how many of the test clips the two call by another name.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -27,7 +27,7 @@ import time
 import jax
 import numpy as np
 
-from vidshift import command_errors
+from vidshift.command_line import errors
 from vidshift.training.log import read_metrics
 
 # It shifts by itself.
@@ -138,4 +138,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

@@ -18,7 +18,7 @@ others do.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -33,9 +33,10 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import command_errors, runs
-from vidshift.arguments import count
+from vidshift import runs
 from vidshift.class_names import read_class_names
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import count
 from vidshift.data import DATASETS, Split
 from vidshift.nets import create, names
 from vidshift.nets.weights import first_kernels, named_arrays, split
@@ -261,4 +262,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

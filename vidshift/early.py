@@ -12,7 +12,7 @@ Before the first of its frames has come, a causal network is shown the video's f
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -30,16 +30,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift import command_errors, runs, stream
-from vidshift.arguments import MAP_CLASSES, count
-from vidshift.data.loader import eval_batches
-from vidshift.data.on_device import normalise
-from vidshift.data.split import Split
-from vidshift.evaluation.draw_early import draw_early
+from vidshift import runs, stream
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import MAP_CLASSES, count
+from vidshift.data.device.on_device import normalise
+from vidshift.data.loading.loader import eval_batches
+from vidshift.data.sources.split import Split
+from vidshift.devices import mesh
+from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
 from vidshift.evaluation.evaluate import Scores, evaluate
-from vidshift.evaluation.observed import SHARES, Noting, ObservedView, StreamedView
+from vidshift.report.draw_early import draw_early
 from vidshift.run_data import open_run_split
-from vidshift.training import checkpoints, mesh
+from vidshift.training import checkpoints
 
 
 def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
@@ -219,4 +221,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

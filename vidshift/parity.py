@@ -6,7 +6,7 @@ JSON line a case and exits 1 if an error is above 1e-4 of the largest output.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import command_errors
+from vidshift.command_line import errors
 from vidshift.nets import create
 from vidshift.torch_weights import load_torch
 
@@ -104,4 +104,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

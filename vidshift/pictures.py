@@ -12,7 +12,7 @@ Prints one JSON line with the files' names.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -26,12 +26,13 @@ import sys
 
 from flax import nnx
 
-from vidshift import command_errors, runs
-from vidshift.arguments import MAP_CLASSES, count
-from vidshift.data.loader import eval_batches
-from vidshift.data.on_device import normalise
-from vidshift.evaluation import draw_attention, draw_gates, draw_shifts
+from vidshift import runs
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import MAP_CLASSES, count
+from vidshift.data.device.on_device import normalise
+from vidshift.data.loading.loader import eval_batches
 from vidshift.nets.weights import split as split_model
+from vidshift.report import draw_attention, draw_gates, draw_shifts
 from vidshift.run_data import open_run_split
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
@@ -186,4 +187,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from vidshift.data.on_device import IMAGENET_MEAN, IMAGENET_STD
+from vidshift.data.device.on_device import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Pixels(NamedTuple):

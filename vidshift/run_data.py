@@ -9,10 +9,10 @@ import pathlib
 import sys
 
 from vidshift.class_names import clean, difference, listed
-from vidshift.data import relabel
 from vidshift.data.annotations import mirrored
-from vidshift.data.datasets import open_split
-from vidshift.data.split import Split
+from vidshift.data.sources import relabel
+from vidshift.data.sources.datasets import open_split
+from vidshift.data.sources.split import Split
 
 # What descriptions say that were written before there were others.
 BEFORE = {"multi_label": False, "tasks": {}}

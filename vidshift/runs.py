@@ -15,9 +15,9 @@ from flax import nnx
 
 from vidshift.adaptive import table
 from vidshift.adaptive.switch import Adaptive
-from vidshift.data.on_device import normalise
-from vidshift.data.split import Split
-from vidshift.data.view import View, clip_from_video
+from vidshift.data.device.on_device import normalise
+from vidshift.data.sources.split import Split
+from vidshift.data.views.view import View, clip_from_video
 from vidshift.nets import create
 from vidshift.nets.weights import Arrays, Skeleton, split
 from vidshift.shifts.attention import harden, undecided

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from kernels.frames import Frames
 from kernels.platforms import make_operation
 from kernels.sharding import batch_devices, can_split, over_batch
-from kernels.temporal import gpu_order, tpu, xla
+from kernels.temporal import gpu_layout, tpu, xla
 from kernels.temporal.move import DIRECTIONS, Move
 
 # piece -> which of its arrays have the batch. The gradient in the weights comes as one
@@ -52,7 +52,7 @@ IMPLEMENTATIONS = {
         tpu, ("float32", "bfloat16"), ("tpu",), False, tpu.missing
     ),
     "triton": Implementation(
-        gpu_order, ("float32", "bfloat16"), ("cuda",), False, gpu_order.missing
+        gpu_layout, ("float32", "bfloat16"), ("cuda",), False, gpu_layout.missing
     ),
 }
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from vidshift import lazy
 
 if TYPE_CHECKING:
-    from vidshift.data.datasets import DATASETS, open_split
-    from vidshift.data.encoding import encode
-    from vidshift.data.loader import (
+    from vidshift.data.device.on_device import IMAGENET_MEAN, IMAGENET_STD, normalise
+    from vidshift.data.loading.loader import (
         Batches,
         TooManyFailures,
         eval_batches,
         train_batches,
     )
-    from vidshift.data.motion_clips import OrderedMotion
-    from vidshift.data.on_device import IMAGENET_MEAN, IMAGENET_STD, normalise
-    from vidshift.data.split import Record, Split
-    from vidshift.data.video import VideoError, VideoInfo, decode, probe
-    from vidshift.data.view import View, clip_from_video
+    from vidshift.data.media.encoding import encode
+    from vidshift.data.media.video import VideoError, VideoInfo, decode, probe
+    from vidshift.data.sources.datasets import DATASETS, open_split
+    from vidshift.data.sources.motion_clips import OrderedMotion
+    from vidshift.data.sources.split import Record, Split
+    from vidshift.data.views.view import View, clip_from_video
 
 __all__ = [
     "DATASETS",
@@ -47,24 +47,24 @@ __all__ = [
 __getattr__, __dir__ = lazy.attributes(
     __name__,
     {
-        "DATASETS": "vidshift.data.datasets",
-        "IMAGENET_MEAN": "vidshift.data.on_device",
-        "IMAGENET_STD": "vidshift.data.on_device",
-        "Batches": "vidshift.data.loader",
-        "OrderedMotion": "vidshift.data.motion_clips",
-        "Record": "vidshift.data.split",
-        "Split": "vidshift.data.split",
-        "TooManyFailures": "vidshift.data.loader",
-        "VideoError": "vidshift.data.video",
-        "VideoInfo": "vidshift.data.video",
-        "View": "vidshift.data.view",
-        "clip_from_video": "vidshift.data.view",
-        "decode": "vidshift.data.video",
-        "encode": "vidshift.data.encoding",
-        "eval_batches": "vidshift.data.loader",
-        "normalise": "vidshift.data.on_device",
-        "open_split": "vidshift.data.datasets",
-        "probe": "vidshift.data.video",
-        "train_batches": "vidshift.data.loader",
+        "DATASETS": "vidshift.data.sources.datasets",
+        "IMAGENET_MEAN": "vidshift.data.device.on_device",
+        "IMAGENET_STD": "vidshift.data.device.on_device",
+        "Batches": "vidshift.data.loading.loader",
+        "OrderedMotion": "vidshift.data.sources.motion_clips",
+        "Record": "vidshift.data.sources.split",
+        "Split": "vidshift.data.sources.split",
+        "TooManyFailures": "vidshift.data.loading.loader",
+        "VideoError": "vidshift.data.media.video",
+        "VideoInfo": "vidshift.data.media.video",
+        "View": "vidshift.data.views.view",
+        "clip_from_video": "vidshift.data.views.view",
+        "decode": "vidshift.data.media.video",
+        "encode": "vidshift.data.media.encoding",
+        "eval_batches": "vidshift.data.loading.loader",
+        "normalise": "vidshift.data.device.on_device",
+        "open_split": "vidshift.data.sources.datasets",
+        "probe": "vidshift.data.media.video",
+        "train_batches": "vidshift.data.loading.loader",
     },
 )

@@ -9,7 +9,7 @@ turns, and a figure is the median of the rounds.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -25,12 +25,13 @@ import tempfile
 import av
 import numpy as np
 
-from vidshift import command_errors
-from vidshift.arguments import count
-from vidshift.data import bench_loaders, bench_png, records, storage
-from vidshift.data.bench_loaders import DECODERS, Contender
-from vidshift.data.view import View
-from vidshift.data.workers import WORKER_KINDS
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import count
+from vidshift.data.benchmark import loaders, png
+from vidshift.data.benchmark.loaders import DECODERS, Contender
+from vidshift.data.loading.workers import WORKER_KINDS
+from vidshift.data.records import builder, storage
+from vidshift.data.views.view import View
 
 NO_TENSORFLOW = "TFDS PNG: TensorFlow is not installed"
 
@@ -47,11 +48,11 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
         out = pathlib.Path(folder)
         stored = [
             {"storage": name}
-            | bench_loaders.prepare(options.video, name, options.copies, out)
+            | loaders.prepare(options.video, name, options.copies, out)
             for name in options.storages
         ]
         contenders = functools.partial(
-            bench_loaders.contenders,
+            loaders.contenders,
             out,
             view=view,
             batch_size=options.batch_size,
@@ -68,21 +69,19 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
             for decoder in options.decoders:
                 some = workers
                 if decoder != options.decoders[0]:
-                    if name == records.BY_FRAME:
+                    if name == builder.BY_FRAME:
                         continue  # its frames have no order
                     some = [max(workers, key=lambda it: min(it[1], cores))]
                 found += contenders(name, decoder, workers=some)
         missing = []
         if options.png:
             try:
-                row, more = bench_png.contenders(options.video, out, view, cores=cores)
+                row, more = png.contenders(options.video, out, view, cores=cores)
                 stored, found = [*stored, row], found + more
             except ImportError:
                 missing.append(NO_TENSORFLOW)
-        turns = bench_loaders.compete(
-            found, rounds=options.rounds, seconds=options.seconds
-        )
-    return stored, bench_loaders.rows(found, turns, cores), missing
+        turns = loaders.compete(found, rounds=options.rounds, seconds=options.seconds)
+    return stored, loaders.rows(found, turns, cores), missing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -162,4 +161,4 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

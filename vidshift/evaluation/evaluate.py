@@ -12,14 +12,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from vidshift.data import eval_views
-from vidshift.data.loader import Batches
-from vidshift.data.same_size import SameSize
+from vidshift.data.loading.loader import Batches
+from vidshift.data.loading.shape_buckets import SameSize
+from vidshift.data.views import eval_views
+from vidshift.devices.mesh import shard_batch
 from vidshift.evaluation import metrics
 from vidshift.evaluation.protocols import Protocol
 from vidshift.nets.weights import Arrays, Mergeable
 from vidshift.training.losses import of_tasks
-from vidshift.training.mesh import shard_batch
 
 SECONDS_BETWEEN_LINES = 10.0
 

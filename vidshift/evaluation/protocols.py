@@ -6,8 +6,8 @@ protocol, as SlowFast's official code does for Charades.
 
 import dataclasses
 
-from vidshift.data.eval_views import WHOLE, num_views
-from vidshift.data.view import View
+from vidshift.data.views.eval_views import WHOLE, num_views
+from vidshift.data.views.view import View
 
 # What is averaged over the views.
 AVERAGES = ("logits", "softmax")

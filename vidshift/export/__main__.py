@@ -19,7 +19,7 @@ difference is above 1e-4 of the largest logit, and 2 if it cannot be exported.
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -34,8 +34,8 @@ import sys
 import jax.numpy as jnp
 from jax import export as jax_export
 
-from vidshift import command_errors
-from vidshift.arguments import count, positive
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import count, positive
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -104,7 +104,7 @@ def export(options: argparse.Namespace) -> dict:
     """
     writer = module_of(options.format)
     if options.out:
-        command_errors.check_out("--out", options.out, folder=False)
+        errors.check_out("--out", options.out, folder=False)
     network = source_of(options)
     batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
     if batch == "symbolic" and not writer.SYMBOLIC:
@@ -283,4 +283,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

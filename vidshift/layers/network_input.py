@@ -26,5 +26,5 @@ def _check_normalised(name: str, array) -> None:
         raise ValueError(
             f"{name} must be normalised floats, got {array.dtype}: give pixels of 0 to "
             f"255 as ({name} / 255 - mean) / std, with the mean and std of the network's "
-            "training (vidshift.data.on_device.normalise)"
+            "training (vidshift.data.device.on_device.normalise)"
         )

@@ -19,7 +19,7 @@ Exit code 1: the source broke off; all that was seen before is kept. 2: nothing 
 """
 
 if __name__ == "__main__":
-    from vidshift.command_errors import one_line
+    from vidshift.command_line.errors import one_line
 
     one_line()  # before the imports, which take seconds
 
@@ -29,8 +29,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-from vidshift import command_errors
-from vidshift.arguments import count, positive
+from vidshift.command_line import errors
+from vidshift.command_line.arguments import count, positive
 from vidshift.stream import capacity, control, session, sources
 from vidshift.training.command import StopRequest
 
@@ -68,7 +68,7 @@ def _stopped(run: Callable[[Callable[[], bool]], int], *, quiet: bool) -> int:
 
 def _check(options) -> None:
     if options.out:
-        command_errors.check_out("--out", options.out, folder=False)
+        errors.check_out("--out", options.out, folder=False)
     if options.capacity:
         if (options.workdir is None) == (options.network is None):
             raise ValueError("--capacity takes --workdir or --network")
@@ -165,4 +165,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command_errors.run(main)
+    errors.run(main)

@@ -11,10 +11,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, UInt8
 
-from vidshift.data import eval_views
-from vidshift.data.encoding import UNKNOWN_FPS
-from vidshift.data.sampling import DENSE_WINDOW, clip_span
-from vidshift.data.view import View
+from vidshift.data.media.encoding import UNKNOWN_FPS
+from vidshift.data.views import eval_views
+from vidshift.data.views.sampling import DENSE_WINDOW, clip_span
+from vidshift.data.views.view import View
 from vidshift.stream.network import Cache, make
 
 Picture = UInt8[np.ndarray, "S S C"]
@@ -131,7 +131,7 @@ class Window:
 
     def seconds(self, program: Callable) -> float:
         """How long a program takes for a clip, the best of three, once it is compiled."""
-        from kernels import timing
+        from kernels.analysis import timing
 
         shape = (1, self.view.num_frames, self.view.crop, self.view.crop, 3)
         clip = self._normalise(np.zeros(shape, np.uint8))

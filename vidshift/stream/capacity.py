@@ -15,10 +15,10 @@ from vidshift.nets import create
 from vidshift.nets.names import Network, parse
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
+from vidshift.speed.step_programs import random_weights
 from vidshift.stream.network import make
 from vidshift.training import checkpoints
 from vidshift.training.config import DTYPES
-from vidshift.training.timed import random_weights
 
 # Of a camera.
 FPS = 30.0

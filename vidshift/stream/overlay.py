@@ -10,10 +10,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageDraw, ImageFont
 
-from vidshift.data.encoding import UNKNOWN_FPS
-from vidshift.data.video import VideoError
+from vidshift.data.media.encoding import UNKNOWN_FPS
+from vidshift.data.media.video import VideoError
 from vidshift.stream.sources import Frame
-from vidshift.stream.top import Guess
+from vidshift.stream.top_classes import Guess
 
 # Of a second: fine enough for any frame rate.
 TICK = Fraction(1, 90_000)

@@ -10,15 +10,15 @@ from fractions import Fraction
 
 import jax
 
-from vidshift.data import pixel_aspect as aspects
-from vidshift.data import video
-from vidshift.data.encoding import SQUARE
-from vidshift.data.frame_index import index_of
+from vidshift.data.media import pixel_aspect as aspects
+from vidshift.data.media import video
+from vidshift.data.media.encoding import SQUARE
+from vidshift.data.media.frame_index import index_of
 from vidshift.stream import control, sources, state
 from vidshift.stream.answering import FrameByFrame
-from vidshift.stream.newest import Newest
+from vidshift.stream.latest_frame import Newest
 from vidshift.stream.overlay import Drawing
-from vidshift.stream.top import Classes
+from vidshift.stream.top_classes import Classes
 from vidshift.stream.watch import Live, watch
 from vidshift.stream.watcher import answering, find, taken_fps
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from vidshift.data.encoding import SQUARE, UNKNOWN_FPS
-from vidshift.data.player import Player
+from vidshift.data.media.encoding import SQUARE, UNKNOWN_FPS
+from vidshift.data.media.player import Player
 
 # By `sys.platform`: FFmpeg's name of what reads cameras, and how it calls the Nth,
 # and one with a name.

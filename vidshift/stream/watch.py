@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from vidshift.data.video import VideoError
-from vidshift.data.view import View
+from vidshift.data.media.video import VideoError
+from vidshift.data.views.view import View
 from vidshift.stream.answering import cut
-from vidshift.stream.newest import Newest
+from vidshift.stream.latest_frame import Newest
 from vidshift.stream.overlay import Drawing
 from vidshift.stream.sources import CameraError, Frame
-from vidshift.stream.top import Classes, Guess
+from vidshift.stream.top_classes import Classes, Guess
 
 # Latencies that a line's percentile is of.
 RECENT = 300

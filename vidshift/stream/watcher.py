@@ -10,8 +10,8 @@ import jax
 
 from vidshift import runs
 from vidshift.adaptive import table
-from vidshift.data.on_device import normalise
-from vidshift.data.view import View
+from vidshift.data.device.on_device import normalise
+from vidshift.data.views.view import View
 from vidshift.stream.answering import FrameByFrame, Window
 from vidshift.training import checkpoints
 

@@ -21,8 +21,8 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers as policies
 
+from vidshift.checkpoints import checksums
 from vidshift.nets.weights import Arrays
-from vidshift.training import checksums
 from vidshift.training.state import TrainState
 
 logger = logging.getLogger("vidshift")

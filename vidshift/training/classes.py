@@ -1,7 +1,7 @@
 """Whether the classes of a split can be trained, and mirrored."""
 
 from vidshift.data.annotations import mirrored
-from vidshift.data.split import Split
+from vidshift.data.sources.split import Split
 
 
 def check_classes(data: Split, *, flip: bool, crops: int | str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import absl.logging
 from absl import app, flags
 
-from vidshift.command_errors import EXPECTED, INTERRUPTED, fail, imported
+from vidshift.command_line.errors import EXPECTED, INTERRUPTED, fail, imported
 from vidshift.training.config import Config
 
 

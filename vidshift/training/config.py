@@ -9,11 +9,11 @@ import numbers
 import types
 import typing
 
-from vidshift.data.augment import Augment
-from vidshift.data.pixel_aspect import PIXEL_ASPECTS
-from vidshift.data.sampling import DENSE_WINDOW, SAMPLINGS
-from vidshift.data.view import View
-from vidshift.data.workers import WORKER_KINDS
+from vidshift.data.device.augment import Augment
+from vidshift.data.loading.workers import WORKER_KINDS
+from vidshift.data.media.pixel_aspect import PIXEL_ASPECTS
+from vidshift.data.views.sampling import DENSE_WINDOW, SAMPLINGS
+from vidshift.data.views.view import View
 
 # Half precision would need loss scaling, which bfloat16 does not.
 DTYPES = ("float32", "bfloat16")
@@ -89,7 +89,7 @@ class DataConfig:
     train_split: str = "train"
     validation_split: str = "validation"
     test_split: str = "test"
-    # Which frames a clip takes, a name in vidshift.data.sampling.SAMPLINGS: "segments",
+    # Which frames a clip takes, a name in vidshift.data.views.sampling.SAMPLINGS: "segments",
     # one of each of num_frames equal parts (TSN); "dense", evenly out of 64 neighbours
     # (TSM); "strided", frame_stride apart at stride_fps frames a second, or at the
     # video's own rate with None (SlowFast).

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Callable, Mapping
 
 from vidshift.class_names import clean
-from vidshift.data import images, video
 from vidshift.data.annotations.clip import AnnotationError
-from vidshift.data.video import VideoError
+from vidshift.data.media import images, video
+from vidshift.data.media.video import VideoError
 
 VIDEOS = (
     *(".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"),

@@ -1,0 +1,156 @@
+"""What there is to compile and to time: operation x implementation x direction x shape."""
+
+import argparse
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kernels import interpolated, temporal
+from kernels.analysis.shapes import SHAPES, Shape
+from kernels.frames import Frames
+
+OPERATIONS = {
+    "shift3d": interpolated.shift3d,
+    "shift3d_conv": interpolated.shift3d_conv,
+    "temporal_shift": temporal.temporal_shift,
+    "temporal_shift_conv": temporal.temporal_shift_conv,
+}
+TABLES = {
+    "shift3d": interpolated.IMPLEMENTATIONS,
+    "shift3d_conv": interpolated.CONV_IMPLEMENTATIONS,
+    "temporal_shift": temporal.IMPLEMENTATIONS,
+    "temporal_shift_conv": temporal.IMPLEMENTATIONS,
+}
+# "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift). The
+# convolutions are those of a network in training: without scale, bias and ReLU.
+DIRECTIONS = ("forward", "backward")
+DTYPES = ("bfloat16", "float32")
+# As `jax.lax.platform_dependent` calls them.
+PLATFORMS = {"xla": None, "pallas_tpu": ("tpu",), "triton": ("cuda",)}
+
+
+class Case(NamedTuple):
+    op: str
+    implementation: str
+    direction: str
+    shape: Shape
+    dtype: str
+    # Features as `kernels.frames` orders them, which is how a TPU has them.
+    in_frames: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the operations name their scopes, so that a trace says it twice."""
+        return f"{self.op}_{self.direction}_{self.implementation}"
+
+    @property
+    def platforms(self) -> tuple[str, ...] | None:
+        """Where it runs; None: everywhere."""
+        return PLATFORMS[self.implementation]
+
+    def row(self) -> dict:
+        """What a command's row says first, as JSON has it."""
+        row = self._asdict() | {"shape": self.shape.name, "x": self.shape.x}
+        return row | {"out_channels": self.shape.out_channels}
+
+    def on(self, platform: str) -> "Case":
+        """The same with its features in the order that a platform has them in."""
+        ours = self.op.startswith("temporal_shift")
+        return self._replace(in_frames=ours and platform == "tpu")
+
+    def function(self):
+        """The operation, or its vector-Jacobian product with dy as the last argument."""
+
+        def forward(x, *others):
+            y = OPERATIONS[self.op](
+                Frames(x, self.shape.x[1]) if self.in_frames else x,
+                *others,
+                implementation=self.implementation,
+                **self.shape.options,
+            )
+            return y.data if self.in_frames else y
+
+        def backward(*arrays):
+            *primals, dy = arrays
+            return jax.vjp(forward, *primals)[1](dy)
+
+        function = forward if self.direction == "forward" else backward
+        function.__name__ = self.name  # the program's name in a trace and in a dump
+        return function
+
+    def primals(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of what is differentiated; all but x is float32."""
+        batch, frames, height, width, channels = x = self.shape.x
+        if self.in_frames:
+            x = (height, width, batch * frames, channels)
+        found = {"x": jax.ShapeDtypeStruct(x, jnp.dtype(self.dtype))}
+        if self.op.startswith("shift3d"):
+            found["shift"] = jax.ShapeDtypeStruct((3, channels), jnp.float32)
+        if self.shape.out_channels:
+            weight = (channels, self.shape.out_channels)
+            found["weight"] = jax.ShapeDtypeStruct(weight, jnp.float32)
+        return found
+
+    def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shapes and dtypes of `function`'s arguments."""
+        primals = tuple(self.primals().values())
+        if self.direction == "forward":
+            return primals
+        forward = self._replace(direction="forward", implementation="xla").function()
+        return (*primals, jax.eval_shape(forward, *primals))
+
+    def least_arrays(self) -> list[jax.ShapeDtypeStruct]:
+        """What any implementation has to read once or to write once."""
+        arguments = self.arguments()
+        plain = self._replace(implementation="xla").function()
+        results = jax.tree.leaves(jax.eval_shape(plain, *arguments))
+        if self.op == "temporal_shift" and self.direction == "backward":
+            arguments = arguments[1:]  # linear: its transpose needs no x
+        return [*arguments, *results]
+
+
+def all_cases(
+    *, op=None, implementation=None, shape=None, dtype: str = "bfloat16"
+) -> list[Case]:
+    """Every case, or those of one operation, implementation or named shape."""
+    return [
+        Case(o, i, direction, s, dtype)
+        for o in OPERATIONS
+        for s in SHAPES[o]
+        for direction in DIRECTIONS
+        for i in TABLES[o]
+        if op in (None, o) and implementation in (None, i) and shape in (None, s.name)
+    ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
+    implementations = dict.fromkeys(i for table in TABLES.values() for i in table)
+    shapes = dict.fromkeys(s.name for table in SHAPES.values() for s in table)
+    parser.add_argument("--op", choices=OPERATIONS, help="one operation; default: all")
+    parser.add_argument(
+        "--implementation", choices=implementations, help="one; default: all"
+    )
+    parser.add_argument(
+        "--shape",
+        choices=shapes,
+        help="one of kernels/analysis/shapes.py; default: all",
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of x")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def parse(parser: argparse.ArgumentParser, argv=None):
+    """-> the options and their cases; an error where a shape is not the operation's."""
+    options = parser.parse_args(argv)
+    cases = all_cases(
+        op=options.op,
+        implementation=options.implementation,
+        shape=options.shape,
+        dtype=options.dtype,
+    )
+    if not cases:
+        names = ", ".join(s.name for s in SHAPES[options.op])
+        parser.error(f"--shape: {options.op} has {names}; got {options.shape!r}")
+    return options, cases

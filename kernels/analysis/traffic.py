@@ -1,0 +1,184 @@
+"""Bytes that an operation has to move, and those that its kernel's grid fetches."""
+
+import math
+
+import jax
+import numpy as np
+from jax.experimental import pallas as pl
+from jax.extend import core
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from kernels.analysis.cases import Case
+from kernels.interpolated import gpu, gpu_conv
+from kernels.platforms import CHOOSERS
+from kernels.temporal import gpu as temporal_gpu
+from kernels.temporal import gpu_layout
+
+LANES, SUBLANES = 128, 8  # XLA's tile on a TPU; bfloat16 pairs rows inside it
+
+
+def logical_bytes(array) -> int:
+    return math.prod(array.shape) * array.dtype.itemsize
+
+
+def tpu_bytes(array) -> int:
+    """As a TPU stores it: channels fill whole lanes, the best other axis the sublanes.
+
+    Of `[H, W, N, C]` with few channels, N fills the lanes where it can.
+    """
+    *sizes, channels = array.shape
+    if len(sizes) == 3 and channels < LANES and sizes[-1] % LANES == 0:
+        sizes[-1], channels = channels, sizes[-1]
+    rows = min(
+        (math.prod(sizes) // n * _up(n, SUBLANES) for n in sizes),
+        default=1,
+    )
+    return rows * _up(channels, LANES) * array.dtype.itemsize
+
+
+def fewest_bytes(case: Case, platform: str) -> int:
+    """Each operand read once and each result written once, as the chip stores them.
+
+    A property of the operation and the chip alone, the same for every implementation. On
+    a TPU features are taken to have their channels in lanes, as the matrix products
+    around them want, so 72 channels take the room of 128.
+    """
+    stored = tpu_bytes if platform == "tpu" else logical_bytes
+    return sum(map(stored, case.on(platform).least_arrays()))
+
+
+def kernel_bytes(case: Case) -> int:
+    """What a kernel's own loads and stores move."""
+    if case.implementation == "pallas_tpu":
+        case = case.on("tpu")
+        return pallas_bytes(case.function(), *case.arguments())
+    if case.implementation != "triton":
+        raise NotImplementedError(f"no count of {case.name}'s bytes")
+    itemsize = case.arguments()[0].dtype.itemsize
+    shape, k, options = case.shape.x, case.shape.out_channels, case.shape.options
+    if case.op == "shift3d":
+        return gpu.fetched_bytes(case.direction, shape, itemsize, **options)
+    if case.op == "shift3d_conv":
+        return gpu_conv.fetched_bytes(case.direction, shape, k, itemsize, **options)
+    return sum(
+        temporal_gpu.fetched_bytes(
+            name, gpu_layout.rows(shape), itemsize, out_channels=k, **call
+        )
+        for name, call in temporal_calls(case)
+    )
+
+
+def temporal_calls(case: Case) -> list[tuple[str, dict]]:
+    """The GPU kernels of a temporal case: names and options."""
+    how = {"direction": "both"} | case.shape.options
+    if case.op == "temporal_shift":
+        return [("shift", how | {"reverse": case.direction == "backward"})]
+    if case.direction == "forward":
+        return [("shift_conv", how)]
+    return [("shift_conv_dx", how), ("shift_conv_dw", how)]
+
+
+def pallas_bytes(function, *args) -> int:
+    """Bytes that the Pallas TPU kernels in a function move between HBM and VMEM.
+
+    A block is moved at each grid step where its index differs from the step before:
+    Pallas keeps a block that stays. It counts as stored, its two minor dimensions padded
+    to the tile, less what lies beyond the array's end. Of branches all are counted.
+
+    Raises:
+      NotImplementedError: a grid or an index that is known only when the program runs,
+        or an operand that the kernel copies from HBM by itself.
+    """
+    closed = jax.make_jaxpr(function)(*args)
+    # The forward pass of a gradient whose value nobody reads is not compiled either.
+    jaxpr, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    return _kernels_of(jaxpr)
+
+
+def _kernels_of(jaxpr) -> int:
+    total = 0
+    read = {id(v) for v in jaxpr.outvars}
+    for eqn in reversed(jaxpr.eqns):
+        # Once more: jax 0.10's `dce_jaxpr` keeps every Pallas call.
+        if not eqn.effects and not any(id(v) in read for v in eqn.outvars):
+            continue
+        read.update(id(v) for v in eqn.invars)
+        if eqn.primitive.name == "pallas_call":
+            total += _call_bytes(eqn)
+            continue
+        if eqn.primitive in CHOOSERS:
+            choose, static = CHOOSERS[eqn.primitive], eqn.params
+
+            def chosen(*arrays, choose=choose, static=static):
+                return choose("tpu", 1, *arrays, **static)(*arrays)
+
+            avals = [v.aval for v in eqn.invars]
+            total += _kernels_of(jax.make_jaxpr(chosen)(*avals).jaxpr)
+            continue
+        inner = sum(map(_kernels_of, core.jaxprs_in_params(eqn.params)))
+        if inner and eqn.primitive.name == "while":
+            raise NotImplementedError("a kernel in a loop of unknown length")
+        total += inner * eqn.params.get("length", 1)  # of a scan
+    return total
+
+
+def _call_bytes(eqn) -> int:
+    mapping = eqn.params["grid_mapping"]
+    if not all(isinstance(n, int) for n in mapping.grid):
+        raise NotImplementedError(f"a grid known only at run time: {mapping.grid}")
+    scalars = eqn.invars[: mapping.num_index_operands]
+    return sum(logical_bytes(v.aval) for v in scalars) + sum(
+        _moved(block, mapping.grid) for block in mapping.block_mappings
+    )
+
+
+def _moved(block, grid) -> int:
+    space = str(block.transformed_block_aval.memory_space).lower()
+    if space in ("any", "hbm"):
+        raise NotImplementedError(f"the kernel copies {block.origin} by itself")
+    shape = block.array_aval.shape
+    indices = _indices(block, grid)  # [steps, rank]
+    changed = np.any(np.diff(indices, axis=0) != 0, axis=1)
+    indices = indices[np.concatenate([[True], changed])]
+    extents = [
+        _extent(dim, size, index)
+        for dim, size, index in zip(block.block_shape, shape, indices.T, strict=True)
+    ]
+    for i, tile in zip((-1, -2), (LANES, SUBLANES)):
+        if -i <= len(extents):
+            extents[i] = -(-extents[i] // tile) * tile
+    elements = np.prod(np.stack(extents), axis=0) if extents else np.ones(1, int)
+    return int(elements.sum()) * block.array_aval.dtype.itemsize
+
+
+def _indices(block, grid) -> np.ndarray:
+    """The block's index at each grid step, the last axis of the grid running fastest."""
+    rank = len(block.array_aval.shape)
+    if not grid:
+        return np.zeros((1, rank), int)
+    jaxpr = block.index_map_jaxpr
+    inner = getattr(jaxpr, "jaxpr", jaxpr)
+    scalars = inner.invars[len(grid) :]
+    used = {id(v) for eqn in inner.eqns for v in eqn.invars}
+    if any(id(v) in used for v in scalars):
+        raise NotImplementedError(f"{block.origin}'s index depends on an array")
+    index_map = core.jaxpr_as_fun(jaxpr)
+    steps = np.indices(grid, dtype=np.int32).reshape(len(grid), -1)
+    found = jax.jit(jax.vmap(lambda *i: index_map(*i, *[None] * len(scalars))))(*steps)
+    return np.stack(found, axis=1) if rank else np.zeros((steps.shape[1], 0), int)
+
+
+def _extent(dim, size: int, index: np.ndarray) -> np.ndarray:
+    """How many of an axis' places a block holds, at each index."""
+    if dim is None or isinstance(dim, pl.Squeezed):
+        return np.ones_like(index)
+    if isinstance(dim, pl.Element):
+        return np.minimum(dim.block_size, size - index)
+    if isinstance(dim, pl.BoundedSlice):
+        raise NotImplementedError("a block of unknown size")
+    length = dim if isinstance(dim, int) else dim.block_size
+    return np.minimum(length, size - index * length)
+
+
+def _up(n: int, to: int) -> int:
+    return -(-n // to) * to

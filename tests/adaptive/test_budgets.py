@@ -1,0 +1,204 @@
+"""The table of budgets: its choices, its statistics, and the command on a real run."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import vidshift
+from tests.support import commands
+from tests.support.networks import random_clips, random_network
+from vidshift import budgets, create, train_view
+from vidshift.adaptive import SubNetwork, narrow, table
+from vidshift.adaptive.calibrate import batch_statistics
+from vidshift.nets.weights import named_arrays, split
+
+
+def row(name, gflops, top1, **options):
+    return table.Row(SubNetwork.parse(name), 224, gflops, 10, top1, 1.0, **options)
+
+
+TABLE = table.Table(
+    "7",
+    "cpu",
+    (
+        row("224x8,1", 40.0, 0.75, latency_ms=90.0),
+        row("224x4,1", 20.0, 0.74, latency_ms=50.0),
+        row("128x8,1", 18.0, 0.60, latency_ms=40.0),
+        row("224x4,0.5", 5.0, 0.70, latency_ms=30.0),
+        row("128x4,0.5", 5.0, 0.69),
+    ),
+)
+
+
+def test_the_best_for_each_budget():
+    names = [str(found.subnetwork) for found in TABLE.pareto()]
+    assert names == ["224x4,0.5", "224x4,1", "224x8,1"]
+    assert str(TABLE.choose(gflops=19).subnetwork) == "224x4,0.5"
+    assert str(TABLE.choose(gflops=20).subnetwork) == "224x4,1"
+    assert str(TABLE.choose(latency_ms=45).subnetwork) == "224x4,0.5"
+    with pytest.raises(
+        ValueError, match="within gflops=4; the cheapest, 224x4,0.5, has 5"
+    ):
+        TABLE.choose(gflops=4)
+    with pytest.raises(ValueError, match="give one of"):
+        TABLE.choose()
+    with pytest.raises(ValueError, match="made without"):
+        table.Table("7", "cpu", TABLE.rows[-1:]).choose(latency_ms=3)
+    with pytest.raises(ValueError, match="has no 1x1,1; it has 224x8,1"):
+        TABLE.find(SubNetwork(1.0, 1, 1))
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    table.write(tmp_path, TABLE)
+    assert table.read(tmp_path) == TABLE
+    content = json.loads((tmp_path / "table.json").read_text())
+    assert content["pareto"] == ["224x4,0.5", "224x4,1", "224x8,1"]
+    (tmp_path / "table.json").write_text('{"rows": [{}]}')
+    with pytest.raises(ValueError, match="no table of budgets"):
+        table.read(tmp_path)
+    with pytest.raises(ValueError, match="vidshift.budgets"):
+        table.read(tmp_path / "elsewhere")
+
+
+def test_rows_of_another_call_are_kept_for_one_checkpoint():
+    better = table.Table("7", "cpu", (row("224x4,1", 20.0, 0.9),))
+    merged = table.merge(better, TABLE)
+    assert len(merged.rows) == 5
+    assert merged.find(SubNetwork(1.0, 224, 4)).top1 == 0.9
+    assert table.merge(table.Table("8", "cpu", better.rows), TABLE).rows == better.rows
+    elsewhere = table.merge(table.Table("7", "gpu", better.rows), TABLE)
+    assert [r.latency_ms for r in elsewhere.rows] == [None] * 5
+
+
+def test_statistics_are_those_of_the_batch():
+    model = {"backbone": "resnet_tiny", "num_classes": 4, "num_frames": 4}
+    one = SubNetwork(0.5, 16, 2)
+    _, params, stats = split(random_network(lambda: create(**model)))
+    clips = random_clips(3, 4, 32, 32, 3)
+    found = jax.jit(batch_statistics(one.of(model)))(params, stats, clips)
+    # The first norm's input, by hand: every second frame, a half of the first kernels.
+    thin = nnx.eval_shape(lambda: create(**one.of(model)))
+    skeleton, like, stats_like = split(train_view(thin))
+    network = skeleton.merge(narrow(params, like), narrow(stats, stats_like))
+    low = network.resolution.lower(clips)
+    assert low.shape == (3, 2, 16, 16, 3)
+    y = jax.lax.conv_general_dilated(
+        low.reshape(-1, 16, 16, 3),
+        params["stem.conv.kernel"][..., :8],
+        (2, 2),
+        ((1, 1), (1, 1)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    ).reshape(-1, 8)
+    np.testing.assert_allclose(found["stem.norm.mean"], y.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["stem.norm.var"], y.var(0, ddof=1), rtol=1e-4)
+    assert named_arrays(network, nnx.BatchStat).keys() == found.keys()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("a3d")
+    lines = commands.train(
+        folder / "run",
+        folder / "data",
+        data__num_frames=4,
+        adaptive__mode="mutual",
+        adaptive__widths="(0.5,1.0)",
+        adaptive__sides="(16,)",
+        adaptive__frames="(2,4)",
+        adaptive__calibration_batches=2,
+    )
+    return folder, lines
+
+
+@pytest.mark.slow
+def test_a_run_names_its_sub_networks(run):
+    _, lines = run
+    steps = [line for line in lines if line["kind"] == "train"]
+    assert len(steps) == 12
+    names = {name for line in steps for name in line["subnetworks"]}
+    assert names <= {"16x2,0.5", "16x4,0.5", "16x2,1"} and "16x2,1" in names
+    assert all(line["distillation"] > 0 for line in steps)
+
+
+@pytest.mark.slow
+def test_the_command(run, capsys):
+    folder, _ = run
+    workdir = f"--workdir={folder / 'run'}"
+    assert budgets.main([workdir, "--batch-size=8"]) == 0
+    printed = capsys.readouterr().out
+    made = table.read(folder / "run" / "budgets")
+    assert {str(found.subnetwork) for found in made.rows} == {
+        "16x2,0.5",
+        "16x4,0.5",
+        "16x2,1",
+        "16x4,1",
+    }
+    assert (folder / "run" / "budgets" / "budgets.png").stat().st_size > 10_000
+    assert "the best for each budget" in printed
+    cheapest = min(made.rows, key=lambda found: found.gflops)
+    budget = f"--gflops={cheapest.gflops}"
+    assert budgets.main([workdir, budget, f"--save={folder / 'small'}"]) == 0
+    assert json.loads(capsys.readouterr().out)["subnetwork"] == "16x2,0.5"
+
+    # One loaded model at two budgets; the saved network is the same as it.
+    adaptive = vidshift.load_adaptive(folder / "run")
+    clips = random_clips(2, 4, 16, 16, 3)
+    small, full = adaptive.at(gflops=cheapest.gflops), adaptive.at("16x4,1")
+    saved = vidshift.load(folder / "small")
+    np.testing.assert_allclose(small(clips), saved(clips), rtol=1e-4, atol=1e-5)
+    assert np.abs(full(clips) - small(clips)).max() > 1e-3
+    assert adaptive.at("16x4,1") is full
+
+    for wrong, message in (
+        (["--sides=32"], "side 32 is beyond the crop of 16"),
+        (["--save=x"], "--save needs"),
+        (["--gflops=1e-9"], "no sub-network is within"),
+        (["--gflops=0"], "--gflops must be above 0"),
+        (["--calibration-batches=-1"], "--calibration-batches must be 0 or more"),
+    ):
+        assert budgets.main([workdir, *wrong]) == 2
+        assert message in capsys.readouterr().err
+    assert budgets.main([f"--workdir={folder / 'small'}"]) == 2
+    assert "is a sub-network itself" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_lower_resolution():
+    model = random_network(
+        lambda: create(
+            "slow_tiny", num_classes=3, num_frames=8, side=16, frames=3, width=0.5
+        )
+    )
+    clips = random_clips(1, 8, 32, 32, 3)
+    low = model.resolution.lower(clips)
+    assert low.shape == (1, 3, 16, 16, 3)
+    # Corner to corner: the first and last pixels of frames 0, 2 and 5.
+    np.testing.assert_allclose(low[0, :, 0, 0], clips[0, [0, 2, 5], 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        low[0, :, -1, -1], clips[0, [0, 2, 5], -1, -1], rtol=1e-5
+    )
+    ramp = jnp.broadcast_to(jnp.arange(32.0).reshape(1, 1, 1, 32, 1), (1, 8, 32, 32, 1))
+    found = model.resolution.lower(ramp)[0, 0, 0, :, 0]
+    np.testing.assert_allclose(found, np.linspace(0, 31, 16), rtol=1e-5)
+    assert jax.jit(model)(clips).shape == (1, 3)
+    for shape, message in (
+        ((1, 2, 32, 32, 3), "frames=3"),
+        ((1, 8, 8, 8, 3), "side=16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model(jnp.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("description", "several"),
+    [({"multi_label": True}, "labels"), ({"tasks": {"verb": 2, "noun": 3}}, "tasks")],
+)
+def test_what_has_no_single_top1_is_refused(description, several):
+    run = budgets.Run(pathlib.Path("checkpoint"), description, {}, {})
+    with pytest.raises(ValueError, match=f"several {several}"):
+        budgets.tabulate(run, None)

@@ -1,0 +1,258 @@
+"""What is in `configs/`, in the configs' docstrings and in docs/configs.md can be run."""
+
+import functools
+import json
+import re
+import runpy
+from typing import NamedTuple
+
+import absl.flags
+import jax
+import pytest
+from flax import nnx
+from ml_collections import config_flags
+
+from tests.support.files import ROOT
+from vidshift import runs
+from vidshift.adaptive.sampling import grid
+from vidshift.cost import published
+from vidshift.data.sources.datasets import DATASETS
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.fit import sizing
+from vidshift.layers.norm import FREEZE
+from vidshift.nets import create
+from vidshift.nets.names import parse
+from vidshift.training import command, optimizer
+from vidshift.training.config import check
+from vidshift.training.mutual import make_sampling
+
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+ADAPTIVE = [path for path in CONFIGS if "config.adaptive" in path.read_text()]
+PAGE = (ROOT / "docs" / "configs.md").read_text()
+CLASSES = sizing.CLASSES | {"folder": 2}  # whatever the user's folder has
+
+
+def flags_in(text: str) -> list[str]:
+    """Each `--config.field=value` of a text, without the quotes that a shell takes."""
+    found = re.findall(r"--config\.[\w.]+=(?:\"[^\"]*\"|[^\s`,)]+)", text)
+    return [flag.rstrip(".:;").replace('"', "") for flag in found]
+
+
+def overridden(path, *flags):
+    """The config as `train.py` has it with these flags."""
+    values = absl.flags.FlagValues()
+    argv = ["train.py", f"--config={path}", *flags]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    command.parse(argv, values)
+    return values.config
+
+
+def describe(config) -> dict:
+    stack = getattr(config.data.options, "stack", 1)
+    flow = getattr(config.data.options, "modality", "rgb") == "flow"
+    return runs.describe_model(
+        config,
+        num_classes=CLASSES[config.data.name],
+        channels=2 * stack if flow else 3,
+    )
+
+
+@functools.cache
+def _abstract(description: str) -> nnx.Module:
+    return nnx.eval_shape(lambda: create(**json.loads(description)))
+
+
+def abstract(config) -> nnx.Module:
+    """The network, of shapes alone. How many classes there are makes no difference."""
+    return _abstract(json.dumps(describe(config) | {"num_classes": 2}))
+
+
+def commands(text: str, program: str) -> list[str]:
+    """The indented commands of a docstring that run a program, each on one line."""
+    joined = re.sub(r"\\\n\s+", "", text)
+    return re.findall(rf"^    (python {re.escape(program)} .*)$", joined, re.MULTILINE)
+
+
+def check_names(config) -> None:
+    """Refuses names that only a run would look up."""
+    data = DATASETS[config.data.name]
+    splits = {config.data.train_split, config.data.validation_split}
+    assert splits <= set(data.splits)
+    assert config.data.test_split in (*data.splits, "")
+    assert config.data.options is None or type(config.data.options) is data.options
+    assert config.optim.groups in optimizer.GROUPS
+    assert config.norm.freeze in FREEZE
+    assert config.protocol in PROTOCOLS
+
+
+@every_config
+def test_a_config_has_fields_that_mean_something(path):
+    get_config = runpy.run_path(path)["get_config"]
+    config = get_config()
+    check(config)
+    check_names(config)
+    assert config is not get_config()  # a derived one may change it
+
+
+@every_config
+def test_the_learning_rate_falls(path):
+    config = runpy.run_path(path)["get_config"]()
+    lr = optimizer.schedule(
+        config.optim,
+        batch_size=config.batch_size,
+        steps=round(config.epochs),
+        steps_per_epoch=1,
+    )
+    first, last = jax.jit(lambda: (lr(0), lr(config.epochs - 1)))()
+    peak = optimizer.peak_learning_rate(config.optim, config.batch_size)
+    assert 0 < first <= peak
+    assert last < 0.1 * peak
+
+
+@pytest.mark.quick(
+    "tiny",
+    "kinetics_tsm_resnet50_dense",
+    "something_v1_vsn_flow",
+    "epic_kitchens100_gsf_inception_v3",
+    "charades_slow_8x8",
+)
+@pytest.mark.sample("tiny*", "folder", "kinetics_*", "*gsf_inception_v3", "charades*")
+@every_config
+def test_a_config_has_a_network(path):
+    kinds = optimizer.parameter_kinds(abstract(runpy.run_path(path)["get_config"]()))
+    assert {"weight", "norm", "head_weight", "head_bias"} <= set(kinds.values())
+
+
+@pytest.mark.sample("tiny_a3d", "kinetics_a3d_slow_8x8", "*multi_resolution")
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ADAPTIVE, ids=lambda path: path.stem)
+def test_a_config_has_its_sub_networks(path):
+    config = runpy.run_path(path)["get_config"]()
+    assert config.adaptive.mode != "off"
+    adaptive = config.adaptive
+    found = make_sampling(config, describe(config))
+    size = len(grid(adaptive.widths, adaptive.sides, adaptive.frames))
+    assert 0 < len(found.all()) <= size
+
+
+@every_config
+def test_a_docstring_says_how_to_run_it(path):
+    text = runpy.run_path(path)["__doc__"]
+    own = [
+        line for line in commands(text, "train.py") if f"configs/{path.name}" in line
+    ]
+    if path.stem == "tiny":
+        own = commands(text, "train.py") or ["python train.py"]
+    assert own
+    for named in re.findall(r"configs/\w+\.py", text):
+        assert (ROOT / named).is_file(), named
+    for line in own:
+        overridden(path, *flags_in(line))
+    for protocol in re.findall(r"--protocol=(\S+)", text):
+        assert protocol.rstrip("`,.") in PROTOCOLS
+    if not path.stem.startswith(("tiny", "folder", "imagenet")):
+        assert re.search(r"[Nn]ot\s+measured\s+by\s+us|nothing\s+was\s+measured", text)
+        assert "eval.py" in text or "vidshift.budgets" in text
+
+
+@every_config
+def test_flags_that_a_docstring_names_are_fields(path):
+    for flag in flags_in(runpy.run_path(path)["__doc__"]):
+        check(overridden(path, flag))
+
+
+class Row(NamedTuple):
+    paper: str
+    config: str
+    flags: tuple[str, ...]
+    protocols: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return " ".join((self.config, *self.flags))
+
+
+def rows() -> list[Row]:
+    """Those of docs/configs.md that name a config."""
+    found, paper = [], ""
+    for line in PAGE.splitlines():
+        paper = line if line.startswith("## ") else paper
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if line.startswith("|") and re.fullmatch(r"`\w+`", cells[2]):
+            names = cells[4].strip("()")
+            protocols = () if names in ("", "budgets") else names.split(", ")
+            flags = tuple(flags_in(cells[3]))
+            found.append(Row(paper, cells[2].strip("`"), flags, tuple(protocols)))
+    return found
+
+
+ROWS = rows()
+every_row = pytest.mark.parametrize(
+    "row", {row.name: row for row in ROWS}.values(), ids=lambda row: row.name
+)
+
+
+@every_row
+def test_rows_of_the_page_are_configs(row):
+    config = overridden(ROOT / "configs" / f"{row.config}.py", *row.flags)
+    check(config)
+    check_names(config)
+
+
+@pytest.mark.sample("*rubiksnet*", "*stack=*", "*online*", "something_v1_gsf_resnet50*")
+@pytest.mark.slow
+@every_row
+def test_rows_of_the_page_are_networks(row):
+    abstract(overridden(ROOT / "configs" / f"{row.config}.py", *row.flags))
+
+
+def test_protocols_of_the_page_exist():
+    named = {name for row in ROWS for name in row.protocols}
+    assert named <= PROTOCOLS.keys()
+
+
+def test_no_two_rows_of_a_paper_are_the_same():
+    assert len(ROWS) == len({*ROWS}) > 100
+
+
+def test_the_page_has_every_experiment():
+    others = {"tiny", "tiny_a3d", "folder", "imagenet_rubiksnet", "kinetics_rubiksnet"}
+    others |= {"something_v1_rubiksnet_aq"}  # of which the paper has no figure
+    assert {row.config for row in ROWS} == {path.stem for path in CONFIGS} - others
+
+
+# What is the network's own where an option is not given.
+DEFAULTS = {
+    "resnet50/gsf": {"ratio": 0.25, "place": "conv3", "modules": 16},
+}
+
+
+def network(config) -> tuple:
+    """What the cost of a config's network depends on, besides its classes."""
+    described = describe(config)
+    own = {"backbone", "temporal", "num_classes", "num_frames", "dtype", "in_channels"}
+    own |= {"dropout", "time_init", "attention_init", "head_size"}
+    name = f"{described['backbone']}/{described['temporal']}"
+    options = {k: v for k, v in described.items() if k not in own}
+    sizes = described["num_frames"], config.data.crop, described.get("in_channels", 3)
+    return name, *sizes, options
+
+
+def test_networks_whose_cost_is_printed_are_those_of_the_page():
+    """`tests/cost/test_cost.py` holds the counts against the papers'."""
+    ours = [
+        network(overridden(ROOT / "configs" / f"{row.config}.py", *row.flags))
+        for row in {row.name: row for row in ROWS}.values()
+    ]
+    for row in published.ROWS:
+        if not row.source.startswith(("TSM", "VSN", "GSF")):
+            continue
+        for part in row.parts():
+            named = parse(part.network)
+            name = f"{named.backbone}/{named.temporal}"
+            given = DEFAULTS.get(name, {})
+            options = {k: v for k, v in named.options.items() if given.get(k) != v}
+            sizes = part.frames, row.side, part.in_channels
+            assert (name, *sizes, options) in ours, (row.source, part)

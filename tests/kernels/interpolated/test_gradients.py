@@ -1,0 +1,233 @@
+"""`shift3d`: its gradients, and that they learn."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels import shift3d
+from tests.support.shift3d_reference import (
+    BOUND,
+    PROGRAMS,
+    SHAPE,
+    STRIDE,
+    close_sums,
+    close_values,
+    normals,
+    on_cpu,
+    out_shape,
+    program,
+    random_shift,
+    right_derivative,
+    small_integers,
+)
+
+DY = normals(out_shape(SHAPE), 2)
+
+
+@pytest.fixture(params=PROGRAMS)
+def variant(request):
+    """(implementation, max_shift), able to run here."""
+    implementation, max_shift = PROGRAMS[request.param]
+    with on_cpu(implementation):
+        yield implementation, max_shift
+
+
+def by_hats(x, shift, stride):
+    """`y[o] = sum over i of relu(1 - |o * stride + s - i|) x[i]` on each axis."""
+    for axis, st in enumerate(stride):
+        n = x.shape[axis + 1]
+        o, i = jnp.arange(0, n, st)[:, None, None], jnp.arange(n)[:, None]
+        weights = jax.nn.relu(1 - jnp.abs(o + shift[axis] - i))  # [o, i, C]
+        x = jnp.moveaxis(x, axis + 1, 0)
+        x = jnp.moveaxis(jnp.einsum("i...c,oic->o...c", x, weights), 0, axis + 1)
+    return x
+
+
+@pytest.mark.parametrize(
+    "stride", [STRIDE, pytest.param((2, 1, 3), marks=pytest.mark.slow)]
+)
+def test_equals_autodiff(variant, stride):
+    shift = random_shift(BOUND, 6)
+    shift[:, 0] += 0.37  # off the whole numbers, where autodiff takes another side
+    x, dy = normals((2, 5, 4, 5, 6)), normals(out_shape((2, 5, 4, 5, 6), stride), 2)
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        wide = [jnp.asarray(a, jnp.float64) for a in (x, shift, dy)]
+        vjp = jax.jit(
+            lambda x, s, dy: jax.vjp(lambda *a: by_hats(*a, stride), x, s)[1](dy)
+        )
+        expected = [np.asarray(g) for g in vjp(*wide)]
+    _, dx, dshift = program(*variant, stride)(x, shift, dy)
+    close_values(dx, expected[0])
+    close_sums(dshift, expected[1], dy)
+
+
+@pytest.mark.parametrize("form", ["interpolated", "quantize", "integer"])
+def test_input_gradient_is_the_adjoint(variant, form):
+    if form == "interpolated":
+        shift = (
+            random_shift(BOUND, 6) * 0 + 0.25
+        )  # exact in float32, with small integers
+    else:
+        shift = np.array([0.5, -0.5, 1.5, 0, -1, 1], np.float32)[None].repeat(3, axis=0)
+    x, dy = small_integers(SHAPE), small_integers(out_shape(SHAPE), 1)
+    if form == "integer":  # whole numbers of a floating type are the same shift
+        shift = np.floor(shift)
+    y, dx, _ = program(*variant, quantize=form == "quantize")(x, shift, dy)
+    assert np.any(y) and np.any(dx)
+    assert np.sum(np.asarray(y) * dy) == np.sum(x * np.asarray(dx))
+
+
+WHOLE = {
+    "zero": [(0, 0, 0)] * 6,
+    "t": [(0, 0.3, -0.4), (1, 0.3, 0.6), (-1, -1.3, 0.2)] * 2,
+    "h": [(0.3, 0, -0.4), (0.3, 1, 0.6), (-1.2, -2, 0.2)] * 2,
+    "w": [(0.3, -0.4, 0), (-1.3, 0.6, -1), (0.7, 1.2, 0)] * 2,
+    "two": [(0, 1, 0.5), (-1, 0.5, 0), (0.5, -1, -1)] * 2,
+    "all": [(1, 0, 0), (-1, 1, 0), (0, -2, -1)] * 2,
+    # Next to one: nothing snaps to it.
+    "near": [(1e-6, -1e-6, 0.5), (0.999999, 0.5, -1e-7), (-0.999999, 1e-7, 0.5)] * 2,
+}
+
+
+@pytest.mark.parametrize("where", WHOLE)
+def test_derivative_to_the_right(variant, where):
+    shift = np.array(WHOLE[where], np.float32).T
+    x = normals(SHAPE)
+    _, _, dshift = program(*variant)(x, shift, DY)
+    close_sums(dshift, right_derivative(x, shift, DY, STRIDE), DY)
+
+
+def test_derivative_at_the_clips_end():
+    """One place beyond the clip on the left, the derivative to the right sees it."""
+    shift = np.zeros((3, 6), np.float32)
+    shift[:, :3] = -np.diag(np.float32(SHAPE[1:4]))
+    shift[:, 3:] = -shift[:, :3]
+    x, dy = normals(SHAPE), normals(SHAPE, 2)
+    _, _, dshift = program("xla", None, (1, 1, 1))(x, shift, dy)
+    expected = right_derivative(x, shift, dy, (1, 1, 1))
+    assert np.all(np.diag(expected[:, :3]) != 0) and not np.any(expected[:, 3:])
+    close_sums(dshift, expected, dy)
+
+
+@pytest.mark.parametrize("name", ["xla_bounded", "pallas_tpu"])
+def test_bound(name):
+    """BOUND is (1.5, 2, 1): inside, at, and beyond, on either side, on each axis."""
+    bound = np.float32(BOUND)[:, None]
+    factors = np.float32([-1.01, -1, -0.99, 0.99, 1, 1.01])
+    shift = np.zeros((3, 3, 6), np.float32) + np.float32(0.25)
+    for axis in range(3):
+        shift[axis, axis] = bound[axis] * factors
+    x = normals(SHAPE)
+    implementation, max_shift = PROGRAMS[name]
+    for axis in range(3):
+        with on_cpu(implementation):
+            y, dx, dshift = program(implementation, max_shift)(x, shift[axis], DY)
+        inside = np.clip(shift[axis], -bound, bound)
+        expected = program("xla", None)(x, inside, DY)
+        close_values(y, np.asarray(expected[0]))
+        close_values(dx, np.asarray(expected[1]))
+        alive = np.ones((3, 6), bool)
+        alive[axis] = [False, True, True, True, False, False]
+        right = right_derivative(x, inside, DY, STRIDE)
+        assert np.all(right[axis] != 0)  # so that a zero below is the bound's doing
+        close_sums(dshift, np.where(alive, right, 0), DY)
+
+
+def test_bounded_before_it_is_rounded():
+    """Integers and rounded shifts alike: a bound of 1.5 rounds to 2, half up."""
+    x = jnp.asarray(normals(SHAPE))
+    f = functools.partial(shift3d, implementation="xla")
+    within = jnp.asarray(np.float32([[1], [2], [-1]]).repeat(6, axis=1))
+    beyond = jnp.asarray(np.int32([[3], [3], [-3]]).repeat(6, axis=1))
+    for shift in (beyond, beyond.astype(jnp.float32)):
+        y = f(x, shift, max_shift=(1.0, 1.5, 1.5), quantize=True)
+        np.testing.assert_array_equal(y, f(x, within))
+
+
+def test_straight_through(variant):
+    """With `quantize` the shift's gradient is the interpolated one."""
+    shift = random_shift(BOUND, 6)
+    shift[:, 1] = 0.5
+    x = normals(SHAPE)
+    quantised = program(*variant, quantize=True)(x, shift, DY)
+    interpolated = program(*variant)(x, shift, DY)
+    assert np.any(np.asarray(quantised[1]) != np.asarray(interpolated[1]))
+    close_sums(quantised[2], np.asarray(interpolated[2]), DY)
+    close_sums(quantised[2], right_derivative(x, shift, DY, STRIDE), DY)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_shift_gradient_has_the_shifts_dtype(dtype):
+    x, shift = jnp.ones((1, 2, 2, 2, 3), jnp.bfloat16), jnp.full((3, 3), 0.5, dtype)
+    f = jax.jit(jax.grad(lambda s: shift3d(x, s).sum().astype(jnp.float32)))
+    dshift = f(shift)
+    assert dshift.dtype == dtype
+
+
+def test_integers_have_no_gradient():
+    x, shift = jnp.asarray(normals(SHAPE)), jnp.ones((3, 6), jnp.int8)
+
+    @jax.jit
+    def gradients(x, shift):
+        f = functools.partial(shift3d, implementation="xla")
+        y, vjp = jax.vjp(f, x, shift)
+        dx, dshift = vjp(jnp.ones_like(y))
+        assert dshift.dtype == jax.dtypes.float0
+        return jax.grad(lambda x: f(x, shift).sum())(x), dx
+
+    for dx in gradients(x, shift):
+        expected = np.ones(SHAPE)
+        expected[:, 0] = expected[:, :, 0] = expected[:, :, :, 0] = 0
+        np.testing.assert_array_equal(dx, expected)
+
+
+def test_same_from_run_to_run(variant):
+    x, shift = normals(SHAPE), random_shift(BOUND, 6)
+    first, second = (program(*variant)(x, shift, DY) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_same_without_jit():
+    x, shift = normals(SHAPE), random_shift(BOUND, 6)
+    y, vjp = jax.vjp(
+        functools.partial(shift3d, stride=STRIDE), jnp.asarray(x), jnp.asarray(shift)
+    )
+    jitted = program("xla", None)(x, shift, DY)
+    close_values(y, np.asarray(jitted[0]))
+    dx, dshift = vjp(jnp.asarray(DY))
+    close_values(dx, np.asarray(jitted[1]))
+    close_sums(dshift, np.asarray(jitted[2]), DY)
+
+
+@pytest.mark.parametrize("max_shift", [None, (3.0, 3.0, 3.0)])
+def test_learns_a_displacement(max_shift):
+    """From a shift of zero, where all three axes are whole, gradient descent finds it."""
+    moves = jnp.array([[1.0, -1, 2], [2, 1, -2], [-2, 2, 1]])  # [3, C]
+    t, h, w = jnp.meshgrid(*map(jnp.arange, (10, 14, 14)), indexing="ij")
+
+    def texture(move):
+        """A soft blob, seen where it was before the move."""
+        d = jnp.stack([t - 4.5, h - 6.5, w - 6.5], axis=-1) - move[None, None, None]
+        return jnp.exp(-jnp.sum(d**2, axis=-1) / 8)
+
+    x = jnp.stack([texture(jnp.zeros(3))] * 3, axis=-1)[None]
+    target = jnp.stack([texture(-m) for m in moves.T], axis=-1)[None]
+
+    @jax.jit
+    def descend(shift, rate):
+        def loss(shift):
+            y = shift3d(x, shift, max_shift=max_shift)
+            return jnp.sum((y - target) ** 2)
+
+        slope = jax.grad(loss)(shift)
+        # A step of one length for each channel, as the paper's.
+        return shift - rate * slope / jnp.linalg.norm(slope, axis=0, keepdims=True)
+
+    shift = jnp.zeros((3, 3))
+    for step in range(40):
+        shift = descend(shift, 0.3 * 0.9**step)
+    np.testing.assert_allclose(shift, moves, atol=0.05)

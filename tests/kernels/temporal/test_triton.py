@@ -1,0 +1,421 @@
+"""The GPU kernels of the temporal shift: compiled for an H100, and run from Triton's IR."""
+
+import functools
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels.analysis import chips
+from kernels.analysis.shapes import TEMPORAL_SHIFT
+from kernels.temporal import gpu, gpu_plan
+from tests.support.files import ROOT
+from tests.support.ttir.evaluator import evaluate
+from tests.support.ttir.launch import compile_to_ttir, launches, needs_triton
+from tests.support.ttir.memory import Addresses
+from tests.support.ttir.parser import parse
+
+pytestmark = pytest.mark.slow
+
+MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1)))
+needs_jax_triton = pytest.mark.skipif(
+    bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
+)
+PRODUCTS = ("shift_conv", "shift_conv_dx", "shift_conv_dw")
+NAMES = ("shift", "shift_reverse", *PRODUCTS)
+# One rounding to the result's type.
+RELATIVE = {"float32": 2e-6, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+class Case(NamedTuple):
+    """A call; filters None: the shift alone."""
+
+    x: tuple[int, int, int, int]
+    filters: int | None
+    fold: int
+    dtype: str = "float32"
+    direction: str = "both"
+    epilogue: tuple[str, ...] = ()  # of scale, bias, relu
+    nan: bool = False  # an element of x and one of dz
+    programs: int | None = None  # that share out the rows of dw
+
+    @property
+    def options(self):
+        return {"fold": self.fold, "direction": self.direction}
+
+
+CASES = {
+    # Tiles that cross frames and clips; each channel by itself.
+    "odd": Case((2, 3, 25, 40), 20, 5, epilogue=("scale", "bias", "relu"), nan=True),
+    # Blocks of one source frame, the last of them ragged, dw of several parts.
+    "uniform": Case((1, 4, 40, 72), 72, 32, "bfloat16", epilogue=("bias",), programs=2),
+    "past": Case((2, 3, 9, 48), 130, 12, "bfloat16", "past", ("scale", "relu"), True),
+    "one_frame": Case((3, 1, 7, 24), 5, 3, epilogue=("scale",)),
+    "no_fold": Case((1, 3, 5, 20), 16, 0, "bfloat16", epilogue=("bias", "relu")),
+    "uniform_float32": Case(
+        (1, 2, 40, 160), 70, 16, epilogue=("scale", "bias"), programs=8
+    ),
+    "past_float32": Case((2, 3, 5, 18), 3, 16, direction="past", nan=True),
+    "all_moved": Case((1, 3, 4, 34), 17, 17, "bfloat16", nan=True),
+    "float16": Case((1, 3, 6, 64), 33, 8, "float16", epilogue=("relu",)),
+    "one": Case((1, 1, 1, 1), 1, 0),
+    "moved_programs": Case((2, 3, 41, 40), None, 4, "bfloat16"),
+    "moved_int32": Case((2, 3, 5, 24), None, 3, "int32", "past"),
+    "moved_uint16": Case((1, 4, 3, 7), None, 2, "uint16"),
+}
+
+
+class Far(NamedTuple):
+    """A program of the last rows, more than 2**31 elements from frame to frame."""
+
+    name: str
+    fold: int
+    program: int  # from the last
+    rows: int
+    channels: range
+    filters: range
+    x: tuple[int, int, int, int] = (1, 3, 2**20, 4096)
+    out_channels: int = 1024
+
+
+LAST = range(896, 1024)  # filters of a tile
+FAR = {
+    "far_shift": Far("shift", 1000, -1, 2, range(4096), range(0)),
+    # Blocks of one source frame, and of several.
+    "far_conv": Far("shift_conv", 1024, -1, 128, range(4096), LAST),
+    "far_conv_mixed": Far("shift_conv", 1000, -1, 128, range(4096), LAST),
+    "far_dw": Far("shift_conv_dw", 1024, 71 - 256, 64, range(1024, 1152), LAST),
+    "far_dw_mixed": Far("shift_conv_dw", 1000, 63 - 256, 64, range(896, 1024), LAST),
+    **{
+        name: Far(
+            *("shift_conv_dx", fold, program, 128, channels, range(4096)),
+            x=(1, 3, 2**20, 1024),
+            out_channels=4096,
+        )
+        for name, fold, program, channels in [
+            ("far_dx", 128, -8, range(128)),
+            ("far_dx_mixed", 24, -16, range(64)),
+            ("far_dx_mixed_stays", 24, -15, range(64, 128)),
+        ]
+    },
+}
+
+
+@functools.cache
+def inputs(case: Case) -> dict:
+    """x of any bits, or where it is multiplied normal, with w, dz and the epilogue's."""
+    rng = np.random.default_rng(sum(case.x))
+    dtype = jnp.dtype(case.dtype)
+    if case.filters is None:
+        bits = rng.bytes(int(np.prod(case.x)) * dtype.itemsize)
+        return {"x": np.frombuffer(bits, dtype).reshape(case.x)}
+
+    def normal(*shape):
+        return rng.standard_normal(shape, np.float32)
+
+    arrays = {
+        "x": normal(*case.x).astype(dtype),
+        "w": normal(case.x[3], case.filters).astype(dtype),
+        "dz": normal(*case.x[:3], case.filters).astype(dtype),
+        **{n: normal(case.filters) for n in case.epilogue if n != "relu"},
+    }
+    if case.nan:
+        arrays["x"][0, 1, 0, 0] = np.nan
+        arrays["dz"][0, -1, 0, -1] = np.nan
+    return arrays
+
+
+def shifted(x, *, fold, direction, reverse=False):
+    """By plain NumPy: the shift, or its transpose."""
+    y = x.copy()
+    moves = [-1] if direction == "past" else [1, -1]
+    for group, step in enumerate(moves):
+        of = slice(group * fold, (group + 1) * fold)
+        y[..., of] = 0
+        step = -step if reverse else step
+        if step > 0:
+            y[:, :-1, :, of] = x[:, 1:, :, of]
+        else:
+            y[:, 1:, :, of] = x[:, :-1, :, of]
+    return y
+
+
+@functools.cache
+def expected(case: Case) -> dict:
+    """By plain NumPy; products in float64."""
+    arrays = inputs(case)
+    x = arrays["x"]
+    results = {
+        "shift": shifted(x, **case.options),
+        "shift_reverse": shifted(x, reverse=True, **case.options),
+    }
+    if case.filters is None:
+        return results
+    x, w, dz = (arrays[n].astype(np.float64) for n in ("x", "w", "dz"))
+    moved = shifted(x, **case.options)
+    y = (moved @ w) * arrays.get("scale", 1.0) + arrays.get("bias", 0.0)
+    return results | {
+        "shift_conv": np.maximum(y, 0) if "relu" in case.epilogue else y,
+        "shift_conv_dx": shifted(dz @ w.T, reverse=True, **case.options),
+        "shift_conv_dw": np.einsum("atrc,atrk->ck", moved, dz),
+    }
+
+
+def launch(name: str) -> dict:
+    """Name of a function -> its result, by the kernels' launchers."""
+    case = CASES[name]
+    arrays = {n: jnp.asarray(a) for n, a in inputs(case).items()}
+    x, of = arrays["x"], case.options
+    with pytest.MonkeyPatch.context() as patch:
+        if case.programs is not None:
+            programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
+            patch.setattr(gpu_plan, "PROGRAMS", programs)
+        results = {
+            "shift": gpu.shift(x, **of),
+            "shift_reverse": gpu.shift(x, reverse=True, **of),
+        }
+        if case.filters:
+            w, dz = arrays["w"], arrays["dz"]
+            small = arrays.get("scale"), arrays.get("bias")
+            relu = "relu" in case.epilogue
+            results |= {
+                "shift_conv": gpu.shift_conv(x, w, *small, relu=relu, **of),
+                "shift_conv_dx": gpu.shift_conv_dx(dz, w, **of),
+                "shift_conv_dw": gpu.shift_conv_dw(x, dz, **of),
+            }
+    return results
+
+
+@functools.cache
+def executed(name: str):
+    """What the compiled kernels make, and the bytes that each moves."""
+    with launches() as launched:
+        results = launch(name)
+    small = ("scale_ptr", "bias_ptr")
+    moved = [each.moved_bytes(without=small) for each in launched]
+    return results, dict(zip(results, moved, strict=True))
+
+
+@needs_triton
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_kernels_equal_the_reference(name):
+    _compare(CASES[name], executed(name)[0])
+
+
+def _compare(case: Case, got: dict):
+    want = expected(case)
+    for key in ("shift", "shift_reverse"):
+        bits = _bits(np.asarray(got[key]))
+        np.testing.assert_array_equal(bits, _bits(want[key]), key)
+    summed = {
+        "shift_conv": case.x[3],
+        "shift_conv_dx": case.filters,
+        "shift_conv_dw": np.prod(case.x[:3]),
+    }
+    for key in PRODUCTS if case.filters else ():
+        dtype = "float32" if key == "shift_conv_dw" else case.dtype
+        np.testing.assert_allclose(
+            np.asarray(got[key]).astype(np.float64),
+            want[key],
+            rtol=RELATIVE[dtype],
+            atol=2e-6 * np.sqrt(summed[key]),
+            err_msg=key,
+        )
+        assert np.isnan(want[key]).any() == case.nan
+
+
+def _bits(array):
+    return array.view(f"u{array.dtype.itemsize}")
+
+
+@needs_triton
+@pytest.mark.parametrize("name", CASES)
+def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
+    case = CASES[name]
+    if case.programs is not None:
+        programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
+        monkeypatch.setattr(gpu_plan, "PROGRAMS", programs)
+    itemsize = jnp.dtype(case.dtype).itemsize
+    names = NAMES if case.filters else NAMES[:2]
+    counted = {
+        n: gpu.fetched_bytes(
+            *("shift" if n == "shift_reverse" else n, case.x, itemsize),
+            out_channels=case.filters,
+            reverse=n == "shift_reverse",
+            **case.options,
+        )
+        for n in names
+    }
+    assert executed(name)[1] == counted
+
+
+@needs_triton
+@pytest.mark.parametrize("name", FAR)
+def test_addresses_of_more_than_32_bits(name, monkeypatch):
+    from kernels.temporal import gpu_kernels
+
+    case = FAR[name]
+    # Each tile of rows is a part of dw.
+    monkeypatch.setattr(gpu_plan, "PROGRAMS", {2: 2**31})
+    of = {"fold": case.fold, "direction": "both", "out_channels": case.out_channels}
+    plan = gpu_plan.plan(case.name, case.x, 2, **of)
+    kernel = getattr(gpu_kernels, plan.kernel)
+    dtypes = {
+        argument: jnp.dtype("float32" if argument == "parts_ptr" else "bfloat16")
+        for argument in kernel.arg_names
+        if argument.endswith("_ptr")
+    }
+    tensors = [Addresses(*each) for each in dtypes.items()]
+    text = compile_to_ttir(kernel, dtypes.values(), plan.constants)
+    evaluate(parse(text), tensors, np.array([case.program % plan.programs]))
+    frames, r, c = case.x[1:]
+    rows = np.arange(frames * r - case.rows, frames * r)[:, None]
+    channels, filters = np.array(case.channels), np.array(case.filters)
+    steps = np.select([channels < case.fold, channels < 2 * case.fold], [1, -1])
+    of_x, of_z = rows * c + channels, rows * case.out_channels + filters
+    # No frame is later than this one.
+    read = (of_x + steps * r * c)[np.broadcast_to(steps < 1, of_x.shape)]
+    back = -r * np.unique(steps[steps >= 0])
+    expected = {
+        "shift": {0: read, 1: of_x},
+        "shift_conv": {0: read, 4: of_z},
+        # dz goes back to the channels that took it: the other way, and of all filters.
+        "shift_conv_dx": {
+            0: np.add.outer(back, rows) * case.out_channels + filters,
+            2: of_x,
+        },
+        "shift_conv_dw": {0: read, 1: of_z},
+    }[case.name]
+    for argument, addresses in expected.items():
+        got = tensors[argument].reached
+        np.testing.assert_array_equal(got, np.unique(addresses), str(argument))
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["shift", *PRODUCTS])
+@pytest.mark.parametrize("shape", TEMPORAL_SHIFT[::3], ids=lambda s: s.name)
+def test_registers_suffice_at_the_named_shapes(shape, name):
+    _check_resources(name, shape, "bfloat16")
+
+
+def _check_resources(name, shape, dtype):
+    b, t, h, w, c = shape.x
+    found = gpu.resources(
+        name, (b, t, h * w, c), dtype, out_channels=c // 4, **shape.options
+    )
+    assert found["spills"] == 0
+    assert found["tensor_cores"] == (name != "shift" and dtype == "bfloat16")
+    if name != "shift_conv_dw":  # which has a program a multiprocessor anyway
+        # Two programs share a multiprocessor: one computes while one waits.
+        assert 2 * found["registers"] * found["warps"] * 32 <= 2**16
+        assert 2 * found["shared"] <= 227 * 2**10
+
+
+@needs_triton
+@pytest.mark.sample("24-bfloat16", "160-float32")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("channels", [24, 160])  # MobileNetV2's first and last
+def test_registers_suffice_for_other_folds(channels, dtype):
+    for name in PRODUCTS:
+        of = {"fold": channels // 8, "out_channels": 96}
+        found = gpu.resources(name, (2, 8, 196, channels), dtype, **of)
+        assert found["spills"] == 0, name
+
+
+@pytest.mark.parametrize("shape", TEMPORAL_SHIFT, ids=lambda s: s.name)
+def test_named_shapes_move_little_from_memory(shape):
+    b, t, h, w, c = shape.x
+    x = (b, t, h * w, c)
+    of = {"out_channels": c // 4, "direction": "both", **shape.options}
+    rows, k = b * t * h * w, c // 4
+    least = rows * (c + k) * 2
+    for name in PRODUCTS:
+        moved = gpu.least_bytes(name, x, 2, **of)
+        assert least < moved <= 1.7 * least  # at 7x7 the parts of dw weigh most
+        assert moved <= gpu.fetched_bytes(name, x, 2, **of) + 2 * c * k * 4 * 132
+    assert gpu.least_bytes("shift", x, 2, **of) <= 2 * rows * c * 2
+
+
+# Compiles the functions for an H100, in a process whose JAX has not started.
+COMPILE = """
+import jax, jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
+from kernels import chips
+from kernels.temporal import gpu
+sharding = SingleDeviceSharding(chips.describe("h100"))
+def both(x, w, scale, bias, dz, *, fold, direction):
+    of = {"fold": fold, "direction": direction}
+    y = gpu.shift(gpu.shift(x, **of), reverse=True, **of)
+    z = gpu.shift_conv(y, w, scale, bias, relu=scale is not None, **of)
+    dx, dw = gpu.shift_conv_dx(dz, w, **of), gpu.shift_conv_dw(y, dz, **of)
+    return y, z, dx, dw
+for dtype, x, k, fold, direction in [
+    ("bfloat16", (4, 8, 49, 2048), 512, 256, "both"),
+    ("float32", (2, 3, 5, 24), 20, 3, "past"),
+]:
+    def array(*shape, dtype=dtype):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+    ones = array(k, dtype="float32")
+    arrays = [array(*x), array(x[3], k), ones, ones, array(*x[:3], k)]
+    if direction == "past":
+        arrays[2:4] = None, None
+    function = jax.jit(both, static_argnames=("fold", "direction"))
+    with gpu.compiling_for(90):
+        traced = function.trace(*arrays, fold=fold, direction=direction)
+        text = traced.lower(lowering_platforms=("cuda",)).compile().as_text()
+    assert text.count('custom_call_target="triton_kernel_call"') == 5, text
+print("compiled")
+"""
+
+
+@needs_jax_triton
+@pytest.mark.slow
+def test_compiles_for_an_absent_h100():
+    if why := chips.missing("h100"):
+        pytest.skip(why)
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "out_channels", "reason"),
+    [
+        ((2**11, 2**10, 2**10, 1), "bfloat16", None, "32 bits"),
+        ((1, 2, 3, 4), "complex64", None, "complex64"),
+        ((1, 2, 0, 4), "float32", None, "nothing"),
+        ((1, 2, 3, 4), "int32", 4, "int32"),
+        ((1, 2, 3, 2**16), "bfloat16", 2**15, "the weights"),
+    ],
+)
+def test_says_what_is_missing(shape, dtype, out_channels, reason):
+    x = jax.ShapeDtypeStruct(shape, dtype)
+    assert reason in gpu.missing(x, out_channels)
+
+
+@pytest.mark.skipif(
+    jax.default_backend() == "gpu", reason="a GPU is here to compile for"
+)
+@needs_jax_triton
+def test_refuses_to_guess_a_gpu():
+    with pytest.raises(NotImplementedError, match="compiling_for"):
+        gpu.shift(jnp.zeros((1, 2, 3, 4)), fold=1, direction="both")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", CASES)
+def test_on_the_gpu_equals_the_reference(name):
+    if jax.default_backend() != "gpu":
+        pytest.skip("no GPU here (or VIDSHIFT_TEST_PLATFORM=cuda is not set)")
+    _compare(CASES[name], launch(name))

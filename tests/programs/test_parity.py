@@ -1,0 +1,134 @@
+"""The parity command on golden cases of the official code, and where it must fail."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.support.files import GOLDEN
+from tests.torch_weights.test_load import state_dict
+from vidshift import create, load_torch, parity
+
+
+# The other families' cases are in the tests of their networks.
+@pytest.mark.sample(
+    "tsm_r18_8f-*",
+    "tsm_r50_block_8f-*",
+    "gsf_r50_8f-*",
+    "slow_8x8_r50-*",
+    "slowfast_4x16_r50-*",
+)
+@pytest.mark.parametrize(
+    ("case", "parameters"),
+    [
+        pytest.param("tsn_r50_8f", 23_864_558, marks=pytest.mark.slow),
+        pytest.param("tsm_r50_8f", 23_864_558, marks=pytest.mark.slow),
+        pytest.param("gsf_r50_8f", 23_974_702, marks=pytest.mark.slow),
+        pytest.param("slow_8x8_r50", 32_454_096, marks=pytest.mark.slow),
+        pytest.param("slowfast_4x16_r50", 34_480_216, marks=pytest.mark.slow),
+        pytest.param("slowfast_8x8_r50", 34_566_488, marks=pytest.mark.slow),
+        pytest.param("tsm_r18_8f", 11_202_675, marks=pytest.mark.slow),
+        pytest.param("tsm_r50_block_8f", 23_864_558, marks=pytest.mark.slow),
+        pytest.param("tsm_r101_16f", 43_319_760, marks=pytest.mark.slow),
+        pytest.param("gsf_r101_8f", 42_935_945, marks=pytest.mark.slow),
+        pytest.param("gsf_inceptionv3_8f", 21_964_680, marks=pytest.mark.slow),
+        pytest.param("gsm_inceptionv3_8f", 22_207_586, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_medium", 6_185_622, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_large", 8_538_294, marks=pytest.mark.slow),
+        pytest.param("rubiksnet_large_aq", 8_563_854, marks=pytest.mark.slow),
+    ],
+)
+def test_official_networks(case, parameters, capsys):
+    assert parity.main([str(GOLDEN / f"{case}.json")]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert set(row) == {"case", "relative_error", "parameters"}
+    assert row["case"] == case and row["parameters"] == parameters
+    assert row["relative_error"] < 1e-5  # what float32 rounding leaves
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> pathlib.Path:
+    """A case of `resnet_tiny` whose golden output is our own."""
+    path = tmp_path_factory.mktemp("parity") / "tiny.json"
+    names = {"backbone": "resnet_tiny", "temporal": "tsm"}
+    case = {
+        "name": "tiny",
+        "create": names | {"num_classes": 4, "num_frames": 2},
+        "num_frames": 2,
+        "size": 8,
+        "batch": 2,
+        "input_seed": 3,
+        "state_dict": [[name, array.shape] for name, array in state_dict().items()],
+    }
+    path.write_text(json.dumps(case))
+    model = nnx.eval_shape(lambda: create(**case["create"]))
+    load_torch(model, state_dict())
+    clip = jnp.asarray(parity.made_up_clip(case))
+    np.savez(path.with_suffix(".npz"), logits=jax.jit(lambda c: model(c))(clip))
+    return path
+
+
+def with_logits(case: pathlib.Path, directory: pathlib.Path, change) -> str:
+    """A copy of the case whose golden logits are changed."""
+    copy = directory / case.name
+    copy.write_text(case.read_text())
+    logits = np.load(case.with_suffix(".npz"))["logits"]
+    np.savez(copy.with_suffix(".npz"), logits=change(logits))
+    return str(copy)
+
+
+def test_prints_a_line_a_case(case, capsys):
+    assert parity.main([str(case), str(case)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["case"] for row in rows] == ["tiny", "tiny"]
+    assert rows[0]["parameters"] == 77_392 + 4 * 65
+    assert all(row["relative_error"] < 2e-6 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda y: y + np.float32(0.01) * abs(y).max(), 0.01),
+        (lambda y: y * np.nan, np.nan),
+    ],
+)
+def test_another_result_is_an_error(case, change, error, tmp_path, capsys):
+    assert parity.main([with_logits(case, tmp_path, change)]) == 1
+    found = json.loads(capsys.readouterr().out)["relative_error"]
+    np.testing.assert_allclose(found, error, rtol=0.02)
+
+
+def test_what_cannot_run_is_one_line_and_the_rest_goes_on(case, tmp_path, capsys):
+    missing = tmp_path / "no-such.json"
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text("{")
+    assert parity.main([str(missing), str(damaged), str(case)]) == 1
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    first, second = err.splitlines()
+    assert first.startswith(f"parity: {missing}: ") and "No such file" in first
+    assert second.startswith(f"parity: {damaged}: ")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short"])
+def test_a_damaged_golden_file_is_one_line(case, content, tmp_path, capsys):
+    copy = tmp_path / case.name
+    copy.write_text(case.read_text())
+    copy.with_suffix(".npz").write_bytes(content)
+    assert parity.main([str(copy)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"parity: {copy}: ")
+
+
+def test_golden_weights_are_those_of_the_recipe():
+    # The first values of the recipe that the golden files were made by.
+    weight = parity.made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
+    assert weight.dtype == np.float32
+    assert abs(weight.std() * (3 * 7 * 7) ** 0.5 - 1) < 0.02
+    var = parity.made_up_weight("bn1.running_var", (1000,))
+    assert 0.5 <= var.min() < 0.51 and 1.49 < var.max() <= 1.5
+    assert parity.made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64

@@ -1,0 +1,43 @@
+"""Runs of small networks that were never trained, and videos for them."""
+
+import functools
+
+import numpy as np
+
+from tests.support.networks import random_network
+from vidshift import create
+from vidshift.data import Split, encode
+from vidshift.nets.weights import split
+from vidshift.runs import describe
+from vidshift.training import checkpoints
+from vidshift.training.config import Config, DataConfig, ModelConfig
+
+CLASSES = ("left", "right", "up", "down")
+SIDE = 16
+
+
+def write_run(
+    directory, *, backbone="resnet_tiny", data=None, classes=CLASSES, **model
+):
+    """A run whose network has random weights; returns its directory."""
+    config = Config(
+        model=ModelConfig(backbone=backbone, **{"temporal": "tsm"} | model),
+        data=DataConfig(**{"num_frames": 4, "resize": 20, "crop": SIDE} | (data or {})),
+    )
+    description = describe(config, Split(source=[], classes=classes))
+    network = random_network(functools.partial(create, **description["model"]))
+    _, params, stats = split(network)
+    checkpoints.write_weights(directory, params, stats, description)
+    return directory
+
+
+def pictures(number: int, height: int = 24, width: int = 32) -> np.ndarray:
+    """Frames that differ, and of which a codec keeps what there is."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (number, 3, 4, 3), np.uint8)
+    return small.repeat(height // 3, 1).repeat(width // 4, 2)
+
+
+def write_video(path, number: int = 12, *, fps: float = 25.0):
+    path.write_bytes(encode(pictures(number), fps=fps))
+    return path

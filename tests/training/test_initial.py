@@ -1,0 +1,353 @@
+"""First weights from another network's checkpoint: taken, inflated, new, or refused."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.support.networks import random_clips, random_network
+from vidshift import create
+from vidshift.data import Split
+from vidshift.nets.weights import split
+from vidshift.runs import describe
+from vidshift.training import checkpoints
+from vidshift.training.checkpoints import CheckpointError
+from vidshift.training.config import Config, DataConfig, ModelConfig
+from vidshift.training.inflation import INFLATIONS, find_inflation
+from vidshift.training.initial import initial_weights, is_image_network, shorten
+
+CLASSES = ("left", "right", "up")
+
+
+def described(backbone="resnet_tiny", temporal="tsn", *, classes=CLASSES, **options):
+    """The description of a network, and the network with random weights."""
+    frames = options.pop("num_frames", 4)
+    channels = options.pop("in_channels", None)
+    mean = options.pop("mean", (0.5, 0.5, 0.5))
+    config = Config(
+        model=ModelConfig(backbone=backbone, temporal=temporal, **options),
+        data=DataConfig(num_frames=frames, mean=mean),
+    )
+    description = describe(config, Split(source=[], classes=classes))
+    if channels:
+        description["model"]["in_channels"] = channels
+    return description
+
+
+def network(description, seed):
+    return random_network(lambda: create(**description["model"]), seed=seed)
+
+
+def arrays_of(description, seed):
+    """As a run has them: (parameters, statistics)."""
+    _, params, stats = split(network(description, seed))
+    return params, stats
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Writes a checkpoint of a network once, and gives its folder and arrays."""
+    there = {}
+
+    def write(*names, **options):
+        key = repr((names, options))
+        if key not in there:
+            description = described(*names, **options)
+            params, stats = arrays_of(description, 0)
+            folder = tmp_path_factory.mktemp("source")
+            checkpoints.write_weights(folder, params, stats, description)
+            there[key] = str(folder), params | stats
+        return there[key]
+
+    return write
+
+
+def start(folder, description):
+    """`initial_weights` for a network of that description: (arrays, drawn, report)."""
+    params, stats = arrays_of(description, 1)
+    new_params, new_stats, report = initial_weights(folder, params, stats, description)
+    assert (new_params.keys(), new_stats.keys()) == (params.keys(), stats.keys())
+    return new_params | new_stats, params | stats, report
+
+
+def assert_taken(found, source, but=()):
+    assert source.keys() - set(but) <= found.keys()
+    for name in source.keys() - set(but):
+        np.testing.assert_array_equal(found[name], source[name], err_msg=name)
+
+
+HEAD = ("fc.bias", "fc.kernel")
+
+
+@pytest.mark.parametrize("temporal", ["tsn", "tsm"])
+def test_the_same_names_take_everything(written, temporal):
+    folder, source = written()
+    found, _, report = start(folder, described(temporal=temporal))
+    assert_taken(found, source)
+    assert report == f"initialised {len(source)} arrays from {folder}/checkpoints/0"
+
+
+@pytest.mark.parametrize(
+    ("classes", "differs"),
+    [
+        (
+            ("right", "left", "up"),
+            "they are in another order: class 0 is 'left' of it and 'right' of the data set",
+        ),
+        (
+            ("left", "right", "b"),
+            "it has 'up', which the data set has not; the data set has 'b', which it has not",
+        ),
+    ],
+)
+def test_other_classes_keep_the_new_head(written, classes, differs):
+    folder, source = written()
+    found, drawn, report = start(folder, described(temporal="tsm", classes=classes))
+    assert_taken(found, source, but=HEAD)
+    for name in HEAD:
+        np.testing.assert_array_equal(found[name], drawn[name])
+    assert report == (
+        f"initialised {len(source) - 2} arrays from {folder}/checkpoints/0\n"
+        "  new, since the classes differ: fc.bias, fc.kernel "
+        f"({differs})"
+    )
+
+
+def test_a_scheme_starts_afresh_on_an_image_network(written):
+    folder, source = written()
+    found, drawn, report = start(folder, described(temporal="gsf"))
+    own = found.keys() - source.keys()
+    assert own and all("between" in name for name in own)
+    assert_taken(found, source)
+    assert_taken(found, {name: drawn[name] for name in own})
+    assert f"\n  new: {shorten(own)}" in report
+    assert "3 x stages.*.*.units.*.between.gate.kernel" in report
+
+
+@pytest.mark.slow
+def test_a_scheme_goes_on_from_itself_alone(written):
+    gsf, source = written(temporal="gsf")
+    found, _, _ = start(gsf, described(temporal="gsf"))
+    assert_taken(found, source)
+    with pytest.raises(CheckpointError, match=r"unknown here \(.*between"):
+        start(gsf, described(temporal="tsm"))
+    # TSM has learned with its shift: it is no image network to build upon.
+    tsm, _ = written(temporal="tsm")
+    with pytest.raises(CheckpointError, match=r"missing there \(.*between"):
+        start(tsm, described(temporal="gsf"))
+
+
+def test_what_the_image_network_has_must_be_there(tmp_path):
+    description = described()
+    params, stats = arrays_of(description, 0)
+    del stats["stages.1.0.units.0.norm.var"]
+    params["stem.other"] = params.pop("stem.conv.kernel")
+    params["fc.kernel"] = np.zeros((3, 3), np.float32)
+    checkpoints.write_weights(tmp_path, params, stats, description)
+    with pytest.raises(CheckpointError) as error:
+        start(str(tmp_path), described(temporal="gsf"))
+    assert str(error.value) == (
+        f"init={tmp_path} does not fit the network: "
+        "2 missing there (stages.*.*.units.*.norm.var, stem.conv.kernel); "
+        "1 unknown here (stem.other); 1 of another shape (fc.kernel)"
+    )
+
+
+def test_kernels_over_time(written):
+    folder, source = written()
+    found, _, report = start(folder, described(temporal="i3d"))
+    wide = [name for name, array in found.items() if np.ndim(array) == 5]
+    assert len(wide) == 3
+    assert_taken(found, source, but=wide)
+    for name in wide:
+        for frame in found[name]:
+            np.testing.assert_allclose(frame, source[name] / 3, rtol=1e-6)
+    assert (
+        "\n  an equal share of the kernel there at each frame: "
+        "3 x stages.*.*.units.*.conv.kernel" in report
+    )
+
+
+@pytest.mark.slow  # two compilations
+def test_inflated_over_time_a_clip_that_stands_still_gives_the_same(written):
+    folder, _ = written()
+    image, wide = described(), described(temporal="i3d", num_frames=7)
+    image["model"]["num_frames"] = 7
+    found, _, _ = start(folder, wide)
+    skeleton, params, stats = split(nnx.eval_shape(lambda: create(**wide["model"])))
+    model = skeleton.merge(
+        {name: found[name] for name in params}, {name: found[name] for name in stats}
+    )
+    still = np.repeat(random_clips(2, 1, 16, 16, 3), 7, axis=1)
+    logits = jax.jit(lambda model, clips: model.frame_logits(clips))
+    # In the middle, out of reach of the zeros around the clip.
+    np.testing.assert_allclose(
+        logits(model, still)[:, 3], logits(network(image, 0), still)[:, 3], rtol=1e-4
+    )
+
+
+def test_kernels_over_time_need_an_image_network(written):
+    folder, _ = written(temporal="tsm")
+    with pytest.raises(CheckpointError, match=r"of another shape \(3 x stages"):
+        start(folder, described(temporal="i3d"))
+
+
+@pytest.mark.quick("3-10")
+@pytest.mark.parametrize(("there", "here"), [(3, 10), (10, 3)])
+def test_other_channels_of_a_clip(written, there, here):
+    folder, source = written(in_channels=there)
+    found, _, report = start(folder, described(temporal="tsm", in_channels=here))
+    kernel = found["stem.conv.kernel"]
+    assert kernel.shape == (3, 3, here, 16)
+    for channel in range(here):
+        np.testing.assert_allclose(
+            kernel[:, :, channel],
+            np.mean(source["stem.conv.kernel"], axis=2),
+            rtol=1e-5,
+            atol=1e-7,
+        )
+    assert_taken(found, source, but=["stem.conv.kernel"])
+    assert (
+        "\n  the mean over the channels read there, for each one here: stem.conv.kernel"
+        in report
+    )
+
+
+def test_inflations_by_hand():
+    channels, time, shift = INFLATIONS
+    kernel = np.arange(6.0).reshape(1, 1, 3, 2)
+    wide = channels.make(kernel, np.zeros((1, 1, 2, 2)))
+    np.testing.assert_array_equal(wide, [[[[2, 3], [2, 3]]]])
+    frames = time.make(kernel, np.zeros((2, 1, 1, 3, 2)))
+    np.testing.assert_array_equal(frames, [kernel / 2, kernel / 2])
+    rows = shift.make(np.array([[1, 2], [3, 4]]), np.array([[5, 6], [7, 8], [9, 0]]))
+    np.testing.assert_array_equal(rows, [[5, 6], [1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "first", "of_images", "found"),
+    [
+        ((3, 3, 3, 8), (3, 3, 10, 8), True, False, 0),
+        ((3, 3, 3, 8), (3, 3, 10, 8), False, True, None),  # a layer within
+        ((3, 3, 3, 8), (3, 3, 10, 9), True, True, None),
+        ((3, 3, 4, 8), (5, 3, 3, 4, 8), False, True, 1),
+        ((3, 3, 4, 8), (5, 3, 3, 4, 8), False, False, None),
+        ((3, 3, 4, 8), (5, 1, 3, 4, 8), False, True, None),
+        ((4, 8), (3, 4, 8), False, True, None),
+        ((2, 8), (3, 8), False, True, 2),
+        ((2, 8), (3, 8), False, False, None),
+        ((2, 8), (3, 9), False, True, None),
+        ((1, 8), (3, 8), False, True, None),
+    ],
+)
+def test_which_inflation(there, here, first, of_images, found):
+    there, here = np.zeros(there), np.zeros(here)
+    rule = find_inflation(there, here, first=first, of_images=of_images)
+    assert rule is (None if found is None else INFLATIONS[found])
+
+
+def test_another_backbone_is_said_first(written):
+    folder, _ = written()
+    with pytest.raises(CheckpointError) as error:
+        start(folder, described("rubiksnet_micro"))
+    assert str(error.value) == (
+        f"init={folder} is a resnet_tiny, the network is a rubiksnet_micro"
+    )
+
+
+@pytest.mark.slow
+def test_a_shuffle_is_for_its_frames(written):
+    folder, source = written(temporal="vsn", num_frames=4)
+    found, _, _ = start(folder, described(temporal="vsn", num_frames=4))
+    assert_taken(found, source)
+    with pytest.raises(CheckpointError, match="its weights belong to 4 frames, the ne"):
+        start(folder, described(temporal="vsn", num_frames=8))
+    image, source = written(temporal="tsn", num_frames=4)
+    found, _, _ = start(image, described(temporal="vsn", num_frames=8))
+    assert_taken(found, source)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_network_that_reads_other_frames_is_named(written, causal):
+    folder, _ = written(temporal="tsm", causal=causal)
+    _, _, report = start(folder, described(temporal="tsm", causal=not causal))
+    reads = "no later frame" if causal else "later frames"
+    assert report.endswith(
+        f"\n  its network reads {reads}, unlike this one: the names alone fit"
+    )
+
+
+def test_another_normalisation_is_named(written):
+    folder, _ = written()
+    _, _, report = start(folder, described(mean=(0.4, 0.5, 0.6)))
+    assert report.endswith(
+        "\n  its pixels were normalised by another data.mean: [0.5, 0.5, 0.5], here "
+        "[0.4, 0.5, 0.6]"
+    )
+
+
+@pytest.mark.quick("quantized")
+@pytest.mark.parametrize("variant", ["interpolated", "quantized", "attention"])
+def test_rubiksnet_from_its_spatial_variant(written, variant):
+    folder, source = written("rubiksnet_micro", variant="spatial")
+    found, drawn, report = start(folder, described("rubiksnet_micro", variant=variant))
+    shifts = [name for name in source if name.endswith("shift.shift")]
+    assert_taken(found, source, but=shifts)
+    assert shifts
+    for name in shifts:
+        if variant == "attention":
+            np.testing.assert_array_equal(found[name], source[name])
+        else:
+            np.testing.assert_array_equal(found[name][1:], source[name])
+            np.testing.assert_array_equal(found[name][:1], drawn[name][:1])
+    if variant == "attention":
+        assert re.search(r"\n  new: \d+ x stages\.\*\.\*\.attention", report)
+    else:
+        assert "\n  rows h and w from there, a new row t: " in report
+
+
+@pytest.mark.slow  # networks of 24 M parameters
+def test_slow_from_a_resnet50(written):
+    folder, source = written("resnet50")
+    found, _, report = start(folder, described("slow_8x8_r50"))
+    wide = {name for name, array in found.items() if np.ndim(array) == 5}
+    assert found.keys() == source.keys() and len(wide) == 9
+    assert_taken(found, source, but=wide)
+    assert "kernel there at each frame: 9 x stages.*.*.units.*.conv.kernel" in report
+    with pytest.raises(CheckpointError, match="is a resnet50, the network is a slowfa"):
+        start(folder, described("slowfast_4x16_r50", num_frames=32))
+
+
+@pytest.mark.parametrize(
+    ("model", "image"),
+    [
+        ({"backbone": "resnet50", "temporal": "tsn"}, True),
+        ({"backbone": "resnet50", "temporal": "tsm"}, False),
+        ({"backbone": "resnet50", "temporal": "tsn", "non_local": True}, False),
+        ({"backbone": "resnet50", "temporal": "tsn", "non_local": False}, True),
+        ({"backbone": "resnet50", "temporal": "tsn", "temporal_pool": True}, False),
+        ({"backbone": "rubiksnet_tiny", "temporal": "tsn"}, False),
+        ({"backbone": "rubiksnet_tiny", "temporal": "tsn", "variant": "spatial"}, True),
+        (
+            {"backbone": "rubiksnet_tiny", "temporal": "tsm", "variant": "spatial"},
+            False,
+        ),
+        ({"backbone": "slow_8x8_r50", "temporal": "tsn"}, False),
+        ({"backbone": "slowfast_8x8_r50", "temporal": "tsn"}, False),
+    ],
+)
+def test_image_networks(model, image):
+    assert is_image_network(model) is image
+
+
+def test_shortened_names():
+    names = [f"stages.{s}.{b}.units.2.conv.kernel" for s in (0, 1) for b in (0, 11)]
+    assert shorten([*names, "fc.bias"]) == "fc.bias, 4 x stages.*.*.units.*.conv.kernel"
+    assert shorten(f"{c}.bias" for c in "abcdefghi").endswith("g.bias, h.bias, ...")
+
+
+def test_no_such_source(tmp_path):
+    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
+        start(str(tmp_path), described())

@@ -1,0 +1,225 @@
+"""What `vidshift.data.bench` times: the loader, and beside it bare decoding."""
+
+import dataclasses
+import itertools
+import pathlib
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import SupportsIndex
+
+import numpy as np
+
+from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.loading import plan
+from vidshift.data.loading.loader import train_batches
+from vidshift.data.loading.workers import Team
+from vidshift.data.media import video
+from vidshift.data.media.player import Player
+from vidshift.data.records import builder, storage
+from vidshift.data.sources import prepared
+from vidshift.data.sources.split import Record, Split
+from vidshift.data.views.view import View, train_clip
+
+# Clips that a bare process decodes at once.
+CLIPS_AT_ONCE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    # What a row of the result says of it.
+    row: dict
+    # (seconds) -> clips a second, and processor seconds a clip where they are known.
+    turn: Callable[[float], tuple[float, float | None]]
+
+
+def in_order(
+    source: video.Source, indices: Iterable[SupportsIndex], *, name: str | None = None
+) -> np.ndarray:
+    """Decodes from the first frame to the last one wanted, as one would without an index."""
+    indices = [int(index) for index in indices]
+    player, found = Player(), {}
+    for index, (frame, _) in enumerate(video.frames(source, name=name)):
+        player.see(frame)
+        if index in indices:
+            found[index] = player.show(frame)
+        if index == max(indices):
+            break
+    return np.stack([found[index] for index in indices])
+
+
+# "selective" leaves out what no wanted frame needs.
+DECODERS = {"selective": video.decode, "in order": in_order}
+
+
+def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) -> dict:
+    """Writes a data set of copies of a video, as `vidshift.data.prepare folder` does.
+
+    Returns:
+      `bytes` of a record's video and `store_seconds`, the processor time of making it.
+
+    Raises:
+      VideoError: the video cannot be read.
+    """
+    clip = Clip(id=path.name, path=path, splits=("train",), label=0)
+    annotations = Annotations((clip,), classes=("video",))
+    began = time.process_time()
+    stored = storage.store(clip, stored_as)
+    took = time.process_time() - began
+    _file(out, stored_as).write_bytes(stored.video)
+    folder = out / "folder" / stored_as / builder.VERSION
+    folder.mkdir(parents=True)
+    serialize = builder.Serializer(annotations, stored_as)
+    shard = builder.write_shard(
+        builder.shard_path(folder, "train", 0, 1),
+        (
+            serialize(dataclasses.replace(clip, id=f"{clip.id} {number}"), stored)
+            for number in range(copies)
+        ),
+    )
+    builder.write_metadata(folder, annotations, {"train": [shard]}, "copies of a video")
+    described = {"storage": stored_as, "modality": "rgb", "classes": ["video"]}
+    described |= {"flip_labels": None, "multi_label": False, "tasks": {}}
+    described |= {"keeps_pixel_aspect": True}
+    builder.write_json(folder / builder.DESCRIPTION, described)
+    return {"bytes": len(stored.video), "store_seconds": took}
+
+
+def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
+    """What the bare loop decodes."""
+    return out / f"{stored_as}.mp4"
+
+
+def contenders(
+    out: pathlib.Path,
+    stored_as: str,
+    decoder: str,
+    view: View,
+    *,
+    workers: list[tuple[str, int]],
+    batch_size: int,
+    cores: int,
+) -> list[Contender]:
+    """The loader with each number of workers, and bare loops on as many cores."""
+    options = prepared.Prepared(storage=stored_as)
+    split = prepared.open_split("folder", "train", data_dir=str(out), options=options)
+    if stored_as != builder.BY_FRAME:
+        split = dataclasses.replace(split, decode=DECODERS[decoder])
+    named = {"storage": stored_as, "decoder": decoder}
+    needed = sorted({cores_of(number, cores) for _, number in workers})
+    record = split.source[0] | {"video": _file(out, stored_as).read_bytes()}
+    bare = Bare(record, view, decoder)
+    return [
+        Contender(
+            named | {"loads": "bare", "workers": number},
+            lambda seconds, n=number: _bare_turn(bare, n, seconds),
+        )
+        for number in needed
+    ] + [
+        Contender(
+            named | {"loads": kind, "workers": number},
+            lambda seconds, kind=kind, n=number: _loader_turn(
+                split, view, kind, n, batch_size, seconds
+            ),
+        )
+        for kind, number in workers
+    ]
+
+
+def cores_of(workers: int, cores: int) -> int:
+    """On how many cores so many workers decode."""
+    return max(1, min(workers, cores))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bare:
+    """Decodes and cuts clips of one record from memory, and throws them away."""
+
+    record: Record
+    view: View
+    decoder: str
+
+    def __call__(self, element: int) -> float:
+        began = time.process_time()
+        for number in range(CLIPS_AT_ONCE):
+            rng = plan.augmentation_rng(0, element * CLIPS_AT_ONCE + number)
+            decode = DECODERS[self.decoder]
+            train_clip(self.record, self.view, rng, may_flip=False, decode=decode)
+        return time.process_time() - began
+
+
+def _bare_turn(bare: Bare, cores: int, seconds: float) -> tuple[float, float]:
+    # Processes: threads of one would wait for each other.
+    team = Team(bare, cores, kind="process")
+    try:
+        done = team.map(team.do, itertools.count(), ahead=2 * cores)
+        for _ in range(cores):
+            next(done)
+        used, began = [], time.perf_counter()
+        while (passed := time.perf_counter() - began) < seconds or not used:
+            used.append(next(done)[1])
+    finally:
+        team.stop()
+    clips = CLIPS_AT_ONCE * len(used)
+    return clips / passed, sum(used) / clips
+
+
+def _loader_turn(
+    split: Split, view: View, kind: str, workers: int, batch_size: int, seconds: float
+) -> tuple[float, None]:
+    with train_batches(
+        split,
+        view,
+        batch_size=batch_size,
+        seed=0,
+        workers=workers,
+        worker_kind=kind,
+    ) as batches:
+        next(batches)
+        clips, began = 0, time.perf_counter()
+        while (passed := time.perf_counter() - began) < seconds or not clips:
+            clips += len(next(batches)["label"])
+    return clips / passed, None
+
+
+def compete(
+    contenders: list[Contender], *, rounds: int, seconds: float
+) -> list[list[tuple[float, float | None]]]:
+    """Gives everybody a turn in each round, in random order; what each got, by round.
+
+    What else the machine does then meets all of them alike.
+    """
+    found: list[list] = [[] for _ in contenders]
+    order = list(range(len(contenders)))
+    for number in range(rounds):
+        random.Random(number).shuffle(order)
+        for index in order:
+            found[index].append(contenders[index].turn(seconds))
+    return found
+
+
+def rows(
+    contenders: list[Contender],
+    found: list[list[tuple[float, float | None]]],
+    cores: int,
+) -> list[dict]:
+    """Medians over the rounds, and those of the ratio to the bare loop in each round."""
+    rates = [[rate for rate, _ in own] for own in found]
+    bare = {
+        (c.row["storage"], c.row["decoder"], c.row["workers"]): own
+        for c, own in zip(contenders, rates, strict=True)
+        if c.row["loads"] == "bare"
+    }
+    table = []
+    for contender, own, turns in zip(contenders, rates, found, strict=True):
+        row = contender.row | {"clips_per_second": statistics.median(own)}
+        used = [seconds for _, seconds in turns if seconds is not None]
+        if used:
+            row["cpu_ms"] = 1e3 * statistics.median(used)
+        key = (row["storage"], row["decoder"], cores_of(row["workers"], cores))
+        if row["loads"] != "bare" and key in bare:
+            pairs = zip(own, bare[key], strict=True)
+            row["ratio"] = statistics.median(one / other for one, other in pairs)
+        table.append(row)
+    return table

@@ -1,0 +1,121 @@
+"""Images as clips of one frame: what a 2-D network is trained on before it sees video."""
+
+import io
+import os
+import struct
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import SupportsIndex
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from vidshift.data.media.video import Source, VideoError
+
+# Pillow's names of what is read; some of its other readers start programs (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+# Of files that a folder's listing takes for images.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+
+# What brings a picture upright, by its EXIF's orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = frozenset({5, 6, 7, 8})
+
+
+def decode(
+    source: Source,
+    indices: Iterable[SupportsIndex],
+    *,
+    name: str | None = None,
+    pixel_aspect: str = "ignore",
+) -> UInt8[np.ndarray, "N H W 3"]:
+    """Decodes an image, the first of several, upright and in RGB without transparency.
+
+    Takes the place of `video.decode` for a data set of images (`Split.decode`).
+
+    Args:
+      source: path, or bytes of the file.
+      indices: frame numbers, each 0: an image has one frame.
+      name: what to call the image in errors; its path by default.
+      pixel_aspect: as of `video.decode`, and of no effect: an image's pixels are square.
+
+    Returns:
+      The image, as often as it is asked for.
+
+    Raises:
+      ValueError: `indices` is empty or holds another number than 0.
+      VideoError: the image is missing, empty, damaged, too large or none.
+    """
+    indices = [int(index) for index in indices]
+    if not indices or any(indices):
+        raise ValueError(f"indices must be 0, an image's only frame, got {indices}")
+    label = name or ("<bytes>" if isinstance(source, bytes) else os.fspath(source))
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            # Pillow raises at twice its limit and before that only warns, which threads
+            # cannot turn into an error.
+            most = Image.MAX_IMAGE_PIXELS
+            if most is not None and image.width * image.height > most:
+                raise Image.DecompressionBombError(
+                    f"{image.width} x {image.height} pixels, more than {most}"
+                )
+            pixels = np.asarray(_rgb(_upright(image)))
+    except UnidentifiedImageError as error:
+        raise VideoError(
+            f"{label}: no readable image (none of {', '.join(FORMATS)})"
+        ) from error
+    # Pillow's decoders raise what they meet: SyntaxError, struct.error, EOFError, ...
+    except Exception as error:
+        raise VideoError(
+            f"{label}: no readable image ({type(error).__name__}: {error})"
+        ) from error
+    return np.repeat(pixels[None], len(indices), axis=0)
+
+
+def pixel_aspect(path: str | os.PathLike) -> Fraction:
+    """Width of a pixel over its height, upright, as a JPEG states it; 1 of others.
+
+    So FFmpeg writes the frames of a video whose pixels are not square.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.info.get("jfif_density", (1, 1))
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001, `decode` says what is wrong with it
+        return Fraction(1)
+    if min(width, height) < 1:
+        return Fraction(1)
+    is_sideways = orientation in SIDEWAYS
+    return Fraction(height, width) if is_sideways else Fraction(width, height)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; one that is damaged says nothing.
+
+    `ImageOps.exif_transpose` fails on images whose other fields are damaged, since it
+    writes them anew.
+    """
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, struct.error):
+        orientation = None
+    turn = TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """16 bits a pixel are scaled to 8, which `convert` would cut off at 255."""
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.float64) * (255 / 65535)
+        image = Image.fromarray(np.clip(np.round(wide), 0, 255).astype(np.uint8))
+    return image.convert("RGB")

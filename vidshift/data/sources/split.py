@@ -1,0 +1,164 @@
+"""One split of a dataset, as the loader sees it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypedDict, runtime_checkable
+
+import numpy as np
+
+from vidshift.data.annotations import mirrored
+from vidshift.data.media import video
+from vidshift.data.records.tfds_rows import TfdsRows
+
+
+class Record(TypedDict, total=False):
+    # A video's or an image's file: its bytes, or the path to read them from; or what else
+    # the split's `decode` takes.
+    video: Any
+    # A class number; of a multi-label split a tuple of them, which may be empty; of a
+    # multi-task split one for each task.
+    label: int | tuple[int, ...]
+    # Of a multi-label split, may be left out: when each label holds, in seconds.
+    spans: tuple[tuple[float, float], ...]
+    id: str
+    # Of the video, so that frames can be chosen before it is opened.
+    num_frames: int
+    fps: float
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Records by row; called by several threads at once.
+
+    A record that cannot be read is a VideoError. For worker processes a source can be
+    pickled. It may have a method `where(row) -> str`, the name of a record that cannot be
+    read.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Record: ...
+
+
+def where(source: Source, row: int) -> str:
+    """Names a record without reading it."""
+    own = getattr(source, "where", None)
+    return own(row) if own else f"row {row}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Split:
+    source: Source
+    # Name of each label.
+    classes: tuple[str, ...]
+    # Label of the mirror image of a clip, for each label; None: never flip. A dataset
+    # where a mirror image keeps its class has (0, 1, 2, ...). NO_MIRROR: it is none of
+    # the classes, so that nothing can be flipped.
+    flip_labels: tuple[int, ...] | None = None
+    # Label of a clip played backwards, for each label; None: it has none.
+    reversed_labels: tuple[int, ...] | None = None
+    # (a record's file, frame numbers, name=its id) -> frames uint8 [N, H, W, 3];
+    # `images.decode` where records are images. Where a view's pixel_aspect is not "ignore",
+    # it is given that too.
+    decode: Callable = video.decode
+    # Whether a clip has any number of labels rather than one, as Charades' clips do.
+    multi_label: bool = False
+    # Where a clip has one label for each of several tasks, as EPIC-Kitchens' have a verb,
+    # a noun and an action: how many of `classes` are each task's, in order.
+    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    # What a frame is: a name in `prepared.MODALITIES`, and how many flow pictures or
+    # differences go into one.
+    modality: str = "rgb"
+    stack: int = 1
+
+    def check_flip(self, instead: str) -> None:
+        """Raises where a clip's mirror image may be of none of the classes.
+
+        Args:
+          instead: what to do where nothing should be flipped.
+
+        Raises:
+          ValueError: naming the classes.
+        """
+        without = mirrored.without_mirror(self.classes, self.flip_labels)
+        if without:
+            raise ValueError(
+                f"clips cannot be flipped, as {mirrored.why_none(without)}: {instead}, or "
+                "say what it is (the class itself, if it looks the same), to train.py by "
+                f"--config.data.mirror=\"('{without[0]}=CLASS',)\" or to "
+                f'vidshift.data.prepare by --mirror="{without[0]}=CLASS"'
+            )
+
+    @property
+    def channels(self) -> int:
+        """Of a frame as a network takes it."""
+        return self.stack * (2 if self.modality == "flow" else 3)
+
+    @property
+    def decoded_channels(self) -> int:
+        """Of a frame as `decode` gives it: a difference is taken on the device."""
+        return self.channels + (3 if self.modality == "rgb_diff" else 0)
+
+    def target(self, label: int | tuple[int, ...]) -> np.ndarray | np.int32:
+        """What a batch has of a record's label.
+
+        Returns:
+          int32, -1 of a clip without a label; of a multi-label split multi-hot, uint8
+          `[classes]`: 1 at its labels; of a multi-task split int32 `[tasks]`.
+
+        Raises:
+          ValueError: several labels where one is needed or the reverse, or no class.
+        """
+        if self.tasks:
+            if not isinstance(label, tuple) or len(label) != len(self.tasks):
+                raise ValueError(
+                    "a record's label must be a number for each of "
+                    f"{list(self.tasks)}, got {label!r}"
+                )
+            for number, classes in zip(label, self.tasks.values(), strict=True):
+                _check_label(number, classes, lowest=-1)
+            return np.asarray(label, np.int32)
+        if isinstance(label, tuple) != self.multi_label:
+            needed = "a tuple of numbers" if self.multi_label else "one number"
+            raise ValueError(
+                f"a record's label must be {needed} where multi_label is "
+                f"{self.multi_label}, got {label!r}"
+            )
+        classes = len(self.classes)
+        if not self.multi_label:
+            _check_label(label, classes, lowest=-1)
+            return np.int32(label)
+        for number in label:
+            _check_label(number, classes, lowest=0)
+        row = np.zeros(classes, np.uint8)
+        row[list(label)] = 1
+        return row
+
+
+def _check_label(label: int, classes: int, *, lowest: int) -> None:
+    if not lowest <= label < classes:
+        raise ValueError(f"labels must be in [{lowest}, {classes}), got {label}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TfdsSource:
+    """The records of a TFDS split, in plain Python types."""
+
+    records: TfdsRows
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, row: int) -> Record:
+        # TFDS gives text as bytes, and numbers of any width.
+        record = self.records[row]
+        return Record(
+            video=record["video"],
+            label=int(record["label"]),
+            id=record["id"].decode(),
+            num_frames=int(record["num_frames"]),
+            fps=float(record["fps"]),
+        )
+
+    def where(self, row: int) -> str:
+        return self.records.where(row)

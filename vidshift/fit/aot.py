@@ -1,0 +1,278 @@
+"""A config's train and eval step, compiled for chips that are not here.
+
+Nothing is computed and no array is made: parameters, state and batches are shapes.
+"""
+
+import contextlib
+import functools
+import re
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from kernels.analysis import chips, hlo
+from kernels.analysis.flops import flops
+from kernels.interpolated import gpu
+from vidshift import runs
+from vidshift.data.device.on_device import normalise, prepare
+from vidshift.data.views import eval_views
+from vidshift.evaluation.evaluate import make_eval_step
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.layers.norm import freeze
+from vidshift.nets import create, train_view
+from vidshift.nets.weights import split
+from vidshift.nets.zoo import BACKBONES, pick
+from vidshift.training import attention, optimizer
+from vidshift.training.config import Config
+from vidshift.training.state import make_train_step, new_state
+
+# Batches that `train.py` has on the device besides the one in use: those of two more
+# steps that it has begun, and two that lie ready.
+BATCHES_IN_FLIGHT = 4
+# The data set has the true number; here it only sets numbers of the schedule.
+STEPS_PER_EPOCH = 1000
+
+
+class Program(NamedTuple):
+    step: Any  # jitted
+    arguments: tuple  # abstract, with shardings
+    dtype: str  # compute type
+    clips: int  # in a call, over all chips
+    kept_bytes: int  # that a run keeps on each chip meanwhile, besides the arguments
+
+
+def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
+    """The step that `train.py` runs.
+
+    Args:
+      config: of the experiment.
+      network: arguments of `vidshift.create`, which may be of another network.
+      mesh: of the chips, with the axis `data`.
+    """
+    model = nnx.eval_shape(lambda: create(**network))
+    freeze(model, config.norm.freeze)
+    for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
+    state, tx, lr = _state(config, model)
+    # Whatever a mirror image does to the labels, the program is the same.
+    flip_labels = tuple(range(network["num_classes"]))
+    step = make_train_step(
+        for_training,
+        tx,
+        lr,
+        functools.partial(
+            prepare, flip_labels=flip_labels, **_normalisation(config, network)
+        ),
+        config.optim,
+        seed=config.seed,
+        temperature=attention.temperature(config.optim.attention, **_run(config)),
+        tasks=TASKS.get(config.data.name),
+    )
+    rows, side = config.batch_size, config.data.crop
+    batch = {
+        "video": ((rows, config.data.num_frames, side, side, 3), jnp.uint8),
+        "label": _labels(config, network, rows),
+        "flip": ((rows,), jnp.bool),
+        "fingerprint": ((rows, 2), jnp.uint32),
+        "stop": ((rows,), jnp.bool),
+    }
+    drawn = config.data.augment.draw(np.random.default_rng(0))
+    batch |= {name: ((rows, *a.shape), a.dtype) for name, a in drawn.items()}
+    batch = _sharded(batch, mesh)
+    kept_bytes = BATCHES_IN_FLIGHT * _size_bytes(batch) // mesh.size
+    arguments = _replicated(state, mesh), batch
+    return Program(step, arguments, network["dtype"], rows, kept_bytes)
+
+
+def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
+    """The step of validation during a run of `train.py`; arguments as above."""
+    model = nnx.eval_shape(lambda: create(**network))
+    freeze(model, config.norm.freeze)
+    state, _, _ = _state(config, model)
+    for_eval, as_evaluated = runs.for_evaluation(network)
+    params, stats = jax.eval_shape(as_evaluated, state.params, state.stats)
+    normalisation = _normalisation(config, network)
+    protocol = pick("protocol", config.protocol, PROTOCOLS)
+    rows, view = config.eval_batch_size, protocol.view(config.data.view())
+    step = make_eval_step(
+        for_eval,
+        functools.partial(normalise, **normalisation),
+        mesh,
+        protocol,
+        crop=view.crop,
+        flip_labels=tuple(range(network["num_classes"])),
+    )
+    tall, widths = eval_views.size(
+        resize=view.resize, crop=view.crop, crops=protocol.crops
+    )
+    places = (rows, max(1, len(eval_views.PLACES[protocol.crops])), 2)
+    video = (rows, protocol.clips, view.num_frames, tall, widths[-1], 3)
+    batch = {
+        "video": (video, jnp.uint8),
+        "places": (places, jnp.int32),
+        "swapped": ((rows,), jnp.bool),
+        "label": _labels(config, network, rows),
+        "index": ((rows,), jnp.int32),
+    }
+    weights = _replicated((params, stats), mesh)
+    arguments = *weights, _sharded(batch, mesh)
+    kept_bytes = _size_bytes(state) - _size_bytes(weights)
+    return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
+
+
+# Data sets whose clips have several labels, or one for each of several tasks.
+MULTI_LABEL = ("charades",)
+# Actions are the pairs of a verb and a noun in training and validation.
+TASKS = {"epic_kitchens100": {"verb": 97, "noun": 300, "action": 3806}}
+
+
+def _labels(config: Config, network: dict, rows: int) -> tuple:
+    """Shape and type of a batch's labels, as `Split.target` makes them."""
+    if config.data.name in MULTI_LABEL:
+        return (rows, network["num_classes"]), jnp.uint8
+    if config.data.name in TASKS:
+        return (rows, len(TASKS[config.data.name])), jnp.int32
+    return (rows,), jnp.int32
+
+
+PROGRAMS = {"train": train_program, "eval": eval_program}
+
+
+def without_shift(network: dict) -> dict:
+    """The same network under TSN: without its scheme and the scheme's options."""
+    kept = ("backbone", "num_classes", "num_frames", "dtype")
+    kept += pick("backbone", network["backbone"], BACKBONES).options
+    return {k: v for k, v in network.items() if k in kept} | {"temporal": "tsn"}
+
+
+def measure(program: Program, target: str, mesh: Mesh) -> dict:
+    """Compiles a step and returns what it takes of one chip.
+
+    Returns:
+      `fits`, `total_bytes` (None if the compiler gave up and did not say),
+      `capacity_bytes`, `error`, `flops` of one chip, `compile_seconds`; if it was
+      compiled also `argument_bytes`, `output_bytes` (those that do not take an
+      argument's place), `temporary_bytes`, `kept_bytes`, `moved_bytes`, `kernels`,
+      `collectives` {kind: {count, size_bytes}}, `collective_seconds`, `memory_seconds`,
+      `compute_seconds`, `step_seconds`, `clips_per_second` of all chips, `notes`.
+    """
+    chip = chips.CHIPS[target]
+    start = time.perf_counter()
+    with _kernels_for(chip):
+        traced = program.step.trace(*program.arguments)
+        row = {
+            "fits": False,
+            "total_bytes": None,
+            "capacity_bytes": chip.memory_bytes,
+            "error": None,
+            "flops": flops(traced.jaxpr) / mesh.size,
+        }
+        try:
+            compiled = traced.lower(lowering_platforms=(chip.platform,)).compile()
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            row |= {"error": str(error).splitlines()[0], "total_bytes": _needed(error)}
+            return row | {"compile_seconds": time.perf_counter() - start}
+    row["compile_seconds"] = time.perf_counter() - start
+    memory = compiled.memory_analysis()
+    row |= {
+        "argument_bytes": memory.argument_size_in_bytes,
+        "output_bytes": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "program_bytes": memory.generated_code_size_in_bytes,
+        "kept_bytes": program.kept_bytes,
+    }
+    parts = ("argument", "output", "temporary", "program", "kept")
+    row["total_bytes"] = sum(row[f"{part}_bytes"] for part in parts)
+    row["fits"] = row["total_bytes"] <= chip.memory_bytes
+    text = compiled.as_text()
+    moved = hlo.program_bytes(text, kernels=True)
+    exchanged = hlo.collectives(text)
+    row |= {
+        "moved_bytes": moved.size_bytes,
+        "kernels": moved.kernels,
+        "notes": sorted(moved.notes),
+        "collectives": {kind: c._asdict() for kind, c in exchanged.items()},
+        "collective_seconds": _on_links(exchanged, mesh.size)
+        / chip.link_bytes_per_second,
+        "memory_seconds": moved.size_bytes / chip.peak_bytes_per_second,
+        "compute_seconds": row["flops"] / chip.peak_flops[program.dtype],
+    }
+    if chip.clock_hz:
+        row["modelled_cycles"] = hlo.modelled_cycles(
+            text, bytes_per_cycle=chip.peak_bytes_per_second / chip.clock_hz
+        )
+    row["step_seconds"] = max(row["memory_seconds"], row["compute_seconds"])
+    row["clips_per_second"] = program.clips / row["step_seconds"]
+    return row
+
+
+def _state(config: Config, model: nnx.Module):
+    """The abstract training state of an abstract model, its optimiser and schedule."""
+    lr = optimizer.schedule(config.optim, batch_size=config.batch_size, **_run(config))
+    kinds = optimizer.parameter_kinds(model)
+    tx = optimizer.make_optimizer(
+        config.optim, kinds, lr, steps_per_epoch=STEPS_PER_EPOCH
+    )
+    new = functools.partial(new_state, tx=tx, ema=config.optim.ema is not None)
+    _, params, stats = split(model)
+    return jax.eval_shape(new, params, stats), tx, lr
+
+
+def _run(config: Config) -> dict:
+    steps = max(1, round(config.epochs * STEPS_PER_EPOCH))
+    return {"steps": steps, "steps_per_epoch": STEPS_PER_EPOCH}
+
+
+def _normalisation(config: Config, network: dict) -> dict:
+    dtype = jnp.dtype(network["dtype"])
+    return {"mean": config.data.mean, "std": config.data.std, "dtype": dtype}
+
+
+def _sharded(arrays: dict, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return {
+        name: jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+        for name, (shape, dtype) in arrays.items()
+    }
+
+
+def _replicated(tree, mesh: Mesh):
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree
+    )
+
+
+def _size_bytes(tree) -> int:
+    return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
+
+
+def _kernels_for(chip: chips.Chip):
+    """Triton asks the GPU at hand which one to compile for; here is none."""
+    if chip.compute_capability is None:
+        return contextlib.nullcontext()
+    return gpu.compiling_for(chip.compute_capability)
+
+
+def _needed(error: Exception) -> int | None:
+    """Bytes that the TPU's compiler says a program would need."""
+    found = re.search(r"\(([\d.]+)([KMGT])\) exceeds available", str(error))
+    return found and int(float(found[1]) * 1024 ** (" KMGT".index(found[2])))
+
+
+def _on_links(exchanged: dict[str, hlo.Collective], count: int) -> float:
+    """Bytes that each chip has to send at least, when all send alike.
+
+    A sum goes around twice, first to be added up, then to be handed out.
+    """
+    share = (count - 1) / count
+    return sum(
+        share * (2 if kind == "all-reduce" else 1) * found.size_bytes
+        for kind, found in exchanged.items()
+    )

@@ -1,0 +1,94 @@
+"""Times networks, each beside the same network under TSN."""
+
+import re
+import sys
+
+import jax
+from flax import nnx
+
+from kernels.analysis import timing
+from vidshift.nets.names import Network, parse, under_every_scheme
+from vidshift.speed import step_programs
+from vidshift.training.config import ModelConfig
+
+# TSM Table 5; VSN Table 6; GSF Table 12.
+IN_TABLES = ("resnet50/tsm", "resnet50/i3d", "resnet50/vsn", "resnet50/gsf")
+IN_TABLES += ("resnet101/vsn", "rubiksnet_large/tsn")
+CLASSES = 174  # Something-Something's
+# Fields of a row besides what was asked for; None where there was not enough memory.
+RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_tsn")
+RESULTS += ("compile_seconds", "program_bytes", "error")
+
+
+def networks(name: str) -> list[Network]:
+    """Those that a NAME means.
+
+    Raises:
+      ValueError: there is none of that name, or an option has no value.
+    """
+    network = parse(name)
+    one = "/" in name.partition(":")[0]
+    return [network] if one else under_every_scheme(network)
+
+
+def model_of(network: Network, *, dtype: str, frames: int) -> nnx.Module:
+    """The model, of shapes alone, with training's dropout."""
+    dropout = {"dropout": ModelConfig().dropout}
+    return network.abstract(
+        num_classes=CLASSES, num_frames=frames, dtype=dtype, **dropout
+    )
+
+
+def beside_tsn(names: list[str]) -> list[list[Network]]:
+    """What is timed together: a backbone under TSN first, then under its schemes."""
+    groups = {}
+    for network in (n for name in names for n in networks(name)):
+        tsn = network.under_tsn()
+        group = groups.setdefault(tsn.name, [tsn])
+        if network not in group:
+            group.append(network)
+    return list(groups.values())
+
+
+def measure_group(
+    group: list[Network], measure: str, shape: tuple, dtype: str, seconds: float
+) -> list[dict]:
+    """The rows of a group, TSN's first; one that does not fit in memory says so."""
+    programs, rows = {}, {}
+    for network in group:
+        rows[network.name] = row = {"name": network.name, **network._asdict()}
+        row |= {"measure": measure, "dtype": dtype, "batch": shape[0]}
+        row |= {"frames": shape[1], "side": shape[2], **dict.fromkeys(RESULTS)}
+        print(f"compiling {network.name} {measure} {dtype} ...", file=sys.stderr)
+        try:
+            clips = jax.random.normal(jax.random.key(0), shape, dtype)
+            model = model_of(network, dtype=dtype, frames=shape[1])
+            program, facts = step_programs.compiled(model, measure, clips)
+        except jax.errors.JaxRuntimeError as error:
+            row["error"] = out_of_memory(error)
+        else:
+            programs[network.name] = program
+            row |= facts
+    try:
+        times = timing.side_by_side(programs, calls=1, seconds=seconds)
+    except jax.errors.JaxRuntimeError as error:
+        times = {}  # each fits alone, but not beside the others
+        for name in programs:
+            rows[name]["error"] = out_of_memory(error)
+    tsn = times.get(group[0].name)
+    for name, found in times.items():
+        rows[name] |= {
+            "seconds": found.median,
+            "seconds_quartiles": (found.low, found.high),
+            "blocks": found.blocks,
+            "clips_per_second": shape[0] / found.median,
+            "times_tsn": found.median / tsn.median if tsn else None,
+        }
+    return list(rows.values())
+
+
+def out_of_memory(error: Exception) -> str:
+    """The reason for a row without times; any other error is raised again."""
+    if not re.search("RESOURCE_EXHAUSTED|out of memory", str(error), re.IGNORECASE):
+        raise error
+    return "out of memory"
