@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from vidshift.run_data import open_run_split
 
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
@@ -15,7 +16,6 @@ from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, FLIP_LABELS, OrderedMotion
 from vidshift.data.sources.relabel import Relabelled, by_name
 from vidshift.data.sources.split import Split
-from vidshift.run_data import open_run_split
 from vidshift.training.config import Config, DataConfig
 
 OPTIONS = OrderedMotion(

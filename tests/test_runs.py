@@ -5,17 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from vidshift.runs import class_names, describe, is_multi_label
 
 from tests.support.files import VIDEOS
 from tests.support.networks import random_clips, random_network
-from vidshift import create, load, read_clip, runs
+from vidshift import checkpoints, create, load, read_clip, runs
+from vidshift.checkpoints import CheckpointError
 from vidshift.data import Split, View, clip_from_video, normalise, open_split
 from vidshift.nets.weights import split
-from vidshift.runs import class_names, describe, is_multi_label
 from vidshift.shifts.attention import with_temperature
 from vidshift.torch_weights.files import read_torch
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"

@@ -10,12 +10,11 @@ import pytest
 
 from tests.support.commands import TINY, finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import early, load, runs
+from vidshift import checkpoints, early, load, runs
 from vidshift.data import eval_batches, normalise, open_split
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.evaluation.early_views import ObservedView, StreamedView
-from vidshift.training import checkpoints
 
 OPTIONS = OrderedMotion(
     side=16, frames=12, train_clips=2, validation_clips=2, test_clips=20

@@ -9,12 +9,11 @@ import pytest
 
 from tests.support.commands import environment
 from tests.support.networks import random_network
-from vidshift import create, runs
+from vidshift import checkpoints, create, runs
 from vidshift.export import __main__ as export
 from vidshift.export import check, load, replay
 from vidshift.export.program import Program
 from vidshift.nets.weights import split
-from vidshift.training import checkpoints
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
 SIZE = ("--size", "32", "24")

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from tests.support.networks import random_network
-from vidshift import create, load, pictures, runs
+from vidshift import checkpoints, create, load, pictures, runs
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
 from vidshift.data.sources.split import Split
@@ -18,7 +18,6 @@ from vidshift.nets.weights import split
 from vidshift.report import draw_attention, draw_shifts
 from vidshift.shifts.attention import WholeShift
 from vidshift.shifts.rubiks import Shift3D
-from vidshift.training import checkpoints
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
 OPTIONS = OrderedMotion(

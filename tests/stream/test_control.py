@@ -12,14 +12,13 @@ import pytest
 
 import vidshift
 from tests.support.runs_for_streams import CLASSES, write_run, write_video
-from vidshift import create, runs
+from vidshift import checkpoints, create, runs
 from vidshift.adaptive import Narrow, SubNetwork, narrow, table
 from vidshift.data import normalise
 from vidshift.data.media import video
 from vidshift.stream import __main__ as command
 from vidshift.stream import control
 from vidshift.stream.answering import cut
-from vidshift.training import checkpoints
 
 
 def row(name, gflops, top1, latency_ms=None, crop=16):

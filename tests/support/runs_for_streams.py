@@ -3,13 +3,12 @@
 import functools
 
 import numpy as np
+from vidshift.runs import describe
 
 from tests.support.networks import random_network
-from vidshift import create
+from vidshift import checkpoints, create
 from vidshift.data import Split, encode
 from vidshift.nets.weights import split
-from vidshift.runs import describe
-from vidshift.training import checkpoints
 from vidshift.training.config import Config, DataConfig, ModelConfig
 
 CLASSES = ("left", "right", "up", "down")

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from vidshift.training.config import Config, ModelConfig, OptimConfig
 from vidshift.training.losses import (
     binary_cross_entropy,
     check_multi_label,
     cross_entropy,
     loss_and_top1,
 )
+
+from vidshift.training.config import Config, ModelConfig, OptimConfig
 
 
 def test_cross_entropy_with_smoothing():

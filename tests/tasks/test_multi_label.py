@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from vidshift.runs import is_multi_label
 
 from tests.support.commands import arguments, finish, start_program
 from tests.support.files import VIDEOS
 from tests.support.several_labels import ORDERS, PAIRS
+from vidshift import checkpoints
 from vidshift.evaluation import metrics
-from vidshift.runs import is_multi_label
-from vidshift.training import checkpoints
 from vidshift.training.log import read_metrics
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vidshift.training.losses import check_tasks, loss_and_top1, of_tasks
 
 from tests.data.preparation.test_prepare import (
     grey_video,
@@ -17,7 +18,6 @@ from vidshift.data.sources.split import Split
 from vidshift.evaluation.evaluate import Scores
 from vidshift.training.config import Config
 from vidshift.training.log import read_metrics
-from vidshift.training.losses import check_tasks, loss_and_top1, of_tasks
 
 TASKS = {"verb": 2, "noun": 3}
 

@@ -1,9 +1,9 @@
 """Classes that training refuses, and what it says of a mirror image."""
 
 import pytest
+from vidshift.training.classes import check_classes
 
 from vidshift.data.sources.split import Split
-from vidshift.training.classes import check_classes
 
 
 def check(*classes, flip_labels=None, flip=True, crops=1, **options):

@@ -6,14 +6,13 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from vidshift.runs import describe
 
 from tests.support.networks import random_clips, random_network
-from vidshift import create
+from vidshift import checkpoints, create
+from vidshift.checkpoints import CheckpointError
 from vidshift.data import Split
 from vidshift.nets.weights import split
-from vidshift.runs import describe
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.config import Config, DataConfig, ModelConfig
 from vidshift.training.inflation import INFLATIONS, find_inflation
 from vidshift.training.initial import initial_weights, is_image_network, shorten

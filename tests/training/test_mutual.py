@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import Mesh
+from vidshift.training.losses import cross_entropy
 
 from tests.support.networks import random_network
 from vidshift import create, train_view
@@ -19,7 +20,6 @@ from vidshift.adaptive.sampling import OTHER_PROGRAMS, grid, sampling
 from vidshift.devices import mesh
 from vidshift.nets.weights import split
 from vidshift.training.config import AdaptiveConfig, Config, DataConfig, check
-from vidshift.training.losses import cross_entropy
 from vidshift.training.mutual import FULL, UPDATE, MutualStep, full_network
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import new_state

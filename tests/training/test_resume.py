@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from vidshift.training.checkpoints import CheckpointError
+from vidshift.checkpoints import CheckpointError
 from vidshift.training.resume import changed_fields, check_same_run
 
 DESCRIPTION = {

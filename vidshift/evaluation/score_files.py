@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidshift import tasks
 from vidshift.evaluation.evaluate import Scores
 
 
@@ -16,25 +17,21 @@ class ScoreFile(NamedTuple):
 
 
 def write(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
-    """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`.
+    """Writes an `.npz`: `ids`, `labels` `[N, ...]`, `logits` `[N, classes]`, `classes`.
 
-    Where a clip has several labels, `labels` is multi-hot `[N, classes]`; where it has
-    one for each of several tasks, `[N, tasks]`, and `tasks` and `task_classes` are their
-    names and how many of the classes are each one's.
+    The kind of label is in `multi_label` and, for several tasks, in `tasks` and
+    `task_classes`: their names and how many of the classes are each one's.
     """
-    tasks = {}
-    if scores.tasks:
-        tasks = {
-            "tasks": np.asarray(list(scores.tasks)),
-            "task_classes": np.asarray(list(scores.tasks.values())),
-        }
+    kind = scores.task.to_json()
     np.savez_compressed(
         path,
         ids=np.asarray(scores.ids),
         labels=scores.labels,
         logits=scores.logits,
         classes=np.asarray(classes),
-        **tasks,
+        multi_label=kind["multi_label"],
+        tasks=np.asarray(list(kind["tasks"]), str),
+        task_classes=np.asarray(list(kind["tasks"].values()), int),
     )
 
 
@@ -52,10 +49,12 @@ def read(path: pathlib.Path) -> ScoreFile:
         logits, labels = arrays["logits"], arrays["labels"]
         ids = tuple(arrays["ids"].tolist())
         classes = tuple(arrays["classes"].tolist())
-        tasks = {}
-        if "tasks" in arrays:
-            sizes = arrays["task_classes"].tolist()
-            tasks = dict(zip(arrays["tasks"].tolist(), sizes, strict=True))
+        sizes = zip(
+            arrays["tasks"].tolist(), arrays["task_classes"].tolist(), strict=True
+        )
+        task = tasks.from_json(
+            {"multi_label": bool(arrays["multi_label"]), "tasks": dict(sizes)}
+        )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is not a file of scores, or is damaged: give the .npz file that an "
@@ -66,5 +65,5 @@ def read(path: pathlib.Path) -> ScoreFile:
             f"{path}: no file of scores: logits {logits.shape}, {len(ids)} ids, "
             f"{len(labels)} labels, {len(classes)} classes"
         )
-    scores = Scores(logits, labels, np.arange(len(ids)), ids, (), tasks)
+    scores = Scores(logits, labels, np.arange(len(ids)), ids, (), task)
     return ScoreFile(scores, classes)

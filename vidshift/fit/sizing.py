@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kernels.analysis import chips
-from vidshift import runs
 from vidshift.data.sources import motion_clips
+from vidshift.description import model_arguments
 from vidshift.fit import aot
 from vidshift.training.config import Config, check
 
@@ -89,7 +89,7 @@ def report(
             "what is compiled is a network of RGB frames, but "
             f"config.data.options.modality={modality}"
         )
-    network = runs.describe_model(config, num_classes=_classes(config, classes))
+    network = model_arguments(config, num_classes=_classes(config, classes))
     networks = [network]
     if network["temporal"] != "tsn":
         networks.append(aot.without_shift(network))

@@ -25,6 +25,7 @@ from vidshift.adaptive.subnetwork import Narrow, SubNetwork
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.shifts.attention import with_temperature
+from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.config import Config
 from vidshift.training.state import Batch, TrainState, make_loss, make_update
 
@@ -94,7 +95,7 @@ class MutualStep:
 
     Args:
       model: arguments of `vidshift.create`.
-      config, tx, lr, prepare, temperature: see `make_train_step`.
+      config, tx, lr, prepare, temperature, task: see `make_train_step`.
       mesh: of the batch.
       say: prints a line.
 
@@ -111,12 +112,13 @@ class MutualStep:
         prepare: Callable,
         *,
         temperature: optax.Schedule,
+        task: Task = SINGLE_LABEL,
         mesh: Mesh,
         say: Callable[[str], None] = print,
     ):
         self.config, self.model, self.mesh, self.say = config, model, mesh, say
         self.sampling = make_sampling(config, model)
-        self.temperature, self.prepare = temperature, prepare
+        self.temperature, self.prepare, self.task = temperature, prepare, task
         self.update = make_update(tx, lr, config.optim, temperature)
         self.programs: dict = {}
 
@@ -153,7 +155,7 @@ class MutualStep:
     def learn(self, model: dict) -> Callable:
         """The gradient of a network that learns from the labels."""
         network = Narrow.of(lambda: self.in_training(model))
-        loss = make_loss(network.skeleton, self.prepare, self.config.optim)
+        loss = make_loss(network.skeleton, self.prepare, self.config.optim, self.task)
         gradient = jax.grad(loss, has_aux=True)
 
         def run(params, stats, step, batch):

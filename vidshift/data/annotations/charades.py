@@ -21,6 +21,7 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.tasks import MULTI_LABEL
 
 SPLITS = ("train", "test")
 COUNTS = {"train": 7_985, "test": 1_863}
@@ -58,7 +59,7 @@ def read(source: pathlib.Path) -> Annotations:
         clips=tuple(clips.values()),
         classes=classes,
         flip_labels=mirrored.unchanged(classes),
-        multi_label=True,
+        task=MULTI_LABEL,
     )
 
 

@@ -25,6 +25,7 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.tasks import MultiTask
 
 SPLITS = ("train", "validation")
 COUNTS = {"train": 67_217, "validation": 9_668}
@@ -75,7 +76,9 @@ def read(source: pathlib.Path) -> Annotations:
         ),
         classes=classes,
         flip_labels=mirrored.unchanged(classes),
-        tasks={"verb": len(verbs), "noun": len(nouns), "action": len(actions)},
+        task=MultiTask(
+            {"verb": len(verbs), "noun": len(nouns), "action": len(actions)}
+        ),
     )
 
 

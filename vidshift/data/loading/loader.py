@@ -279,7 +279,7 @@ def _train_row(
     clip, flipped, fingerprint, label = train_clip(
         record, view, rng, may_flip=may_flip, decode=split.decode
     )
-    target = split.target(label)
+    target = split.task.target(label, len(split.classes))
     if (target < 0).any():
         raise ValueError(f"{record['id']} has no label to be trained on")
     return {
@@ -355,9 +355,7 @@ def eval_batches(
         "video": np.zeros(shape, np.uint8),
         "places": np.zeros((max(1, len(eval_views.PLACES[crops])), 2), np.int32),
         "swapped": np.False_,
-        "label": split.target(
-            (-1,) * len(split.tasks) if split.tasks or split.multi_label else -1
-        ),
+        "label": split.task.target(split.task.unlabelled, len(split.classes)),
         "index": np.int32(-1),
         "id": "",
     }
@@ -404,7 +402,7 @@ def _eval_row(
         "video": canvas.frames,
         "places": canvas.places,
         "swapped": canvas.swapped,
-        "label": split.target(record["label"]),
+        "label": split.task.target(record["label"], len(split.classes)),
         "index": np.int32(index),
         "id": record["id"],
     }

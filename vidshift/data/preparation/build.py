@@ -171,8 +171,7 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
         "classes": list(annotations.classes),
         "flip_labels": annotations.flip_labels and list(annotations.flip_labels),
         "mirrors_version": builder.MIRRORS_VERSION,
-        "multi_label": annotations.multi_label,
-        "tasks": dict(annotations.tasks),
+        **annotations.task.to_json(),
         "clips": len(annotations.clips),
         "annotations_sha256": listed.hexdigest(),
     }
