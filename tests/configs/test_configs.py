@@ -13,10 +13,10 @@ from flax import nnx
 from ml_collections import config_flags
 
 from tests.support.files import ROOT
-from vidshift import runs
 from vidshift.adaptive.sampling import grid
 from vidshift.cost import published
 from vidshift.data.sources.datasets import DATASETS
+from vidshift.description import model_arguments
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.fit import sizing
 from vidshift.layers.norm import FREEZE
@@ -52,7 +52,7 @@ def overridden(path, *flags):
 def describe(config) -> dict:
     stack = getattr(config.data.options, "stack", 1)
     flow = getattr(config.data.options, "modality", "rgb") == "flow"
-    return runs.describe_model(
+    return model_arguments(
         config,
         num_classes=CLASSES[config.data.name],
         channels=2 * stack if flow else 3,

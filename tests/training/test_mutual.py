@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import Mesh
-from vidshift.training.losses import cross_entropy
 
 from tests.support.networks import random_network
 from vidshift import create, train_view
@@ -19,6 +18,7 @@ from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import OTHER_PROGRAMS, grid, sampling
 from vidshift.devices import mesh
 from vidshift.nets.weights import split
+from vidshift.tasks.losses import cross_entropy
 from vidshift.training.config import AdaptiveConfig, Config, DataConfig, check
 from vidshift.training.mutual import FULL, UPDATE, MutualStep, full_network
 from vidshift.training.optimizer import make_optimizer, parameter_kinds

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import Mesh
-from vidshift.training.losses import cross_entropy
 
 from tests.support.networks import random_network, resnet
 from vidshift import train_view
 from vidshift.devices import mesh
 from vidshift.layers.norm import freeze
 from vidshift.nets.weights import named_arrays, split
+from vidshift.tasks.losses import cross_entropy
 from vidshift.training.config import OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import (

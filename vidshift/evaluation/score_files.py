@@ -10,6 +10,9 @@ import numpy as np
 from vidshift import tasks
 from vidshift.evaluation.evaluate import Scores
 
+# Of a file whose clips have one label.
+NONE = np.zeros(0, int)
+
 
 class ScoreFile(NamedTuple):
     scores: Scores
@@ -49,21 +52,20 @@ def read(path: pathlib.Path) -> ScoreFile:
         logits, labels = arrays["logits"], arrays["labels"]
         ids = tuple(arrays["ids"].tolist())
         classes = tuple(arrays["classes"].tolist())
-        sizes = zip(
-            arrays["tasks"].tolist(), arrays["task_classes"].tolist(), strict=True
-        )
-        task = tasks.from_json(
-            {"multi_label": bool(arrays["multi_label"]), "tasks": dict(sizes)}
-        )
+        names, sizes = (arrays.get(k, NONE) for k in ("tasks", "task_classes"))
+        several = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+        multi_label = bool(arrays.get("multi_label", False))
+        task = tasks.from_json({"multi_label": multi_label, "tasks": several})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is not a file of scores, or is damaged: give the .npz file that an "
             f"evaluation wrote ({type(error).__name__})"
         ) from error
-    if logits.shape != (len(ids), len(classes)) or len(labels) != len(ids):
+    shape, _ = task.target_shape(len(classes))
+    if logits.shape != (len(ids), len(classes)) or labels.shape != (len(ids), *shape):
         raise ValueError(
             f"{path}: no file of scores: logits {logits.shape}, {len(ids)} ids, "
-            f"{len(labels)} labels, {len(classes)} classes"
+            f"labels {labels.shape} of {task}, {len(classes)} classes"
         )
     scores = Scores(logits, labels, np.arange(len(ids)), ids, (), task)
     return ScoreFile(scores, classes)

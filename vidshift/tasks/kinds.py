@@ -8,7 +8,7 @@ kind is a subclass of `Task`; a new metric is an entry in the `metrics` of a kin
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -356,7 +356,7 @@ def from_json(fields: Mapping) -> Task:
     return MULTI_LABEL if fields["multi_label"] else SINGLE_LABEL
 
 
-def split_logits(logits: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
+def split_logits(logits: jax.Array, sizes: Iterable[int]) -> list[jax.Array]:
     """Splits logits `[..., classes]` into those of groups of classes, in order."""
     ends = list(itertools.accumulate(sizes))
     return jnp.split(logits, ends[:-1], axis=-1)

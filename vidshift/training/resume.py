@@ -55,7 +55,7 @@ def check_same_run(
     before, now = _fixed(stored), _fixed(wanted)
     differing = [
         f"{name} is {before.get(name)!r} there and {now.get(name)!r} here"
-        for name in before | now
+        for name in sorted(before | now, key=_model_first)
         if before.get(name) != now.get(name)
     ]
     classes = difference(
@@ -73,13 +73,17 @@ def _fixed(description: Description) -> dict:
     """Returns what stays the same from a run's first step to its last, by name."""
     fields = description.to_json()
     return {
-        **{f"model.{name}": v for name, v in sorted(fields["model"].items())},
+        **{f"model.{name}": value for name, value in fields["model"].items()},
         **description.task.to_json(),
         "modality": description.input.modality,
         "stack": description.input.stack,
         "optim.ema": description.config.optim.ema,
         "optim.momentum": description.config.optim.momentum,
     }
+
+
+def _model_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("model."), name
 
 
 def changed_fields(stored: dict, wanted: dict, prefix: str = "") -> list[str]:
