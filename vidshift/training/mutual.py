@@ -118,6 +118,7 @@ class MutualStep:
     ):
         self.config, self.model, self.mesh, self.say = config, model, mesh, say
         self.sampling = make_sampling(config, model)
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.temperature, self.prepare, self.task = temperature, prepare, task
         self.update = make_update(tx, lr, config.optim, temperature)
         self.programs: dict = {}
@@ -136,9 +137,8 @@ class MutualStep:
         weights = state.params, state.stats, state.step
         grads, stats, seen, shown = self.programs[first](*weights, batch)
         for place, one in enumerate(others, start=1):
-            grads, seen = self.programs[one](
-                *weights, np.int32(place), shown, grads, seen
-            )
+            place = jax.device_put(np.int32(place), self.everywhere)
+            grads, seen = self.programs[one](*weights, place, shown, grads, seen)
         state, metrics = self.programs[UPDATE](state, batch, grads, stats, seen)
         drawn = [str(one) for one in (first, *others) if one != FULL]
         return state, metrics | {"subnetworks": drawn}
@@ -214,7 +214,6 @@ class MutualStep:
         Arguments may be of shapes alone, with shardings.
         """
         by_batch = NamedSharding(self.mesh, PartitionSpec("data"))
-        whole = NamedSharding(self.mesh, PartitionSpec())
         state, batch = jax.tree.map(_shape, (state, batch))
         weights = state.params, state.stats, state.step
 
@@ -234,25 +233,25 @@ class MutualStep:
             imitators = {}
         some = next(iter(learners.values()))
         grads, stats, seen, shown = jax.eval_shape(some, *weights, batch)
-        grads, stats, seen = placed((grads, stats, seen), whole)
+        grads, stats, seen = placed((grads, stats, seen), self.everywhere)
         shown = placed(shown, by_batch)
         place = jax.ShapeDtypeStruct((), jnp.int32)
 
         lowered = {
-            name: jax.jit(run, out_shardings=(whole, whole, whole, by_batch)).lower(
+            name: jax.jit(run, out_shardings=(self.everywhere,) * 3 + (by_batch,)).lower(
                 *weights, batch
             )
             for name, run in learners.items()
         }
         lowered |= {
             one: jax.jit(
-                run, out_shardings=(whole, whole), donate_argnames=("grads", "seen")
+                run, out_shardings=(self.everywhere,) * 2, donate_argnames=("grads", "seen")
             ).lower(*weights, place, shown, grads, seen)
             for one, run in imitators.items()
         }
         lowered[UPDATE] = jax.jit(
             self.update,
-            out_shardings=(whole, whole),
+            out_shardings=(self.everywhere,) * 2,
             donate_argnames="state",
         ).lower(state, batch, grads, stats, seen)
         return lowered
