@@ -17,7 +17,6 @@ from flax import nnx
 from ml_collections import config_flags
 
 from vidshift import checkpoints
-from vidshift.checkpoints import saving
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Ahead
@@ -33,7 +32,7 @@ from vidshift.training.config import Config, check
 from vidshift.training.data import open_data
 from vidshift.training.experiment import Experiment
 from vidshift.training.initial import initial_weights
-from vidshift.training.log import InFlight, NotFiniteError, RunLog, read_metrics
+from vidshift.training.log import InFlight, NotFiniteError, RunLog, validations
 from vidshift.training.state import params_sha256
 
 
@@ -91,16 +90,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         steps_per_epoch=data.steps_per_epoch,
         rngs=nnx.Rngs(config.seed),
     )
-    description, best_by = experiment.description, data.train.task.best_by
-    if chief:
-        cleanup.enter_context(saving.lock(workdir))
-        validations = [x for x in read_metrics(workdir) if x["kind"] == "validation"]
-        scores = {x["step"]: {best_by: x[best_by]} for x in validations if best_by in x}
-        for line in saving.set_damaged_aside(workdir, scores):
-            say(line)
-    mesh.any_process(False)  # all wait until damaged checkpoints are out of the way
-    saved = saving.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
-    cleanup.callback(saved.close)
+    description, task = experiment.description, data.train.task
+    saved = resume.open_checkpoints(config, workdir, task.best_by, cleanup, say)
     first = saved.latest() or 0
     weights = experiment.weights()
     if config.init and not first:
@@ -170,11 +161,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         log, config.batch_size, batches.failures, leaving=mesh.any_process(bool(stop))
     )
     # Up to `first` only: another process may still be dropping the lines after it.
-    validated = {
-        line["step"]
-        for line in read_metrics(workdir)
-        if line["kind"] == "validation" and line["step"] <= first
-    }
+    validated = [step for step in validations(workdir) if step <= first]
     try:
         for step in range(first, steps + 1):
             checkpoint_score = None
@@ -186,10 +173,10 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                     figures = score(config.data.validation_split, *state.evaluated())
                     running.leaving |= figures is None
                     if figures:
-                        checkpoint_score = {best_by: figures[best_by]}
+                        checkpoint_score = {task.best_by: figures[task.best_by]}
                         if step in saved.steps():  # by a run that left before this
                             saved.add_score(step, checkpoint_score)
-                        log.figures("validation", step, figures)
+                        log.figures("validation", step, figures, task.metrics)
                 log.restart_clock()
             extra = config.checkpoint.every_steps
             extra_due = extra and step % extra == 0
@@ -198,23 +185,23 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 saved.save(step, state, description.to_json(), score=checkpoint_score)
             if running.leaving or step == steps:
                 break
-            began = time.perf_counter()
-            batch = next(batches)
-            waited = time.perf_counter() - began
-            # Any process's wish to stop reaches all of them with the step's metrics. Of
-            # this moment: the rest of the batch has been there for a while.
-            own_clips = config.batch_size // jax.process_count()
-            batch |= put({"stop": np.full(own_clips, bool(stop))})
-            if step == first:
-                log.say("compiling the train step")
             with jax.transfer_guard("disallow"):
+                began = time.perf_counter()
+                batch = next(batches)
+                waited = time.perf_counter() - began
+                # Any process's wish to stop reaches all of them with the step's metrics.
+                # Of this moment: the rest of the batch has been there for a while.
+                own_clips = config.batch_size // jax.process_count()
+                batch |= put({"stop": np.full(own_clips, bool(stop))})
+                if step == first:
+                    log.say("compiling the train step")
                 state, metrics = train_step(step, state, batch)
-            if step == first:
-                jax.block_until_ready(metrics)
-                seconds = time.perf_counter() - began
-                log.say(f"the first step took {seconds:.0f} s, compiling included")
-            running.append(step + 1, metrics, waited)
-            running.finish(all_but=2)
+                if step == first:
+                    jax.block_until_ready(metrics)
+                    seconds = time.perf_counter() - began
+                    log.say(f"the first step took {seconds:.0f} s, compiling included")
+                running.append(step + 1, metrics, waited)
+                running.finish(all_but=2)
     except NotFiniteError as error:
         saved.wait()
         last = saved.latest()
@@ -233,5 +220,6 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         figures = score(config.data.test_split, *weights)
         if not figures:
             return stop.exit_code
-        log.figures("test", steps, figures | {"checkpoint_step": int(best.name)})
+        figures |= {"checkpoint_step": int(best.name)}
+        log.figures("test", steps, figures, task.metrics)
     return 0

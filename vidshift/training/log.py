@@ -6,7 +6,7 @@ import math
 import pathlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import tqdm
@@ -37,6 +37,12 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
                 "checkpoints do not need it"
             ) from None
     return found
+
+
+def validations(workdir: str | pathlib.Path) -> dict[int, dict]:
+    """Returns the lines of a run's validations by step."""
+    lines = read_metrics(workdir)
+    return {line["step"]: line for line in lines if line["kind"] == "validation"}
 
 
 class InFlight:
@@ -140,12 +146,20 @@ class RunLog:
                 for layer, part in enumerate(value):
                     self._board.add_scalar(f"{kind}/{name}/{layer}", part, step)
 
-    def figures(self, kind: str, step: int, figures: dict) -> None:
-        """A validation or test result, to the file and the terminal."""
+    def figures(
+        self, kind: str, step: int, figures: dict, metrics: Iterable[str]
+    ) -> None:
+        """Writes the result of a validation or test to the file and the terminal.
+
+        Args:
+          kind: "validation" or "test".
+          step: that was evaluated.
+          figures: all of them.
+          metrics: names of those, fractions, that the terminal shows.
+        """
         self.line(kind, step, **figures)
-        shares = ("mAP", "top1", "top5", "right_pair")
         shown = "  ".join(
-            f"{name} {100 * figures[name]:.1f} %" for name in shares if name in figures
+            f"{name} {100 * figures[name]:.1f} %" for name in metrics if name in figures
         )
         if "undecided_channels" in figures:
             shown += (

@@ -238,14 +238,16 @@ class MutualStep:
         place = jax.ShapeDtypeStruct((), jnp.int32)
 
         lowered = {
-            name: jax.jit(run, out_shardings=(self.everywhere,) * 3 + (by_batch,)).lower(
-                *weights, batch
-            )
+            name: jax.jit(
+                run, out_shardings=(self.everywhere,) * 3 + (by_batch,)
+            ).lower(*weights, batch)
             for name, run in learners.items()
         }
         lowered |= {
             one: jax.jit(
-                run, out_shardings=(self.everywhere,) * 2, donate_argnames=("grads", "seen")
+                run,
+                out_shardings=(self.everywhere,) * 2,
+                donate_argnames=("grads", "seen"),
             ).lower(*weights, place, shown, grads, seen)
             for one, run in imitators.items()
         }

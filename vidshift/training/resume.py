@@ -1,19 +1,58 @@
 """A run that goes on from its own last checkpoint."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import jax
+
 from vidshift import checkpoints
-from vidshift.checkpoints import CheckpointError
-from vidshift.checkpoints.saving import Checkpoints
+from vidshift.checkpoints import CheckpointError, saving
 from vidshift.class_names import difference
 from vidshift.description import Description
+from vidshift.devices import mesh
+from vidshift.training.config import Config
+from vidshift.training.log import validations
 from vidshift.training.state import TrainState
 
 
+def open_checkpoints(
+    config: Config,
+    workdir: str,
+    best_by: str,
+    cleanup: contextlib.ExitStack,
+    say: Callable[[str], None],
+) -> saving.Checkpoints:
+    """Locks a run's folder, sets damaged checkpoints aside and opens the others.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      best_by: the figure of a validation that is a checkpoint's score.
+      cleanup: closes the checkpoints and releases the lock.
+      say: takes a line.
+
+    Raises:
+      CheckpointError: another process trains there, or no checkpoint is whole.
+    """
+    if jax.process_index() == 0:
+        cleanup.enter_context(saving.lock(workdir))
+        scores = {
+            step: {best_by: line[best_by]}
+            for step, line in validations(workdir).items()
+            if best_by in line
+        }
+        for line in saving.set_damaged_aside(workdir, scores):
+            say(line)
+    mesh.any_process(False)  # all wait until damaged checkpoints are out of the way
+    saved = saving.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
+    cleanup.callback(saved.close)
+    return saved
+
+
 def go_on(
-    saved: Checkpoints,
+    saved: saving.Checkpoints,
     like: TrainState,
     description: Description,
     workdir: str,
