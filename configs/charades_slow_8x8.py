@@ -15,26 +15,8 @@ Of Charades' frames, 24 a second, a clip there has every eighth out of 57, and a
 clips reach the video's end; here they are taken as Kinetics' are.
 """
 
-from configs import kinetics_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_slow_8x8.get_config()
-    config.model.head_size = None  # which averages a softmax
-    config.data.name = "charades"
-    config.data.validation_split = "test"
-    config.data.stride_fps = 24.0  # of the data set's frames
-    config.data.short_sides = (256, 340)
-    config.data.inverse_short_sides = True
-    config.optim.lr = 0.01875
-    config.optim.lr_batch_size = None
-    config.optim.schedule = "step"
-    config.optim.step_epochs = (41.0, 49.0)
-    config.optim.step_factor = 0.1
-    config.optim.warmup_epochs = 4.0
-    config.optim.warmup_lr = 1e-4
-    config.batch_size = 8
-    config.epochs = 57
-    config.validate_epochs = 1
-    return config
+def get_config():
+    return slow.charades()

@@ -12,17 +12,14 @@ records.
 `configs/something_v1_gsf_inception_v3.py`.
 """
 
-from configs import something_v1_gsf_inception_v3
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_inception_v3.get_config()
-    config.data.name = "diving48"
-    config.data.validation_split = "test"
-    config.data.num_frames = 16
-    config.batch_size = 8
-    config.eval_batch_size = 8
-    # The rate is named for 32 clips, and that of 8 is said to be the same.
-    config.optim.lr_batch_size = 8
-    return config
+def get_config():
+    return gsf.train(
+        "diving48",
+        backbone="inception_v3",
+        num_frames=16,
+        batch_size=8,
+        validation_split="test",
+    )

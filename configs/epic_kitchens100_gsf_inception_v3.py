@@ -9,12 +9,8 @@ of verbs, 52.71 % of nouns and 43.42 % of actions (Sudhakaran et al., TPAMI 2023
 10); not measured by us. See `configs/epic_kitchens100_gsf_resnet50.py`.
 """
 
-from configs import something_v1_gsf_inception_v3
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_inception_v3.get_config()
-    config.data.name = "epic_kitchens100"
-    config.data.num_frames = 16
-    return config
+def get_config():
+    return gsf.train("epic_kitchens100", backbone="inception_v3", num_frames=16)

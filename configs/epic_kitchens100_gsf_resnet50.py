@@ -17,12 +17,8 @@ that was not released. Here one head has the classes of the three tasks, whose l
 added, and `top1` is the action's. Other values: `configs/something_v1_gsf_resnet50.py`.
 """
 
-from configs import something_v1_gsf_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_resnet50.get_config()
-    config.data.name = "epic_kitchens100"
-    config.data.num_frames = 16
-    return config
+def get_config():
+    return gsf.train("epic_kitchens100", num_frames=16)

@@ -13,25 +13,8 @@ the videos; a few hundred clips want a network that has seen others:
 usual size.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import small
 
 
-def get_config() -> Config:
-    return Config(
-        model=ModelConfig(backbone="resnet18", temporal="tsm", dropout=0.5),
-        data=DataConfig(
-            name="folder",
-            options=Prepared(),
-            num_frames=8,
-            resize=128,
-            crop=112,
-            scales=(1.0, 0.875, 0.75, 0.66),
-        ),
-        optim=OptimConfig(
-            lr=0.02, lr_batch_size=64, warmup_epochs=1.0, weight_decay=5e-4
-        ),
-        batch_size=16,
-        eval_batch_size=16,
-        epochs=30,
-    )
+def get_config():
+    return small.folder()

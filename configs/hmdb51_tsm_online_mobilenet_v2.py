@@ -13,11 +13,8 @@ that reads both ways has the next frame in the channels where this one has the p
 The official code has no recipe of it: all values are ResNet-50's.
 """
 
-from configs import hmdb51_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = hmdb51_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.finetune("hmdb51", backbone="mobilenet_v2", causal=True)

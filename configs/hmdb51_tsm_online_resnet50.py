@@ -17,11 +17,8 @@ released; its author answers that the recipe is the same with a shift from one s
 so are all values here: `configs/hmdb51_tsm_resnet50.py`.
 """
 
-from configs import hmdb51_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = hmdb51_tsm_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.finetune("hmdb51", causal=True)

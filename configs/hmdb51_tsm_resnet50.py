@@ -14,11 +14,8 @@ The official code has no script of it; its author answers there that it is UCF-1
 recipe: `configs/ucf101_tsm_resnet50.py`.
 """
 
-from configs import ucf101_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = ucf101_tsm_resnet50.get_config()
-    config.data.name = "hmdb51"
-    return config
+def get_config():
+    return tsm.finetune("hmdb51")

@@ -20,50 +20,8 @@ literature". The values are the usual ones of ResNets (He et al., 2016; Goyal et
 the hours.
 """
 
-from vidshift.training.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ShiftConfig,
-)
+from vidshift.recipes import rubiksnet
 
 
-def get_config() -> Config:
-    return Config(
-        model=ModelConfig(
-            backbone="rubiksnet_large",
-            temporal="tsn",
-            variant="spatial",
-            dtype="bfloat16",  # what TPUs multiply in
-            dropout=0.0,
-        ),
-        data=DataConfig(
-            name="tfds_images",  # imagenet2012 is its default
-            test_split="",  # the labels of ImageNet's are not public
-            num_frames=1,  # an image is a clip of one frame
-            resize=256,
-            crop=224,
-            area=(0.08, 1.0),
-            flip=True,
-            workers=8,
-        ),
-        optim=OptimConfig(
-            lr=0.1,
-            lr_batch_size=256,
-            schedule="step",
-            step_epochs=(30.0, 60.0, 80.0),
-            warmup_epochs=5.0,  # Goyal et al., for large batches
-            nesterov=True,
-            weight_decay=1e-4,
-            clip_norm=None,
-            groups="plain",
-            shift=ShiftConfig(
-                lr=0.01,  # the video recipe's 1:100
-                gradient="paper",  # of two axes: their direction
-            ),
-        ),
-        batch_size=256,
-        eval_batch_size=256,
-        epochs=90,
-    )
+def get_config():
+    return rubiksnet.imagenet()

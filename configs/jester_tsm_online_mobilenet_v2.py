@@ -14,11 +14,8 @@ network of RGB. See `configs/jester_tsm_online_resnet50.py`.
 The official code has no recipe of it: all values are ResNet-50's.
 """
 
-from configs import jester_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = jester_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.something("jester", backbone="mobilenet_v2", causal=True)

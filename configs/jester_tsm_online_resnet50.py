@@ -15,11 +15,8 @@ code was not released; its author answers that the recipe is the same with a shi
 one side, and so are all values here: `configs/jester_tsm_resnet50.py`.
 """
 
-from configs import jester_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = jester_tsm_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.something("jester", causal=True)

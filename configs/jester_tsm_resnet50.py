@@ -15,11 +15,8 @@ No recipe is published but "for other datasets, we scale the training epochs by 
 all values are its. The official code flips no clip of Jester either.
 """
 
-from configs import something_v1_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_resnet50.get_config()
-    config.data.name = "jester"
-    return config
+def get_config():
+    return tsm.something("jester")

@@ -14,13 +14,12 @@ Figure 5 are that, 224 times the share of the side, and 256 times it:
 `configs/kinetics_a3d_slow_8x8.py`.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.adaptive.widths = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    config.adaptive.sides = (128, 160, 192, 224)
-    config.adaptive.frames = (2, 4, 6, 8)
-    return config
+def get_config():
+    return slow.a3d(
+        widths=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        sides=(128, 160, 192, 224),
+        frames=(2, 4, 6, 8),
+    )

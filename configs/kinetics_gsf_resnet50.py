@@ -11,12 +11,8 @@ records. "We use the same setting for training GSFs on all the datasets" (sectio
 `configs/something_v1_gsf_resnet50.py`.
 """
 
-from configs import something_v1_gsf_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_resnet50.get_config()
-    config.data.name = "kinetics400"
-    config.data.num_frames = 16
-    return config
+def get_config():
+    return gsf.train("kinetics400", num_frames=16)

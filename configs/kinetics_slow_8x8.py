@@ -12,47 +12,8 @@ Values are those of the official code's config of this name. A clip has 8 frames
 30 frames a second; of validation's single clip the place is fixed here, and drawn there.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="slow_8x8_r50",
-            temporal="tsn",  # it mixes time by itself
-            dtype="bfloat16",
-            dropout=0.5,
-            head_size=224,
-        ),
-        data=DataConfig(
-            name="kinetics400",
-            options=Prepared(),
-            # Papers report the validation split.
-            test_split="",
-            sampling="strided",
-            num_frames=8,
-            frame_stride=8,
-            resize=256,
-            crop=224,
-            short_sides=(256, 320),
-            flip=True,
-            mean=(0.45, 0.45, 0.45),
-            std=(0.225, 0.225, 0.225),
-        ),
-        optim=OptimConfig(
-            lr=0.1,
-            lr_batch_size=64,
-            schedule="cosine_from_start",
-            warmup_epochs=34.0,
-            warmup_lr=0.01,
-            nesterov=True,
-            weight_decay=1e-4,
-            clip_norm=None,
-            groups="plain",
-        ),
-        batch_size=64,
-        epochs=196,
-        validate_epochs=4,
-    )
+def get_config():
+    return slow.kinetics()

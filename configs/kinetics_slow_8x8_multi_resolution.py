@@ -8,11 +8,8 @@ alone (Zhu et al., 2020, Table 7). Not measured by us. See
 `configs/kinetics_a3d_slow_8x8.py`, whose resolutions these are.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.adaptive.mode = "multi_resolution"
-    return config
+def get_config():
+    return slow.a3d(mode="multi_resolution")

@@ -9,13 +9,8 @@ in A3D's reproduction (Table 1). Not measured by us. Values as in
 `configs/kinetics_slow_8x8.py`; of the 64 frames of a clip the Fast pathway sees 32.
 """
 
-from configs import kinetics_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_slow_8x8.get_config()
-    config.model.backbone = "slowfast_4x16_r50"
-    config.data.num_frames = 32
-    config.data.frame_stride = 2
-    return config
+def get_config():
+    return slow.kinetics("slowfast_4x16_r50")

@@ -11,11 +11,8 @@ The paper reports 69.5 % top-1 of an online MobileNetV2 (Lin et al., ICCV 2019, 
 The official code has no recipe of it: all values are ResNet-50's.
 """
 
-from configs import kinetics_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = kinetics_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.kinetics_dense(backbone="mobilenet_v2", causal=True)

@@ -16,11 +16,8 @@ code was not released; its author answers that the recipe is the same with a shi
 one side, and so are all values here: `configs/kinetics_tsm_resnet50_dense.py`.
 """
 
-from configs import kinetics_tsm_resnet50_dense
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = kinetics_tsm_resnet50_dense.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.kinetics_dense(causal=True)

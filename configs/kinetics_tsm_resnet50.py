@@ -22,39 +22,8 @@ Values are those of scripts/train_tsm_kinetics_rgb_8f.sh and the defaults of opt
 github.com/mit-han-lab/temporal-shift-module, where no other source is given.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="tsm", dtype="bfloat16", dropout=0.5
-        ),
-        data=DataConfig(
-            name="kinetics400",
-            options=Prepared(),
-            # Papers report the validation split.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=True,
-        ),
-        optim=OptimConfig(
-            lr=0.02,
-            lr_batch_size=128,
-            schedule="step",
-            step_epochs=(20.0, 40.0),
-            weight_decay=1e-4,
-            clip_norm=20.0,
-            groups="tsm_fc5",  # a new head on ImageNet's weights
-        ),
-        # Statistics of the whole batch; the official ones are those of each GPU's part,
-        # which norm.group_clips=16 gives for eight GPUs.
-        batch_size=128,
-        eval_batch_size=128,
-        epochs=50,
-    )
+def get_config():
+    return tsm.kinetics()

@@ -25,17 +25,8 @@ of the whole video for 50 epochs and tested on 8 of 64 neighbours; the paper say
 TSN's training is TSM's.
 """
 
-from configs import kinetics_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = kinetics_tsm_resnet50.get_config()
-    config.data.sampling = "dense"
-    config.optim.lr = 0.01
-    config.optim.lr_batch_size = 64
-    config.optim.step_epochs = (40.0, 80.0)
-    config.batch_size = 64
-    config.eval_batch_size = 64
-    config.epochs = 100
-    return config
+def get_config():
+    return tsm.kinetics_dense()

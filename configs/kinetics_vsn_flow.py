@@ -13,11 +13,8 @@ With a ResNet-101 of `configs/kinetics_vsn_resnet50.py` the two-stream network h
 --out=datasets --modality=flow` makes the records. See `configs/something_v1_vsn_flow.py`.
 """
 
-from configs import something_v1_vsn_flow
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_flow.get_config()
-    config.data.name = "kinetics400"
-    return config
+def get_config():
+    return vsn.flow("kinetics400")

@@ -14,11 +14,8 @@ headtail 72.1 % (74.0 %); 1, 2 and 3 shuffled blocks 72.2, 73.0 and 72.8 %; shif
 Values, what the paper leaves open and its hardware: `configs/something_v1_vsn_resnet50.py`.
 """
 
-from configs import something_v1_vsn_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_resnet50.get_config()
-    config.data.name = "kinetics400"
-    return config
+def get_config():
+    return vsn.rgb("kinetics400")

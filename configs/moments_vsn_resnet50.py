@@ -10,11 +10,8 @@ classes; not measured by us. `python -m vidshift.data.prepare moments --source=D
 --out=datasets` makes the records. See `configs/something_v1_vsn_resnet50.py`.
 """
 
-from configs import something_v1_vsn_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_resnet50.get_config()
-    config.data.name = "moments"
-    return config
+def get_config():
+    return vsn.rgb("moments")

@@ -26,14 +26,8 @@ BN-Inception's weights from Caffe take: from 0 to 255, less their mean. (Theirs 
 `python -m vidshift.convert` turns the first convolution round.)
 """
 
-from configs import something_v1_gsf_resnet50
-from vidshift.pixels import official_pixels
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_resnet50.get_config()
-    config.model.backbone = "bn_inception"
-    pixels = official_pixels("bn_inception", bgr=True)
-    config.data.mean, config.data.std = pixels.mean, pixels.std
-    return config
+def get_config():
+    return gsf.train("something_v1", backbone="bn_inception")

@@ -14,13 +14,8 @@ Values are those of `configs/something_v1_gsf_bn_inception.py` and
 `configs/something_v1_gsf_resnet50.py`, with the official code's size.
 """
 
-from configs import something_v1_gsf_bn_inception
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_bn_inception.get_config()
-    config.model.backbone = "inception_v3"
-    config.data.resize = 261
-    config.data.crop = 229
-    return config
+def get_config():
+    return gsf.train("something_v1", backbone="inception_v3")

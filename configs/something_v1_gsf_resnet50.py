@@ -25,43 +25,8 @@ stays the same for an epoch (here it changes step by step), RandAugment comes be
 crop (here after it), and ResNet-50 with MotionSqueeze (Table 8) was not released.
 """
 
-from vidshift.data.device.augment import Augment
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe mixes in float16.
-        model=ModelConfig(
-            backbone="resnet50", temporal="gsf", dtype="bfloat16", dropout=0.5
-        ),
-        data=DataConfig(
-            name="something_v1",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            # "rand-m9-mstd0.5" of main.py; the paper has it for EPIC-Kitchens alone.
-            augment=Augment(rand_ops=2, rand_magnitude=9.0, rand_std=0.5),
-            flip=True,  # left and right swap the class
-        ),
-        optim=OptimConfig(
-            lr=0.01,
-            lr_batch_size=32,
-            schedule="cosine",
-            warmup_epochs=10.0,
-            warmup_lr=0.001,  # a tenth, utils/CosineAnnealingLR.py
-            # The default of opts.py; the paper (section 4.2) has 1e-4.
-            weight_decay=5e-4,
-            clip_norm=20.0,
-            groups="uniform",  # multipliers are defined there, but nothing applies them
-        ),
-        # Statistics of the whole batch; the official ones are those of each GPU's part.
-        batch_size=32,
-        eval_batch_size=32,
-        epochs=60,
-    )
+def get_config():
+    return gsf.train("something_v1")

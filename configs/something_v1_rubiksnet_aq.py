@@ -21,65 +21,8 @@ own learning rate, whether the temperature falls by the step or by the epoch, an
 interpolated config says. The official repository has no training code.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import (
-    AttentionConfig,
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ShiftConfig,
-)
+from vidshift.recipes import rubiksnet
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="rubiksnet_large",
-            temporal="tsn",  # it shifts by itself
-            variant="attention",
-            attention_init="paper",  # Uniform[1, 1.05]
-            dtype="bfloat16",
-            dropout=0.3,
-        ),
-        data=DataConfig(
-            name="something_v1",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),  # TSM's
-            flip=False,  # left and right are part of the classes
-        ),
-        optim=OptimConfig(
-            lr=0.025,
-            lr_batch_size=64,
-            schedule="step",
-            step_epochs=(26.0, 36.0),
-            weight_decay=1e-4,
-            clip_norm=None,  # none is mentioned
-            # Weight decay on weights alone: the official `get_optim_policy`.
-            groups="plain",
-            # Of the shifts in space.
-            shift=ShiftConfig(
-                lr=0.01,  # "1:100 ratio of the global learning rate"
-                warmup_epochs=1.0,  # open in the paper
-                gradient="paper",  # equations 9 and 10
-            ),
-            attention=AttentionConfig(
-                temperature_start=2.0,
-                temperature_end=1e-3,
-                anneal_epochs=40.0,
-                budget=0.125,
-                # Ours, as the learning rate: open in the paper.
-                budget_weight=1.0,
-                budget_norm="absolute",
-            ),
-        ),
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=40,
-    )
+def get_config():
+    return rubiksnet.something_attention("something_v1")

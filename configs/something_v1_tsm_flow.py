@@ -22,17 +22,8 @@ first convolution. Mirrored clips have their class swapped, which the official c
 with flow.
 """
 
-from configs import something_v1_tsm_resnet50
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_resnet50.get_config()
-    config.data.options = Prepared(modality="flow", stack=5)
-    config.data.num_frames = 16
-    config.data.scales = (1.0, 0.875, 0.75)
-    config.data.flip = True
-    config.data.mean = (0.5,)
-    config.data.std = (0.226,)
-    return config
+def get_config():
+    return tsm.something_flow("something_v1")

@@ -10,11 +10,8 @@ No accuracy is published; not measured by us. See
 The official code has no recipe of it: all values are ResNet-50's.
 """
 
-from configs import something_v1_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.something("something_v1", backbone="mobilenet_v2", causal=True)

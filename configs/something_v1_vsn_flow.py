@@ -22,15 +22,8 @@ of `configs/something_v1_vsn_resnet50.py`, and what flow needs is TSN's and TSM'
 (normalisation, one scale of crops fewer). How the streams are weighted it does not say.
 """
 
-from configs import something_v1_vsn_resnet50
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_resnet50.get_config()
-    config.data.options = Prepared(modality="flow", stack=5)
-    config.data.scales = (1.0, 0.875, 0.75)
-    config.data.mean = (0.5,)
-    config.data.std = (0.226,)
-    return config
+def get_config():
+    return vsn.flow("something_v1")

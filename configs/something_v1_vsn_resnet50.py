@@ -33,46 +33,8 @@ scores are averaged, here once. A cosine: `--config.optim.schedule=cosine
 with their class swapped; the paper leaves them as they are.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    NormConfig,
-    OptimConfig,
-)
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="vsn", dtype="bfloat16", dropout=0.8
-        ),
-        data=DataConfig(
-            name="something_v1",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            # "Corner cropping and scale-jittering", the practice of TSN.
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=True,
-        ),
-        optim=OptimConfig(
-            lr=0.01,
-            lr_batch_size=64,
-            schedule="step",  # TSM's, with its epochs
-            step_epochs=(20.0, 40.0),
-            weight_decay=5e-4,
-            clip_norm=20.0,  # TSM's
-            groups="tsm_fc5",  # TSM's
-        ),
-        # "We freeze all batch normalization except the first convolution layer."
-        norm=NormConfig(freeze="partial"),
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=50,
-    )
+def get_config():
+    return vsn.rgb("something_v1")

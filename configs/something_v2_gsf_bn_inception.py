@@ -12,11 +12,8 @@ The paper reports 61.29 % top-1 by the first test and 62.76 % by the second, and
 --out=datasets` makes the records. See `configs/something_v1_gsf_bn_inception.py`.
 """
 
-from configs import something_v1_gsf_bn_inception
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_bn_inception.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return gsf.train("something_v2", backbone="bn_inception")

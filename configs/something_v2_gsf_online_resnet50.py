@@ -14,11 +14,8 @@ the first half of their channels comes from. `python -m vidshift.data.prepare so
 All values are those of `configs/something_v2_gsf_resnet50.py`.
 """
 
-from configs import something_v2_gsf_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v2_gsf_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return gsf.train("something_v2", causal=True)

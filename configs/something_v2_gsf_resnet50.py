@@ -11,11 +11,8 @@ not measured by us. `python -m vidshift.data.prepare something_v2 --source=DIR
 --out=datasets` makes the records. See `configs/something_v1_gsf_resnet50.py`.
 """
 
-from configs import something_v1_gsf_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_resnet50.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return gsf.train("something_v2")

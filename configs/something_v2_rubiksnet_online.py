@@ -17,11 +17,8 @@ All values are those of `configs/something_v2_rubiksnet.py`. `time_init` starts 
 TSM's pattern, one eighth of the channels from the frame before, and its noise.
 """
 
-from configs import something_v2_rubiksnet
-from vidshift.training.config import Config
+from vidshift.recipes import rubiksnet
 
 
-def get_config() -> Config:
-    config = something_v2_rubiksnet.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return rubiksnet.something("something_v2", causal=True)

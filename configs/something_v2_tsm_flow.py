@@ -11,11 +11,8 @@ split and 66.6 % on the test's (Lin et al., ICCV 2019, Table 4); not measured by
 `configs/something_v1_tsm_flow.py`.
 """
 
-from configs import something_v1_tsm_flow
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_flow.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return tsm.something_flow("something_v2")

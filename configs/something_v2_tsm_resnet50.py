@@ -24,40 +24,8 @@ Values are those of github.com/mit-han-lab/temporal-shift-module, its README's c
 for Something-Something and the defaults of its opts.py, where no other source is given.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="tsm", dtype="bfloat16", dropout=0.5
-        ),
-        data=DataConfig(
-            name="something_v2",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=False,  # left and right are part of the classes
-        ),
-        optim=OptimConfig(
-            lr=0.01,
-            lr_batch_size=64,
-            schedule="step",
-            step_epochs=(20.0, 40.0),
-            # The default of opts.py; the paper (section 5.1) has 1e-4.
-            weight_decay=5e-4,
-            clip_norm=20.0,
-            groups="tsm_fc5",  # a new head on ImageNet's weights
-        ),
-        # Statistics of the whole batch; the official ones are those of each GPU's part,
-        # which norm.group_clips=8 gives for eight GPUs.
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=50,
-    )
+def get_config():
+    return tsm.something("something_v2")

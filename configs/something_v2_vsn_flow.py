@@ -11,11 +11,8 @@ and 65.8 % (Ma et al., 2019, Table 2), without saying how many flows a stack has
 measured by us. See `configs/something_v1_vsn_flow.py`.
 """
 
-from configs import something_v1_vsn_flow
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_flow.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return vsn.flow("something_v2")

@@ -12,11 +12,8 @@ two-stream ResNet-101 66.1 %. `python -m vidshift.data.prepare something_v2 --so
 --out=datasets` makes the records. See `configs/something_v1_vsn_resnet50.py`.
 """
 
-from configs import something_v1_vsn_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_resnet50.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return vsn.rgb("something_v2")

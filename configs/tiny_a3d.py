@@ -8,19 +8,8 @@ command tables what each sub-network costs and how good it is. On two CPU cores 
 docs/a3d.md, with `--config.adaptive.mode=off` (the same network alone) beside it.
 """
 
-from configs import tiny
-from vidshift.training.config import AdaptiveConfig, Config
+from vidshift.recipes import small
 
 
-def get_config() -> Config:
-    config = tiny.get_config()
-    config.model.backbone = "slow_tiny"
-    config.model.temporal = "tsn"  # it mixes time by itself
-    config.adaptive = AdaptiveConfig(
-        mode="mutual",
-        widths=(0.5, 0.75, 1.0),
-        sides=(24, 32),
-        frames=(4, 8),
-        calibration_batches=30,
-    )
-    return config
+def get_config():
+    return small.ordered_motion_a3d()

@@ -19,53 +19,8 @@ of Something-Something v2 with a learning rate a tenth as large, ours for fine-t
 TSM's augmentation with flips.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ShiftConfig,
-)
+from vidshift.recipes import rubiksnet
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="rubiksnet_large",
-            temporal="tsn",  # it shifts by itself
-            variant="interpolated",
-            dtype="bfloat16",
-            dropout=0.3,
-        ),
-        data=DataConfig(
-            name="ucf101",
-            options=Prepared(),
-            # The first of the three splits, which papers average over.
-            train_split="train_1",
-            validation_split="test_1",
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=True,
-        ),
-        optim=OptimConfig(
-            lr=0.0025,
-            lr_batch_size=64,
-            schedule="step",
-            step_epochs=(26.0, 36.0),
-            weight_decay=1e-4,
-            clip_norm=None,
-            groups="plain",
-            # Of the shifts, "normalizing gradients again per Equation 9" (section 4.1).
-            shift=ShiftConfig(
-                lr=0.01, warmup_epochs=1.0, gradient="paper", time_factor=0.1
-            ),
-        ),
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=40,
-    )
+def get_config():
+    return rubiksnet.finetune("ucf101")

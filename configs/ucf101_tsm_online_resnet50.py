@@ -17,11 +17,8 @@ released; its author answers that the recipe is the same with a shift from one s
 so are all values here: `configs/ucf101_tsm_resnet50.py`.
 """
 
-from configs import ucf101_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = ucf101_tsm_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.finetune("ucf101", causal=True)

@@ -20,24 +20,8 @@ github.com/mit-han-lab/temporal-shift-module, and else of
 `configs/kinetics_tsm_resnet50.py`.
 """
 
-from configs import kinetics_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = kinetics_tsm_resnet50.get_config()
-    config.model.dropout = 0.8
-    config.data.name = "ucf101"
-    config.data.train_split = "train_1"
-    config.data.validation_split = "test_1"
-    config.optim.lr = 0.001
-    config.optim.lr_batch_size = 64
-    config.optim.step_epochs = (10.0, 20.0)
-    # The default of opts.py; the paper (section 5.1) has 1e-4.
-    config.optim.weight_decay = 5e-4
-    # All but the first batch norm; the paper freezes "the Batch Normalization layers".
-    config.norm.freeze = "partial"
-    config.batch_size = 64
-    config.eval_batch_size = 64
-    config.epochs = 25
-    return config
+def get_config():
+    return tsm.finetune("ucf101")
