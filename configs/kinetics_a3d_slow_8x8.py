@@ -7,9 +7,7 @@
 
 75.6 % top-1 of the whole network with 30 views of 256 pixels, 68.7 % of the smallest
 (Zhu et al., 2020, Tables 1, 10 and 13), in 69 minutes an epoch on 8 GPUs (Table 2). Not
-measured by us. The recipe is that of `configs/kinetics_slow_8x8.py`. The paper draws widths
-from all of [0.63, 1]; here they come from the grid of its tables, so that 34 programs are
-compiled. Its pooling at 256 pixels it leaves open: here it is over all that there is.
+measured by us.
 """
 
 from vidshift.recipes import slow

@@ -2,16 +2,13 @@
 
     python train.py --config=configs/kinetics_a3d_slow_8x8_016.py --workdir=runs/k400_a3d_016
     python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3
-
-The second command evaluates the 96 sub-networks of Table 12. The two test sides of
-Figure 5 are that, 224 times the share of the side, and 256 times it:
-
     python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3 \\
         --crop=256 --sides=146,182,219,256
 
 75.2 % top-1 of the whole network with 30 views of 256 pixels, 64.1 % of the smallest
-(Zhu et al., 2020, Tables 1, 9 and 12). Not measured by us. See
-`configs/kinetics_a3d_slow_8x8.py`.
+(Zhu et al., 2020, Tables 1, 9 and 12). Not measured by us. The second command evaluates
+the 96 sub-networks of Table 12. Figure 5's two test sides are that, 224 times the
+fraction of the side, and the third command, 256 times it.
 """
 
 from vidshift.recipes import slow

@@ -6,7 +6,6 @@
 75.1 % top-1 of the whole network with 30 views of 256 pixels, against 75.6 % with fewer
 frames (Zhu et al., 2020, Table 6). Not measured by us. The paper names 0.5 as the lower
 bound of side and width, and rows of 112 and 224 pixels; the two sides between are ours.
-See `configs/kinetics_a3d_slow_8x8.py`.
 """
 
 from vidshift.recipes import slow

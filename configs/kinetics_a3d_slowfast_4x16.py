@@ -4,8 +4,7 @@
     python -m vidshift.budgets --workdir=runs/k400_a3dsf --protocol=10x3
 
 75.7 % top-1 of the whole network with 30 views of 256 pixels, 71.0 % of the smallest
-(Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us. Sides, frames and widths are
-the Slow pathway's; the Fast one stays whole. See `configs/kinetics_a3d_slow_8x8.py`.
+(Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us.
 """
 
 from vidshift.recipes import slow

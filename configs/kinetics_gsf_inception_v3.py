@@ -4,8 +4,7 @@
         --workdir=runs/k400_gsf_v3 --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/k400_gsf_v3 --split=validation --protocol=10x3
 
-The paper reports 75.57 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9); not measured by
-us. See `configs/kinetics_gsf_resnet50.py` and `configs/something_v1_gsf_inception_v3.py`.
+75.57 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9). Not measured by us.
 """
 
 from vidshift.recipes import gsf

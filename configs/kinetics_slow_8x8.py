@@ -1,15 +1,12 @@
 """Slow 8x8 R50 on Kinetics-400 from scratch: the baseline of A3D.
 
+    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
     python train.py --config=configs/kinetics_slow_8x8.py --workdir=runs/k400_slow
     python eval.py --workdir=runs/k400_slow --protocol=30-view --split=validation
 
-74.8 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 3); 74.2
-% in A3D's reproduction, with 4 % fewer training videos (Table 1), on 8 GPUs in 58 minutes
-an epoch (Table 2). Not measured by us. `python -m vidshift.data.prepare kinetics400
---source=DIR --out=datasets` makes the records.
-
-Values are those of the official code's config of this name. A clip has 8 frames of 64, at
-30 frames a second; of validation's single clip the place is fixed here, and drawn there.
+74.8 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 3);
+74.2 % in A3D's reproduction, with 4 % fewer training videos (Table 1), on 8 GPUs in 58
+minutes an epoch (Table 2). Not measured by us.
 """
 
 from vidshift.recipes import slow

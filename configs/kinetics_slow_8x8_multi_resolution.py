@@ -3,9 +3,8 @@
     python train.py --config=configs/kinetics_slow_8x8_multi_resolution.py --workdir=runs/mr
     python eval.py --workdir=runs/mr --protocol=30-view --split=validation
 
-73.4 % top-1 with 30 views of 256 pixels, below the 74.2 % of a training at full resolution
-alone (Zhu et al., 2020, Table 7). Not measured by us. See
-`configs/kinetics_a3d_slow_8x8.py`, whose resolutions these are.
+73.4 % top-1 with 30 views of 256 pixels, below the 74.2 % of a training at full
+resolution alone (Zhu et al., 2020, Table 7). Not measured by us.
 """
 
 from vidshift.recipes import slow

@@ -4,9 +4,8 @@
     python eval.py --workdir=runs/k400_slowfast --protocol=30-view \\
         --split=validation
 
-75.6 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 2a); 74.4 %
-in A3D's reproduction (Table 1). Not measured by us. Values as in
-`configs/kinetics_slow_8x8.py`; of the 64 frames of a clip the Fast pathway sees 32.
+75.6 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 2a);
+74.4 % in A3D's reproduction (Table 1). Not measured by us.
 """
 
 from vidshift.recipes import slow

@@ -3,10 +3,8 @@
     python train.py
 
 Two to three minutes on two CPU cores; 100 % of the test clips right (measured, see the
-README).
-
-`--config.model.temporal=tsn` is the same network without a view of time, which cannot
-tell a clip from the same clip played backwards.
+README). `--config.model.temporal=tsn` is the same network without a view of time, which
+cannot tell a clip from the same clip played backwards.
 """
 
 from vidshift.recipes import small

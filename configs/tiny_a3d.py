@@ -4,7 +4,7 @@
     python -m vidshift.budgets --workdir=runs/a3d
 
 Every step trains the network, the narrowest sub-network and one random one; the second
-command tables what each sub-network costs and how good it is. On two CPU cores see
+command prints the cost and accuracy of each sub-network. On two CPU cores see
 docs/a3d.md, with `--config.adaptive.mode=off` (the same network alone) beside it.
 """
 
