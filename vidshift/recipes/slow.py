@@ -19,6 +19,8 @@ def kinetics(backbone: str = "slow_8x8_r50") -> Config:
     Frames are taken at 30 a second. Of validation's single clip the place is fixed here,
     and drawn there.
     """
+    if backbone not in SAMPLING:
+        raise ValueError(f"backbone must be one of {[*SAMPLING]}, got {backbone!r}")
     num_frames, frame_stride = SAMPLING[backbone]
     return Config(
         model=ModelConfig(
