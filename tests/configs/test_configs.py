@@ -107,6 +107,7 @@ def test_a_config_loads_in_any_folder(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     clone = {"", ".", str(ROOT)}
     monkeypatch.setattr(sys, "path", [at for at in sys.path if at not in clone])
+    monkeypatch.delitem(sys.modules, "configs", raising=False)
     copy = shutil.copy(path, tmp_path)
     assert overridden(copy) == load(path)
 
