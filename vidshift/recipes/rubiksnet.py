@@ -86,7 +86,10 @@ def something(name: str, *, causal: bool | None = None) -> Config:
 
 
 def something_attention(name: str) -> Config:
-    """Returns the recipe for whole shifts in time, chosen by attention (section 4.1)."""
+    """Returns the recipe for whole shifts in time, chosen by attention (section 4.1).
+
+    `optim.shift` then trains the shifts in space alone.
+    """
     return _train(
         clips.rgb(name, flip=False),
         variant="attention",
