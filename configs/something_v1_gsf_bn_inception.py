@@ -5,7 +5,7 @@
     python eval.py --workdir=runs/ssv1_gsf_bn --split=validation
     python eval.py --workdir=runs/ssv1_gsf_bn --split=validation --protocol=2x3
 
-48.44 % top-1 by the first test, 50.17 % by the second (Sudhakaran et al., TPAMI 2023,
+48.44 % top-1 with one clip, 50.17 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8), which names no hardware. Not measured by us.
 """
 

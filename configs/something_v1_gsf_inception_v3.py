@@ -5,7 +5,7 @@
     python eval.py --workdir=runs/ssv1_gsf_v3 --split=validation
     python eval.py --workdir=runs/ssv1_gsf_v3 --split=validation --protocol=2x3
 
-51.52 % top-1 by the first test, 52.53 % by the second (Sudhakaran et al., TPAMI 2023,
+51.52 % top-1 with one clip, 52.53 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8), which names no hardware. Not measured by us. GSM,
 `--config.model.temporal=gsm`: its code reports 49.01 % without RandAugment,
 `--config.data.augment.rand_ops=0`.

@@ -6,7 +6,7 @@
     python eval.py --workdir=runs/ssv1_gsf --split=validation
     python eval.py --workdir=runs/ssv1_gsf --split=validation --protocol=2x3
 
-50.17 % top-1 by the first test, 51.53 % by the second (Sudhakaran et al., TPAMI 2023,
+50.17 % top-1 with one clip, 51.53 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8), which names no hardware. Not measured by us.
 """
 

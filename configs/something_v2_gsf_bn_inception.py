@@ -6,7 +6,7 @@
     python eval.py --workdir=runs/ssv2_gsf_bn --split=validation
     python eval.py --workdir=runs/ssv2_gsf_bn --split=validation --protocol=2x3
 
-61.29 % top-1 by the first test, 62.76 % by the second (Sudhakaran et al., TPAMI 2023,
+61.29 % top-1 with one clip, 62.76 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8). Not measured by us.
 """
 

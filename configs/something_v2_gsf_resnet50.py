@@ -6,7 +6,7 @@
     python eval.py --workdir=runs/ssv2_gsf --split=validation
     python eval.py --workdir=runs/ssv2_gsf --split=validation --protocol=2x3
 
-62.19 % top-1 by the first test, 64.01 % by the second (Sudhakaran et al., TPAMI 2023,
+62.19 % top-1 with one clip, 64.01 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8). Not measured by us.
 """
 
