@@ -12,6 +12,7 @@ from tests.support.files import VIDEOS
 from tests.support.networks import random_clips, random_network
 from vidshift import checkpoints, create, load, read_clip
 from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, View, clip_from_video, normalise, open_split
 from vidshift.description import Description
 from vidshift.nets.hardening import for_evaluation, hardening
@@ -20,7 +21,6 @@ from vidshift.run import Run
 from vidshift.shifts.attention import with_temperature
 from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
 from vidshift.torch_weights.files import read_torch
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
 CONFIG = Config(

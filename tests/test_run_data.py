@@ -9,6 +9,7 @@ import pytest
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
 from vidshift import budgets, early, pictures
+from vidshift.config import Config, DataConfig
 from vidshift.data.annotations.mirrored import NO_MIRROR
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.datasets import open_split
@@ -18,7 +19,6 @@ from vidshift.data.sources.split import Split
 from vidshift.description import Description
 from vidshift.run import Run
 from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
-from vidshift.training.config import Config, DataConfig
 
 OPTIONS = OrderedMotion(
     side=16, frames=4, train_clips=1, validation_clips=1, test_clips=12

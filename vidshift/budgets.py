@@ -38,6 +38,7 @@ from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import MAP_CLASSES
+from vidshift.config import Config
 from vidshift.cost.count import cost
 from vidshift.data.device.on_device import prepare
 from vidshift.data.loading.loader import train_batches
@@ -53,7 +54,6 @@ from vidshift.nets.zoo import pick
 from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run import BUDGETS, Run
 from vidshift.tasks import SINGLE_LABEL
-from vidshift.training.config import Config
 from vidshift.training.initial import ARGUMENTS
 
 LATENCY_RUNS = 10

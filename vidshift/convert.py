@@ -38,6 +38,7 @@ from vidshift import checkpoints
 from vidshift.class_names import read_class_names
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
 from vidshift.description import Description
 from vidshift.nets import create, names
@@ -47,7 +48,6 @@ from vidshift.pixels import CAFFE, HEAD_SIZE, SLOWFAST, official_pixels
 from vidshift.torch_weights import files, load_torch
 from vidshift.torch_weights.load import recognise
 from vidshift.torch_weights.rules import Family
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 # Of the Fast pathway. Other networks have 8 unless it is said otherwise.
 FRAMES = {"slowfast_4x16_r50": 32, "slowfast_8x8_r50": 32}

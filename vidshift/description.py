@@ -13,11 +13,11 @@ import jax.numpy as jnp
 
 from vidshift import checkpoints, tasks
 from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config
 from vidshift.data.device.on_device import normalise
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.tasks import Task
-from vidshift.training.config import Config
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ml_collections import config_flags
 
 from vidshift import checkpoints
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.config import Config, check
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Ahead
 from vidshift.description import model_arguments
@@ -28,7 +29,6 @@ from vidshift.nets import create
 from vidshift.nets.hardening import hardening
 from vidshift.nets.zoo import pick
 from vidshift.training import command, optimizer, resume
-from vidshift.training.config import Config, check
 from vidshift.training.data import open_data
 from vidshift.training.experiment import Experiment
 from vidshift.training.initial import initial_weights

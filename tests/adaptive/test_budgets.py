@@ -15,12 +15,12 @@ from tests.support.networks import random_clips, random_network
 from vidshift import budgets, create, train_view
 from vidshift.adaptive import SubNetwork, narrow, table
 from vidshift.adaptive.calibrate import batch_statistics
+from vidshift.config import Config
 from vidshift.data import Split
 from vidshift.description import Description
 from vidshift.nets.weights import named_arrays, split
 from vidshift.run import Run
 from vidshift.tasks import MULTI_LABEL, MultiTask
-from vidshift.training.config import Config
 
 
 def row(name, gflops, top1, **options):

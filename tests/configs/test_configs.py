@@ -16,6 +16,7 @@ from ml_collections import config_flags
 
 from tests.support.files import ROOT
 from vidshift.adaptive.sampling import grid
+from vidshift.config import check
 from vidshift.cost import published
 from vidshift.data.sources.datasets import DATASETS
 from vidshift.description import model_arguments
@@ -26,7 +27,6 @@ from vidshift.nets import create
 from vidshift.nets.names import parse
 from vidshift.recipes import slow
 from vidshift.training import command, optimizer
-from vidshift.training.config import check
 from vidshift.training.mutual import make_sampling
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))

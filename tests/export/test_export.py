@@ -10,13 +10,13 @@ import pytest
 from tests.support.commands import environment
 from tests.support.networks import random_network
 from vidshift import checkpoints, create
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split
 from vidshift.description import Description
 from vidshift.export import __main__ as export
 from vidshift.export import check, load, replay
 from vidshift.export.program import Program
 from vidshift.nets.weights import split
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 SIZE = ("--size", "32", "24")
 

@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
 from tests.support.commands import ROOT, failures
+from vidshift.config import Config, DataConfig, ModelConfig, check
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import OrderedMotion
@@ -22,7 +23,6 @@ from vidshift.data.sources.prepared import Prepared
 from vidshift.data.views.view import View
 from vidshift.description import model_arguments
 from vidshift.fit import aot, sizing
-from vidshift.training.config import Config, DataConfig, ModelConfig, check
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 needs_v5e = pytest.mark.skipif(

@@ -11,6 +11,7 @@ from flax import nnx
 
 from tests.support.networks import random_network
 from vidshift import checkpoints, create, load, pictures, read_clip
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
 from vidshift.data.sources.split import Split
@@ -19,7 +20,6 @@ from vidshift.nets.weights import split
 from vidshift.report import draw_attention, draw_shifts
 from vidshift.shifts.attention import WholeShift
 from vidshift.shifts.rubiks import Shift3D
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 OPTIONS = OrderedMotion(
     side=16, frames=8, train_clips=12, validation_clips=12, test_clips=18

@@ -6,10 +6,10 @@ import numpy as np
 
 from tests.support.networks import random_network
 from vidshift import checkpoints, create
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, encode
 from vidshift.description import Description
 from vidshift.nets.weights import split
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 CLASSES = ("left", "right", "up", "down")
 SIDE = 16

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidshift.config import Config, ModelConfig, OptimConfig
 from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL
 from vidshift.tasks.losses import binary_cross_entropy, cross_entropy
-from vidshift.training.config import Config, ModelConfig, OptimConfig
 
 
 def test_cross_entropy_with_smoothing():

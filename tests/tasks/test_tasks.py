@@ -13,10 +13,10 @@ from tests.data.preparation.test_prepare import (
 )
 from tests.support.commands import finish, start_program
 from tests.support.miniatures import make
+from vidshift.config import Config
 from vidshift.evaluation.evaluate import Scores
 from vidshift.tasks import MultiTask
 from vidshift.tasks.kinds import split_logits
-from vidshift.training.config import Config
 from vidshift.training.log import read_metrics
 
 TASKS = {"verb": 2, "noun": 3}

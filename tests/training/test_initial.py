@@ -10,10 +10,10 @@ from flax import nnx
 from tests.support.networks import random_clips, random_network
 from vidshift import checkpoints, create
 from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split
 from vidshift.description import Description
 from vidshift.nets.weights import split
-from vidshift.training.config import Config, DataConfig, ModelConfig
 from vidshift.training.inflation import INFLATIONS, find_inflation
 from vidshift.training.initial import initial_weights, is_image_network, shorten
 

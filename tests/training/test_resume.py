@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, ModelConfig
 from vidshift.data import Split
 from vidshift.description import Description
 from vidshift.tasks import MULTI_LABEL, MultiTask
-from vidshift.training.config import Config, ModelConfig
 from vidshift.training.resume import changed_fields, check_same_run
 
 DESCRIPTION = Description.of(

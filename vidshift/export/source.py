@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vidshift.config import Config
 from vidshift.description import Description, Input
 from vidshift.nets import names
 from vidshift.nets.weights import split
 from vidshift.pixels import official_pixels
 from vidshift.run import Run
 from vidshift.tasks import SINGLE_LABEL
-from vidshift.training.config import Config
 
 
 class Source(NamedTuple):

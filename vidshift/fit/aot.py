@@ -17,11 +17,11 @@ from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
 from kernels.interpolated import gpu
 from vidshift import tasks
+from vidshift.config import Config
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.zoo import BACKBONES, pick
-from vidshift.training.config import Config
 from vidshift.training.experiment import Experiment
 
 # Batches that `train.py` has on the device besides the one in use: those of two more

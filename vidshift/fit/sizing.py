@@ -11,10 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kernels.analysis import chips
+from vidshift.config import Config, check
 from vidshift.data.sources import motion_clips
 from vidshift.description import model_arguments
 from vidshift.fit import aot
-from vidshift.training.config import Config, check
 
 # Data sets that configs name, whether or not they can be read here yet.
 CLASSES = {

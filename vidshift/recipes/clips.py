@@ -1,7 +1,7 @@
 """Data of the recipes: a prepared data set, sampled and cropped as in TSN and TSM."""
 
+from vidshift.config import DataConfig
 from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import DataConfig
 
 # Sides of TSN's corner crops, as fractions of the short side.
 SCALES = (1.0, 0.875, 0.75, 0.66)

@@ -1,9 +1,9 @@
 """GSM and GSF (Sudhakaran et al., TPAMI 2023)."""
 
+from vidshift.config import Config, ModelConfig, OptimConfig
 from vidshift.data.device.augment import Augment
 from vidshift.pixels import CAFFE, official_pixels
 from vidshift.recipes import clips
-from vidshift.training.config import Config, ModelConfig, OptimConfig
 
 
 def train(

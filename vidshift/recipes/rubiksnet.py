@@ -19,8 +19,7 @@ repository has no training code. The paper leaves open:
   literature" (section 4.1).
 """
 
-from vidshift.recipes import clips
-from vidshift.training.config import (
+from vidshift.config import (
     AttentionConfig,
     Config,
     DataConfig,
@@ -28,6 +27,7 @@ from vidshift.training.config import (
     OptimConfig,
     ShiftConfig,
 )
+from vidshift.recipes import clips
 
 # Official helper `create_3d_from_2d`; the noise keeps shifts off the whole numbers,
 # where the gradient is that of one side. A causal network starts from causal TSM's

@@ -1,12 +1,7 @@
 """Slow and SlowFast (Feichtenhofer et al., ICCV 2019) and A3D (Zhu et al., 2020)."""
 
+from vidshift.config import AdaptiveConfig, Config, ModelConfig, OptimConfig
 from vidshift.recipes import clips
-from vidshift.training.config import (
-    AdaptiveConfig,
-    Config,
-    ModelConfig,
-    OptimConfig,
-)
 
 # Frames of a clip and their distance. A clip covers 64 frames; SlowFast's Fast pathway
 # sees 32 of them, its Slow one every eighth of those.

@@ -1,14 +1,8 @@
 """Small networks that train from scratch on any machine."""
 
+from vidshift.config import AdaptiveConfig, Config, DataConfig, ModelConfig, OptimConfig
 from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.recipes import clips
-from vidshift.training.config import (
-    AdaptiveConfig,
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-)
 
 
 def ordered_motion(backbone: str = "resnet_tiny", temporal: str = "tsm") -> Config:

@@ -8,14 +8,8 @@ recipe is the same with a shift from one side. No recipe with a MobileNetV2 as b
 is published either: all values are the ResNet-50's.
 """
 
+from vidshift.config import Config, DataConfig, ModelConfig, NormConfig, OptimConfig
 from vidshift.recipes import clips
-from vidshift.training.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    NormConfig,
-    OptimConfig,
-)
 
 
 def train(

@@ -12,8 +12,8 @@ Clips whose class names a side are mirrored here with their class swapped; the p
 leaves them as they are.
 """
 
+from vidshift.config import Config, DataConfig
 from vidshift.recipes import clips, tsm
-from vidshift.training.config import Config, DataConfig
 
 
 def _train(data: DataConfig) -> Config:

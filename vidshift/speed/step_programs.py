@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vidshift.config import Config
 from vidshift.data.sources.split import Split
 from vidshift.nets.weights import Arrays, split
-from vidshift.training.config import Config
 from vidshift.training.experiment import Experiment
 from vidshift.training.state import TrainState
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from vidshift.config import DTYPES
 from vidshift.nets import create
 from vidshift.nets.names import Network, parse
 from vidshift.nets.weights import split
@@ -17,7 +18,6 @@ from vidshift.nets.zoo import pick
 from vidshift.run import Run
 from vidshift.speed.step_programs import random_weights
 from vidshift.stream.network import make
-from vidshift.training.config import DTYPES
 
 # Of a camera.
 FPS = 30.0

@@ -17,7 +17,7 @@ import absl.logging
 from absl import app, flags
 
 from vidshift.command_line.errors import EXPECTED, INTERRUPTED, fail, imported
-from vidshift.training.config import Config
+from vidshift.config import Config
 
 
 def run(
@@ -85,7 +85,7 @@ def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
                 fail(f"--config={file}: no such file")
         if re.fullmatch("--?h(elp)?", argument):
             print(module.__doc__)
-            print("Fields of --config: vidshift/training/config.py. Flags:")
+            print("Fields of --config: vidshift/config.py. Flags:")
             print(
                 flags.FLAGS.main_module_help()
                 if module.__name__ == "__main__"
@@ -108,7 +108,7 @@ def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
         raise
     if file and not isinstance(config, Config):
         fail(
-            f"--config={file}: get_config() must return a vidshift.training.config."
+            f"--config={file}: get_config() must return a vidshift.config."
             f"Config, got a {type(config).__name__}"
         )
     if rest[1:]:

@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vidshift.config import Config
 from vidshift.data.annotations import mirrored
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.split import Split
-from vidshift.training.config import Config
 
 
 class TrainingData(NamedTuple):

@@ -14,6 +14,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
+from vidshift.config import Config
 from vidshift.data.device.on_device import prepare
 from vidshift.data.sources.split import Split
 from vidshift.description import Description
@@ -24,7 +25,6 @@ from vidshift.nets import create, train_view
 from vidshift.nets.hardening import for_evaluation
 from vidshift.nets.weights import Arrays, split
 from vidshift.training import attention, optimizer
-from vidshift.training.config import Config
 from vidshift.training.mutual import MutualStep
 from vidshift.training.state import Batch, TrainState, make_train_step, new_state
 

@@ -22,11 +22,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import Sampling, sampling
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork
+from vidshift.config import Config
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.shifts.attention import with_temperature
 from vidshift.tasks import SINGLE_LABEL, Task
-from vidshift.training.config import Config
 from vidshift.training.state import Batch, TrainState, make_loss, make_update
 
 # Names of programs that are no sub-network's.

@@ -10,9 +10,9 @@ import jax
 from vidshift import checkpoints
 from vidshift.checkpoints import CheckpointError, saving
 from vidshift.class_names import difference
+from vidshift.config import Config
 from vidshift.description import Description
 from vidshift.devices import mesh
-from vidshift.training.config import Config
 from vidshift.training.log import validations
 from vidshift.training.state import TrainState
 

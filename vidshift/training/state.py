@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from vidshift.config import OptimConfig
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
 from vidshift.shifts.attention import (
     attention_layers,
@@ -19,7 +20,6 @@ from vidshift.shifts.attention import (
 )
 from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.attention import budget_loss
-from vidshift.training.config import OptimConfig
 
 Batch = dict[str, jax.Array]
 

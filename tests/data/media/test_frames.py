@@ -22,6 +22,7 @@ from PIL import Image
 from tests.support import frame_matrix, paff
 from tests.support.frame_matrix import FRAMES, REASONS, Cell, cells, number_of, plain
 from tests.support.numbered_videos import encoded, numbers, picture, with_matrix
+from vidshift.config import Config, check
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.media import frame_index, h264, images, pixel_aspect, video
 from vidshift.data.media.video import VideoError
@@ -33,7 +34,6 @@ from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video, eval_clips, train_clip
 from vidshift.description import Description
 from vidshift.stream import session, sources
-from vidshift.training.config import Config, check
 
 # How many combinations of a container and a codec there are.
 CELLS = {

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from vidshift.training.config import Config, check
+from vidshift.config import Config, check
 
 
 def changed(dotted, value):
