@@ -37,7 +37,7 @@ from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES
+from vidshift.command_line.arguments import MAP_CLASSES, make_parser
 from vidshift.config import Config
 from vidshift.cost.count import cost
 from vidshift.data.device.on_device import prepare
@@ -315,12 +315,9 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.budgets",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.budgets", __doc__)
     add = parser.add_argument
     add("--workdir", required=True, help="a run, or one checkpoint of it")
     add(
@@ -349,37 +346,31 @@ def main(argv: list[str] | None = None) -> int:
     add("--latency-ms", type=float, help="the best network for so long a clip")
     add("--save", metavar="DIR", help="write the network for the budget there")
     options = parser.parse_args(argv)
-    try:
-        for name in ("crop", "batch_size", "gflops", "latency_ms"):
-            given = getattr(options, name)
-            if given is not None and not given > 0:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} must be above 0, got {given}"
-                )
-        if (options.calibration_batches or 0) < 0:
-            raise ValueError("--calibration-batches must be 0 or more")
-        full = FullNetwork.read(options.workdir, options.checkpoint)
-        if options.gflops is None and options.latency_ms is None:
-            if options.save:
-                raise ValueError("--save needs --gflops or --latency-ms")
-            made = tabulate(full, options)
-            print("\n".join(table.lines(made.rows)))
-            print(
-                f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
-            )
-            print(f"\n{made.device}, jax {jax.__version__}")
-            return 0
-        made = table.read(full.folder)
-        # The table's own, which may not be the last any more.
-        full = FullNetwork.read(full.run.checkpoint.parent / made.checkpoint, "last")
-        row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
+    for name in ("crop", "batch_size", "gflops", "latency_ms"):
+        given = getattr(options, name)
+        if given is not None and not given > 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {given}")
+    if (options.calibration_batches or 0) < 0:
+        raise ValueError("--calibration-batches must be 0 or more")
+    full = FullNetwork.read(options.workdir, options.checkpoint)
+    if options.gflops is None and options.latency_ms is None:
         if options.save:
-            save(full, row, options.save)
-        figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
-        print(json.dumps(figures))
-    except ValueError as error:
-        print(f"budgets: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+            raise ValueError("--save needs --gflops or --latency-ms")
+        made = tabulate(full, options)
+        print("\n".join(table.lines(made.rows)))
+        print(
+            f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
+        )
+        print(f"\n{made.device}, jax {jax.__version__}")
+        return 0
+    made = table.read(full.folder)
+    # The table's own, which may not be the last any more.
+    full = FullNetwork.read(full.run.checkpoint.parent / made.checkpoint, "last")
+    row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
+    if options.save:
+        save(full, row, options.save)
+    figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
+    print(json.dumps(figures))
     return 0
 
 

@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
     one_line()  # before the imports, which take seconds
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -32,7 +31,7 @@ from flax import nnx
 
 from vidshift import stream
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count
+from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.sources.split import Split
 from vidshift.devices import mesh
 from vidshift.evaluation import evaluate
@@ -171,12 +170,9 @@ def lines(rows: list[dict]) -> list[str]:
     ]
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.early",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.early", __doc__)
     add = parser.add_argument
     add("--workdir", action="append", required=True, help="a run; given several times")
     add("--checkpoint", choices=("best", "last"), default="best", help="best")
@@ -186,20 +182,16 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=count, default=32, help="videos at a time; 32")
     add("--out", help="of OUT.json and OUT.png; evaluation/early of the first run")
     options = parser.parse_args(argv)
-    try:
-        rows = [row(workdir, options) for workdir in options.workdir]
-        out = pathlib.Path(
-            options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
-        )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        device = jax.devices()[0].device_kind
-        made = {"split": options.split, "shares": SHARES, "rows": rows}
-        made |= {"device": device, "jax": jax.__version__}
-        out.with_name(f"{out.name}.json").write_text(json.dumps(made, indent=1) + "\n")
-        draw_early(out.with_name(f"{out.name}.png"), SHARES, rows)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"early: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    rows = [row(workdir, options) for workdir in options.workdir]
+    out = pathlib.Path(
+        options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    device = jax.devices()[0].device_kind
+    made = {"split": options.split, "shares": SHARES, "rows": rows}
+    made |= {"device": device, "jax": jax.__version__}
+    out.with_name(f"{out.name}.json").write_text(json.dumps(made, indent=1) + "\n")
+    draw_early(out.with_name(f"{out.name}.png"), SHARES, rows)
     print("\n".join(lines(rows)), file=sys.stderr)
     print(json.dumps(made))
     return 0

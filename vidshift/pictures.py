@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from flax import nnx
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count
+from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.loading.loader import eval_batches
 from vidshift.nets.weights import split as split_model
 from vidshift.report import draw_attention, draw_gates, draw_shifts
@@ -37,13 +37,9 @@ from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.rubiks import Shift3D
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
-    try:
-        print(json.dumps(pictures(options)))
-    except (ValueError, OSError) as error:
-        print(f"pictures: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    print(json.dumps(pictures(_parser().parse_args(argv))))
     return 0
 
 
@@ -153,11 +149,7 @@ def _named(model: Mapping) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.pictures",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.pictures", __doc__)
     add = parser.add_argument
     add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
     add("--checkpoint", choices=("best", "last"), default="best")

@@ -36,7 +36,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, positive
+from vidshift.command_line.arguments import count, make_parser, positive
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -214,6 +214,7 @@ def describe(options, network, made: program.Program, prepare) -> dict:
     }
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
@@ -221,18 +222,11 @@ def main(argv: list[str] | None = None) -> int:
     except MismatchError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError, NotImplementedError) as error:
-        print(f"export: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.export", __doc__)
     add = parser.add_argument
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--workdir", metavar="DIR", help="a run, or a checkpoint")
