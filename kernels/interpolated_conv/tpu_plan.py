@@ -1,7 +1,7 @@
-"""How the TPU kernels of a shift and its product cut a call into blocks.
+"""Blocks into which the TPU kernels of a shift and its product cut a call.
 
-As `tpu_plan` has it, with all K outputs of a place together: the channels of x come one
-tile of lanes after another, and their weights stay in VMEM.
+Rows are cut as in `kernels.interpolated.tpu_plan`, with all K outputs of a place together:
+the channels of x come one tile of lanes after another, and their weights stay in VMEM.
 """
 
 import math
