@@ -79,6 +79,32 @@ class Implementation(NamedTuple):
     named: bool = True  # whether a caller may ask for it
 
 
+def with_kernels(
+    xla: Implementation, functions: Mapping[str, str], *, tpu, gpu, gpu_plan
+) -> dict[str, Implementation]:
+    """The table of an operation that has a kernel for a TPU and one for an NVIDIA GPU.
+
+    Args:
+      functions: piece -> the name of its function in the modules `tpu` and `gpu`.
+    """
+
+    def kernel(module, platform: str, **fields) -> Implementation:
+        return Implementation(
+            run={piece: getattr(module, name) for piece, name in functions.items()},
+            dtypes=("float32", "bfloat16"),
+            platforms=(platform,),
+            unsupported=module.unsupported,
+            **fields,
+        )
+
+    triton = {"bytes": gpu_plan.fetched_bytes, "resources": gpu.resources}
+    return {
+        REFERENCE: xla,
+        "pallas_tpu": kernel(tpu, "tpu"),
+        "triton": kernel(gpu, "cuda", **triton),
+    }
+
+
 class Choice(NamedTuple):
     """With no implementation named, `name` runs on `platform` where `fits` allows."""
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
-from kernels.dispatch import Choice, Implementation, Operation, Piece
+from kernels.dispatch import Choice, Implementation, Operation, Piece, with_kernels
 from kernels.interpolated import gpu, gpu_plan, reference, tpu
 from kernels.interpolated.arguments import ShiftSpec, in_use, prepare
 from kernels.interpolated.taps import reach
@@ -24,27 +24,17 @@ SHIFT3D = Operation(
         "forward": Piece((True, False), (False,), OPTIONS),
         "backward": Piece((True, False, True), (False, True), OPTIONS),
     },
-    implementations={
-        "xla": Implementation(
+    implementations=with_kernels(
+        Implementation(
             run={"forward": reference.forward, "backward": reference.backward},
             dtypes=("float32", "bfloat16", "float64"),
             splits=True,
         ),
-        "pallas_tpu": Implementation(
-            run={"forward": tpu.forward, "backward": tpu.backward},
-            dtypes=("float32", "bfloat16"),
-            platforms=("tpu",),
-            unsupported=tpu.unsupported,
-        ),
-        "triton": Implementation(
-            run={"forward": gpu.forward, "backward": gpu.backward},
-            dtypes=("float32", "bfloat16"),
-            platforms=("cuda",),
-            unsupported=gpu.unsupported,
-            bytes=gpu_plan.fetched_bytes,
-            resources=gpu.resources,
-        ),
-    },
+        {"forward": "forward", "backward": "backward"},
+        tpu=tpu,
+        gpu=gpu,
+        gpu_plan=gpu_plan,
+    ),
     choices=(
         Choice(
             "tpu",

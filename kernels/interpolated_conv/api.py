@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from kernels.dispatch import Choice, Implementation, Operation, Piece
+from kernels.dispatch import Choice, Operation, Piece, with_kernels
 from kernels.interpolated.api import OPTIONS, SHIFT3D, within_4_places
 from kernels.interpolated.arguments import ShiftSpec, in_use, prepare
 from kernels.interpolated_conv import gpu, gpu_plan, reference, tpu
@@ -29,28 +29,16 @@ SHIFT3D_CONV = Operation(
         # x, shift, weight, dy
         "backward": Piece((True, False, False, True), (False, True, True), OPTIONS),
     },
-    implementations={
-        "xla": Implementation(
-            run=reference.composed(SHIFT3D.implementations["xla"].run),
-            dtypes=("float32", "bfloat16", "float64"),
-            splits=True,
+    implementations=with_kernels(
+        SHIFT3D.implementations["xla"]._replace(
+            run=reference.composed(SHIFT3D.implementations["xla"].run)
         ),
-        "pallas_tpu": Implementation(
-            run={"forward": tpu.forward, "backward": tpu.backward},
-            dtypes=("float32", "bfloat16"),
-            platforms=("tpu",),
-            unsupported=tpu.unsupported,
-        ),
-        "triton": Implementation(
-            run={"forward": gpu.forward, "backward": gpu.backward},
-            dtypes=("float32", "bfloat16"),
-            platforms=("cuda",),
-            unsupported=gpu.unsupported,
-            bytes=gpu_plan.fetched_bytes,
-            resources=gpu.resources,
-        ),
-        **UNFUSED,
-    },
+        {"forward": "forward", "backward": "backward"},
+        tpu=tpu,
+        gpu=gpu,
+        gpu_plan=gpu_plan,
+    )
+    | UNFUSED,
     choices=(
         Choice(
             "tpu",

@@ -15,36 +15,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from kernels.dispatch import Choice, Implementation, Operation, Piece
+from kernels.dispatch import Choice, Implementation, Operation, Piece, with_kernels
 from kernels.frames import Frames
 from kernels.sharding import varying_like
 from kernels.temporal import gpu, gpu_plan, reference, tpu
 from kernels.temporal.arguments import TemporalSpec, features_of
 
 
-def _rows(function) -> dict[str, Implementation]:
-    """The implementations of an operation; `function(module)` has a module's pieces."""
-    return {
-        "xla": Implementation(
-            run=function(reference),
-            splits=True,
-            run_on={("tpu", "backward_x"): reference.conv_dx_on_tpu},
-        ),
-        "pallas_tpu": Implementation(
-            run=function(tpu),
-            dtypes=("float32", "bfloat16"),
-            platforms=("tpu",),
-            unsupported=tpu.unsupported,
-        ),
-        "triton": Implementation(
-            run=function(gpu),
-            dtypes=("float32", "bfloat16"),
-            platforms=("cuda",),
-            unsupported=gpu.unsupported,
-            bytes=gpu_plan.fetched_bytes,
-            resources=gpu.resources,
-        ),
-    }
+def _implementations(**functions: str) -> dict[str, Implementation]:
+    """The table of an operation: piece -> the name of its function in each module."""
+    run = {piece: getattr(reference, name) for piece, name in functions.items()}
+    on_tpu = {("tpu", "backward_x"): reference.conv_dx_on_tpu}
+    xla = Implementation(run=run, splits=True, run_on=on_tpu)
+    return with_kernels(xla, functions, tpu=tpu, gpu=gpu, gpu_plan=gpu_plan)
 
 
 def _beyond_vmem(x, spec: TemporalSpec) -> bool:
@@ -66,9 +49,7 @@ TEMPORAL_SHIFT = Operation(
     pieces=dict.fromkeys(
         ("forward", "backward"), Piece((True,), (False,), options=("move",))
     ),
-    implementations=_rows(
-        lambda module: {"forward": module.shift, "backward": module.shift}
-    ),
+    implementations=_implementations(forward="shift", backward="shift"),
     choices=(),
 )
 
@@ -80,12 +61,8 @@ TEMPORAL_SHIFT_CONV = Operation(
         "backward_x": Piece((True, False), (False,), ("move",)),  # dz, weight
         "backward_weight": Piece((True, True), (True,), ("move",)),  # x, dz
     },
-    implementations=_rows(
-        lambda module: {
-            "forward": module.conv,
-            "backward_x": module.conv_dx,
-            "backward_weight": module.conv_dw,
-        }
+    implementations=_implementations(
+        forward="conv", backward_x="conv_dx", backward_weight="conv_dw"
     ),
     choices=(
         Choice(

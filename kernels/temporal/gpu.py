@@ -19,8 +19,6 @@ from kernels import triton_gpu
 from kernels.temporal.arguments import Move, TemporalSpec
 from kernels.temporal.gpu_plan import Plan, kernel_calls, kernel_shape, plan
 
-# What tl.dot multiplies here; a shift alone moves any number of 1, 2, 4 or 8 bytes.
-PRODUCTS = ("bfloat16", "float16", "float32")
 LAUNCHES = {  # as traces name them
     "shift": "temporal_shift_forward_triton",
     "shift_reverse": "temporal_shift_backward_triton",
@@ -40,14 +38,8 @@ def unsupported(x, spec: TemporalSpec) -> str | None:
         return f"has nothing to compute: x {shape}, {k or None} filters"
     if count >= 2**30:  # and some beyond the end
         return f"counts rows in 32 bits: A * T * R < 2**30, got {shape}"
-    name = jnp.dtype(x.dtype).name
-    if not k:
-        if name not in triton_gpu.TYPES:
-            return f"moves {', '.join(triton_gpu.TYPES)}; got {name}"
-    elif name not in PRODUCTS:
-        return f"multiplies {', '.join(PRODUCTS)}; got {name}"
     # The offsets within a tile of 128 rows, and those of the weights.
-    elif max(128 * c, 128 * k, c * k) >= 2**31:
+    if k and max(128 * c, 128 * k, c * k) >= 2**31:
         return (
             "counts within a tile and the weights in 32 bits: "
             f"got {c} channels, {k} filters"
