@@ -58,7 +58,7 @@ class CallSpec:
 
 
 class Implementation(NamedTuple):
-    """One way to compute an operation.
+    """A way to compute an operation.
 
     `run` has a function of the arrays for each piece. A kernel's bytes and resources are
     functions of (direction, shape of the clips, size of a number or dtype) and, by

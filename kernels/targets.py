@@ -84,7 +84,7 @@ def main(argv=None) -> int:
 
 
 def measure(case: Case, target: str, device) -> dict:
-    """One row: the fields of `COLUMNS`, the case, `compiled` and `error`."""
+    """Returns a row: the fields of `COLUMNS`, the case, `compiled` and `error`."""
     chip = chips.CHIPS[target]
     case = case.on(chip.platform)
     fewest = traffic.fewest_bytes(case, chip.platform)
@@ -138,7 +138,7 @@ def _compile(case: Case, chip: chips.Chip, device):
 
 
 def _resources(case: Case, chip: chips.Chip) -> dict:
-    """Those of the kernel that takes the most of each."""
+    """Registers and spills, the most of any kernel of the case."""
     most = case.table_row.resources(
         case.direction,
         case.shape.x,

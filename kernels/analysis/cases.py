@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the operations name their scopes, so that a trace says it twice."""
+        """Name of the operation's scope too, so that a trace has it twice."""
         return f"{self.op}_{self.direction}_{self.implementation}"
 
     @property
@@ -69,7 +69,7 @@ class Case(NamedTuple):
         return self.table_row.platforms
 
     def row(self) -> dict:
-        """What a command's row says first, as JSON has it."""
+        """First fields of a command's row, as JSON has them."""
         row = self._asdict() | {"shape": self.shape.name, "x": self.shape.x}
         return row | {"out_channels": self.shape.out_channels}
 
@@ -120,7 +120,7 @@ class Case(NamedTuple):
         return (*primals, jax.eval_shape(forward, *primals))
 
     def least_arrays(self) -> list[jax.ShapeDtypeStruct]:
-        """What any implementation has to read once or to write once."""
+        """Arrays that any implementation has to read once or to write once."""
         arguments = self.arguments()
         plain = self._replace(implementation="xla").function()
         results = jax.tree.leaves(jax.eval_shape(plain, *arguments))
@@ -163,7 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, argv=None):
-    """-> the options and their cases; an error where a shape is not the operation's."""
+    """Returns the options and their cases; an error where a shape is not the operation's."""
     options = parser.parse_args(argv)
     cases = all_cases(
         op=options.op,

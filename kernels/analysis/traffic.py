@@ -19,7 +19,7 @@ def logical_bytes(array) -> int:
 
 
 def tpu_bytes(array) -> int:
-    """As a TPU stores it: channels fill whole lanes, the best other axis the sublanes.
+    """Bytes as a TPU stores an array: channels fill whole lanes, the best other axis the sublanes.
 
     Of `[H, W, N, C]` with few channels, N fills the lanes where it can.
     """
@@ -142,7 +142,7 @@ def _indices(block, grid) -> np.ndarray:
 
 
 def _extent(dim, size: int, index: np.ndarray) -> np.ndarray:
-    """How many of an axis' places a block holds, at each index."""
+    """Number of an axis' places that a block holds, at each index."""
     if dim is None or isinstance(dim, pl.Squeezed):
         return np.ones_like(index)
     if isinstance(dim, pl.Element):

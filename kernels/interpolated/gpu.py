@@ -25,7 +25,7 @@ def unsupported(x, spec: ShiftSpec) -> str | None:
 
 
 def forward(x, shift, *, stride, max_shift, whole):
-    """As `reference.forward`."""
+    """Computes `reference.forward`."""
     plan = make_plan("forward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
     y = jax.ShapeDtypeStruct((x.shape[0], *plan.sizes, x.shape[4]), x.dtype)
     shift = nearest(shift) if whole else shift
@@ -33,7 +33,7 @@ def forward(x, shift, *, stride, max_shift, whole):
 
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
-    """As `reference.backward`, with a part of the shift's gradient for each tile."""
+    """Computes `reference.backward`, with a part of the shift's gradient for each tile."""
     plan = make_plan("backward", x.shape, x.dtype.itemsize, stride, max_shift, whole)
     dx = jax.ShapeDtypeStruct(x.shape, x.dtype)
     parts = jax.ShapeDtypeStruct((plan.tiles, 3, x.shape[4]), jnp.float32)

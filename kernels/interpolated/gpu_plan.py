@@ -8,7 +8,7 @@ from kernels.triton_gpu import Launch
 
 
 class Tile(NamedTuple):
-    """What a program computes: frames, rows and columns of places, channels."""
+    """A program's part of the result: frames, rows and columns of places, channels."""
 
     frames: int
     rows: int
@@ -121,7 +121,7 @@ def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
 
 
 def places_read(plan, shape) -> int:
-    """Of a clip of x, by the tiles of a plan going forward, summed over tiles."""
+    """Places of a clip of x that a forward plan's tiles read, summed over tiles."""
     stride = [plan.launch.constants[name] for name in ("ST", "SH", "SW")]
     axes = zip(
         shape[1:4], plan.sizes, plan.tile[:3], stride, _farthest(plan), strict=True

@@ -28,7 +28,7 @@ def unsupported(x, spec: ShiftSpec) -> str | None:
 
 
 def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
-    """As `composed` of the reference."""
+    """Computes the reference's `forward`."""
     outputs = weight.shape[1]
     plan = make_conv_plan(
         "forward", x.shape, outputs, x.dtype.itemsize, stride, max_shift
@@ -44,7 +44,7 @@ def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
 
 
 def backward(x, shift, weight, dy, *, stride, max_shift, whole):
-    """As `composed` of the reference, with a part of each sum for some tiles."""
+    """Computes the reference's `backward`, with a part of each sum for some tiles."""
     c, k = weight.shape
     plan = make_conv_plan("weight", x.shape, k, x.dtype.itemsize, stride, max_shift)
     dweight = triton_gpu.run(

@@ -86,7 +86,7 @@ def fetched_bytes(
 
 
 def moves_fewer_bytes(x, piece, spec: ShiftSpec) -> bool:
-    """Whether a piece's fused kernel moves less than the shift and the product.
+    """Tells if a piece's fused kernel moves less than the shift and the product.
 
     These write the shifted features and read them again. Bytes that both ways move alike
     are left out.

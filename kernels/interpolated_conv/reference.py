@@ -25,7 +25,7 @@ def composed(shift3d: dict[str, Callable]) -> dict[str, Callable]:
         return (jnp.maximum(y, 0) if relu else y).astype(x.dtype)
 
     def backward(x, shift, weight, dy, *, stride, max_shift, whole):
-        """-> dx; parts of the shift's gradient `[n, 3, C]` and of the weight's `[n, C, K]`.
+        """Returns dx, parts of dshift `[n, 3, C]` and parts of dweight `[n, C, K]`.
 
         For `product(shift3d(x), weight)`: scale is in the weight, the relu in dy.
         """

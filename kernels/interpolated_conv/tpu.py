@@ -35,7 +35,7 @@ def unsupported(x, spec: ShiftSpec) -> str | None:
 
 
 def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
-    """As `composed` of the reference."""
+    """Computes the reference's `forward`."""
     plan = _plan(x, weight.shape[1], stride, max_shift, backward=False)
     rows = plan.rows
     shift = nearest(shift) if whole else shift
@@ -73,7 +73,7 @@ def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
 
 
 def backward(x, shift, weight, dy, *, stride, max_shift, whole):
-    """As `composed` of the reference, with one part of each sum."""
+    """Computes the reference's `backward`, with one part of each sum."""
     plan = _plan(x, weight.shape[1], stride, max_shift, backward=True)
     rows = plan.rows
     dy = tpu.grouped(spread(dy, 1, stride[0], x.shape[1]), rows)

@@ -31,7 +31,7 @@ def _implementations(**functions: str) -> dict[str, Implementation]:
 
 
 def _beyond_vmem(x, spec: TemporalSpec) -> bool:
-    """Whether a TPU has to read a device's part of x from its main memory."""
+    """Tells if a TPU has to read a device's part of x from its main memory."""
     size_bytes = x.size * x.dtype.itemsize // spec.move.parts
     return spec.move.frames is not None and size_bytes > tpu.VMEM_BYTES
 

@@ -48,7 +48,7 @@ def unsupported(x, spec: TemporalSpec) -> str | None:
 
 
 def shift(x, *, move: Move):
-    """As `reference.shift`, bit for bit."""
+    """Computes `reference.shift`, bit for bit."""
     features = _to_rows(x, move)
     name = "shift_reverse" if move.reverse else "shift"
     launch = _plan("shift", features, move, reverse=move.reverse)
@@ -56,7 +56,7 @@ def shift(x, *, move: Move):
 
 
 def conv(x, weight, scale, bias, *, relu: bool, move: Move):
-    """As `reference.conv`, summed in float32."""
+    """Computes `reference.conv`, summed in float32."""
     features, k = _to_rows(x, move), weight.shape[1]
     weight = weight.astype(x.dtype)
     epilogue = {"SCALE": scale is not None, "BIAS": bias is not None, "RELU": relu}
@@ -71,7 +71,7 @@ def conv(x, weight, scale, bias, *, relu: bool, move: Move):
 
 
 def conv_dx(dz, weight, *, move: Move):
-    """As `reference.conv_dx`."""
+    """Computes `reference.conv_dx`."""
     rows_dz, (c, k) = _to_rows(dz, move), weight.shape
     dx = jax.ShapeDtypeStruct((*rows_dz.shape[:3], c), dz.dtype)
     launch = _plan("shift_conv_dx", dx, move, out_channels=k)
@@ -81,7 +81,7 @@ def conv_dx(dz, weight, *, move: Move):
 
 
 def conv_dw(x, dz, *, move: Move):
-    """As `reference.conv_dw`."""
+    """Computes `reference.conv_dw`."""
     x, dz = _to_rows(x, move), _to_rows(dz, move)
     c, k = x.shape[3], dz.shape[3]
     launch = _plan("shift_conv_dw", x, move, out_channels=k)

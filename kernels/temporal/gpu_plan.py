@@ -109,7 +109,7 @@ def _launch(name, programs, warps, stages, constants, parts=1) -> Plan:
 
 
 def tiles(sizes, constants) -> tuple[int, ...]:
-    """How many tiles cover so many rows, channels and filters."""
+    """Tiles that cover these numbers of rows, channels and filters."""
     blocks = [constants[name] for name in ("BR", "BC", "BK")]
     return tuple(-(-n // block) for n, block in zip(sizes, blocks, strict=True))
 
@@ -129,7 +129,7 @@ def _forward_tile(rows, c, k, fold, itemsize):
 
 
 def _dx_tile(rows, c, k, fold, itemsize):
-    """Of the blocks of channels the one whose programs load least.
+    """Chooses the block of channels whose programs load least.
 
     Of several frames a wide one would take the registers of a second program beside it.
     """

@@ -51,7 +51,7 @@ def unsupported(x, spec: TemporalSpec) -> str | None:
 
 
 def shift(x, *, move: Move):
-    """As `reference.shift`, bit for bit."""
+    """Computes `reference.shift`, bit for bit."""
     clips, (x,), back = _in_frames(move, x)
     kernel = functools.partial(
         tpu_kernels.shift_kernel, groups=_groups(move), clips=clips
@@ -61,7 +61,7 @@ def shift(x, *, move: Move):
 
 
 def conv(x, weight, scale, bias, *, relu: bool, move: Move):
-    """As `reference.conv`."""
+    """Computes `reference.conv`."""
     clips, (x,), back = _in_frames(move, x)
     k = weight.shape[1]
     swap = _swapped(x.shape[2], k)
@@ -86,7 +86,7 @@ def conv(x, weight, scale, bias, *, relu: bool, move: Move):
 
 
 def conv_dx(dz, weight, *, move: Move):
-    """As `reference.conv_dx`."""
+    """Computes `reference.conv_dx`."""
     clips, (dz,), back = _in_frames(move, dz)
     c, k = weight.shape
     swap = _swapped(dz.shape[2], k)
@@ -102,7 +102,7 @@ def conv_dx(dz, weight, *, move: Move):
 
 
 def conv_dw(x, dz, *, move: Move):
-    """As `reference.conv_dw`."""
+    """Computes `reference.conv_dw`."""
     clips, (x, dz), _ = _in_frames(move, x, dz)
     c, k = x.shape[-1], dz.shape[-1]
     swap = _swapped(dz.shape[2], k)
@@ -116,7 +116,7 @@ def conv_dw(x, dz, *, move: Move):
 
 
 def _call(kernel, name: str, arrays, whole, out, *, flops: int):
-    """One pass over positions.
+    """Runs a kernel in one pass over positions.
 
     Args:
       arrays: `(array [H, W, N, C], whether its positions are [C, N])`.
@@ -176,7 +176,7 @@ def _call(kernel, name: str, arrays, whole, out, *, flops: int):
 
 
 def _in_frames(move: Move, *arrays):
-    """-> clips side by side, the arrays `[H, W, N, C]`, and the way back for a result."""
+    """Returns clips side by side, the arrays `[H, W, N, C]`, and a result's way back."""
     if move.frames is not None:
         return move.clips_of_part(arrays[0].shape[2]), arrays, lambda y: y
     batch, frames, *space, _ = arrays[0].shape
@@ -193,7 +193,7 @@ def _in_frames(move: Move, *arrays):
 
 
 def _rows(shape, move: Move) -> int:
-    """Of a position on one device."""
+    """Rows of a position on one device."""
     return shape[0] * shape[1] if move.frames is None else shape[2] // move.parts
 
 

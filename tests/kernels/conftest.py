@@ -5,5 +5,5 @@ from kernels import triton_gpu
 
 @pytest.fixture
 def triton_installed(monkeypatch):
-    """Which implementation is chosen for a GPU is known without it."""
+    """Lets a GPU's implementation be chosen where jax-triton is not installed."""
     monkeypatch.setattr(triton_gpu, "not_installed", lambda: None)

@@ -1,4 +1,4 @@
-"""Which implementation of the operations runs where, and what a named one refuses."""
+"""The choice of implementations by platform, and the calls that a named one refuses."""
 
 import functools
 import itertools
@@ -134,6 +134,14 @@ def test_choices_are_of_their_platform(name):
     for choice in operation.choices:
         assert choice.platform in operation.implementations[choice.name].platforms
         assert choice.reason
+
+
+def test_the_reference_has_a_form_of_its_own_for_dx_on_a_tpu():
+    call = CALLS["temporal_shift_conv_frames"]
+    traced = jax.jit(call.with_gradients(implementation="xla")).trace(*call.arrays())
+    for platform, products_of_copies in (("tpu", True), ("cpu", False)):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.concatenate" in text) == products_of_copies
 
 
 @BY_OPERATION

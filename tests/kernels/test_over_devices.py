@@ -19,7 +19,7 @@ ROWS, SAME = PartitionSpec("data"), PartitionSpec()
 
 @pytest.fixture(params=[pytest.param("xla", marks=pytest.mark.slow), "kernel"])
 def split(request):
-    """Whether the dispatch splits the batch, around a kernel, and not XLA.
+    """True where the dispatch splits the batch, around a kernel, and not XLA.
 
     Pallas' interpreter waits for ever on more devices than cores: the reference stands in.
     """

@@ -59,7 +59,7 @@ CASES = {
 
 @pytest.fixture
 def noted(monkeypatch):
-    """Of each kernel that runs: its name, its flags, the programs that cores share."""
+    """Notes of each kernel that runs: its name, its flags, the programs that cores share."""
     notes, pallas_call = [], pl.pallas_call
 
     def call(kernel, *args, grid, compiler_params, **options):

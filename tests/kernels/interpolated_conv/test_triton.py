@@ -75,7 +75,7 @@ def launch(name):
 
 @functools.cache
 def executed(name):
-    """What the compiled kernels make, and the bytes that each of the two moves."""
+    """Results of the compiled kernels, and the bytes that each of the two moves."""
     with launches() as launched:
         results = list(map(np.asarray, launch(name)))
     small = ("shift_ptr", "weight_ptr", "scale_ptr", "bias_ptr")

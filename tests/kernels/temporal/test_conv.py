@@ -159,7 +159,7 @@ def test_without_scale_or_bias(extras, implementation):
 
 
 def test_one_product_of_moved_gradients_is_the_moved_product():
-    """What a TPU computes for dx, against what the others do."""
+    """The TPU's form of dx equals that of the others."""
     rng = np.random.default_rng(0)
     weight = jnp.asarray(rng.normal(size=(9, 4)), jnp.float32)
     dz = jnp.asarray(rng.normal(size=(2, 3, 24, 4)), jnp.float32)

@@ -193,7 +193,7 @@ def launch(name: str) -> dict:
 
 @functools.cache
 def executed(name: str):
-    """What the compiled kernels make, and the bytes that each moves."""
+    """Results of the compiled kernels, and the bytes that each moves."""
     with launches() as launched:
         results = launch(name)
     small = ("scale_ptr", "bias_ptr")
