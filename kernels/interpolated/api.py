@@ -106,14 +106,7 @@ def shift3d(
       ValueError: a shape, stride, bound, dtype or name that is none of the above.
       NotImplementedError: the named implementation cannot run here; it says why.
     """
-    x, shift, spec = prepare(
-        x,
-        shift,
-        stride=stride,
-        quantize=quantize,
-        max_shift=max_shift,
-        implementation=implementation,
-    )
+    x, shift, spec = prepare(x, shift, stride, quantize, max_shift, implementation)
     return _shift3d(x, shift, SHIFT3D.check(x, spec))
 
 

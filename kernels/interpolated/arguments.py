@@ -21,7 +21,7 @@ class ShiftSpec(CallSpec):
     relu: bool = False  # after the convolution
 
 
-def prepare(x, shift, *, stride, quantize, max_shift, implementation):
+def prepare(x, shift, stride, quantize, max_shift, implementation):
     """Returns x, a floating shift that varies as x does, and the `ShiftSpec`.
 
     Raises:

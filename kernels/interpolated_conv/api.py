@@ -16,7 +16,9 @@ from kernels.sharding import varying_like
 # With no implementation named, where no fused kernel is chosen: the kernel that `shift3d`
 # would choose, and XLA's product after it.
 UNFUSED = {
-    f"unfused_{name}": row._replace(run=reference.composed(row.run), named=False)
+    f"unfused_{name}": row._replace(
+        run=reference.composed(row.run), bytes=None, resources=None, named=False
+    )
     for name, row in SHIFT3D.implementations.items()
     if not row.splits
 }
@@ -110,14 +112,7 @@ def shift3d_conv(
       ValueError: a shape, stride, bound, dtype or name that is none of the above.
       NotImplementedError: the named implementation cannot run here; it says why.
     """
-    x, shift, spec = prepare(
-        x,
-        shift,
-        stride=stride,
-        quantize=quantize,
-        max_shift=max_shift,
-        implementation=implementation,
-    )
+    x, shift, spec = prepare(x, shift, stride, quantize, max_shift, implementation)
     weight = _checked("weight", weight, (x.shape[-1], None), "[C, K] with C as in x")
     outputs = weight.shape[1]
     if outputs == 0:
