@@ -1,7 +1,8 @@
 """The operations whose speed matters. Imports nothing of vidshift."""
 
 from kernels.frames import Frames
-from kernels.interpolated import shift3d, shift3d_conv
+from kernels.interpolated import shift3d
+from kernels.interpolated_conv import shift3d_conv
 from kernels.temporal import temporal_shift, temporal_shift_conv
 
 __all__ = [

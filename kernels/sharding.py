@@ -64,7 +64,7 @@ def over_batch(
 
 
 def batch_devices(x) -> int:
-    """How many devices `over_batch` shares the batch of x out to.
+    """Number of devices that `over_batch` shares the batch of x out to.
 
     1 where it cannot know: the mesh is not to be seen, or its axes are not `Auto`.
     """
@@ -85,7 +85,7 @@ def varying_like(a, x):
 
 
 def can_split(x, devices: int) -> bool:
-    """Whether `over_batch` knows how a program's devices share out the batch.
+    """Tells if `over_batch` knows how a program's devices share out the batch.
 
     It does for one device, in a `shard_map`, and on a mesh of `Auto` axes with one axis
     or one that is called `data`; not where `jax.jit` alone was told of the mesh, by its

@@ -23,7 +23,6 @@ Exits with 1 if an implementation that should compile for the chip does not.
 """
 
 import argparse
-import contextlib
 import json
 import sys
 import time
@@ -33,11 +32,9 @@ import jax
 from jax.experimental.layout import Format, Layout
 from jax.sharding import SingleDeviceSharding
 
+from kernels import triton_gpu
 from kernels.analysis import cases, chips, hlo, traffic
 from kernels.analysis.cases import Case
-from kernels.interpolated import gpu, gpu_conv
-from kernels.temporal import gpu as temporal_gpu
-from kernels.temporal import gpu_layout
 
 COLUMNS = (  # heading, width, field, divided by
     ("fewest", 8, "fewest_bytes", 1e6),
@@ -87,7 +84,7 @@ def main(argv=None) -> int:
 
 
 def measure(case: Case, target: str, device) -> dict:
-    """One row: what `COLUMNS` names, the case, `compiled` and `error`."""
+    """Returns a row: the fields of `COLUMNS`, the case, `compiled` and `error`."""
     chip = chips.CHIPS[target]
     case = case.on(chip.platform)
     fewest = traffic.fewest_bytes(case, chip.platform)
@@ -125,7 +122,7 @@ def measure(case: Case, target: str, device) -> dict:
         row |= {"kernel_bytes": kernel, "kernel_ratio": kernel / fewest}
     moved = program.size_bytes + kernel
     row |= {"program_bytes": moved, "program_ratio": moved / fewest}
-    if case.implementation == "triton":
+    if case.table_row.resources is not None:
         row |= _resources(case, chip)
     return row
 
@@ -133,40 +130,23 @@ def measure(case: Case, target: str, device) -> dict:
 def _compile(case: Case, chip: chips.Chip, device):
     free = Format(Layout.AUTO, SingleDeviceSharding(device))
     program = jax.jit(case.function(), in_shardings=free, out_shardings=free)
-    with _kernels_for(case, chip):
+    with triton_gpu.compiling_for(chip.compute_capability):
         lowered = program.trace(*case.arguments()).lower(
             lowering_platforms=(chip.platform,)
         )
         return lowered.compile()
 
 
-def _kernels_for(case: Case, chip: chips.Chip):
-    """Triton asks the GPU at hand which one to compile for; here is none."""
-    if case.implementation == "triton":
-        return gpu.compiling_for(chip.compute_capability)
-    return contextlib.nullcontext()
-
-
 def _resources(case: Case, chip: chips.Chip) -> dict:
-    """Of the kernel that takes the most of each."""
-    of = {"compute_capability": chip.compute_capability}
-    if case.op.startswith("shift3d"):
-        k = case.shape.out_channels
-        resources = gpu_conv.resources if k else gpu.resources
-        shape = (case.shape.x, k) if k else (case.shape.x,)
-        options = of | case.shape.options
-        each = [resources(case.direction, *shape, case.dtype, **options)]
-    else:
-        shape = gpu_layout.rows(case.shape.x)
-        of["out_channels"] = case.shape.out_channels
-        each = [
-            temporal_gpu.resources(name, shape, case.dtype, **of, **options)
-            for name, options in traffic.temporal_calls(case)
-        ]
-    return {
-        "registers": max(r["registers"] for r in each),
-        "spill_bytes": max(r["spills"] for r in each),
-    }
+    """Registers and spills, the most of any kernel of the case."""
+    most = case.table_row.resources(
+        case.direction,
+        case.shape.x,
+        case.dtype,
+        compute_capability=chip.compute_capability,
+        **case.shape.arguments,
+    )
+    return {"registers": most["registers"], "spill_bytes": most["spills"]}
 
 
 def _heading() -> str:

@@ -35,7 +35,7 @@ from jaxtyping import install_import_hook
 KERNELS = [
     ".".join(file.relative_to(Path(__file__).parents[1]).with_suffix("").parts)
     for file in Path(__file__).parents[1].glob("kernels/**/*.py")
-    if file.stem not in ("__init__", "gpu_kernels", "gpu_conv_kernels")
+    if file.stem not in ("__init__", "gpu_kernels")
 ]
 # Before anything of ours is imported, so that every annotated function is checked.
 install_import_hook(

@@ -1,33 +1,48 @@
-"""What there is to compile and to time: operation x implementation x direction x shape."""
+"""Cases to compile and to time: operation x implementation x direction x shape."""
 
 import argparse
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from kernels import interpolated, temporal
 from kernels.analysis.shapes import SHAPES, Shape
+from kernels.dispatch import Implementation, Operation
 from kernels.frames import Frames
+from kernels.interpolated import SHIFT3D, shift3d
+from kernels.interpolated_conv import SHIFT3D_CONV, shift3d_conv
+from kernels.temporal import (
+    TEMPORAL_SHIFT,
+    TEMPORAL_SHIFT_CONV,
+    temporal_shift,
+    temporal_shift_conv,
+)
+
+
+class Measured(NamedTuple):
+    """An operation, and the facts that a call of it needs."""
+
+    operation: Operation
+    function: Callable
+    learned_shift: bool = False  # the second array
+    in_frames: bool = False  # takes `Frames`
+    linear: bool = False  # its transpose needs no x
+
 
 OPERATIONS = {
-    "shift3d": interpolated.shift3d,
-    "shift3d_conv": interpolated.shift3d_conv,
-    "temporal_shift": temporal.temporal_shift,
-    "temporal_shift_conv": temporal.temporal_shift_conv,
-}
-TABLES = {
-    "shift3d": interpolated.IMPLEMENTATIONS,
-    "shift3d_conv": interpolated.CONV_IMPLEMENTATIONS,
-    "temporal_shift": temporal.IMPLEMENTATIONS,
-    "temporal_shift_conv": temporal.IMPLEMENTATIONS,
+    row.operation.name: row
+    for row in (
+        Measured(SHIFT3D, shift3d, learned_shift=True),
+        Measured(SHIFT3D_CONV, shift3d_conv, learned_shift=True),
+        Measured(TEMPORAL_SHIFT, temporal_shift, in_frames=True, linear=True),
+        Measured(TEMPORAL_SHIFT_CONV, temporal_shift_conv, in_frames=True),
+    )
 }
 # "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift). The
 # convolutions are those of a network in training: without scale, bias and ReLU.
 DIRECTIONS = ("forward", "backward")
 DTYPES = ("bfloat16", "float32")
-# As `jax.lax.platform_dependent` calls them.
-PLATFORMS = {"xla": None, "pallas_tpu": ("tpu",), "triton": ("cuda",)}
 
 
 class Case(NamedTuple):
@@ -41,29 +56,33 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the operations name their scopes, so that a trace says it twice."""
+        """Name of the operation's scope too, so that a trace has it twice."""
         return f"{self.op}_{self.direction}_{self.implementation}"
+
+    @property
+    def table_row(self) -> Implementation:
+        return OPERATIONS[self.op].operation.implementations[self.implementation]
 
     @property
     def platforms(self) -> tuple[str, ...] | None:
         """Where it runs; None: everywhere."""
-        return PLATFORMS[self.implementation]
+        return self.table_row.platforms
 
     def row(self) -> dict:
-        """What a command's row says first, as JSON has it."""
+        """First fields of a command's row, as JSON has them."""
         row = self._asdict() | {"shape": self.shape.name, "x": self.shape.x}
         return row | {"out_channels": self.shape.out_channels}
 
     def on(self, platform: str) -> "Case":
         """The same with its features in the order that a platform has them in."""
-        ours = self.op.startswith("temporal_shift")
-        return self._replace(in_frames=ours and platform == "tpu")
+        in_frames = OPERATIONS[self.op].in_frames and platform == "tpu"
+        return self._replace(in_frames=in_frames)
 
     def function(self):
         """The operation, or its vector-Jacobian product with dy as the last argument."""
 
         def forward(x, *others):
-            y = OPERATIONS[self.op](
+            y = OPERATIONS[self.op].function(
                 Frames(x, self.shape.x[1]) if self.in_frames else x,
                 *others,
                 implementation=self.implementation,
@@ -84,13 +103,13 @@ class Case(NamedTuple):
         batch, frames, height, width, channels = x = self.shape.x
         if self.in_frames:
             x = (height, width, batch * frames, channels)
-        found = {"x": jax.ShapeDtypeStruct(x, jnp.dtype(self.dtype))}
-        if self.op.startswith("shift3d"):
-            found["shift"] = jax.ShapeDtypeStruct((3, channels), jnp.float32)
+        primals = {"x": jax.ShapeDtypeStruct(x, jnp.dtype(self.dtype))}
+        if OPERATIONS[self.op].learned_shift:
+            primals["shift"] = jax.ShapeDtypeStruct((3, channels), jnp.float32)
         if self.shape.out_channels:
             weight = (channels, self.shape.out_channels)
-            found["weight"] = jax.ShapeDtypeStruct(weight, jnp.float32)
-        return found
+            primals["weight"] = jax.ShapeDtypeStruct(weight, jnp.float32)
+        return primals
 
     def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Shapes and dtypes of `function`'s arguments."""
@@ -101,12 +120,12 @@ class Case(NamedTuple):
         return (*primals, jax.eval_shape(forward, *primals))
 
     def least_arrays(self) -> list[jax.ShapeDtypeStruct]:
-        """What any implementation has to read once or to write once."""
+        """Arrays that any implementation has to read once or to write once."""
         arguments = self.arguments()
         plain = self._replace(implementation="xla").function()
         results = jax.tree.leaves(jax.eval_shape(plain, *arguments))
-        if self.op == "temporal_shift" and self.direction == "backward":
-            arguments = arguments[1:]  # linear: its transpose needs no x
+        if OPERATIONS[self.op].linear and self.direction == "backward":
+            arguments = arguments[1:]
         return [*arguments, *results]
 
 
@@ -119,14 +138,16 @@ def all_cases(
         for o in OPERATIONS
         for s in SHAPES[o]
         for direction in DIRECTIONS
-        for i in TABLES[o]
+        for i in OPERATIONS[o].operation.names
         if op in (None, o) and implementation in (None, i) and shape in (None, s.name)
     ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
-    implementations = dict.fromkeys(i for table in TABLES.values() for i in table)
+    implementations = dict.fromkeys(
+        name for row in OPERATIONS.values() for name in row.operation.names
+    )
     shapes = dict.fromkeys(s.name for table in SHAPES.values() for s in table)
     parser.add_argument("--op", choices=OPERATIONS, help="one operation; default: all")
     parser.add_argument(
@@ -142,7 +163,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, argv=None):
-    """-> the options and their cases; an error where a shape is not the operation's."""
+    """Returns the options and their cases; an error where a shape is not the operation's."""
     options = parser.parse_args(argv)
     cases = all_cases(
         op=options.op,

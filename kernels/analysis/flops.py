@@ -8,11 +8,10 @@ do not count. Element-wise work does not count either.
 
 import math
 
-import jax
 import numpy as np
 from jax.extend import core
 
-from kernels.platforms import CHOOSERS
+from kernels.lowering import CHOOSERS, lowered_for
 
 
 def flops(jaxpr, *, hanging: bool = False) -> int:
@@ -50,7 +49,7 @@ def _of_equation(eqn, hanging: bool) -> int:
     if name == "triton_kernel_call":
         raise NotImplementedError("a Triton kernel says nothing of its cost")
     if eqn.primitive in CHOOSERS:
-        return _of_jaxpr(_as_written_for_xla(eqn), hanging)
+        return _of_jaxpr(lowered_for("cpu", eqn), hanging)
     inner = [_of_jaxpr(j, hanging) for j in core.jaxprs_in_params(params)]
     if name == "cond":
         return max(inner)
@@ -60,13 +59,6 @@ def _of_equation(eqn, hanging: bool) -> int:
     if name == "shard_map":  # it shows one device's part
         times = params["mesh"].size
     return times * sum(inner)
-
-
-def _as_written_for_xla(eqn):
-    def chosen(*arrays):
-        return CHOOSERS[eqn.primitive]("cpu", 1, *arrays, **eqn.params)(*arrays)
-
-    return jax.make_jaxpr(chosen)(*(v.aval for v in eqn.invars)).jaxpr
 
 
 def _of_product(eqn) -> int:

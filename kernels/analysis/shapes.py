@@ -18,6 +18,12 @@ class Shape(NamedTuple):
     options: dict
     out_channels: int | None = None  # of a convolution
 
+    @property
+    def arguments(self) -> dict:
+        """The options, and `out_channels` where there is a convolution."""
+        outputs = {"out_channels": self.out_channels} if self.out_channels else {}
+        return self.options | outputs
+
 
 # RubiksNet starts with shifts drawn from (-1, 1).
 ONE = (1.0, 1.0, 1.0)

@@ -9,10 +9,7 @@ from jax.extend import core
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from kernels.analysis.cases import Case
-from kernels.interpolated import gpu, gpu_conv
-from kernels.platforms import CHOOSERS
-from kernels.temporal import gpu as temporal_gpu
-from kernels.temporal import gpu_layout
+from kernels.lowering import CHOOSERS, lowered_for
 
 LANES, SUBLANES = 128, 8  # XLA's tile on a TPU; bfloat16 pairs rows inside it
 
@@ -22,7 +19,7 @@ def logical_bytes(array) -> int:
 
 
 def tpu_bytes(array) -> int:
-    """As a TPU stores it: channels fill whole lanes, the best other axis the sublanes.
+    """Bytes as a TPU stores an array: channels fill whole lanes, the best other axis the sublanes.
 
     Of `[H, W, N, C]` with few channels, N fills the lanes where it can.
     """
@@ -48,34 +45,16 @@ def fewest_bytes(case: Case, platform: str) -> int:
 
 
 def kernel_bytes(case: Case) -> int:
-    """What a kernel's own loads and stores move."""
-    if case.implementation == "pallas_tpu":
-        case = case.on("tpu")
-        return pallas_bytes(case.function(), *case.arguments())
-    if case.implementation != "triton":
+    """Bytes that a kernel's own loads and stores move."""
+    count = case.table_row.bytes
+    if count is not None:
+        itemsize = case.arguments()[0].dtype.itemsize
+        shape = case.shape
+        return count(case.direction, shape.x, itemsize, **shape.arguments)
+    if case.platforms != ("tpu",):
         raise NotImplementedError(f"no count of {case.name}'s bytes")
-    itemsize = case.arguments()[0].dtype.itemsize
-    shape, k, options = case.shape.x, case.shape.out_channels, case.shape.options
-    if case.op == "shift3d":
-        return gpu.fetched_bytes(case.direction, shape, itemsize, **options)
-    if case.op == "shift3d_conv":
-        return gpu_conv.fetched_bytes(case.direction, shape, k, itemsize, **options)
-    return sum(
-        temporal_gpu.fetched_bytes(
-            name, gpu_layout.rows(shape), itemsize, out_channels=k, **call
-        )
-        for name, call in temporal_calls(case)
-    )
-
-
-def temporal_calls(case: Case) -> list[tuple[str, dict]]:
-    """The GPU kernels of a temporal case: names and options."""
-    how = {"direction": "both"} | case.shape.options
-    if case.op == "temporal_shift":
-        return [("shift", how | {"reverse": case.direction == "backward"})]
-    if case.direction == "forward":
-        return [("shift_conv", how)]
-    return [("shift_conv_dx", how), ("shift_conv_dw", how)]
+    case = case.on("tpu")
+    return pallas_bytes(case.function(), *case.arguments())
 
 
 def pallas_bytes(function, *args) -> int:
@@ -107,13 +86,7 @@ def _kernels_of(jaxpr) -> int:
             total += _call_bytes(eqn)
             continue
         if eqn.primitive in CHOOSERS:
-            choose, static = CHOOSERS[eqn.primitive], eqn.params
-
-            def chosen(*arrays, choose=choose, static=static):
-                return choose("tpu", 1, *arrays, **static)(*arrays)
-
-            avals = [v.aval for v in eqn.invars]
-            total += _kernels_of(jax.make_jaxpr(chosen)(*avals).jaxpr)
+            total += _kernels_of(lowered_for("tpu", eqn))
             continue
         inner = sum(map(_kernels_of, core.jaxprs_in_params(eqn.params)))
         if inner and eqn.primitive.name == "while":
@@ -169,7 +142,7 @@ def _indices(block, grid) -> np.ndarray:
 
 
 def _extent(dim, size: int, index: np.ndarray) -> np.ndarray:
-    """How many of an axis' places a block holds, at each index."""
+    """Number of an axis' places that a block holds, at each index."""
     if dim is None or isinstance(dim, pl.Squeezed):
         return np.ones_like(index)
     if isinstance(dim, pl.Element):

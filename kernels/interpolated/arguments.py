@@ -1,35 +1,34 @@
-"""What the shift's operations are given: checked, and in the form the kernels take."""
+"""Arguments of the shift's operations: checked, and in the form that the kernels take."""
 
-from typing import NamedTuple
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernels.dispatch import CallSpec
 from kernels.interpolated.taps import AXES, clamp
+from kernels.sharding import varying_like
 
 
-class How(NamedTuple):
-    """What is known when the program is traced."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShiftSpec(CallSpec):
+    """The static arguments of a shift, alone or before a convolution."""
 
     stride: tuple[int, int, int]
     max_shift: tuple[float, float, float] | None
     whole: bool  # the shift is rounded, and the output only moves data
-    implementation: str | None
+    relu: bool = False  # after the convolution
 
 
-def prepare(x, shift, table, stride, quantize, max_shift, implementation):
-    """The public arguments -> x, a floating shift that varies as x does, and `How`.
+def prepare(x, shift, stride, quantize, max_shift, implementation):
+    """Returns x, a floating shift that varies as x does, and the `ShiftSpec`.
 
-    `table` has the implementations, whose `dtypes` x has to be one of. Raises ValueError.
+    Raises:
+      ValueError: an argument is not as `shift3d` needs it.
     """
-    how = How(
-        _whole_triple("stride", stride, least=1),
-        _bounds(max_shift),
-        bool(quantize),
-        implementation,
-    )
     x, shift = jnp.asarray(x), jnp.asarray(shift)
+    stride, max_shift = _whole_triple("stride", stride, least=1), _bounds(max_shift)
     if x.ndim != 5:
         raise ValueError(f"x must be [B, T, H, W, C], got shape {x.shape}")
     if shift.shape != (3, x.shape[-1]):
@@ -37,44 +36,30 @@ def prepare(x, shift, table, stride, quantize, max_shift, implementation):
             f"shift must be [3, C] with rows {AXES} and C={x.shape[-1]} as in x, "
             f"got shape {shift.shape}"
         )
-    _check_implementation(table, implementation, x)
-    if jnp.issubdtype(shift.dtype, jnp.integer):
-        how = how._replace(whole=True)
+    integers = jnp.issubdtype(shift.dtype, jnp.integer)
+    if integers:
         shift = jax.lax.stop_gradient(shift.astype(jnp.float32))
     elif not jnp.issubdtype(shift.dtype, jnp.floating):
         raise ValueError(f"shift must be floats or integers, got {shift.dtype}")
     if 0 in x.shape:
         raise ValueError(f"x has no elements: shape {x.shape}")
-    return x, varying_as(x, shift), how
+    spec = ShiftSpec(
+        implementation=implementation,
+        channels=x.shape[-1],
+        stride=stride,
+        max_shift=max_shift,
+        whole=bool(quantize) or integers,
+    )
+    return x, varying_like(shift, x), spec
 
 
-def varying_as(x, shared):
-    """`shared`, on every device that has its own x.
-
-    In a `shard_map` of the caller's, where devices share one shift but not x, this is
-    what sums the shift's gradient over them.
-    """
-    over = jax.typeof(x).manual_axis_type.varying
-    axes = tuple(over - jax.typeof(shared).manual_axis_type.varying)
-    return jax.lax.pcast(shared, axes, to="varying") if axes else shared
-
-
-def in_use(x, shift, how: How):
+def in_use(x, shift, spec: ShiftSpec):
     """The clamped shift in the type of the sums, and where its gradient lives."""
     shift = shift.astype(jnp.promote_types(shift.dtype, jnp.float32))
-    shift, bounded = clamp(shift, how.max_shift)
+    shift, bounded = clamp(shift, spec.max_shift)
     # From a shift by an axis' whole size on, the output is zero and stays so.
     shift, inside = clamp(shift, x.shape[1:4])
     return shift, bounded & inside
-
-
-def _check_implementation(table, name, x) -> None:
-    name = "xla" if name is None else name
-    if name not in table:
-        raise ValueError(f"implementation must be one of {tuple(table)}, got {name!r}")
-    dtypes = table[name].dtypes
-    if x.dtype.name not in dtypes:
-        raise ValueError(f"{name!r} takes x of {' or '.join(dtypes)}, got {x.dtype}")
 
 
 def _whole_triple(name: str, values, *, least: int) -> tuple[int, int, int]:

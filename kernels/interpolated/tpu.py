@@ -19,26 +19,32 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels.interpolated.arguments import ShiftSpec
+from kernels.interpolated.reference import spread
 from kernels.interpolated.taps import hat, nearest
 from kernels.interpolated.tpu_kernels import backward_kernel, forward_kernel
 from kernels.interpolated.tpu_plan import LANES, VMEM_BYTES, Plan, make_plan
-from kernels.interpolated.xla import spread
 
 
-def missing(x, *, stride, max_shift):
-    """What keeps a call from running here, or None."""
-    if max_shift is None:
+def unsupported(x, spec: ShiftSpec) -> str | None:
+    """The reason why a call cannot run here, or None."""
+    call = x.shape, x.dtype.itemsize, spec.stride, spec.max_shift
+    return no_plan(spec, lambda backward: make_plan(*call, backward=backward))
+
+
+def no_plan(spec: ShiftSpec, plan) -> str | None:
+    """The reason why `plan(backward)` has no blocks for a call, or None."""
+    if spec.max_shift is None:
         return "needs max_shift: its work and its halo are those of a bounded window"
     try:
-        for backward in (False, True):
-            make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=backward)
+        plan(False), plan(True)
     except ValueError as error:
         return str(error)
     return None
 
 
 def forward(x, shift, *, stride, max_shift, whole):
-    """As `xla.forward`."""
+    """Computes `reference.forward`."""
     frame_stride, stride = stride[0], (1, *stride[1:])
     plan = make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=False)
     taps = forward_taps(nearest(shift) if whole else shift, plan)
@@ -56,7 +62,7 @@ def forward(x, shift, *, stride, max_shift, whole):
 
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
-    """As `xla.backward`; the shift's gradient comes in one part a group of clips."""
+    """Computes `reference.backward`, with a part of dshift for each group of clips."""
     frame_stride, stride = stride[0], (1, *stride[1:])
     plan = make_plan(x.shape, x.dtype.itemsize, stride, max_shift, backward=True)
     dy = spread(dy, 1, frame_stride, x.shape[1])
@@ -133,14 +139,14 @@ def map_taps(shift, reach, plan: Plan):
 
 
 def frame_taps(shift, plan: Plan, *, towards: int):
-    """Those along t: zero where frame n + towards * k is not in the clip of frame n."""
+    """The weights along t: zero where frame n + towards * k is not in the clip of frame n."""
     k = jnp.arange(-plan.reach[0], plan.reach[0] + 1, dtype=shift.dtype)
     taps = hat(shift[None], k[:, None])
     return taps[:, None] * _inside(towards * k, plan)[..., None]
 
 
 def map_pair(shift, reach, plan: Plan):
-    """What `_pair` of the kernels needs: the lower of its two taps, and both weights."""
+    """Operands of the kernels' `_pair`: the lower of its two taps, and both weights."""
     low = _lower_tap(shift, reach)
     return _tiles(jnp.stack([low, 1 - (shift - low), shift - low]), plan)
 
@@ -206,7 +212,7 @@ class Rows(NamedTuple):
 
 
 def row_specs(rows: Rows, plan: Plan, tile, order):
-    """Of a block of rows; where there are several with a halo, one before and one after.
+    """Specs of a block of rows and, where several have a halo, of the rows before and after.
 
     `order` takes a step of the grid to (group, block of rows, tile of channels).
     """

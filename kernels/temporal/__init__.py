@@ -1,7 +1,15 @@
 """The whole-frame temporal shift, alone and fused with the 1x1 convolution after it."""
 
-from kernels.temporal.conv import temporal_shift_conv
-from kernels.temporal.op import IMPLEMENTATIONS
-from kernels.temporal.shift import temporal_shift
+from kernels.temporal.api import (
+    TEMPORAL_SHIFT,
+    TEMPORAL_SHIFT_CONV,
+    temporal_shift,
+    temporal_shift_conv,
+)
 
-__all__ = ["IMPLEMENTATIONS", "temporal_shift", "temporal_shift_conv"]
+__all__ = [
+    "TEMPORAL_SHIFT",
+    "TEMPORAL_SHIFT_CONV",
+    "temporal_shift",
+    "temporal_shift_conv",
+]

@@ -1,7 +1,12 @@
-"""The temporal shift's launches on an NVIDIA GPU: grids, tiles, warps, and why."""
+"""Tiles of the temporal shift's kernels on an NVIDIA GPU, and the bytes that they move."""
 
 import math
+from collections import Counter
 from typing import NamedTuple
+
+import numpy as np
+
+from kernels.triton_gpu import Launch
 
 VECTOR_BYTES = 16  # the longest load of a thread
 SHIFT_BYTES = 2**14  # of a program that only moves: four such loads a thread
@@ -14,14 +19,26 @@ NO_EPILOGUE = {"SCALE": False, "BIAS": False, "RELU": False}
 
 
 class Plan(NamedTuple):
-    """A launch: a grid of tiles, and how its kernel is compiled."""
+    """The launch of a kernel, which may make several parts of a sum."""
 
-    kernel: str
-    programs: int
-    warps: int
-    stages: int  # tiles under way from memory
-    constants: dict
+    launch: Launch
     parts: int = 1  # runs of rows that are summed apart
+
+
+def kernel_shape(shape) -> tuple[int, int, int, int]:
+    """`[A, T, R, C]` of clips `[B, T, ..., C]`."""
+    return (*shape[:2], math.prod(shape[2:-1]), shape[-1])
+
+
+def kernel_calls(
+    pass_name, /, *, out_channels=None, fold, direction="both"
+) -> list[tuple[str, dict]]:
+    """The kernels of "forward" or "backward": names and options of `plan`."""
+    call = {"fold": fold, "direction": direction}
+    if out_channels is None:
+        return [("shift", call | {"reverse": pass_name == "backward"})]
+    names = {"forward": ["shift_conv"], "backward": ["shift_conv_dx", "shift_conv_dw"]}
+    return [(name, call | {"out_channels": out_channels}) for name in names[pass_name]]
 
 
 def plan(
@@ -30,12 +47,12 @@ def plan(
     itemsize,
     *,
     fold,
-    direction,
+    direction="both",
     out_channels=0,
     reverse=False,
     epilogue=None,
 ) -> Plan:
-    """The launch of one of `gpu`'s functions.
+    """The launch of a kernel.
 
     Args:
       name: "shift", "shift_conv", "shift_conv_dx" or "shift_conv_dw".
@@ -44,11 +61,11 @@ def plan(
       epilogue: as `NO_EPILOGUE`, of "shift_conv".
     """
     _, t, r, c = shape
-    rows = math.prod(shape[:3])
+    count = math.prod(shape[:3])
     first, second = (-1, 0) if direction == "past" else (1, -1)
     sign = -1 if reverse or name == "shift_conv_dx" else 1
     constants = {
-        "ROWS": rows,
+        "ROWS": count,
         "T": t,
         "R": r,
         "C": c,
@@ -61,15 +78,15 @@ def plan(
     if name == "shift":
         block = SHIFT_BYTES // itemsize
         constants |= {"BLOCK": block, "VECTOR": vector}
-        return Plan("shift_kernel", -(-rows * c // block), 8, 1, constants)
+        return _launch(name, -(-count * c // block), 8, 1, constants)
     choose = {
         "shift_conv": _forward_tile,
         "shift_conv_dx": _dx_tile,
         "shift_conv_dw": _dw_tile,
     }[name]
-    tile, warps, stages = choose(rows, c, out_channels, fold, itemsize)
+    tile, warps, stages = choose(count, c, out_channels, fold, itemsize)
     constants |= {"K": out_channels, **dict(zip(("BR", "BC", "BK"), tile, strict=True))}
-    row_tiles, channel_tiles, filter_tiles = tiles((rows, c, out_channels), constants)
+    row_tiles, channel_tiles, filter_tiles = tiles((count, c, out_channels), constants)
     parts = 1
     if name == "shift_conv":
         constants |= {"VECTOR": vector, **(epilogue or NO_EPILOGUE)}
@@ -83,11 +100,16 @@ def plan(
         parts = -(-row_tiles // tiles_of_part)
         constants |= {"VECTOR": vector, "PART": tiles_of_part * tile[0]}
         programs = parts * of_result
-    return Plan(f"{name}_kernel", programs, warps, stages, constants, parts)
+    return _launch(name, programs, warps, stages, constants, parts)
+
+
+def _launch(name, programs, warps, stages, constants, parts=1) -> Plan:
+    module, kernel = "kernels.temporal.gpu_kernels", f"{name}_kernel"
+    return Plan(Launch(module, kernel, programs, warps, constants, stages), parts)
 
 
 def tiles(sizes, constants) -> tuple[int, ...]:
-    """How many tiles cover so many rows, channels and filters."""
+    """Tiles that cover these numbers of rows, channels and filters."""
     blocks = [constants[name] for name in ("BR", "BC", "BK")]
     return tuple(-(-n // block) for n, block in zip(sizes, blocks, strict=True))
 
@@ -107,7 +129,7 @@ def _forward_tile(rows, c, k, fold, itemsize):
 
 
 def _dx_tile(rows, c, k, fold, itemsize):
-    """Of the blocks of channels the one whose programs load least.
+    """Chooses the block of channels whose programs load least.
 
     Of several frames a wide one would take the registers of a second program beside it.
     """
@@ -145,3 +167,102 @@ def _depth(c, fold, least, most) -> int:
 def _up_to(most: int, n: int) -> int:
     """The power of two that holds n, between the least of `tl.dot`, 16, and most."""
     return min(most, max(16, 1 << (n - 1).bit_length()))
+
+
+def fetched_bytes(pass_name, shape, itemsize, /, **options) -> int:
+    """Bytes that the kernels of "forward" or "backward" load and store.
+
+    Args:
+      shape: of the clips.
+      options: `out_channels`, if there is a convolution, and those of the shift.
+    """
+    return sum(
+        kernel_bytes(name, kernel_shape(shape), itemsize, **call)
+        for name, call in kernel_calls(pass_name, **options)
+    )
+
+
+def kernel_bytes(
+    name, shape, itemsize, *, fold, direction, out_channels=0, reverse=False
+) -> int:
+    """The bytes that the programs of one call load and store, from and to the L2 cache.
+
+    An element that a program loads several times counts once for it, and again for every
+    other program: so do the weights, and features where filters take several programs.
+    `least_bytes` is what has to come from memory. Scale and bias are left out.
+
+    Args:
+      name: "shift", "shift_conv", "shift_conv_dx" or "shift_conv_dw".
+      shape: of x, `[A, T, R, C]`.
+      out_channels: of the convolution after the shift.
+      reverse: as `plan`'s.
+    """
+    k = out_channels
+    of = {"fold": fold, "direction": direction, "out_channels": k, "reverse": reverse}
+    launch, parts = plan(name, shape, itemsize, **of)
+    count, c = math.prod(shape[:3]), shape[3]
+    moved = _moved_elements(shape, fold, direction)
+    if name == "shift":
+        return (moved + count * c) * itemsize
+    row_tiles, channel_tiles, filter_tiles = tiles((count, c, k), launch.constants)
+    if name == "shift_conv":
+        return itemsize * (filter_tiles * moved + row_tiles * c * k + count * k)
+    if name == "shift_conv_dw":
+        loads = filter_tiles * moved + channel_tiles * count * k
+        return itemsize * loads + parts * c * k * 4
+    return itemsize * (_dz_rows(launch.constants) * k + row_tiles * c * k + count * c)
+
+
+def _moved_elements(shape, fold, direction) -> int:
+    """Elements of x that the shift reads: all but those that leave their clip."""
+    a, _, r, _ = shape
+    return math.prod(shape) - a * r * fold * (1 if direction == "past" else 2)
+
+
+def _dz_rows(n: dict) -> int:
+    """Rows of dz that the programs of dx load, one that several frames need once."""
+    groups = (
+        (n["FIRST"], range(n["FOLD"])),
+        (n["SECOND"], range(n["FOLD"], 2 * n["FOLD"])),
+        (0, range(2 * n["FOLD"], n["C"])),
+    )
+    blocks = Counter(
+        frozenset(
+            step
+            for step, channels in groups
+            if max(c0, channels.start) < min(c0 + n["BC"], channels.stop)
+        )
+        for c0 in range(0, n["C"], n["BC"])
+    )
+    row = np.arange(n["ROWS"])
+    tile = row // n["BR"] * 2**40
+    total = 0
+    for steps, count in blocks.items():
+        read = [
+            (tile + row + step * n["R"])[_within(row // n["R"] % n["T"] + step, n["T"])]
+            for step in steps
+        ]
+        total += count * len(np.unique(np.concatenate(read)))
+    return total
+
+
+def _within(frame, frames):
+    return (frame >= 0) & (frame < frames)
+
+
+def least_bytes(name, shape, itemsize, *, fold, direction, out_channels=0) -> int:
+    """The bytes of one call between memory and the L2 cache, if that forgets nothing.
+
+    Each operand once, each result once; dw's sums over runs of rows twice, as they are
+    written and then added up.
+    """
+    count, c = math.prod(shape[:3]), shape[3]
+    if name == "shift":
+        return (_moved_elements(shape, fold, direction) + count * c) * itemsize
+    k = out_channels
+    features = count * (c + k) * itemsize
+    if name != "shift_conv_dw":
+        return features + c * k * itemsize
+    of = {"fold": fold, "direction": direction, "out_channels": k}
+    parts = plan(name, shape, itemsize, **of).parts
+    return features + (2 * parts + 1) * c * k * 4

@@ -16,11 +16,11 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from kernels.temporal import tpu_kernels
-from kernels.temporal.move import Move
+from kernels.temporal.arguments import Move, TemporalSpec
 from kernels.temporal.tpu_kernels import LANES
 
-# What a kernel takes of VMEM, XLA has less of to keep features in between operations, so
-# blocks are no larger than hides the time to fetch them.
+# VMEM that a kernel reserves is VMEM that XLA cannot use for activations, so blocks are no
+# larger than hides the time to fetch them.
 BLOCK_BYTES = 2**20
 KERNEL_BYTES = 12 * 2**20  # of VMEM, for all of a kernel's blocks and sums
 # Of v5e and v6e: XLA keeps features there where they fit, and reads them from memory
@@ -28,8 +28,9 @@ KERNEL_BYTES = 12 * 2**20  # of VMEM, for all of a kernel's blocks and sums
 VMEM_BYTES = 128 * 2**20
 
 
-def missing(x, out_channels: int = 0, *, move: Move) -> str | None:
-    """What keeps a call on features of x's shape from running here, or None."""
+def unsupported(x, spec: TemporalSpec) -> str | None:
+    """The reason why a call cannot run here, or None."""
+    move, out_channels = spec.move, spec.out_channels
     rows = _rows(x.shape, move)
     tile = 32 // x.dtype.itemsize
     if rows % tile:
@@ -50,7 +51,7 @@ def missing(x, out_channels: int = 0, *, move: Move) -> str | None:
 
 
 def shift(x, *, move: Move):
-    """As `xla.shift`, bit for bit."""
+    """Computes `reference.shift`, bit for bit."""
     clips, (x,), back = _in_frames(move, x)
     kernel = functools.partial(
         tpu_kernels.shift_kernel, groups=_groups(move), clips=clips
@@ -60,7 +61,7 @@ def shift(x, *, move: Move):
 
 
 def conv(x, weight, scale, bias, *, relu: bool, move: Move):
-    """As `xla.conv`."""
+    """Computes `reference.conv`."""
     clips, (x,), back = _in_frames(move, x)
     k = weight.shape[1]
     swap = _swapped(x.shape[2], k)
@@ -85,7 +86,7 @@ def conv(x, weight, scale, bias, *, relu: bool, move: Move):
 
 
 def conv_dx(dz, weight, *, move: Move):
-    """As `xla.conv_dx`."""
+    """Computes `reference.conv_dx`."""
     clips, (dz,), back = _in_frames(move, dz)
     c, k = weight.shape
     swap = _swapped(dz.shape[2], k)
@@ -101,7 +102,7 @@ def conv_dx(dz, weight, *, move: Move):
 
 
 def conv_dw(x, dz, *, move: Move):
-    """As `xla.conv_dw`."""
+    """Computes `reference.conv_dw`."""
     clips, (x, dz), _ = _in_frames(move, x, dz)
     c, k = x.shape[-1], dz.shape[-1]
     swap = _swapped(dz.shape[2], k)
@@ -115,7 +116,7 @@ def conv_dw(x, dz, *, move: Move):
 
 
 def _call(kernel, name: str, arrays, whole, out, *, flops: int):
-    """One pass over positions.
+    """Runs a kernel in one pass over positions.
 
     Args:
       arrays: `(array [H, W, N, C], whether its positions are [C, N])`.
@@ -175,7 +176,7 @@ def _call(kernel, name: str, arrays, whole, out, *, flops: int):
 
 
 def _in_frames(move: Move, *arrays):
-    """-> clips side by side, the arrays `[H, W, N, C]`, and the way back for a result."""
+    """Returns clips side by side, the arrays `[H, W, N, C]`, and a result's way back."""
     if move.frames is not None:
         return move.clips_of_part(arrays[0].shape[2]), arrays, lambda y: y
     batch, frames, *space, _ = arrays[0].shape
@@ -192,7 +193,7 @@ def _in_frames(move: Move, *arrays):
 
 
 def _rows(shape, move: Move) -> int:
-    """Of a position on one device."""
+    """Rows of a position on one device."""
     return shape[0] * shape[1] if move.frames is None else shape[2] // move.parts
 
 

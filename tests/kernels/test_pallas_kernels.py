@@ -11,16 +11,14 @@ import pytest
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels import Frames, shift3d, temporal_shift, temporal_shift_conv
-from kernels.interpolated import shift3d_conv
+from kernels import Frames, shift3d, shift3d_conv, temporal_shift, temporal_shift_conv
 from kernels.temporal import tpu
-from tests.support import shift3d_conv_reference, shift3d_reference, temporal_on_cpu
 from tests.support.files import ROOT
-from tests.support.pallas import strictly_interpreted
+from tests.support.pallas import on_cpu, strictly_interpreted
 
 KERNELS = {
     node.name
-    for file in ROOT.glob("kernels/*/tpu*_kernels.py")
+    for file in ROOT.glob("kernels/*/tpu_kernels.py")
     for node in ast.parse(file.read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel")
 }
@@ -37,40 +35,31 @@ def moved(x, *weight, **options):
     return f(Frames.of(x), *weight, fold=1, **options).clips()
 
 
-# name -> (function, its arrays, options, what lets it run here)
+# name -> (function, its arrays, options)
 INTERPOLATED = (normal(2, 8, 1, 1, 3), normal(3, 3) / 4)  # two groups of clips
 FEW, MANY = (2, 4, 1, 2, 3), (16, 8, 1, 2, 3)  # rows: a tile, and all 128 lanes
 CASES = {
-    "shift3d": (shift3d, INTERPOLATED, ONE, shift3d_reference),
-    "shift3d_whole": (
-        *(shift3d, INTERPOLATED, ONE | {"quantize": True}, shift3d_reference),
-    ),
-    "shift3d_conv": (
-        shift3d_conv,
-        (*INTERPOLATED, normal(3, 2)),
-        ONE | {"relu": True},
-        shift3d_conv_reference,
-    ),
+    "shift3d": (shift3d, INTERPOLATED, ONE),
+    "shift3d_whole": (*(shift3d, INTERPOLATED, ONE | {"quantize": True}),),
+    "shift3d_conv": (shift3d_conv, (*INTERPOLATED, normal(3, 2)), ONE | {"relu": True}),
     "shift3d_conv_whole": (
         shift3d_conv,
         (*INTERPOLATED, normal(3, 2)),
         ONE | {"quantize": True},
-        shift3d_conv_reference,
     ),
-    "temporal_shift": (moved, (normal(*FEW),), {}, temporal_on_cpu),
-    "temporal_shift_conv": (moved, (normal(*FEW), normal(3, 2)), {}, temporal_on_cpu),
+    "temporal_shift": (moved, (normal(*FEW),), {}),
+    "temporal_shift_conv": (moved, (normal(*FEW), normal(3, 2)), {}),
     "temporal_shift_conv_in_lanes": (
         moved,
         (normal(*MANY), normal(3, 2)),
         {"relu": True},
-        temporal_on_cpu,
     ),
 }
 
 
 @pytest.fixture
 def noted(monkeypatch):
-    """Of each kernel that runs: its name, its flags, the programs that cores share."""
+    """Notes of each kernel that runs: its name, its flags, the programs that cores share."""
     notes, pallas_call = [], pl.pallas_call
 
     def call(kernel, *args, grid, compiler_params, **options):
@@ -87,13 +76,13 @@ def noted(monkeypatch):
 
 @pytest.mark.slow
 def test_every_kernel_on_two_cores_with_every_flag(noted, monkeypatch):
-    for name, (f, arrays, options, on) in CASES.items():
+    for name, (f, arrays, options) in CASES.items():
         rows = np.prod(arrays[0].shape[:2])
         monkeypatch.setattr(tpu, "BLOCK_BYTES", int(rows) * 128 * 4)  # one position
         results = []
         for implementation, cores in (("pallas_tpu", 2), ("xla", 1)):
             called = functools.partial(f, implementation=implementation, **options)
-            with on.on_cpu(implementation, cores):
+            with on_cpu(implementation, cores):
                 y, vjp = jax.vjp(called, *arrays)
                 results.append((y, *vjp(jnp.ones_like(y))))
         for got, want in zip(*results, strict=True):

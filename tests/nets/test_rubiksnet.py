@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames, temporal_shift
-from tests.kernels.interpolated.test_sharding import collectives
+from tests.support.collectives import collectives
 from tests.support.files import GOLDEN
 from tests.support.networks import random_clips, random_network
 from tests.support.shift3d_reference import by_corners

@@ -7,6 +7,8 @@ import jax
 from jax._src.pallas.mosaic.interpret import interpret_pallas_call
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels.dispatch import forced
+
 STRICT = pltpu.InterpretParams(
     # VMEM scratch, outputs before they are written, and the part of a block that lies
     # beyond its array are nan.
@@ -20,20 +22,41 @@ STRICT = pltpu.InterpretParams(
 )
 
 
+def strict(cores: int = 1) -> pltpu.InterpretParams:
+    return dataclasses.replace(
+        STRICT, num_cores_or_threads=cores, detect_races=cores > 1
+    )
+
+
+@contextlib.contextmanager
+def on_cpu(implementation: str, cores: int = 1):
+    """Lets an implementation run here that a call names: a kernel for a TPU, interpreted.
+
+    At its end a race of cores is an error.
+    """
+    if implementation == "xla":
+        yield
+        return
+    with races_refused(), forced(implementation, interpret=strict(cores)):
+        yield
+
+
 @contextlib.contextmanager
 def strictly_interpreted(cores: int = 1):
     """Within it `pl.pallas_call` is interpreted; at its end a race of cores is an error.
 
     Two cores share the axes of the grid that are called parallel, and take twice the time.
     """
-    params = dataclasses.replace(
-        STRICT, num_cores_or_threads=cores, detect_races=cores > 1
-    )
-    with pltpu.force_tpu_interpret_mode(params):
-        try:
-            yield
-            jax.effects_barrier()  # until all that was started has been interpreted
-            races = interpret_pallas_call.races
-            assert races is None or not races.races_found, "a race, printed above"
-        finally:
-            pltpu.reset_tpu_interpret_mode_state()
+    with races_refused(), pltpu.force_tpu_interpret_mode(strict(cores)):
+        yield
+
+
+@contextlib.contextmanager
+def races_refused():
+    try:
+        yield
+        jax.effects_barrier()  # until all that was started has been interpreted
+        races = interpret_pallas_call.races
+        assert races is None or not races.races_found, "a race, printed above"
+    finally:
+        pltpu.reset_tpu_interpret_mode_state()

@@ -1,36 +1,14 @@
-"""`shift3d_conv` by its definition, in float64 with derivatives by JAX, and on a CPU."""
-
-import contextlib
+"""`shift3d_conv` by its definition, in float64 with derivatives by JAX."""
 
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-import pytest
 
-from kernels.interpolated import conv
 from kernels.interpolated.taps import nearest
-from tests.support.pallas import strictly_interpreted
 from tests.support.shift3d_reference import out_shape
 
 EPS = {"float32": 2.0**-23, "bfloat16": 2.0**-8}
-
-
-@contextlib.contextmanager
-def on_cpu(implementation: str, cores: int = 1):
-    """Lets a kernel for a TPU run here, interpreted; see `shift3d_reference.on_cpu`."""
-    if conv.IMPLEMENTATIONS[implementation].platforms is None:
-        yield
-        return
-
-    def at_once(*arrays, direction, how):
-        name = how.shift.implementation
-        chosen = conv.IMPLEMENTATIONS[name]
-        return conv._implementation(chosen, name, direction, how)(*arrays)
-
-    with pytest.MonkeyPatch.context() as patch, strictly_interpreted(cores):
-        patch.setattr(conv, "_operation", at_once)
-        yield
 
 
 def arguments(shape, outputs, dtype, options, seed=0):

@@ -1,16 +1,12 @@
-"""`shift3d` by its definition, slow and in float64, and its implementations on a CPU."""
+"""`shift3d` by its definition, slow and in float64."""
 
-import contextlib
 import functools
 import itertools
 
 import jax
 import numpy as np
-import pytest
 
 from kernels import shift3d
-from kernels.interpolated import op
-from tests.support.pallas import strictly_interpreted
 
 # One shape and one bound for the tests that need no other, so that they share programs.
 SHAPE, STRIDE, BOUND = (2, 4, 3, 4, 6), (1, 2, 2), (1.5, 2.0, 1.0)
@@ -22,28 +18,9 @@ PROGRAMS = {
 }
 
 
-@contextlib.contextmanager
-def on_cpu(implementation: str, cores: int = 1):
-    """Lets a kernel for a TPU run here, interpreted.
-
-    The interpreter calls back to the host, which a program may not do that is chosen when
-    it is lowered; so what would be chosen is called at once.
-    """
-    if op.IMPLEMENTATIONS[implementation].platforms is None:
-        yield
-        return
-
-    def at_once(*arrays, direction, how):
-        return op._implementation(how.implementation, direction, how)(*arrays)
-
-    with pytest.MonkeyPatch.context() as patch, strictly_interpreted(cores):
-        patch.setattr(op, "_operation", at_once)
-        yield
-
-
 @functools.cache
 def program(implementation: str, max_shift, stride=STRIDE, quantize=False):
-    """A compiled function: x, shift, dy -> y, dx, dshift. To be called in `on_cpu`."""
+    """A compiled function: x, shift, dy -> y, dx, dshift. To be called in `pallas.on_cpu`."""
     f = functools.partial(
         shift3d,
         stride=stride,
@@ -57,11 +34,6 @@ def program(implementation: str, max_shift, stride=STRIDE, quantize=False):
         return y, *vjp(dy)
 
     return jax.jit(forward_and_gradients)
-
-
-def value_and_gradients(x, shift, dy, **options):
-    y, vjp = jax.vjp(functools.partial(shift3d, stride=STRIDE, **options), x, shift)
-    return y, *vjp(dy)
 
 
 def out_shape(shape, stride=STRIDE) -> tuple[int, ...]:

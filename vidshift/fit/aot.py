@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from kernels import triton_gpu
 from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
-from kernels.interpolated import gpu
 from vidshift import tasks
 from vidshift.config import Config
 from vidshift.data.sources.split import Split
@@ -222,7 +222,7 @@ def _kernels_for(chip: chips.Chip):
     """Triton asks the GPU at hand which one to compile for; here is none."""
     if chip.compute_capability is None:
         return contextlib.nullcontext()
-    return gpu.compiling_for(chip.compute_capability)
+    return triton_gpu.compiling_for(chip.compute_capability)
 
 
 def _needed(error: Exception) -> int | None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.data.device.test_pixel_ops import PILLOW
 from tests.data.loading.test_loader import SPLIT, VIEW, assert_same, take
-from tests.kernels.temporal.test_shift import COLLECTIVES
+from tests.support.collectives import COLLECTIVES
 from tests.support.pictures_for_augment import frames
 from vidshift.config import Config, check
 from vidshift.data.device.affine import MATRICES

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support.files import GOLDEN
-from tests.support.shift3d_reference import on_cpu, program
+from tests.support.pallas import on_cpu
+from tests.support.shift3d_reference import program
 
 GOLDEN = GOLDEN / "rubiks_shift3d.npz"
 WIDE = (2.5, 2.5, 2.5)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from kernels import shift3d
+from tests.support.pallas import on_cpu
+from tests.support.shift3d_conv_reference import hats
 from tests.support.shift3d_reference import (
     BOUND,
     PROGRAMS,
@@ -16,7 +18,6 @@ from tests.support.shift3d_reference import (
     close_sums,
     close_values,
     normals,
-    on_cpu,
     out_shape,
     program,
     random_shift,
@@ -25,25 +26,6 @@ from tests.support.shift3d_reference import (
 )
 
 DY = normals(out_shape(SHAPE), 2)
-
-
-@pytest.fixture(params=PROGRAMS)
-def variant(request):
-    """(implementation, max_shift), able to run here."""
-    implementation, max_shift = PROGRAMS[request.param]
-    with on_cpu(implementation):
-        yield implementation, max_shift
-
-
-def by_hats(x, shift, stride):
-    """`y[o] = sum over i of relu(1 - |o * stride + s - i|) x[i]` on each axis."""
-    for axis, st in enumerate(stride):
-        n = x.shape[axis + 1]
-        o, i = jnp.arange(0, n, st)[:, None, None], jnp.arange(n)[:, None]
-        weights = jax.nn.relu(1 - jnp.abs(o + shift[axis] - i))  # [o, i, C]
-        x = jnp.moveaxis(x, axis + 1, 0)
-        x = jnp.moveaxis(jnp.einsum("i...c,oic->o...c", x, weights), 0, axis + 1)
-    return x
 
 
 @pytest.mark.parametrize(
@@ -56,7 +38,7 @@ def test_equals_autodiff(variant, stride):
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
         wide = [jnp.asarray(a, jnp.float64) for a in (x, shift, dy)]
         vjp = jax.jit(
-            lambda x, s, dy: jax.vjp(lambda *a: by_hats(*a, stride), x, s)[1](dy)
+            lambda x, s, dy: jax.vjp(lambda *a: hats(*a, stride), x, s)[1](dy)
         )
         expected = [np.asarray(g) for g in vjp(*wide)]
     _, dx, dshift = program(*variant, stride)(x, shift, dy)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from kernels import shift3d
 from tests.support.shift3d_reference import close_sums, close_values, normals
@@ -72,39 +72,6 @@ def test_on_a_mesh(f, x, shift, axes, kind, split):
     expected = gradient(x, shift)
     close_values(dx, np.asarray(expected[0]))
     close_sums(dshift, np.asarray(expected[1]), x)
-
-
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
-def test_a_kernel_that_cannot_tell_the_batch_says_so(x, shift, kind):
-    # Explicit axes would have their own say on what is split, even on one called `data`.
-    names = ("rows", "data") if kind == AxisType.Explicit else ("rows", "columns")
-    mesh = jax.make_mesh((4, 2), names, (kind,) * 2)
-    x = jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
-    shift = jax.device_put(shift, NamedSharding(mesh, PartitionSpec()))
-    named = functools.partial(shift3d, max_shift=ONE, implementation="pallas_tpu")
-    unnamed = functools.partial(shift3d, max_shift=ONE)
-    # Seen in x, or by jit alone.
-    by_jit = {"in_shardings": (x.sharding, shift.sharding)}
-    arrays = np.asarray(x), np.asarray(shift)
-    for given, told in (((x, shift), {}), (arrays, by_jit)):
-        traced = jax.jit(named, **told).trace(*given)
-        with pytest.raises(NotImplementedError, match="8 devices .* called 'data'"):
-            traced.lower(lowering_platforms=("tpu",))
-        traced = jax.jit(unnamed, **told).trace(*given)
-        text = traced.lower(lowering_platforms=("tpu",)).as_text()
-        assert "tpu_custom_call" not in text
-
-
-def test_in_a_shard_map_that_checks_what_varies(f, x, shift):
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    batch = PartitionSpec("data")
-    mine = jax.shard_map(
-        f, mesh=mesh, in_specs=(batch, PartitionSpec()), out_specs=batch
-    )
-    close_values(jax.jit(mine)(x, shift), np.asarray(f(x, shift)))
-    gradient = jax.jit(jax.grad(sum_of_squares(mine), argnums=1))(x, shift)
-    expected = jax.grad(sum_of_squares(f), argnums=1)(x, shift)
-    close_sums(gradient, np.asarray(expected), x)
 
 
 @pytest.mark.quick("unbounded")

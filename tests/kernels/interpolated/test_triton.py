@@ -1,9 +1,6 @@
 """The GPU kernels of `shift3d`: compiled for an absent H100, and run from Triton's IR."""
 
 import functools
-import os
-import subprocess
-import sys
 from typing import NamedTuple
 
 import jax
@@ -13,18 +10,13 @@ import numpy as np
 import pytest
 
 from kernels import shift3d
-from kernels.analysis import chips
 from kernels.analysis.shapes import SHIFT3D
-from kernels.interpolated import gpu, xla
+from kernels.interpolated import gpu, gpu_plan, reference
 from kernels.interpolated.taps import clamp, nearest, out_sizes
-from tests.support.files import ROOT
+from tests.support.absent_chips import check_for
 from tests.support.shift3d_reference import read, spread
-from tests.support.ttir.launch import launches, needs_triton
+from tests.support.ttir.launch import launches, needs_jax_triton, needs_triton
 
-MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1, 1)), stride=(1, 1, 1), max_shift=None)
-needs_jax_triton = pytest.mark.skipif(
-    bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
-)
 ONE = (1.0, 1.0, 1.0)
 # One rounding to the result's type.
 RELATIVE = {"float32": 2e-6, "bfloat16": 2.0**-8}
@@ -168,13 +160,13 @@ def moved(case: Case, x, shift, dy):
     return np.stack(y, axis=-1), np.stack(dx, axis=-1)
 
 
-def reference(case: Case, x, shift, dy):
+def by_plain_jax(case: Case, x, shift, dy):
     """By plain JAX, in float64."""
 
     @jax.jit
     def run(x, shift, dy):
-        dx, parts = xla.backward(x, shift, dy, **options(case))
-        return xla.forward(x, shift, **options(case)), dx, parts.sum(axis=0)
+        dx, parts = reference.backward(x, shift, dy, **options(case))
+        return reference.forward(x, shift, **options(case)), dx, parts.sum(axis=0)
 
     with jax.enable_x64(True):
         wide = (a.astype(np.float64) for a in (x, shift, dy))
@@ -195,7 +187,7 @@ def _compare(case: Case, y, dx, dshift):
         for got, want in zip((y, dx), moved(case, x, shift, dy), strict=True):
             np.testing.assert_array_equal(_bits(got), want)
         return
-    expected_y, expected_dx, expected_dshift = reference(case, x, shift, dy)
+    expected_y, expected_dx, expected_dshift = by_plain_jax(case, x, shift, dy)
     of = {"rtol": RELATIVE[case.dtype], "atol": 4e-6}
     np.testing.assert_allclose(y.astype(np.float64), expected_y, **of)
     np.testing.assert_allclose(dx.astype(np.float64), expected_dx, **of)
@@ -222,7 +214,7 @@ def test_fetched_bytes_are_those_of_the_programs(name):
     itemsize = 2 if case.dtype == "bfloat16" else 4
     given = {"stride": case.stride, "max_shift": case.max_shift}
     counted = [
-        gpu.fetched_bytes(direction, case.x, itemsize, **given)
+        gpu_plan.fetched_bytes(direction, case.x, itemsize, **given)
         for direction in ("forward", "backward")
     ]
     measured = executed(name)[3]
@@ -239,32 +231,14 @@ def test_named_shapes_are_read_about_once(shape, itemsize):
     sizes = out_sizes(shape.x[1:4], shape.options["stride"])
     y = shape.x[0] * np.prod(sizes) * shape.x[4] * itemsize
     forward, backward = (
-        gpu.fetched_bytes(direction, shape.x, itemsize, **shape.options)
+        gpu_plan.fetched_bytes(direction, shape.x, itemsize, **shape.options)
         for direction in ("forward", "backward")
     )
     assert forward <= 1.15 * (x + y)
     assert forward + backward <= 1.3 * (3 * x + 2 * y)
 
 
-# Compiles both directions for an H100, in a process whose JAX has not started.
 COMPILE = """
-import sys, jax, jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
-from kernels import chips, shift3d
-from kernels.interpolated import gpu
-sharding = SingleDeviceSharding(chips.describe("h100"))
-def compiled(shape, dtype, name, **options):
-    f = lambda x, s: shift3d(x, s, implementation=name, **options)
-    def both(x, s, dy):
-        y, vjp = jax.vjp(f, x, s)
-        return y, *vjp(dy)
-    x = jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-    s = jax.ShapeDtypeStruct((3, shape[-1]), jnp.float32, sharding=sharding)
-    y = jax.eval_shape(f, x, s)
-    dy = jax.ShapeDtypeStruct(y.shape, dtype, sharding=sharding)
-    with gpu.compiling_for(90):
-        program = jax.jit(both).trace(x, s, dy).lower(lowering_platforms=("cuda",))
-        return program.compile().as_text()
 ONE = (1.0, 1.0, 1.0)
 for dtype, name, shape, options in [
     ("bfloat16", "triton", (2, 8, 14, 14, 72), {"max_shift": ONE}),
@@ -273,27 +247,22 @@ for dtype, name, shape, options in [
     ("float32", "triton", (1, 5, 9, 7, 54), {"stride": (2, 3, 1)}),
     ("bfloat16", None, (1, 1, 1, 1, 3), {"quantize": True}),
 ]:
-    text = compiled(shape, dtype, name, **options)
+    f = lambda x, s: shift3d(x, s, implementation=name, **options)
+    def both(x, s, dy):
+        y, vjp = jax.vjp(f, x, s)
+        return y, *vjp(dy)
+    x, s = array(*shape, dtype=dtype), array(3, shape[-1])
+    dy = array(*jax.eval_shape(f, x, s).shape, dtype=dtype)
+    text = compiled(jax.jit(both), x, s, dy).as_text()
     assert "shift3d_forward_triton" in text, text
     assert "shift3d_backward_triton" in text, text
-print("compiled")
 """
 
 
 @needs_jax_triton
 @pytest.mark.slow
 def test_compiles_for_an_absent_h100():
-    if why := chips.missing("h100"):
-        pytest.skip(why)
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+    check_for("h100", COMPILE)
 
 
 @needs_jax_triton
@@ -312,9 +281,13 @@ def test_registers_suffice_at_the_named_shapes(shape, dtype, direction):
     assert gpu.resources(direction, shape.x, dtype, **shape.options)["spills"] == 0
 
 
-def test_says_what_is_missing():
+def test_says_what_it_cannot_do():
     x = jax.ShapeDtypeStruct((1, 1, 2**11, 2**11, 2**10), jnp.bfloat16)
-    assert "32 bits" in gpu.missing(x, stride=(1, 1, 1), max_shift=None)
+    with pytest.raises(NotImplementedError, match="32 bits"):
+        jax.eval_shape(
+            functools.partial(shift3d, implementation="triton"),
+            *(x, jax.ShapeDtypeStruct((3, 2**10), jnp.float32)),
+        )
 
 
 @pytest.mark.gpu

@@ -12,6 +12,7 @@ import pytest
 from kernels import shift3d
 from kernels.interpolated import tpu_plan
 from tests.kernels.temporal.test_shift import random_bits
+from tests.support.pallas import on_cpu
 from tests.support.shift3d_reference import (
     BOUND,
     PROGRAMS,
@@ -22,7 +23,6 @@ from tests.support.shift3d_reference import (
     close_values,
     dx_by_corners,
     normals,
-    on_cpu,
     out_shape,
     program,
     random_shift,
@@ -117,14 +117,6 @@ def test_map_in_several_blocks(monkeypatch, reach, stride):
     assert plan(backward=True).blocks > 2 and plan(backward=False).blocks > 2
     case = Case("blocks", shape, strides, bound=tuple(0.9 * m for m in max_shift))
     check(case, "pallas_tpu", max_shift)
-
-
-@pytest.fixture(params=PROGRAMS)
-def variant(request):
-    """(implementation, max_shift), able to run here."""
-    implementation, max_shift = PROGRAMS[request.param]
-    with on_cpu(implementation):
-        yield implementation, max_shift
 
 
 @pytest.mark.quick("xla*")

@@ -2,19 +2,16 @@
 
 import functools
 import math
-import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels.analysis import chips, traffic
+from kernels import shift3d_conv
+from kernels.analysis import traffic
 from kernels.analysis.shapes import SHIFT3D
-from kernels.interpolated import shift3d_conv
 from kernels.interpolated.taps import out_sizes
-from tests.support.files import ROOT
+from tests.support.absent_chips import check_for
 
 pytestmark = pytest.mark.slow
 
@@ -52,41 +49,24 @@ def test_each_byte_is_moved_about_once(shape):
     assert 2 * x + y < backward < 1.3 * (2 * x + y)
 
 
-# In a process whose JAX has not started.
 COMPILE = """
-import jax, jax.numpy as jnp
 from jax.experimental.layout import Format, Layout
-from jax.sharding import SingleDeviceSharding
-from kernels import chips
 from kernels.analysis.shapes import SHIFT3D
-device = chips.describe("v5e")
 from tests.kernels.interpolated_conv.test_tpu import call
-free = Format(Layout.AUTO, SingleDeviceSharding(device))
+free = Format(Layout.AUTO, sharding)
 for shape in SHIFT3D:
     if shape.name not in ("rubiks_56", "rubiks_7", "rubiks_14_stride"):
         continue
     for direction in ("forward", "backward"):
         f, args = call(shape, direction)
-        jitted = jax.jit(f, in_shardings=free, out_shardings=free)
-        program = jitted.trace(*args).lower(lowering_platforms=("tpu",)).compile()
+        program = compiled(jax.jit(f, in_shardings=free, out_shardings=free), *args)
         assert f"shift3d_conv_{direction}_pallas_tpu" in program.as_text()
         temporary = program.memory_analysis().temp_size_in_bytes
         assert temporary < 2**20, (shape.name, direction, temporary)
-print("compiled")
 """
 
 
 @pytest.mark.slow
 def test_compiles_for_an_absent_v5e():
     """With nothing but the kernel: no copy of the features is made around it."""
-    if why := chips.missing("v5e"):
-        pytest.skip(why)
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+    check_for("v5e", COMPILE)

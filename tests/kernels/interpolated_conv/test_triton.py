@@ -2,9 +2,6 @@
 
 import functools
 import math
-import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,20 +9,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kernels.analysis import chips
 from kernels.analysis.shapes import SHIFT3D
-from kernels.interpolated import conv_xla, gpu, gpu_conv
 from kernels.interpolated.taps import clamp
-from tests.support.files import ROOT
+from kernels.interpolated_conv import SHIFT3D_CONV, gpu, gpu_plan, shift3d_conv
+from tests.support.absent_chips import check_for
+from tests.support.dispatch import chosen
 from tests.support.shift3d_conv_reference import EPS, arguments
-from tests.support.ttir.launch import launches, needs_triton
+from tests.support.ttir.launch import launches, needs_jax_triton, needs_triton
 
 pytestmark = pytest.mark.slow
 
-MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1, 1)), stride=(1, 1, 1), max_shift=None)
-needs_jax_triton = pytest.mark.skipif(
-    bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
-)
 ONE = (1.0, 1.0, 1.0)
 # name -> (x, K, dtype, relu, options of the implementations). Near and far, ragged and in
 # several blocks of channels and of outputs.
@@ -74,15 +67,15 @@ def launch(name):
     of, relu = options(name), CASES[name][3]
     x, shift, weight, scale, bias, dy = map(jnp.asarray, inputs(name))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_conv, "PROGRAMS", PROGRAMS[name])
-        y = gpu_conv.forward(x, shift, weight, scale, bias, relu=relu, **of)
-        dx, dshift, dweight = gpu_conv.backward(x, shift, weight, dy, **of)
+        patch.setattr(gpu_plan, "PROGRAMS", PROGRAMS[name])
+        y = gpu.forward(x, shift, weight, scale, bias, relu=relu, **of)
+        dx, dshift, dweight = gpu.backward(x, shift, weight, dy, **of)
     return y, dx, dshift.sum(axis=0), dweight.sum(axis=0)
 
 
 @functools.cache
 def executed(name):
-    """What the compiled kernels make, and the bytes that each of the two moves."""
+    """Results of the compiled kernels, and the bytes that each of the two moves."""
     with launches() as launched:
         results = list(map(np.asarray, launch(name)))
     small = ("shift_ptr", "weight_ptr", "scale_ptr", "bias_ptr")
@@ -96,8 +89,9 @@ def reference(name):
 
     @jax.jit
     def run(x, shift, weight, scale, bias, dy):
-        y = conv_xla.forward(x, shift, weight, scale, bias, relu=relu, **of)
-        dx, dshift, dweight = conv_xla.backward(x, shift, weight, dy, **of)
+        plain = SHIFT3D_CONV.implementations["xla"].run
+        y = plain["forward"](x, shift, weight, scale, bias, relu=relu, **of)
+        dx, dshift, dweight = plain["backward"](x, shift, weight, dy, **of)
         return y, dx, dshift.sum(axis=0), dweight.sum(axis=0)
 
     with jax.enable_x64(True):
@@ -130,15 +124,15 @@ def _compare(name, got):
 @needs_triton
 @pytest.mark.parametrize("name", CASES)
 def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
-    monkeypatch.setattr(gpu_conv, "PROGRAMS", PROGRAMS[name])
+    monkeypatch.setattr(gpu_plan, "PROGRAMS", PROGRAMS[name])
     shape, outputs, dtype, *_ = CASES[name]
     itemsize, of = {"bfloat16": 2, "float32": 4}[dtype], options(name)
     del of["whole"]
     forward, weight = (
-        gpu_conv.fetched_bytes(direction, shape, outputs, itemsize, **of)
+        gpu_plan.fetched_bytes(direction, shape, itemsize, out_channels=outputs, **of)
         for direction in ("forward", "weight")
     )
-    plan = gpu_conv._plan("forward", shape, outputs, itemsize, *of.values())
+    plan = gpu_plan.make_conv_plan("forward", shape, outputs, itemsize, **of)
     _, measured_forward, measured_weight = executed(name)
     if name.startswith("near") and plan.tile.frames == shape[1]:
         assert measured_forward == forward
@@ -148,64 +142,46 @@ def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
-def test_choice_by_bytes(shape):
+def test_choice_by_bytes(shape, triton_installed):
     """The maps are chosen for whose tiles have all outputs in one block."""
-    outputs = shape.x[-1]
-    called = (shape.x, outputs, 2, "forward", *shape.options.values())
-    plan = gpu_conv._plan("forward", shape.x, outputs, 2, *shape.options.values())
+    c = shape.x[-1]
+    arrays = [jax.ShapeDtypeStruct(shape.x, jnp.bfloat16)]
+    arrays += [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((3, c), (c, c))]
+    (name,) = chosen(
+        "cuda", functools.partial(shift3d_conv, **shape.options), *arrays
+    ).values()
+    plan = gpu_plan.make_conv_plan("forward", shape.x, c, 2, **shape.options)
     if plan.blocks[1] == 1:
-        assert gpu_conv.moves_fewer_bytes(*called)
+        assert name == "shift3d_conv_forward_triton"
     if plan.blocks[1] > 2:
-        assert not gpu_conv.moves_fewer_bytes(*called)
+        assert name == "shift3d_conv_forward_unfused_triton"
 
 
-# Compiles both directions for an H100, in a process whose JAX has not started.
 COMPILE = """
-import sys, jax, jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
-from kernels import chips
-from kernels.interpolated import gpu, shift3d_conv
-sharding = SingleDeviceSharding(chips.describe("h100"))
-def compiled(shape, outputs, dtype, **options):
-    options["implementation"] = "triton"
+for c, k, shape, dtype, options in (
+    (72, 72, (8, 8, 56, 56), "bfloat16", {"max_shift": (1.0,) * 3}),
+    (54, 20, (1, 5, 9, 7), "float32", {"quantize": True}),
+):
     def both(x, shift, weight, scale, bias, dy):
-        f = lambda *a: shift3d_conv(*a[:3], scale=a[3], bias=a[4], **options)
+        f = lambda *a: shift3d_conv(
+            *a[:3], scale=a[3], bias=a[4], implementation="triton", **options
+        )
         y, vjp = jax.vjp(f, x, shift, weight, scale, bias)
         return y, *vjp(dy)
-    def of(shape, dtype=jnp.float32):
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-    c, k = shape[-1], outputs
-    x = of(shape, dtype), of((3, c)), of((c, k)), of((k,)), of((k,))
-    dy = of((*shape[:4], k), dtype)
-    with gpu.compiling_for(90):
-        program = jax.jit(both).trace(*x, dy).lower(lowering_platforms=("cuda",))
-        return program.compile().as_text()
-for text in (
-    compiled((8, 8, 56, 56, 72), 72, "bfloat16", max_shift=(1.0,) * 3),
-    compiled((1, 5, 9, 7, 54), 20, "float32", quantize=True),
-):
+    x, dy = array(*shape, c, dtype=dtype), array(*shape, k, dtype=dtype)
+    shared = array(3, c), array(c, k), array(k), array(k)
+    text = compiled(jax.jit(both), x, *shared, dy).as_text()
     for direction in ("forward", "backward"):
         assert f"shift3d_conv_{direction}_triton" in text, direction
     # Forward, the weight's gradient, and the shift's own backward pass.
     calls = text.count('custom_call_target="triton_kernel_call"')
     assert calls == 3, calls
-print("compiled")
 """
 
 
 @needs_jax_triton
 def test_compiles_for_an_absent_h100():
-    if why := chips.missing("h100"):
-        pytest.skip(why)
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+    check_for("h100", COMPILE)
 
 
 @needs_jax_triton
@@ -213,16 +189,25 @@ def test_compiles_for_an_absent_h100():
 @pytest.mark.parametrize("name", ["rubiks_56", "rubiks_14"])
 def test_registers_suffice_at_named_shapes(name, direction):
     (shape,) = (shape for shape in SHIFT3D if shape.name == name)
-    call = direction, shape.x, shape.x[-1], "bfloat16"
-    assert gpu_conv.resources(*call, **shape.options)["spills"] == 0
+    call = shape.options | {"out_channels": shape.x[-1]}
+    assert gpu.resources(direction, shape.x, "bfloat16", **call)["spills"] == 0
 
 
-def test_says_what_is_missing():
-    x = jax.ShapeDtypeStruct((1, 1, 2**11, 2**11, 2**4), jnp.bfloat16)
-    of = {"stride": (1, 1, 1), "max_shift": None}
-    assert "K=1024" in gpu_conv.missing(x, 1024, **of)
-    x = jax.ShapeDtypeStruct((1, 1, 1, 1, 2**20), jnp.bfloat16)
-    assert "within the weight" in gpu_conv.missing(x, 2**20, **of)
+@pytest.mark.parametrize(
+    ("shape", "outputs", "message"),
+    [
+        ((1, 1, 2**11, 2**11, 2**4), 1024, "K=1024"),
+        ((1, 1, 1, 1, 2**20), 2**20, "within the weight"),
+    ],
+)
+def test_says_what_it_cannot_do(shape, outputs, message):
+    shapes = (3, shape[-1]), (shape[-1], outputs)
+    with pytest.raises(NotImplementedError, match=message):
+        jax.eval_shape(
+            functools.partial(shift3d_conv, implementation="triton"),
+            jax.ShapeDtypeStruct(shape, jnp.bfloat16),
+            *(jax.ShapeDtypeStruct(s, jnp.float32) for s in shapes),
+        )
 
 
 @pytest.mark.gpu

@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels.interpolated import conv, tpu_conv
-from kernels.interpolated.tpu_conv_plan import make_conv_plan
+from kernels import shift3d_conv
+from kernels.interpolated_conv import tpu
+from kernels.interpolated_conv.tpu_plan import make_conv_plan
+from tests.support.pallas import on_cpu
 from tests.support.shift3d_conv_reference import (
     arguments,
     by_autodiff,
     check_close,
     gradients_of,
-    on_cpu,
 )
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def check(implementation, name, dtype, max_shift=ONE, relu=True):
     args = arguments(shape, outputs, dtype, options)
     with on_cpu(implementation):
         run = functools.partial(
-            gradients_of, conv.shift3d_conv, implementation=implementation, **options
+            gradients_of, shift3d_conv, implementation=implementation, **options
         )
         run = jax.jit(run)
         got = run(*args)
@@ -91,6 +92,6 @@ def test_map_in_several_blocks(monkeypatch, name, rows):
         counts.append(plan.rows.blocks)
         return plan
 
-    monkeypatch.setattr(tpu_conv, "make_conv_plan", in_blocks)
+    monkeypatch.setattr(tpu, "make_conv_plan", in_blocks)
     check("pallas_tpu", name, jnp.float32)
     assert min(counts) > 2

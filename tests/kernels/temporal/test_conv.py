@@ -1,4 +1,4 @@
-"""The shift and the product after it: values, gradients, devices, what is chosen."""
+"""The shift and the product after it: values, gradients, frames, bad input."""
 
 import functools
 import inspect
@@ -10,10 +10,11 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kernels import Frames, temporal_shift_conv
-from kernels.temporal import op
-from kernels.temporal.op import How, Move
-from tests.kernels.temporal.test_shift import COLLECTIVES, by_loop
-from tests.support.temporal_on_cpu import on_cpu
+from kernels.temporal import reference
+from kernels.temporal.arguments import Move
+from tests.kernels.temporal.test_shift import by_loop
+from tests.support.collectives import collectives
+from tests.support.pallas import on_cpu
 
 # Rounding of one product in units of the result's largest value.
 TOLERANCE = {"float32": 2e-6, "bfloat16": 2e-2}
@@ -158,9 +159,7 @@ def test_without_scale_or_bias(extras, implementation):
 
 
 def test_one_product_of_moved_gradients_is_the_moved_product():
-    """What a TPU computes for dx, against what the others do."""
-    from kernels.temporal import xla
-
+    """The TPU's form of dx equals that of the others."""
     rng = np.random.default_rng(0)
     weight = jnp.asarray(rng.normal(size=(9, 4)), jnp.float32)
     dz = jnp.asarray(rng.normal(size=(2, 3, 24, 4)), jnp.float32)
@@ -170,62 +169,9 @@ def test_one_product_of_moved_gradients_is_the_moved_product():
         Move(0, "both", frames=4),
         Move(2, "both", frames=4, parts=2),
     ):
-        one = xla.conv_dx_of_moved(dz, weight, move=move)
-        other = xla.conv_dx(dz, weight, move=move)
+        one = reference.conv_dx_of_moved(dz, weight, move=move)
+        other = reference.conv_dx(dz, weight, move=move)
         assert np.allclose(one, other, atol=1e-5), move
-
-
-@pytest.mark.quick("6")
-@pytest.mark.parametrize("batch", [16, 6])  # 6 clips do not divide over 8 devices
-def test_split_over_devices(batch):
-    """Each device has whole clips: no collective forwards, gradients summed over them."""
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    share = PartitionSpec("data") if batch % mesh.size == 0 else PartitionSpec()
-    x, weight, scale, bias = arrays_of((batch, 4, 2, 3, 8), 6, "float32")
-
-    def forward(x, weight, scale, bias):
-        y = temporal_shift_conv(Frames.of(x), weight, fold=2, scale=scale, bias=bias)
-        return y.clips()
-
-    def loss(*arrays):
-        return (forward(*arrays) ** 2).sum()
-
-    whole = NamedSharding(mesh, PartitionSpec())
-    shared = [
-        jax.device_put(x, NamedSharding(mesh, share)),
-        *(jax.device_put(a, whole) for a in (weight, scale, bias)),
-    ]
-    program = jax.jit(forward).lower(*shared).compile()
-    text = program.as_text()
-    assert not [c for c in COLLECTIVES if c in text]
-    assert np.allclose(program(*shared), forward(x, weight, scale, bias), atol=1e-5)
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))
-    program = gradient.lower(*shared).compile()
-    text = program.as_text()
-    assert not [c for c in COLLECTIVES[1:] if c in text]
-    assert ("all-reduce" in text) == (batch == 16)
-    alone = gradient(x, weight, scale, bias)
-    for got, want in zip(program(*shared), alone, strict=True):
-        assert np.allclose(got, want, atol=1e-4 * np.abs(want).max())
-
-
-@pytest.mark.slow
-def test_derivatives_of_the_gradient_on_a_mesh(devices):
-    x, weight, *_ = arrays_of((8, 3, 2, 2, 8), 4, "float32")
-    shared = jax.device_put(x, NamedSharding(devices, PartitionSpec("data")))
-
-    def loss(weight, x):
-        return (temporal_shift_conv(Frames.of(x), weight, fold=2).data ** 3).sum()
-
-    def of_gradient(weight, x):
-        return (jax.grad(loss)(weight, x) ** 2).sum()
-
-    wanted = jax.grad(of_gradient)(weight, x)
-    got = jax.jit(jax.grad(of_gradient))(weight, shared)
-    assert np.allclose(got, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
-    # And outside of a program of one's own.
-    got, wanted = jax.grad(loss)(weight, shared), jax.grad(loss)(weight, x)
-    assert np.allclose(got, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("frames", [Frames(jnp.ones((2, 2, 7, 4)), 3),
@@ -257,26 +203,6 @@ def test_a_mesh_of_explicit_axes_is_refused():
         Frames.of(x)
 
 
-def test_in_a_shard_map_the_weights_gradient_is_summed():
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    x, weight, *_ = arrays_of((8, 4, 2, 3, 8), 6, "float32")
-
-    def loss(x, weight):
-        y = temporal_shift_conv(Frames.of(x), weight, fold=2).data
-        return jax.lax.psum((y**2).sum(), "data")
-
-    spec = PartitionSpec("data")
-    mapped = jax.shard_map(
-        loss, mesh=mesh, in_specs=(spec, PartitionSpec()), out_specs=PartitionSpec()
-    )
-    got = jax.jit(jax.grad(mapped, argnums=(0, 1)))(x, weight)
-    want = jax.grad(
-        lambda x, w: (temporal_shift_conv(x, w, fold=2) ** 2).sum(), argnums=(0, 1)
-    )(x, weight)
-    for a, b in zip(got, want, strict=True):
-        assert np.allclose(a, b, rtol=1e-4, atol=1e-3)
-
-
 def test_frames_and_clips_are_each_other():
     x = jnp.arange(8 * 3 * 2 * 4 * 5.0).reshape(8, 3, 2, 4, 5)
     frames = Frames.of(x)
@@ -300,42 +226,7 @@ def test_frames_and_clips_are_each_other():
     back, pooled = program(shared)
     assert (back == x).all()
     assert np.allclose(pooled, x.mean((2, 3)))
-    assert not [c for c in COLLECTIVES if c in program.as_text()]
-
-
-def chosen(platform, piece, x, k, *, devices=1, **how):
-    """The name of what would run."""
-    move = Move(x.shape[-1] // 8, "both", frames=how.pop("frames", 8))
-    how = How(move, how.pop("implementation", None), k, **how)
-    weight = jax.ShapeDtypeStruct((x.shape[-1], k), x.dtype)
-    dz = jax.ShapeDtypeStruct((*x.shape[:-1], k), x.dtype)
-    arrays = {"conv": (x, weight), "conv_dx": (dz, weight), "conv_dw": (x, dz)}[piece]
-    run = op._choose(platform, devices, *arrays, piece=piece, how=how)
-    return run.args[0]
-
-
-@pytest.mark.parametrize(
-    ("platform", "piece", "side", "c", "k", "extras", "expected"),
-    [
-        # 205 MB of features do not fit a TPU's VMEM, 103 MB do.
-        ("tpu", "conv", 56, 256, 128, ("scale", "bias"), "pallas_tpu"),
-        ("tpu", "conv", 28, 512, 128, ("scale", "bias"), "xla"),
-        ("tpu", "conv", 56, 256, 64, ("scale", "bias"), "xla"),
-        ("tpu", "conv", 56, 256, 128, (), "xla"),
-        ("tpu", "conv_dw", 56, 256, 64, (), "pallas_tpu"),
-        ("tpu", "conv_dw", 28, 512, 128, (), "xla"),
-        ("tpu", "conv_dx", 56, 256, 64, (), "xla"),
-        ("cpu", "conv", 56, 256, 128, ("scale", "bias"), "xla"),
-    ],
-)
-def test_what_is_chosen(platform, piece, side, c, k, extras, expected):
-    x = jax.ShapeDtypeStruct((side, side, 128, c), jnp.bfloat16)
-    assert chosen(platform, piece, x, k, extras=extras) == expected
-    if expected == "pallas_tpu":
-        # Rows of frames that no tile divides, and a mesh that cannot be seen.
-        odd = jax.ShapeDtypeStruct((side, side, 136, c), jnp.bfloat16)
-        assert chosen(platform, piece, odd, k, extras=extras) == "xla"
-        assert chosen(platform, piece, x, k, extras=extras, devices=4) == "xla"
+    assert collectives(program.as_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -351,9 +242,6 @@ def test_what_is_chosen(platform, piece, side, c, k, extras, expected):
         ({"fold": 1.5}, "fold must be a whole number, got 1.5"),
         ({"weight": jnp.ones((8, 6), complex)}, "weight must be of a floating type"),
         ({"direction": "future"}, "direction must be one of"),
-        ({"implementation": "cuda"}, "implementation must be one of"),
-        ({"x": jnp.ones((8, 2, 8), jnp.float16), "implementation": "pallas_tpu"},
-         "'pallas_tpu' takes x of float32 or bfloat16, got float16"),
     ],
 )  # fmt: skip
 def test_bad_input(changed, message):
@@ -377,9 +265,3 @@ def test_what_the_tpu_kernel_cannot_do_is_said(shape, message):
     call = functools.partial(temporal_shift_conv, fold=1, implementation="pallas_tpu")
     with pytest.raises(NotImplementedError, match=message):
         jax.eval_shape(call, x, weight)
-
-
-def test_a_kernel_of_another_platform_is_refused():
-    x, weight = jnp.ones((4, 4, 2, 8)), jnp.ones((8, 4))
-    with pytest.raises(NotImplementedError, match="runs on tpu alone, not on cpu"):
-        temporal_shift_conv(x, weight, fold=1, implementation="pallas_tpu")

@@ -1,9 +1,6 @@
 """The GPU kernels of the temporal shift: compiled for an H100, and run from Triton's IR."""
 
 import functools
-import os
-import subprocess
-import sys
 from typing import NamedTuple
 
 import jax
@@ -11,21 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.analysis import chips
+from kernels import temporal_shift, temporal_shift_conv
 from kernels.analysis.shapes import TEMPORAL_SHIFT
 from kernels.temporal import gpu, gpu_plan
-from tests.support.files import ROOT
+from kernels.temporal.arguments import Move
+from kernels.triton_gpu import kernel_of
+from tests.support.absent_chips import check_for
 from tests.support.ttir.evaluator import evaluate
-from tests.support.ttir.launch import compile_to_ttir, launches, needs_triton
+from tests.support.ttir.launch import (
+    compile_to_ttir,
+    launches,
+    needs_jax_triton,
+    needs_triton,
+)
 from tests.support.ttir.memory import Addresses
 from tests.support.ttir.parser import parse
 
 pytestmark = pytest.mark.slow
 
-MISSING = gpu.missing(jnp.zeros((1, 1, 1, 1)))
-needs_jax_triton = pytest.mark.skipif(
-    bool(MISSING), reason=f"the kernels for a GPU: {MISSING}"
-)
 PRODUCTS = ("shift_conv", "shift_conv_dx", "shift_conv_dw")
 NAMES = ("shift", "shift_reverse", *PRODUCTS)
 # One rounding to the result's type.
@@ -170,30 +170,30 @@ def launch(name: str) -> dict:
     """Name of a function -> its result, by the kernels' launchers."""
     case = CASES[name]
     arrays = {n: jnp.asarray(a) for n, a in inputs(case).items()}
-    x, of = arrays["x"], case.options
+    x, move = arrays["x"], Move(**case.options)
     with pytest.MonkeyPatch.context() as patch:
         if case.programs is not None:
             programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
             patch.setattr(gpu_plan, "PROGRAMS", programs)
         results = {
-            "shift": gpu.shift(x, **of),
-            "shift_reverse": gpu.shift(x, reverse=True, **of),
+            "shift": gpu.shift(x, move=move),
+            "shift_reverse": gpu.shift(x, move=move._replace(reverse=True)),
         }
         if case.filters:
             w, dz = arrays["w"], arrays["dz"]
             small = arrays.get("scale"), arrays.get("bias")
             relu = "relu" in case.epilogue
             results |= {
-                "shift_conv": gpu.shift_conv(x, w, *small, relu=relu, **of),
-                "shift_conv_dx": gpu.shift_conv_dx(dz, w, **of),
-                "shift_conv_dw": gpu.shift_conv_dw(x, dz, **of),
+                "shift_conv": gpu.conv(x, w, *small, relu=relu, move=move),
+                "shift_conv_dx": gpu.conv_dx(dz, w, move=move),
+                "shift_conv_dw": gpu.conv_dw(x, dz, move=move)[0],
             }
     return results
 
 
 @functools.cache
 def executed(name: str):
-    """What the compiled kernels make, and the bytes that each moves."""
+    """Results of the compiled kernels, and the bytes that each moves."""
     with launches() as launched:
         results = launch(name)
     small = ("scale_ptr", "bias_ptr")
@@ -243,9 +243,9 @@ def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
     itemsize = jnp.dtype(case.dtype).itemsize
     names = NAMES if case.filters else NAMES[:2]
     counted = {
-        n: gpu.fetched_bytes(
+        n: gpu_plan.kernel_bytes(
             *("shift" if n == "shift_reverse" else n, case.x, itemsize),
-            out_channels=case.filters,
+            out_channels=case.filters or 0,
             reverse=n == "shift_reverse",
             **case.options,
         )
@@ -257,22 +257,20 @@ def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
 @needs_triton
 @pytest.mark.parametrize("name", FAR)
 def test_addresses_of_more_than_32_bits(name, monkeypatch):
-    from kernels.temporal import gpu_kernels
-
     case = FAR[name]
     # Each tile of rows is a part of dw.
     monkeypatch.setattr(gpu_plan, "PROGRAMS", {2: 2**31})
     of = {"fold": case.fold, "direction": "both", "out_channels": case.out_channels}
-    plan = gpu_plan.plan(case.name, case.x, 2, **of)
-    kernel = getattr(gpu_kernels, plan.kernel)
+    launch = gpu_plan.plan(case.name, case.x, 2, **of).launch
+    kernel = kernel_of(launch)
     dtypes = {
         argument: jnp.dtype("float32" if argument == "parts_ptr" else "bfloat16")
         for argument in kernel.arg_names
         if argument.endswith("_ptr")
     }
     tensors = [Addresses(*each) for each in dtypes.items()]
-    text = compile_to_ttir(kernel, dtypes.values(), plan.constants)
-    evaluate(parse(text), tensors, np.array([case.program % plan.programs]))
+    text = compile_to_ttir(kernel, dtypes.values(), launch.constants)
+    evaluate(parse(text), tensors, np.array([case.program % launch.programs]))
     frames, r, c = case.x[1:]
     rows = np.arange(frames * r - case.rows, frames * r)[:, None]
     channels, filters = np.array(case.channels), np.array(case.filters)
@@ -305,7 +303,7 @@ def test_registers_suffice_at_the_named_shapes(shape, name):
 
 def _check_resources(name, shape, dtype):
     b, t, h, w, c = shape.x
-    found = gpu.resources(
+    found = gpu.kernel_resources(
         name, (b, t, h * w, c), dtype, out_channels=c // 4, **shape.options
     )
     assert found["spills"] == 0
@@ -323,7 +321,7 @@ def _check_resources(name, shape, dtype):
 def test_registers_suffice_for_other_folds(channels, dtype):
     for name in PRODUCTS:
         of = {"fold": channels // 8, "out_channels": 96}
-        found = gpu.resources(name, (2, 8, 196, channels), dtype, **of)
+        found = gpu.kernel_resources(name, (2, 8, 196, channels), dtype, **of)
         assert found["spills"] == 0, name
 
 
@@ -335,73 +333,53 @@ def test_named_shapes_move_little_from_memory(shape):
     rows, k = b * t * h * w, c // 4
     least = rows * (c + k) * 2
     for name in PRODUCTS:
-        moved = gpu.least_bytes(name, x, 2, **of)
+        moved = gpu_plan.least_bytes(name, x, 2, **of)
         assert least < moved <= 1.7 * least  # at 7x7 the parts of dw weigh most
-        assert moved <= gpu.fetched_bytes(name, x, 2, **of) + 2 * c * k * 4 * 132
-    assert gpu.least_bytes("shift", x, 2, **of) <= 2 * rows * c * 2
+        assert moved <= gpu_plan.kernel_bytes(name, x, 2, **of) + 2 * c * k * 4 * 132
+    assert gpu_plan.least_bytes("shift", x, 2, **of) <= 2 * rows * c * 2
 
 
-# Compiles the functions for an H100, in a process whose JAX has not started.
 COMPILE = """
-import jax, jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
-from kernels import chips
-from kernels.temporal import gpu
-sharding = SingleDeviceSharding(chips.describe("h100"))
-def both(x, w, scale, bias, dz, *, fold, direction):
-    of = {"fold": fold, "direction": direction}
-    y = gpu.shift(gpu.shift(x, **of), reverse=True, **of)
-    z = gpu.shift_conv(y, w, scale, bias, relu=scale is not None, **of)
-    dx, dw = gpu.shift_conv_dx(dz, w, **of), gpu.shift_conv_dw(y, dz, **of)
-    return y, z, dx, dw
-for dtype, x, k, fold, direction in [
+def both(x, weight, scale, bias, dy, dz):
+    options = {"fold": fold, "direction": direction, "implementation": "triton"}
+    y, to_x = jax.vjp(lambda x: temporal_shift(x, **options), x)
+    epilogue = {"scale": scale, "bias": bias, "relu": scale is not None}
+    f = lambda x, weight: temporal_shift_conv(x, weight, **epilogue, **options)
+    z, vjp = jax.vjp(f, x, weight)
+    return y, to_x(dy), z, vjp(dz)
+for dtype, (*clips, c), k, fold, direction in [
     ("bfloat16", (4, 8, 49, 2048), 512, 256, "both"),
     ("float32", (2, 3, 5, 24), 20, 3, "past"),
 ]:
-    def array(*shape, dtype=dtype):
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-    ones = array(k, dtype="float32")
-    arrays = [array(*x), array(x[3], k), ones, ones, array(*x[:3], k)]
-    if direction == "past":
-        arrays[2:4] = None, None
-    function = jax.jit(both, static_argnames=("fold", "direction"))
-    with gpu.compiling_for(90):
-        traced = function.trace(*arrays, fold=fold, direction=direction)
-        text = traced.lower(lowering_platforms=("cuda",)).compile().as_text()
+    x, dz = array(*clips, c, dtype=dtype), array(*clips, k, dtype=dtype)
+    small = (array(k), array(k)) if direction == "both" else (None, None)
+    text = compiled(jax.jit(both), x, array(c, k), *small, x, dz).as_text()
     assert text.count('custom_call_target="triton_kernel_call"') == 5, text
-print("compiled")
 """
 
 
 @needs_jax_triton
 @pytest.mark.slow
 def test_compiles_for_an_absent_h100():
-    if why := chips.missing("h100"):
-        pytest.skip(why)
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.endswith("compiled\n"), done.stdout + done.stderr
+    check_for("h100", COMPILE)
 
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "out_channels", "reason"),
     [
         ((2**11, 2**10, 2**10, 1), "bfloat16", None, "32 bits"),
-        ((1, 2, 3, 4), "complex64", None, "complex64"),
         ((1, 2, 0, 4), "float32", None, "nothing"),
-        ((1, 2, 3, 4), "int32", 4, "int32"),
         ((1, 2, 3, 2**16), "bfloat16", 2**15, "the weights"),
     ],
 )
-def test_says_what_is_missing(shape, dtype, out_channels, reason):
-    x = jax.ShapeDtypeStruct(shape, dtype)
-    assert reason in gpu.missing(x, out_channels)
+def test_says_what_it_cannot_do(shape, dtype, out_channels, reason):
+    arrays = [jax.ShapeDtypeStruct(shape, dtype)]
+    f = temporal_shift
+    if out_channels:
+        f = temporal_shift_conv
+        arrays.append(jax.ShapeDtypeStruct((shape[-1], out_channels), "float32"))
+    with pytest.raises(NotImplementedError, match=reason):
+        jax.eval_shape(functools.partial(f, fold=0, implementation="triton"), *arrays)
 
 
 @pytest.mark.skipif(
@@ -409,8 +387,9 @@ def test_says_what_is_missing(shape, dtype, out_channels, reason):
 )
 @needs_jax_triton
 def test_refuses_to_guess_a_gpu():
+    x = jnp.zeros((1, 2, 3, 4))
     with pytest.raises(NotImplementedError, match="compiling_for"):
-        gpu.shift(jnp.zeros((1, 2, 3, 4)), fold=1, direction="both")
+        gpu.shift(x, move=Move(1, "both"))
 
 
 @pytest.mark.gpu

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.interpolated import gpu
-from kernels.temporal.gpu import TYPES
+from kernels.triton_gpu import TYPES, compiling_for, not_installed
 from tests.support.ttir.evaluator import evaluate
 from tests.support.ttir.memory import Buffer
 from tests.support.ttir.parser import Function, parse
@@ -21,6 +20,9 @@ from tests.support.ttir.parser import Function, parse
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="triton is not installed (it is for Linux)",
+)
+needs_jax_triton = pytest.mark.skipif(
+    bool(not_installed()), reason=f"the kernels for a GPU: {not_installed()}"
 )
 CAPABILITY = 90  # H100
 
@@ -122,5 +124,5 @@ def launches(*, evaluated=True):
     with pytest.MonkeyPatch.context() as patch:
         stand_in = SimpleNamespace(triton_call=triton_call)
         patch.setitem(sys.modules, "jax_triton", stand_in)
-        patch.setattr(gpu, "_any_gpu", lambda: True)
-        yield noted
+        with compiling_for(CAPABILITY):
+            yield noted

@@ -15,6 +15,15 @@ PLATFORMS = ("cpu", "tpu", "cuda", "rocm")
 CHOOSERS = {}
 
 
+def lowered_for(platform: str, eqn):
+    """The jaxpr of what an equation with one of these primitives is on one device."""
+
+    def chosen(*arrays):
+        return CHOOSERS[eqn.primitive](platform, 1, *arrays, **eqn.params)(*arrays)
+
+    return jax.make_jaxpr(chosen)(*(v.aval for v in eqn.invars)).jaxpr
+
+
 def make_operation(name: str, choose, reference):
     """A function of arrays that is one primitive until its platform is known.
 

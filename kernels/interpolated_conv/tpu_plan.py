@@ -1,7 +1,7 @@
-"""How the TPU kernels of a shift and its product cut a call into blocks.
+"""Blocks into which the TPU kernels of a shift and its product cut a call.
 
-As `tpu_plan` has it, with all K outputs of a place together: the channels of x come one
-tile of lanes after another, and their weights stay in VMEM.
+Rows are cut as in `kernels.interpolated.tpu_plan`, with all K outputs of a place together:
+the channels of x come one tile of lanes after another, and their weights stay in VMEM.
 """
 
 import math
@@ -29,11 +29,11 @@ class ConvPlan(NamedTuple):
 
     @property
     def places(self) -> int:
-        """Of y, in a block."""
+        """Places of y in a block."""
         return self.rows.rows * self.rows.sizes_out[1]
 
     def together(self, places: int) -> int:
-        """How many of so many places are multiplied at once."""
+        """Number of places, of `places`, that are multiplied at once."""
         most = max(1, PRODUCT_ROWS // self.rows.sublanes)
         return max(n for n in range(1, most + 1) if places % n == 0)
 
@@ -54,7 +54,7 @@ def make_conv_plan(
 
 
 def moved_bytes(plan: ConvPlan, itemsize: int, backward: bool) -> int:
-    """What all grid steps fetch and store, the weights left out."""
+    """Bytes that all grid steps fetch and store, without the weights."""
     x, y = _blocks(plan, itemsize, backward)
     return plan.rows.groups * plan.rows.blocks * (plan.tiles * x + y)
 

@@ -9,7 +9,7 @@ memory first.
 import jax
 import jax.numpy as jnp
 
-from kernels.temporal.move import Move
+from kernels.temporal.arguments import Move
 
 
 def shift(x, *, move: Move):
@@ -90,6 +90,12 @@ def conv_dx_of_moved(dz, weight, *, move: Move):
         copies.append(other_frame(dz, step, move) if step else dz)
         start = end
     return product(jnp.concatenate(copies, -1), jnp.concatenate(weights, 0))
+
+
+def conv_dx_on_tpu(dz, weight, *, move: Move):
+    """`conv_dx`, of clips or of frames, by the form that costs a TPU least."""
+    function = conv_dx if move.frames is None else conv_dx_of_moved
+    return function(dz, weight, move=move)
 
 
 def conv_dw(x, dz, *, move: Move):

@@ -1,10 +1,11 @@
 """The interpolated shift and the product after it on a TPU, in one Pallas kernel each way.
 
-Features lie as in `tpu`: `[G, H, W, N, C]`, with channels in lanes. A block of shifted
-rows never leaves VMEM: going forward it is multiplied there; going back, what the product
-hands to the shift is made there, halo included, and the shifted rows are made again for
-the weight's gradient. Forward x is read and y written once, backward x and dy are read
-and dx is written, but for halos; the sums over places stay in VMEM until the end.
+Features lie as in `kernels.interpolated.tpu`: `[G, H, W, N, C]`, with channels in lanes.
+A block of shifted rows never leaves VMEM: going forward it is multiplied there; going
+back, the product's gradient in the shifted rows is made there, halo included, and the
+shifted rows are made again for the weight's gradient. Forward x is read and y written
+once, backward x and dy are read and dx is written, but for halos; the sums over places
+stay in VMEM until the end.
 """
 
 import functools
@@ -15,30 +16,26 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from kernels.interpolated import tpu
+from kernels.interpolated.arguments import ShiftSpec
+from kernels.interpolated.reference import spread
 from kernels.interpolated.taps import nearest
-from kernels.interpolated.tpu_conv_kernels import (
+from kernels.interpolated.tpu_plan import VMEM_BYTES
+from kernels.interpolated_conv.tpu_kernels import (
     conv_backward_kernel,
     conv_forward_kernel,
 )
-from kernels.interpolated.tpu_conv_plan import ConvPlan, make_conv_plan
-from kernels.interpolated.tpu_plan import VMEM_BYTES
-from kernels.interpolated.xla import spread
+from kernels.interpolated_conv.tpu_plan import ConvPlan, make_conv_plan
 
 
-def missing(x, outputs, *, stride, max_shift):
-    """What keeps a call from running here, or None."""
-    if max_shift is None:
-        return "needs max_shift: its work and its halo are those of a bounded window"
-    try:
-        for backward in (False, True):
-            _plan(x, outputs, stride, max_shift, backward)
-    except ValueError as error:
-        return f"{error} and {outputs} outputs"
-    return None
+def unsupported(x, spec: ShiftSpec) -> str | None:
+    """The reason why a call cannot run here, or None."""
+    call = x, spec.out_channels, spec.stride, spec.max_shift
+    why = tpu.no_plan(spec, lambda backward: _plan(*call, backward))
+    return f"{why} and {spec.out_channels} outputs" if why and spec.max_shift else why
 
 
 def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
-    """As `conv_xla.forward`."""
+    """Computes the reference's `forward`."""
     plan = _plan(x, weight.shape[1], stride, max_shift, backward=False)
     rows = plan.rows
     shift = nearest(shift) if whole else shift
@@ -76,7 +73,7 @@ def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
 
 
 def backward(x, shift, weight, dy, *, stride, max_shift, whole):
-    """As `conv_xla.backward`, with one part of each sum."""
+    """Computes the reference's `backward`, with one part of each sum."""
     plan = _plan(x, weight.shape[1], stride, max_shift, backward=True)
     rows = plan.rows
     dy = tpu.grouped(spread(dy, 1, stride[0], x.shape[1]), rows)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from kernels.interpolated.taps import hat, nearest, out_sizes, reach, slope
 
-# A window's slices are a text of their own each; two gathers stay two.
+# Each slice adds HLO; beyond this window two gathers compile smaller.
 WIDEST_WINDOW = 4
 
 
@@ -31,7 +31,7 @@ def forward(x, shift, *, stride, max_shift, whole):
 
 
 def backward(x, shift, dy, *, stride, max_shift, whole):
-    """-> dx like x; the shift's gradient in parts to be summed, `[1, 3, C]`.
+    """Returns dx like x, and parts of dshift to be summed, `[1, 3, C]`.
 
     With `whole` dx is the transpose of the rounded shift, and the shift's gradient that
     of the interpolated one (straight through).
@@ -71,7 +71,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
 
 
 def _windows(x, max_shift):
-    """How far each axis' slices go; None: gathers, where there would be many slices."""
+    """Reach of each axis' slices; None: gathers, where there would be many slices."""
     window = reach(max_shift, x.shape[1:4]) or (None,) * 3
     return tuple(None if r is None or r > WIDEST_WINDOW else r for r in window)
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 
-from kernels.interpolated.tpu_conv_plan import ConvPlan
 from kernels.interpolated.tpu_kernels import backward_taps, gradients, shift_rows
+from kernels.interpolated_conv.tpu_plan import ConvPlan
 
 
 def conv_forward_kernel(

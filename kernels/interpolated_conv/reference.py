@@ -3,21 +3,21 @@
 `composed` joins any implementation of the shift with a product by XLA.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from kernels.interpolated import xla
 
-
-def composed(shift3d):
-    """-> (forward, backward), of a module with `forward` and `backward` like `xla`."""
+def composed(shift3d: dict[str, Callable]) -> dict[str, Callable]:
+    """Pieces of `shift3d_conv` from those of an implementation of `shift3d`."""
 
     def forward(x, shift, weight, scale, bias, *, stride, max_shift, whole, relu):
         """x `[B, T, H, W, C]`, weight `[C, K]` of x's dtype, scale and bias `[K]`.
 
         -> `[B, T', H', W', K]` of x's dtype, from sums in float32.
         """
-        moved = shift3d.forward(
+        moved = shift3d["forward"](
             x, shift, stride=stride, max_shift=max_shift, whole=whole
         )
         y = product(moved, weight)
@@ -25,16 +25,16 @@ def composed(shift3d):
         return (jnp.maximum(y, 0) if relu else y).astype(x.dtype)
 
     def backward(x, shift, weight, dy, *, stride, max_shift, whole):
-        """-> dx; parts of the shift's gradient `[n, 3, C]` and of the weight's `[n, C, K]`.
+        """Returns dx, parts of dshift `[n, 3, C]` and parts of dweight `[n, C, K]`.
 
         For `product(shift3d(x), weight)`: scale is in the weight, the relu in dy.
         """
         of = {"stride": stride, "max_shift": max_shift, "whole": whole}
-        moved = shift3d.forward(x, shift, **of)
-        dx, dshift = shift3d.backward(x, shift, product_back(dy, weight), **of)
+        moved = shift3d["forward"](x, shift, **of)
+        dx, dshift = shift3d["backward"](x, shift, product_back(dy, weight), **of)
         return dx, dshift, over_places(moved, dy)[None]
 
-    return forward, backward
+    return {"forward": forward, "backward": backward}
 
 
 def product(x, weight):
@@ -66,6 +66,3 @@ def in_lanes(values, y):
 
 def _sums(x):
     return jnp.promote_types(x.dtype, jnp.float32)
-
-
-forward, backward = composed(xla)

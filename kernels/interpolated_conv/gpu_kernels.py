@@ -1,8 +1,8 @@
-"""The Triton programs of a shift and the product after it. Launched by `gpu_conv`.
+"""The Triton programs of a shift and the product after it. Launched by `gpu`.
 
-Sizes and tiles are named as in `gpu_kernels`; K outputs in blocks of BK. A block of
-shifted features, `[P, BC]`, is made in registers for one frame, rounded to x's dtype as it
-would be in memory, and multiplied.
+Sizes and tiles are named as in `kernels.interpolated.gpu_kernels`; K outputs in blocks of
+BK. A block of shifted features, `[P, BC]`, is made in registers for one frame, rounded to
+x's dtype as it would be in memory, and multiplied.
 """
 
 import triton

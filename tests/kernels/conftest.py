@@ -1,0 +1,9 @@
+import pytest
+
+from kernels import triton_gpu
+
+
+@pytest.fixture
+def triton_installed(monkeypatch):
+    """Lets a GPU's implementation be chosen where jax-triton is not installed."""
+    monkeypatch.setattr(triton_gpu, "not_installed", lambda: None)
