@@ -26,7 +26,7 @@ from vidshift import runs
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.data.device.on_device import normalise, prepare
 from vidshift.data.loading.loader import eval_batches, train_batches
-from vidshift.data.loading.prefetch import Ahead
+from vidshift.data.loading.prefetch import Prefetch
 from vidshift.data.sources.datasets import open_split
 from vidshift.devices import mesh, peers
 from vidshift.evaluation.evaluate import evaluate, make_eval_step
@@ -237,7 +237,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     )
     own_clips = config.batch_size // jax.process_count()
     put = functools.partial(mesh.shard_batch, devices)
-    batches = Ahead(
+    batches = Prefetch(
         train_batches(
             data,
             view,

@@ -10,9 +10,10 @@ import dataclasses
 import runpy
 import sys
 
+from vidshift.data.records.record import Record
 from vidshift.data.sources import motion_clips, ordered_motion
 from vidshift.data.sources.datasets import DATASETS, Dataset
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 
 ORDERS = len(motion_clips.CLASSES)
 PAIRS = tuple(" or ".join(pair) for pair in motion_clips.PAIRS)

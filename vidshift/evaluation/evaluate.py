@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from vidshift.data.loading.loader import Batches
-from vidshift.data.loading.shape_buckets import SameSize
+from vidshift.data.loading.shape_buckets import ShapeBuckets
 from vidshift.data.views import eval_views
 from vidshift.devices.mesh import shard_batch
 from vidshift.evaluation import metrics
@@ -195,7 +195,7 @@ def evaluate(
     eval_step,
     params: Arrays,
     stats: Arrays,
-    batches: Batches | SameSize,
+    batches: Batches | ShapeBuckets,
     mesh: Mesh,
     *,
     tasks: Mapping[str, int] | None = None,

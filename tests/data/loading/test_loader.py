@@ -19,8 +19,9 @@ from vidshift.data.loading.loader import (
     train_batches,
 )
 from vidshift.data.media import encoding, video
+from vidshift.data.records.record import Record
 from vidshift.data.sources import motion_clips
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.data.views.sampling import segment_indices
 from vidshift.data.views.view import View, clip_from_video, fingerprint, labels_during
 

@@ -28,7 +28,6 @@ from vidshift.data.annotations import DATASETS
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.workers import Failed
 from vidshift.data.media.encoding import encode
-from vidshift.data.media.video import VideoError
 from vidshift.data.preparation import build
 from vidshift.data.records import builder as records
 from vidshift.data.records import storage
@@ -62,11 +61,7 @@ def image() -> bytes:
 def one_process(work, items, *, workers):
     """`workers.results`, without other processes."""
     del workers
-    for item in items:
-        try:
-            yield item, work(item)
-        except VideoError as error:
-            yield item, Failed(str(error))
+    return ((item, work(item)) for item in items)
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from vidshift.data import open_split
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.media import images
 from vidshift.data.media.video import VideoError
+from vidshift.data.records.record import Record
 from vidshift.data.sources.image_folder import ImageFolder
 from vidshift.data.sources.motion_clips import OrderedMotion
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.data.sources.tfds_images import TfdsImages
 from vidshift.data.views.crop import crop_resize, random_area_box
 from vidshift.data.views.view import View, train_clip

@@ -14,12 +14,13 @@ import numpy as np
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.loading import plan
 from vidshift.data.loading.loader import train_batches
-from vidshift.data.loading.workers import Team
+from vidshift.data.loading.workers import Workers
 from vidshift.data.media import video
 from vidshift.data.media.player import Player
 from vidshift.data.records import builder, storage
+from vidshift.data.records.record import Record
 from vidshift.data.sources import prepared
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, train_clip
 
 # Clips that a bare process decodes at once.
@@ -151,16 +152,13 @@ class Bare:
 
 def _bare_turn(bare: Bare, cores: int, seconds: float) -> tuple[float, float]:
     # Processes: threads of one would wait for each other.
-    team = Team(bare, cores, kind="process")
-    try:
-        done = team.map(team.do, itertools.count(), ahead=2 * cores)
+    with Workers(bare, cores, kind="process") as processes:
+        done = processes.map(itertools.count())
         for _ in range(cores):
             next(done)
         used, began = [], time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds or not used:
             used.append(next(done)[1])
-    finally:
-        team.stop()
     clips = CLIPS_AT_ONCE * len(used)
     return clips / passed, sum(used) / clips
 

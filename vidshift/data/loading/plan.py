@@ -8,11 +8,53 @@ into the next within a batch: no record is left out.
 """
 
 import functools
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 # Second number of each seed, so that no two uses share random numbers.
 ORDER, AUGMENTATION = 0, 1
+# Rows that may stand in for each other before a run ends.
+MOST_ATTEMPTS = 100
+# (number of an element, row that may fill it)
+Attempt = tuple[int, int]
+
+
+def train_elements(
+    seed: int,
+    num_records: int,
+    *,
+    batch_size: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Iterator[Attempt]]:
+    """Yields the elements that one process loads, without end.
+
+    Each is an iterator of attempts: the planned row, then the rows after it, one of
+    which takes its place where it cannot be decoded.
+    """
+    for position in itertools.count():
+        element = start_step * batch_size + global_position(
+            position, batch_size, process_index, process_count
+        )
+        first = row(seed, element, num_records)
+        rows = range(first, first + min(num_records, MOST_ATTEMPTS))
+        yield zip(itertools.repeat(element), (place % num_records for place in rows))
+
+
+def eval_elements(
+    num_records: int, *, batch_size: int, process_index: int = 0, process_count: int = 1
+) -> Iterator[list[Attempt]]:
+    """Yields each row once, as the only attempt of its element; beyond the last, none.
+
+    All processes get the same number of elements.
+    """
+    num_batches = -(-num_records // batch_size)
+    for position in range(num_batches * (batch_size // process_count)):
+        element = global_position(position, batch_size, process_index, process_count)
+        yield [(element, element)] if element < num_records else []
 
 
 def row(seed: int, element: int, num_records: int) -> int:

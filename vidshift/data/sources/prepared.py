@@ -16,8 +16,9 @@ from vidshift.data.media import flow, stacks, video
 from vidshift.data.records import builder as records
 from vidshift.data.records import frame_rows
 from vidshift.data.records.frame_rows import FrameRows
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows, open_rows, reading_metadata
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 
 # What a network is shown of a video, besides its frames.
 MODALITIES = ("rgb", "flow", "rgb_diff")

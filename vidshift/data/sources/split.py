@@ -2,28 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from vidshift.data.annotations import mirrored
 from vidshift.data.media import video
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows
-
-
-class Record(TypedDict, total=False):
-    # A video's or an image's file: its bytes, or the path to read them from; or what else
-    # the split's `decode` takes.
-    video: Any
-    # A class number; of a multi-label split a tuple of them, which may be empty; of a
-    # multi-task split one for each task.
-    label: int | tuple[int, ...]
-    # Of a multi-label split, may be left out: when each label holds, in seconds.
-    spans: tuple[tuple[float, float], ...]
-    id: str
-    # Of the video, so that frames can be chosen before it is opened.
-    num_frames: int
-    fps: float
 
 
 @runtime_checkable

@@ -7,8 +7,9 @@ import tensorflow_datasets as tfds
 
 from vidshift.data.annotations import mirrored
 from vidshift.data.media import images
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows, open_rows, reading_metadata
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 
 SPLITS = ("train", "validation", "test")
 

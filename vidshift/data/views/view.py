@@ -12,7 +12,7 @@ from jaxtyping import UInt8, UInt32
 
 from vidshift.data.media import stacks, video
 from vidshift.data.media.video import VideoError
-from vidshift.data.sources.split import Record
+from vidshift.data.records.record import Record
 from vidshift.data.views import eval_views
 from vidshift.data.views.crop import (
     crop_resize,
