@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vidshift.data.media.encoding import encode
     from vidshift.data.media.video import VideoError, VideoInfo, decode, probe
     from vidshift.data.records.record import Record
-    from vidshift.data.sources.datasets import DATASETS, open_split
+    from vidshift.data.sources.datasets import DATASETS, open_split, register
     from vidshift.data.sources.motion_clips import OrderedMotion
     from vidshift.data.sources.split import Split
     from vidshift.data.views.view import View, clip_from_video
@@ -42,6 +42,7 @@ __all__ = [
     "normalise",
     "open_split",
     "probe",
+    "register",
     "train_batches",
 ]
 
@@ -66,6 +67,7 @@ __getattr__, __dir__ = lazy.attributes(
         "normalise": "vidshift.data.device.on_device",
         "open_split": "vidshift.data.sources.datasets",
         "probe": "vidshift.data.media.video",
+        "register": "vidshift.data.sources.datasets",
         "train_batches": "vidshift.data.loading.loader",
     },
 )

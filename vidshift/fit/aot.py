@@ -19,6 +19,7 @@ from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
 from kernels.interpolated import gpu
 from vidshift import runs
+from vidshift.data.annotations import DATASETS
 from vidshift.data.device.on_device import normalise, prepare
 from vidshift.data.views import eval_views
 from vidshift.evaluation.evaluate import make_eval_step
@@ -56,6 +57,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
     """
     model = nnx.eval_shape(lambda: create(**network))
     freeze(model, config.norm.freeze)
+    dataset = DATASETS.get(config.data.name)
     for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
     state, tx, lr = _state(config, model)
     # Whatever a mirror image does to the labels, the program is the same.
@@ -70,7 +72,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
         config.optim,
         seed=config.seed,
         temperature=attention.temperature(config.optim.attention, **_run(config)),
-        tasks=TASKS.get(config.data.name),
+        tasks=dataset.tasks if dataset else None,
     )
     rows, side = config.batch_size, config.data.crop
     batch = {
@@ -124,18 +126,13 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
 
 
-# Data sets whose clips have several labels, or one for each of several tasks.
-MULTI_LABEL = ("charades",)
-# Actions are the pairs of a verb and a noun in training and validation.
-TASKS = {"epic_kitchens100": {"verb": 97, "noun": 300, "action": 3806}}
-
-
 def _labels(config: Config, network: dict, rows: int) -> tuple:
     """Shape and type of a batch's labels, as `Split.target` makes them."""
-    if config.data.name in MULTI_LABEL:
+    dataset = DATASETS.get(config.data.name)
+    if dataset and dataset.multi_label:
         return (rows, network["num_classes"]), jnp.uint8
-    if config.data.name in TASKS:
-        return (rows, len(TASKS[config.data.name])), jnp.int32
+    if dataset and dataset.tasks:
+        return (rows, len(dataset.tasks)), jnp.int32
     return (rows,), jnp.int32
 
 

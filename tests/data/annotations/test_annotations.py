@@ -1,5 +1,7 @@
 """Annotations of data sets: miniatures of the official layouts, and what is wrong."""
 
+import sys
+
 import pytest
 
 from tests.support.files import VIDEOS
@@ -75,14 +77,14 @@ def in_split(annotations, split):
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_miniature(name, read, tmp_path):
     found = read(name)
-    module = DATASETS[name]
+    dataset = DATASETS[name]
     assert len(by_id(found)) == len(found.clips)
     assert len(found.classes) >= 2 and len(set(found.classes)) == len(found.classes)
-    for split in module.SPLITS:
+    for split in dataset.splits:
         assert len(in_split(found, split)) >= 4, split
     for clip in found.clips:
-        assert clip.splits and set(clip.splits) <= set(module.SPLITS)
-        assert clip.splits == tuple(s for s in module.SPLITS if s in clip.splits)
+        assert clip.splits and set(clip.splits) <= set(dataset.splits)
+        assert clip.splits == tuple(s for s in dataset.splits if s in clip.splits)
         assert clip.path.is_relative_to(tmp_path / name)
         if clip.path.is_dir():
             assert len(list(clip.path.iterdir())) == FRAMES
@@ -92,8 +94,8 @@ def test_every_miniature(name, read, tmp_path):
     flips = found.flip_labels
     assert [flips[flips[label]] for label in flips] == list(flips)
     assert sorted(flips) == list(range(len(found.classes)))
-    assert set(module.COUNTS) in (set(), set(module.SPLITS))
-    assert "SOURCE/" in module.__doc__
+    assert set(dataset.counts) in (set(), set(dataset.splits))
+    assert "SOURCE/" in sys.modules[dataset.read.__module__].__doc__
 
 
 @pytest.mark.parametrize("name", ["something_v1", "something_v2", "jester"])
@@ -369,7 +371,7 @@ def test_something_v1(read, tmp_path):
     assert clip.splits == ("validation",) and clip.fps == 12
     root = tmp_path / "something_v1" / "20bn-something-something-v1"
     assert clip.path == root / "101" and (clip.start, clip.end) == (None, None)
-    assert DATASETS["something_v1"].COUNTS == {
+    assert DATASETS["something_v1"].counts == {
         "train": 86017,
         "validation": 11522,
         "test": 10960,

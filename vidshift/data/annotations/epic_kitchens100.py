@@ -25,9 +25,9 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation")
-COUNTS = {"train": 67_217, "validation": 9_668}
 COLUMNS = (
     *("narration_id", "participant_id", "video_id", "start_timestamp"),
     *("stop_timestamp", "verb_class", "noun_class"),
@@ -136,3 +136,12 @@ class _Videos:
                 f"{path}: says no fps of {video}, which is a folder of frames"
             )
         return self.rates[video]
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 67_217, "validation": 9_668},
+    # Actions are the pairs of a verb and a noun in training and validation.
+    tasks={"verb": 97, "noun": 300, "action": 3806},
+)

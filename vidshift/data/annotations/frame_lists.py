@@ -4,7 +4,7 @@ The format of the data sets that Twenty Billion Neurons published first.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import (
@@ -63,3 +63,8 @@ def read(
         classes=classes,
         flip_labels=mirrored.flip_labels(classes, words),
     )
+
+
+def submission(id: str, best: Sequence[int], classes: Sequence[str]) -> str:
+    """Writes "id;class", as the server of both data sets takes it."""
+    return f"{id};{classes[best[0]]}"

@@ -23,9 +23,9 @@ import pathlib
 
 from vidshift.data.annotations import frame_lists, mirrored
 from vidshift.data.annotations.clip import Annotations
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation", "test")
-COUNTS = {"train": 118_562, "validation": 14_787, "test": 14_743}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -36,3 +36,12 @@ def read(source: pathlib.Path) -> Annotations:
         frames="20bn-jester-v1",
         words={**mirrored.SIDES, **mirrored.TURNS},
     )
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 118_562, "validation": 14_787, "test": 14_743},
+    num_classes=27,
+    submission=frame_lists.submission,
+)

@@ -17,10 +17,9 @@ import pathlib
 
 from vidshift.data.annotations import mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation")
-# Version 1's.
-COUNTS = {"train": 802_244, "validation": 33_900}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -57,3 +56,12 @@ def _classes(path: pathlib.Path) -> tuple[str, ...]:
     if not names or max(names) != len(names) - 1:
         raise AnnotationError(f"{path}: must number classes from 0 to their last")
     return tuple(names[label] for label in range(len(names)))
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    # Version 1's.
+    counts={"train": 802_244, "validation": 33_900},
+    num_classes=339,
+)

@@ -22,9 +22,9 @@ import pathlib
 
 from vidshift.data.annotations import frame_lists, mirrored
 from vidshift.data.annotations.clip import Annotations
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation", "test")
-COUNTS = {"train": 86_017, "validation": 11_522, "test": 10_960}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -35,3 +35,12 @@ def read(source: pathlib.Path) -> Annotations:
         frames="20bn-something-something-v1",
         words=mirrored.SIDES,
     )
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 86_017, "validation": 11_522, "test": 10_960},
+    num_classes=174,
+    submission=frame_lists.submission,
+)

@@ -165,7 +165,7 @@ def groups(annotations: Annotations) -> dict[str, list[Clip]]:
 
 def _splits(name: str, annotations: Annotations) -> list[str]:
     found = {split for clip in annotations.clips for split in clip.splits}
-    return [split for split in DATASETS[name].SPLITS if split in found]
+    return [split for split in DATASETS[name].splits if split in found]
 
 
 def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
@@ -329,7 +329,7 @@ def _counts(name: str, split: str, listed: int, left_out: int) -> str:
     line = f"{name} {split}: {listed - left_out:,} clips"
     if left_out:
         line += f", {left_out:,} of {listed:,} left out"
-    official = DATASETS[name].COUNTS.get(split)
+    official = DATASETS[name].counts.get(split)
     if official is not None and official != listed:
         line += f"; the annotations list {listed:,}, officially {official:,}"
     return line
