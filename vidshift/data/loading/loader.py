@@ -94,18 +94,14 @@ def train_batches(
             f"{split.modality!r}"
         )
 
+    positions = plan.global_positions(
+        batch_size, process_index, process_count, start_step=start_step
+    )
     show = functools.partial(show_train, split, view, seed, may_flip, augment)
     return _batches(
         split,
         show,
-        plan.train_elements(
-            seed,
-            num_records,
-            batch_size=batch_size,
-            start_step=start_step,
-            process_index=process_index,
-            process_count=process_count,
-        ),
+        plan.train_elements(positions, seed, num_records),
         batch_size=local_size,
         workers=workers,
         worker_kind=worker_kind,
@@ -187,16 +183,12 @@ def eval_batches(
         others = [{k: v for k, v in row.items() if k != "video"} for row in rows]
         return {"video": eval_views.widen(videos, to)} | stack_rows(others)
 
+    positions = plan.global_positions(batch_size, process_index, process_count)
     show = functools.partial(show_eval, split, view, clips, crops)
     batches = _batches(
         split,
         show,
-        plan.eval_elements(
-            num_records,
-            batch_size=batch_size,
-            process_index=process_index,
-            process_count=process_count,
-        ),
+        plan.eval_elements(positions, num_records, batch_size),
         batch_size=1 if whole else local_size,
         workers=workers,
         worker_kind=worker_kind,

@@ -9,7 +9,7 @@ into the next within a batch: no record is left out.
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,38 +22,28 @@ Attempt = tuple[int, int]
 
 
 def train_elements(
-    seed: int,
-    num_records: int,
-    *,
-    batch_size: int,
-    start_step: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
+    positions: Iterable[int], seed: int, num_records: int
 ) -> Iterator[Iterator[Attempt]]:
-    """Yields the elements that one process loads, without end.
+    """Yields the attempts to load each element.
 
-    Each is an iterator of attempts: the planned row, then the rows after it, one of
-    which takes its place where it cannot be decoded.
+    They are the planned row, and the rows after it: one of those takes its place where
+    it cannot be decoded.
     """
-    for position in itertools.count():
-        element = start_step * batch_size + global_position(
-            position, batch_size, process_index, process_count
-        )
+    for element in positions:
         first = row(seed, element, num_records)
         rows = range(first, first + min(num_records, MOST_ATTEMPTS))
         yield zip(itertools.repeat(element), (place % num_records for place in rows))
 
 
 def eval_elements(
-    num_records: int, *, batch_size: int, process_index: int = 0, process_count: int = 1
+    positions: Iterable[int], num_records: int, batch_size: int
 ) -> Iterator[list[Attempt]]:
-    """Yields each row once, as the only attempt of its element; beyond the last, none.
+    """Yields each row as the only attempt of its element, and none beyond the last row.
 
     All processes get the same number of elements.
     """
-    num_batches = -(-num_records // batch_size)
-    for position in range(num_batches * (batch_size // process_count)):
-        element = global_position(position, batch_size, process_index, process_count)
+    whole_batches = -(-num_records // batch_size) * batch_size
+    for element in itertools.takewhile(whole_batches.__gt__, positions):
         yield [(element, element)] if element < num_records else []
 
 
@@ -110,3 +100,11 @@ def global_position(
     local_size = batch_size // process_count
     batch, place = divmod(local_position, local_size)
     return batch * batch_size + process_index * local_size + place
+
+
+def global_positions(
+    batch_size: int, process_index: int, process_count: int, *, start_step: int = 0
+) -> Iterator[int]:
+    """Yields the positions of one process, from the batch of a step on, without end."""
+    for position in itertools.count(start_step * (batch_size // process_count)):
+        yield global_position(position, batch_size, process_index, process_count)
