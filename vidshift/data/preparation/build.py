@@ -185,6 +185,7 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
         "tasks": dict(annotations.tasks),
         "clips": len(annotations.clips),
         "annotations_sha256": listed.hexdigest(),
+        "keeps_pixel_aspect": True,
     }
 
 
@@ -192,10 +193,7 @@ def _take_up(folder: pathlib.Path, plan: dict) -> None:
     """Raises where a folder is of another plan; mirror images, in no record, may change."""
     begun = builder.read_description(folder)
     for field, value in plan.items():
-        if (
-            field not in ("flip_labels", "mirrors_version")
-            and begun.get(field) != value
-        ):
+        if field != "flip_labels" and begun.get(field) != value:
             what = f"{field} differs"
             if field == "classes":
                 differs = difference(begun["classes"], value, us="it", them="--source")
@@ -215,8 +213,7 @@ def _begin(folder: pathlib.Path, plan: dict, retry: bool) -> None:
         if folder.is_dir():  # not even begun
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        described = plan | {"keeps_pixel_aspect": True}
-        builder.write_json(folder / builder.DESCRIPTION, described)
+        builder.write_json(folder / builder.DESCRIPTION, plan)
     for partial in folder.glob("*.partial"):
         partial.unlink()
     if retry:

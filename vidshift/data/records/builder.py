@@ -25,12 +25,11 @@ VERSION = "1.0.0"
 # One record a group, so that reading one reads no other; what is in a video is
 # compressed already.
 WRITER_OPTIONS = "group_size:1,uncompressed"
-# Of the rule that `flip_labels` were made by. Before there was one, every class of a
-# user's own was its own mirror image.
+# Version of the rule that makes `flip_labels`.
 MIRRORS_VERSION = 1
 # What is the data set's, besides TFDS's own files.
 DESCRIPTION = "vidshift.json"
-# In it, whenever it was written.
+# Fields that it needs.
 FIELDS = ("storage", "modality", "classes", "flip_labels", "multi_label", "tasks")
 # Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
 AND = "_and_"

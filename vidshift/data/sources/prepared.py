@@ -5,13 +5,10 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable
-from typing import Any, SupportsIndex
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vidshift.data.annotations import mirrored
 from vidshift.data.media import flow, stacks, video
 from vidshift.data.records import builder as records
 from vidshift.data.records import frame_rows
@@ -138,8 +135,6 @@ def open_split(
                 (g, builder.info.splits[g].shard_lengths) for g in groups
             )
         ]
-    if not described.get("keeps_pixel_aspect") and described["storage"] != "copy":
-        decode = functools.partial(_without_aspect, decode, folder)
     clips = [
         len(part) if own is None else len(own) - 1
         for part, own in zip(parts, starts, strict=True)
@@ -152,9 +147,6 @@ def open_split(
         stack = options.stack + 1
         decode = functools.partial(stacks.decode, stack=stack, decode=decode)
     flip_labels = described["flip_labels"]
-    # Prepared before the names were read.
-    if name == "folder" and flip_labels and "mirrors_version" not in described:
-        flip_labels = mirrored.of_names(described["classes"])
     return Split(
         source=PreparedSource(
             parts,
@@ -183,24 +175,6 @@ def _how_to_split(name: str, split: str) -> str:
         f"{without}, or prepare it again, with a folder {split}/, the column split, or a "
         f"larger --{split}-share, into another --out"
     )
-
-
-def _without_aspect(
-    decode: Callable,
-    folder: pathlib.Path,
-    source: Any,
-    indices: Iterable[SupportsIndex],
-    *,
-    pixel_aspect: str = "ignore",
-    **options: Any,
-) -> np.ndarray:
-    """Decodes records that do not say whether their pixels are square."""
-    if pixel_aspect != "ignore":
-        raise ValueError(
-            f"{folder} was prepared before records kept the shape of pixels: prepare it "
-            f"again for config.data.pixel_aspect={pixel_aspect}"
-        )
-    return decode(source, indices, **options)
 
 
 def _check(options: Prepared) -> None:
