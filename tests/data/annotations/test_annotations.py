@@ -1,12 +1,13 @@
 """Annotations of data sets: miniatures of the official layouts, and what is wrong."""
 
+import importlib
 import re
-import sys
 
 import pytest
 
 from tests.support.files import VIDEOS
 from tests.support.miniatures import FRAMES, GESTURES, ODD, SOMETHING, make
+from vidshift.data import annotations
 from vidshift.data.annotations import (
     DATASETS,
     AnnotationError,
@@ -96,7 +97,8 @@ def test_every_miniature(name, read, tmp_path):
     assert [flips[flips[label]] for label in flips] == list(flips)
     assert sorted(flips) == list(range(len(found.classes)))
     assert set(dataset.counts) in (set(), set(dataset.splits))
-    assert "SOURCE/" in sys.modules[dataset.read.__module__].__doc__
+    module = importlib.import_module(f"{annotations.__name__}.{name}")
+    assert module.DATASET is dataset and "SOURCE/" in module.__doc__
 
 
 @pytest.mark.parametrize("name", ["something_v1", "something_v2", "jester"])
@@ -245,6 +247,7 @@ WRONG = {
             ", line 1: the class's number must be .* got 'one'",
         ),
         (("clapping,1", "clapping,2"), ": must number classes from 0"),
+        (("clapping,1", "clapping,0"), ": must number classes from 0"),
     ],
     ("diving48", "Diving48_V2_test.json"): [
         (

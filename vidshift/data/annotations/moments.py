@@ -47,15 +47,14 @@ def read(source: pathlib.Path) -> Annotations:
 
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
-    names = {}
+    classes = []
     for place, line in reading.lines(path):
         name, comma, label = line.rpartition(",")
         if not comma:
             raise AnnotationError(f"{place}: must be CLASS,NUMBER, got {line!r}")
-        names[reading.number(label, place, "the class's number")] = name.strip()
-    if not names or max(names) != len(names) - 1:
-        raise AnnotationError(f"{path}: must number classes from 0 to their last")
-    return tuple(names[label] for label in range(len(names)))
+        number = reading.number(label, place, "the class's number")
+        classes.append((number, name.strip()))
+    return reading.in_order(classes, path)
 
 
 DATASET = VideoDataset(

@@ -80,13 +80,11 @@ def _names(name: str) -> tuple[str, ...]:
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
     numbers = reading.parsed(path, dict)
-    names = {
-        reading.number(label, f"{path}, {name!r}", "the number", len(numbers)): name
+    classes = [
+        (reading.number(label, f"{path}, {name!r}", "the number", len(numbers)), name)
         for name, label in numbers.items()
-    }
-    if len(names) < len(numbers) or not names:
-        raise AnnotationError(f"{path}: must number classes from 0 to their last")
-    return tuple(names[label] for label in range(len(names)))
+    ]
+    return reading.in_order(classes, path)
 
 
 def _submission(id: str, best: Sequence[int], classes: Sequence[str]) -> str:

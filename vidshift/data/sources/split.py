@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -131,20 +131,14 @@ class TfdsSource:
     """The records of a TFDS split, in plain Python types."""
 
     records: TfdsRows
+    # (a record as TFDS gives it, its row) -> Record
+    plain: Callable[[Mapping[str, Any], int], Record]
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, row: int) -> Record:
-        # TFDS gives text as bytes, and numbers of any width.
-        record = self.records[row]
-        return Record(
-            video=record["video"],
-            label=int(record["label"]),
-            id=record["id"].decode(),
-            num_frames=int(record["num_frames"]),
-            fps=float(record["fps"]),
-        )
+        return self.plain(self.records[row], row)
 
     def where(self, row: int) -> str:
         return self.records.where(row)
