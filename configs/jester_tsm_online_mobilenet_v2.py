@@ -1,24 +1,18 @@
-"""Causal TSM-MobileNetV2 on Jester's hand gestures, 8 frames: for live streams.
+"""Causal TSM-MobileNetV2 on Jester's hand gestures, 8 frames, for live streams.
 
     python train.py --config=configs/jester_tsm_online_mobilenet_v2.py \\
         --workdir=runs/jester_online_mobile --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/jester_online_mobile --split=validation --protocol=2x3-full
 
-The network of the official online demo, whose weights (27 classes) `python -m
-vidshift.convert mobilenetv2_jester_online.pth.tar --backbone=mobilenet_v2
---temporal=tsm --option=causal=true` turns into a run. No accuracy is published; not
-measured by us. The demo takes every second frame of a camera and the mean of the last
-twelve answers, `vidshift.stream.make(model, average=12)`; it shows BGR frames to a
-network of RGB. See `configs/jester_tsm_online_resnet50.py`.
-
-The official code has no recipe of it: all values are ResNet-50's.
+The network of the official online demo. No accuracy is published. Not measured by us.
+`python -m vidshift.convert mobilenetv2_jester_online.pth.tar --backbone=mobilenet_v2
+--temporal=tsm --option=causal=true` turns the demo's weights (27 classes) into a run.
+The demo takes every second frame of a camera and the mean of the last twelve answers,
+`vidshift.stream.make(model, average=12)`; it shows BGR frames to a network of RGB.
 """
 
-from configs import jester_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = jester_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.something("jester", backbone="mobilenet_v2", causal=True)

@@ -7,22 +7,11 @@
 
 75.6 % top-1 of the whole network with 30 views of 256 pixels, 68.7 % of the smallest
 (Zhu et al., 2020, Tables 1, 10 and 13), in 69 minutes an epoch on 8 GPUs (Table 2). Not
-measured by us. The recipe is that of `configs/kinetics_slow_8x8.py`. The paper draws widths
-from all of [0.63, 1]; here they come from the grid of its tables, so that 34 programs are
-compiled. Its pooling at 256 pixels it leaves open: here it is over all that there is.
+measured by us.
 """
 
-from configs import kinetics_slow_8x8
-from vidshift.training.config import AdaptiveConfig, Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_slow_8x8.get_config()
-    config.model.head_size = None
-    config.adaptive = AdaptiveConfig(
-        mode="mutual",
-        widths=(0.63, 0.73, 0.83, 0.93, 1.0),
-        sides=(142, 178, 224),
-        frames=(3, 5, 8),
-    )
-    return config
+def get_config():
+    return slow.a3d()

@@ -2,25 +2,21 @@
 
     python train.py --config=configs/kinetics_a3d_slow_8x8_016.py --workdir=runs/k400_a3d_016
     python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3
-
-The second command evaluates the 96 sub-networks of Table 12. The two test sides of
-Figure 5 are that, 224 times the share of the side, and 256 times it:
-
     python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3 \\
         --crop=256 --sides=146,182,219,256
 
 75.2 % top-1 of the whole network with 30 views of 256 pixels, 64.1 % of the smallest
-(Zhu et al., 2020, Tables 1, 9 and 12). Not measured by us. See
-`configs/kinetics_a3d_slow_8x8.py`.
+(Zhu et al., 2020, Tables 1, 9 and 12). Not measured by us. The second command evaluates
+the 96 sub-networks of Table 12. Figure 5's two test sides are that, 224 times the
+fraction of the side, and the third command, 256 times it.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.adaptive.widths = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    config.adaptive.sides = (128, 160, 192, 224)
-    config.adaptive.frames = (2, 4, 6, 8)
-    return config
+def get_config():
+    return slow.a3d(
+        widths=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        sides=(128, 160, 192, 224),
+        frames=(2, 4, 6, 8),
+    )

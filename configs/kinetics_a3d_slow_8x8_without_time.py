@@ -6,16 +6,12 @@
 75.1 % top-1 of the whole network with 30 views of 256 pixels, against 75.6 % with fewer
 frames (Zhu et al., 2020, Table 6). Not measured by us. The paper names 0.5 as the lower
 bound of side and width, and rows of 112 and 224 pixels; the two sides between are ours.
-See `configs/kinetics_a3d_slow_8x8.py`.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.adaptive.widths = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    config.adaptive.sides = (112, 149, 187, 224)
-    config.adaptive.frames = (8,)
-    return config
+def get_config():
+    return slow.a3d(
+        widths=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0), sides=(112, 149, 187, 224), frames=(8,)
+    )

@@ -4,18 +4,11 @@
     python -m vidshift.budgets --workdir=runs/k400_a3dsf --protocol=10x3
 
 75.7 % top-1 of the whole network with 30 views of 256 pixels, 71.0 % of the smallest
-(Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us. Sides, frames and widths are
-the Slow pathway's; the Fast one stays whole. See `configs/kinetics_a3d_slow_8x8.py`.
+(Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.model.backbone = "slowfast_4x16_r50"
-    config.data.num_frames = 32
-    config.data.frame_stride = 2
-    config.adaptive.frames = (2, 3, 4)
-    return config
+def get_config():
+    return slow.a3d("slowfast_4x16_r50", frames=(2, 3, 4))

@@ -4,16 +4,11 @@
         --workdir=runs/k400_gsf_v3 --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/k400_gsf_v3 --split=validation --protocol=10x3
 
-The paper reports 75.57 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9); not measured by
-us. See `configs/kinetics_gsf_resnet50.py` and `configs/something_v1_gsf_inception_v3.py`.
+75.57 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9). Not measured by us.
 """
 
-from configs import something_v1_gsf_inception_v3
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_inception_v3.get_config()
-    config.data.name = "kinetics400"
-    config.data.num_frames = 16
-    return config
+def get_config():
+    return gsf.train("kinetics400", backbone="inception_v3", num_frames=16)

@@ -3,16 +3,12 @@
     python train.py --config=configs/kinetics_slow_8x8_multi_resolution.py --workdir=runs/mr
     python eval.py --workdir=runs/mr --protocol=30-view --split=validation
 
-73.4 % top-1 with 30 views of 256 pixels, below the 74.2 % of a training at full resolution
-alone (Zhu et al., 2020, Table 7). Not measured by us. See
-`configs/kinetics_a3d_slow_8x8.py`, whose resolutions these are.
+73.4 % top-1 with 30 views of 256 pixels, below the 74.2 % of a training at full
+resolution alone (Zhu et al., 2020, Table 7). Not measured by us.
 """
 
-from configs import kinetics_a3d_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_a3d_slow_8x8.get_config()
-    config.adaptive.mode = "multi_resolution"
-    return config
+def get_config():
+    return slow.a3d(mode="multi_resolution")

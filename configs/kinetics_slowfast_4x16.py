@@ -4,18 +4,12 @@
     python eval.py --workdir=runs/k400_slowfast --protocol=30-view \\
         --split=validation
 
-75.6 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 2a); 74.4 %
-in A3D's reproduction (Table 1). Not measured by us. Values as in
-`configs/kinetics_slow_8x8.py`; of the 64 frames of a clip the Fast pathway sees 32.
+75.6 % top-1 with 30 views of 256 pixels (Feichtenhofer et al., ICCV 2019, Table 2a);
+74.4 % in A3D's reproduction (Table 1). Not measured by us.
 """
 
-from configs import kinetics_slow_8x8
-from vidshift.training.config import Config
+from vidshift.recipes import slow
 
 
-def get_config() -> Config:
-    config = kinetics_slow_8x8.get_config()
-    config.model.backbone = "slowfast_4x16_r50"
-    config.data.num_frames = 32
-    config.data.frame_stride = 2
-    return config
+def get_config():
+    return slow.kinetics("slowfast_4x16_r50")

@@ -1,60 +1,18 @@
 """TSM-ResNet-50 on Kinetics-400, 8 frames spread over the video; the official recipe.
 
+    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
     python train.py --config=configs/kinetics_tsm_resnet50.py --workdir=runs/k400 \\
         --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/k400 --split=validation
     python eval.py --workdir=runs/k400 --split=validation --protocol=1x10
 
-On a v5e slice of 256 chips add `--config.batch_size=2048 --config.eval_batch_size=2048`
-(eight clips a chip; the learning rate follows the batch). Before renting:
-
-    python -m vidshift.fit --config configs/kinetics_tsm_resnet50.py --target v5e \\
-        --chips 256 --config.batch_size=2048 --config.eval_batch_size=2048
-
-The official code's README reports 71.2 % top-1 with one crop and 72.8 % with ten, and with
-`--config.data.num_frames=16` 72.6 % and 73.7 %; of TSN, `--config.model.temporal=tsn`,
-68.8 % and 69.9 %, trained with `--config.data.num_frames=5` and tested with 8 (not here).
-It names no hardware. Not measured by us, and nor are the hours. The 74.1 % of the paper are
-those of `configs/kinetics_tsm_resnet50_dense.py`. `python -m vidshift.data.prepare
-kinetics400 --source=DIR --out=datasets` makes the records.
-
-Values are those of scripts/train_tsm_kinetics_rgb_8f.sh and the defaults of opts.py in
-github.com/mit-han-lab/temporal-shift-module, where no other source is given.
+71.2 % top-1 with one crop, 72.8 % with ten (the official code's README, which names no
+hardware). Not measured by us, and nor are the hours. UCF-101 and HMDB-51 start from it.
+The paper's 74.1 % are those of `configs/kinetics_tsm_resnet50_dense.py`.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="tsm", dtype="bfloat16", dropout=0.5
-        ),
-        data=DataConfig(
-            name="kinetics400",
-            options=Prepared(),
-            # Papers report the validation split.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=True,
-        ),
-        optim=OptimConfig(
-            lr=0.02,
-            lr_batch_size=128,
-            schedule="step",
-            step_epochs=(20.0, 40.0),
-            weight_decay=1e-4,
-            clip_norm=20.0,
-            groups="tsm_fc5",  # a new head on ImageNet's weights
-        ),
-        # Statistics of the whole batch; the official ones are those of each GPU's part,
-        # which norm.group_clips=16 gives for eight GPUs.
-        batch_size=128,
-        eval_batch_size=128,
-        epochs=50,
-    )
+def get_config():
+    return tsm.kinetics()

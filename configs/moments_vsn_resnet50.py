@@ -1,20 +1,17 @@
 """VSN-ResNet-50 on Moments in Time, 8 frames.
 
+    python -m vidshift.data.prepare moments --source=DIR --out=datasets
     python train.py --config=configs/moments_vsn_resnet50.py --workdir=runs/moments_vsn \\
         --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/moments_vsn --split=validation --protocol=1-whole
 
-The paper reports 31.74 % top-1 and 58.66 % top-5, and 32.65 % and 61.47 % with
-`--config.model.backbone=resnet101` (Ma et al., 2019, Table 4), of version 1 with its 339
-classes; not measured by us. `python -m vidshift.data.prepare moments --source=DIR
---out=datasets` makes the records. See `configs/something_v1_vsn_resnet50.py`.
+31.74 % top-1 and 58.66 % top-5, 32.65 % and 61.47 % with
+`--config.model.backbone=resnet101` (Ma et al., 2019, Table 4), of version 1 with its
+339 classes. Not measured by us.
 """
 
-from configs import something_v1_vsn_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_resnet50.get_config()
-    config.data.name = "moments"
-    return config
+def get_config():
+    return vsn.rgb("moments")

@@ -1,26 +1,16 @@
-"""Causal TSM-ResNet-50 on Something-Something v1, 8 frames: for live streams.
+"""Causal TSM-ResNet-50 on Something-Something v1, 8 frames, for live streams.
 
+    python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets
     python train.py --config=configs/something_v1_tsm_online_resnet50.py \\
         --workdir=runs/ssv1_online --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/ssv1_online --split=validation --protocol=2x3-full
 
-The paper reports 46.3 % top-1 with two clips at full resolution, where the network of
-both directions has 47.3 % (Lin et al., ICCV 2019, Table 6), and names no hardware; not
-measured by us. Every block keeps one eighth of its input's channels for the next frame;
-none reads a later one, and `vidshift.stream.make` answers frame by frame. `python -m
-vidshift.data.prepare something_v1 --source=DIR --out=datasets` makes the records.
-
-An image network initialises it; a run that reads both ways fits by its names alone: it
-has the next frame in the channels where this one has the previous. The online training
-code was not released; its author answers that the recipe is the same with a shift from
-one side, and so are all values here: `configs/something_v1_tsm_resnet50.py`.
+46.3 % top-1 with two clips at full resolution, 47.3 % in both directions (Lin et al.,
+ICCV 2019, Table 6), which names no hardware. Not measured by us.
 """
 
-from configs import something_v1_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.something("something_v1", causal=True)

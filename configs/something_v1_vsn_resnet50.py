@@ -1,78 +1,16 @@
 """VSN-ResNet-50 on Something-Something v1, 8 frames: shuffled blocks among TSM's.
 
+    python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets
     python train.py --config=configs/something_v1_vsn_resnet50.py --workdir=runs/ssv1_vsn \\
         --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/ssv1_vsn --split=validation --protocol=1-whole
 
-The paper reports 46.6 % top-1 (Ma et al., 2019, Table 2), trained on 8 TITAN Xp with 8
-clips each; not measured by us, and nor are the hours. Its other networks:
-
-    ResNet-101 (47.8 %)                --config.model.backbone=resnet101
-    TSN, the baseline (20.2 %)         --config.model.temporal=tsn
-    headtail blocks (43.2 %, Table 7)  --config.model.shuffle_block=headtail
-    fewer blocks (Table 8)             --config.model.shuffle_stages="(2,3)"
-    shift alone (43.4 %, Table 9)      --config.model.temporal=tsm
-    shuffle alone (46.0 %, Table 9)    --config.model.other_blocks=tsn
-
-Table 8's figures are means over all choices of so many of the stages 0 to 3; its row of no
-block (20.2 %) has no shift either. The ensemble of both depths (49.2 %), and a two-stream
-network with a run of `configs/something_v1_vsn_flow.py` (51.6 %; 52.7 % with ResNet-101):
-
-    python eval.py --workdir=runs/ssv1_vsn --workdir=runs/ssv1_vsn101 --weights=1,1 \\
-        --split=validation --protocol=1-whole
-
-`python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets` makes the
-records.
-
-Values are those of section 3.4; there is no official code. It leaves open: the schedule
-("both the multi-step learning rate decaying and cosine learning rate schedule with warm-up
-depending on dataset") and the epochs, here those of TSM, whose blocks VSN's stand among;
-multipliers and clipping, here TSM's; and how often a test takes a video's 8 frames and how
-scores are averaged, here once. A cosine: `--config.optim.schedule=cosine
---config.optim.warmup_epochs=5`. Not here: clips whose class names a side are mirrored too,
-with their class swapped; the paper leaves them as they are.
+46.6 % top-1 (Ma et al., 2019, Table 2), trained on 8 TITAN Xp with 8 clips each. Not
+measured by us, and nor are the hours.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    NormConfig,
-    OptimConfig,
-)
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="vsn", dtype="bfloat16", dropout=0.8
-        ),
-        data=DataConfig(
-            name="something_v1",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            # "Corner cropping and scale-jittering", the practice of TSN.
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=True,
-        ),
-        optim=OptimConfig(
-            lr=0.01,
-            lr_batch_size=64,
-            schedule="step",  # TSM's, with its epochs
-            step_epochs=(20.0, 40.0),
-            weight_decay=5e-4,
-            clip_norm=20.0,  # TSM's
-            groups="tsm_fc5",  # TSM's
-        ),
-        # "We freeze all batch normalization except the first convolution layer."
-        norm=NormConfig(freeze="partial"),
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=50,
-    )
+def get_config():
+    return vsn.rgb("something_v1")

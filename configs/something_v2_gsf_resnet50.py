@@ -1,21 +1,17 @@
 """GSF-ResNet-50 on Something-Something v2, 8 frames.
 
+    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
     python train.py --config=configs/something_v2_gsf_resnet50.py \\
         --workdir=runs/ssv2_gsf --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/ssv2_gsf --split=validation
     python eval.py --workdir=runs/ssv2_gsf --split=validation --protocol=2x3
 
-The paper reports 62.19 % top-1 by the first test and 64.01 % by the second, and with
-`--config.data.num_frames=16` 63.97 % and 65.23 % (Sudhakaran et al., TPAMI 2023, Table 8);
-not measured by us. `python -m vidshift.data.prepare something_v2 --source=DIR
---out=datasets` makes the records. See `configs/something_v1_gsf_resnet50.py`.
+62.19 % top-1 with one clip, 64.01 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
+Table 8). Not measured by us.
 """
 
-from configs import something_v1_gsf_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import gsf
 
 
-def get_config() -> Config:
-    config = something_v1_gsf_resnet50.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return gsf.train("something_v2")

@@ -5,17 +5,13 @@
     python eval.py --workdir=runs/ssv2_16f --workdir=runs/ssv2_flow --weights=1,1 \\
         --split=validation --protocol=2x3-full
 
-The other run is one of `configs/something_v2_tsm_resnet50.py` with
-`--config.data.num_frames=16`. The paper reports 66.0 % top-1 of both on the validation
-split and 66.6 % on the test's (Lin et al., ICCV 2019, Table 4); not measured by us. See
-`configs/something_v1_tsm_flow.py`.
+66.0 % top-1 on the validation split and 66.6 % on the test's (Lin et al., ICCV 2019,
+Table 4) together with 16 frames of `configs/something_v2_tsm_resnet50.py`,
+`--config.data.num_frames=16`. Not measured by us.
 """
 
-from configs import something_v1_tsm_flow
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v1_tsm_flow.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return tsm.something_flow("something_v2")

@@ -1,20 +1,14 @@
-"""Causal TSM-MobileNetV2 on Something-Something v2, 8 frames: for live streams.
+"""Causal TSM-MobileNetV2 on Something-Something v2, 8 frames, for live streams.
 
     python train.py --config=configs/something_v2_tsm_online_mobilenet_v2.py \\
         --workdir=runs/ssv2_online_mobile --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/ssv2_online_mobile --split=validation --protocol=2x3-full
 
-No accuracy is published; not measured by us. See
-`configs/something_v2_tsm_online_resnet50.py`.
-
-The official code has no recipe of it: all values are ResNet-50's.
+No accuracy is published. Not measured by us.
 """
 
-from configs import something_v2_tsm_online_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = something_v2_tsm_online_resnet50.get_config()
-    config.model.backbone = "mobilenet_v2"
-    return config
+def get_config():
+    return tsm.something("something_v2", backbone="mobilenet_v2", causal=True)

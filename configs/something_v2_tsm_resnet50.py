@@ -1,63 +1,18 @@
 """TSM-ResNet-50 on Something-Something v2, 8 frames; the official code's recipe.
 
+    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
     python train.py --config=configs/something_v2_tsm_resnet50.py --workdir=runs/ssv2 \\
         --config.init=IMAGENET_CHECKPOINT
     python eval.py --workdir=runs/ssv2 --split=validation
     python eval.py --workdir=runs/ssv2 --split=validation --protocol=2x3-full
 
-On a v5e slice of 256 chips add `--config.batch_size=2048 --config.eval_batch_size=2048`
-(eight clips a chip; the learning rate follows the batch). Before renting:
-
-    python -m vidshift.fit --config configs/something_v2_tsm_resnet50.py --target v5e \\
-        --chips 256 --config.batch_size=2048 --config.eval_batch_size=2048
-
-The official code's README reports 61.2 % top-1 with two clips a video at full resolution
-(Lin et al., ICCV 2019, has 61.7 %, Table 1) and 63.1 % with `--config.data.num_frames=16`
-(63.4 %, Table 4); neither names hardware. One centre crop has 59.1 %, as it seems (Table
-4), and TSN, `--config.model.temporal=tsn`, 30.0 % and 30.4 %. With flow:
-`configs/something_v2_tsm_flow.py`. On the test split, for which archives have answers by
-now, `--split=test`, 16 frames have 64.3 %. Not measured by us, and nor are the hours.
-`python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets` makes the
-records.
-
-Values are those of github.com/mit-han-lab/temporal-shift-module, its README's command
-for Something-Something and the defaults of its opts.py, where no other source is given.
+61.2 % top-1 with two clips at full resolution (the official code's README), 61.7 % (Lin
+et al., ICCV 2019, Table 1). Neither names hardware. Not measured by us, and nor are the
+hours.
 """
 
-from vidshift.data.sources.prepared import Prepared
-from vidshift.training.config import Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    return Config(
-        # bfloat16 is ours: what TPUs multiply in; the recipe is float32.
-        model=ModelConfig(
-            backbone="resnet50", temporal="tsm", dtype="bfloat16", dropout=0.5
-        ),
-        data=DataConfig(
-            name="something_v2",
-            options=Prepared(),
-            # Papers report the validation split; the test split has no public labels.
-            test_split="",
-            num_frames=8,
-            resize=256,
-            crop=224,
-            scales=(1.0, 0.875, 0.75, 0.66),
-            flip=False,  # left and right are part of the classes
-        ),
-        optim=OptimConfig(
-            lr=0.01,
-            lr_batch_size=64,
-            schedule="step",
-            step_epochs=(20.0, 40.0),
-            # The default of opts.py; the paper (section 5.1) has 1e-4.
-            weight_decay=5e-4,
-            clip_norm=20.0,
-            groups="tsm_fc5",  # a new head on ImageNet's weights
-        ),
-        # Statistics of the whole batch; the official ones are those of each GPU's part,
-        # which norm.group_clips=8 gives for eight GPUs.
-        batch_size=64,
-        eval_batch_size=64,
-        epochs=50,
-    )
+def get_config():
+    return tsm.something("something_v2")

@@ -5,17 +5,12 @@
     python eval.py --workdir=runs/ssv2_vsn --workdir=runs/ssv2_vsn_flow --weights=1,1 \\
         --split=validation --protocol=1-whole
 
-The other run is one of `configs/something_v2_vsn_resnet50.py`. The paper reports 53.8 %
-top-1 of flow alone and 65.3 % of both, and with `--config.model.backbone=resnet101` 56.7 %
-and 65.8 % (Ma et al., 2019, Table 2), without saying how many flows a stack has; not
-measured by us. See `configs/something_v1_vsn_flow.py`.
+53.8 % top-1 of flow alone, 65.3 % together with a run of
+`configs/something_v2_vsn_resnet50.py` (Ma et al., 2019, Table 2). Not measured by us.
 """
 
-from configs import something_v1_vsn_flow
-from vidshift.training.config import Config
+from vidshift.recipes import vsn
 
 
-def get_config() -> Config:
-    config = something_v1_vsn_flow.get_config()
-    config.data.name = "something_v2"
-    return config
+def get_config():
+    return vsn.flow("something_v2")

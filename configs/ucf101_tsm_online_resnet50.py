@@ -1,27 +1,17 @@
-"""Causal TSM-ResNet-50 on UCF-101, 8 frames: for live streams.
+"""Causal TSM-ResNet-50 on UCF-101, 8 frames, for live streams.
 
+    python -m vidshift.data.prepare ucf101 --source=DIR --out=datasets
     python train.py --config=configs/ucf101_tsm_online_resnet50.py \\
         --workdir=runs/ucf101_online --config.init=runs/k400_online
     python eval.py --workdir=runs/ucf101_online --split=test_1 --protocol=2x3-full
 
-The paper reports 95.5 % top-1 with two clips at full resolution, where the network of
-both directions has 95.9 % (Lin et al., ICCV 2019, Table 6), and names no hardware; not
-measured by us. Every block keeps one eighth of its input's channels for the next frame;
-none reads a later one, and `vidshift.stream.make` answers frame by frame. `python -m
-vidshift.data.prepare ucf101 --source=DIR --out=datasets` makes the records.
-
-The Kinetics run is a causal one, of `configs/kinetics_tsm_resnet50.py` (frames of the
-whole video) with `--config.model.causal=true`: one that reads both ways has the next
-frame in the channels where this one has the previous. The online training code was not
-released; its author answers that the recipe is the same with a shift from one side, and
-so are all values here: `configs/ucf101_tsm_resnet50.py`.
+95.5 % top-1 with two clips at full resolution, 95.9 % in both directions (Lin et al.,
+ICCV 2019, Table 6), which names no hardware. Not measured by us. The Kinetics run is a
+causal one of `configs/kinetics_tsm_resnet50.py`, by `--config.model.causal=true`.
 """
 
-from configs import ucf101_tsm_resnet50
-from vidshift.training.config import Config
+from vidshift.recipes import tsm
 
 
-def get_config() -> Config:
-    config = ucf101_tsm_resnet50.get_config()
-    config.model.causal = True
-    return config
+def get_config():
+    return tsm.finetune("ucf101", causal=True)

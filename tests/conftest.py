@@ -16,6 +16,7 @@ if "VIDSHIFT_TEST_COMPILED" not in os.environ:
 
 import gc
 import importlib.metadata
+import io
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -45,6 +46,7 @@ install_import_hook(
 
 import jax
 import pytest
+from PIL import Image
 
 # Tracing makes many objects that live on, which Python would walk over and over again.
 gc.set_threshold(50_000, 20, 50)
@@ -121,3 +123,22 @@ def run_dir(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("run")
     train(workdir, data_dir)
     return workdir
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Preparations decode in this process."""
+    from tests.data.preparation.test_prepare import one_process
+    from vidshift.data.preparation import build
+
+    monkeypatch.setattr(build, "results", one_process)
+
+
+@pytest.fixture(scope="session")
+def image() -> bytes:
+    """A grey JPEG."""
+    from tests.data.preparation.test_prepare import SIDE
+
+    file = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE), (60, 60, 60)).save(file, "JPEG")
+    return file.getvalue()

@@ -8,15 +8,17 @@ import pytest
 
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import budgets, early, pictures, runs
+from vidshift import budgets, early, pictures
+from vidshift.config import Config, DataConfig
 from vidshift.data.annotations.mirrored import NO_MIRROR
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, FLIP_LABELS, OrderedMotion
 from vidshift.data.sources.relabel import Relabelled, by_name
 from vidshift.data.sources.split import Split
-from vidshift.run_data import open_run_split
-from vidshift.training.config import Config, DataConfig
+from vidshift.description import Description
+from vidshift.run import Run
+from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
 
 OPTIONS = OrderedMotion(
     side=16, frames=4, train_clips=1, validation_clips=1, test_clips=12
@@ -34,14 +36,16 @@ def folder(tmp_path_factory):
 def opened(folder, tmp_path):
     """Opens the test split of a run with other classes than the data's."""
 
-    def opened(classes, *, trained=True, change=None, mirror=(), **options) -> Split:
+    def opened(
+        classes, *, trained=True, task=SINGLE_LABEL, mirror=(), **options
+    ) -> Split:
         data = DataConfig(
             "ordered_motion", options=OPTIONS, dir=str(folder), mirror=mirror
         )
-        split = Split(source=[], classes=tuple(classes))
-        description = runs.describe(Config(data=data), split) | (change or {})
+        split = Split(source=[], classes=tuple(classes), task=task)
+        description = Description.of(Config(data=data), split)
         (tmp_path / ("training" if trained else "weights")).mkdir(exist_ok=True)
-        return open_run_split(tmp_path, description, "test", **options)
+        return Run(tmp_path, description).split("test", **options)
 
     return opened
 
@@ -71,9 +75,9 @@ def test_what_differs_is_named(opened):
     ):
         opened(CLASSES[::-1])
     with pytest.raises(
-        ValueError, match="'waving', which the data .*--map_classes take"
+        ValueError, match="'waving', which the data .*--map-classes take"
     ):
-        opened((*CLASSES, "waving"), dash="_")
+        opened((*CLASSES, "waving"))
 
 
 def test_clips_of_a_class_that_the_run_has_not_are_left_out(opened, capsys):
@@ -166,7 +170,7 @@ def test_labels_of_every_kind_are_mapped():
     assert [found[row]["label"] for row in range(3)] == [(2, 0), 1, -1]
     assert len(found) == 3 and found.where(1) == "row 1"
     several = [{"label": (0, 1, 2), "spans": ((0, 1), (1, 2), (2, 3))}]
-    split = Split(several, ("a", "b", "c"), multi_label=True)
+    split = Split(several, ("a", "b", "c"), task=MULTI_LABEL)
     record = by_name(split, ("c", "a")).source[0]
     assert record == {"label": (1, 0), "spans": ((0, 1), (2, 3))}
     assert by_name(Split(source, ("a", "b")), ("b", "a")).flip_labels is None
@@ -187,9 +191,9 @@ def test_another_kind_of_labels(opened):
     with pytest.raises(
         ValueError, match="was trained with multi_label=True, and order"
     ):
-        opened(CLASSES, change={"multi_label": True})
+        opened(CLASSES, task=MULTI_LABEL)
     with pytest.raises(ValueError, match="was trained with tasks={'verb': 12}"):
-        opened(CLASSES, change={"tasks": {"verb": 12}})
+        opened(CLASSES, task=MultiTask({"verb": 12}))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +218,7 @@ def test_commands_compare(main, arguments, backwards, capsys):
 
 
 def test_budgets_compare(backwards):
-    run = budgets.Run.read(backwards, "last")
+    run = budgets.FullNetwork.read(backwards, "last")
     options = argparse.Namespace(data_dir=None, map_classes=False)
     with pytest.raises(ValueError, match="--map-classes takes them by name"):
         run.split("test", options)
@@ -225,7 +229,7 @@ def test_budgets_compare(backwards):
 def test_eval_compares_and_maps(backwards, tmp_path):
     flags = [f"--workdir={backwards}", f"--out={tmp_path}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
-    assert "another order: class 0" in err and "--map_classes takes them by name" in err
+    assert "another order: class 0" in err and "--map-classes takes them by name" in err
     out, _ = finish(start_program("eval.py", *flags, "--map_classes"))
     line = json.loads(out)
     scores = np.load(line["scores"])

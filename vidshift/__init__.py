@@ -7,7 +7,7 @@ from vidshift import lazy
 if TYPE_CHECKING:
     from vidshift import export, stream
     from vidshift.nets import BACKBONES, create, train_view
-    from vidshift.runs import load, load_adaptive, read_clip
+    from vidshift.run import load, load_adaptive, read_clip
     from vidshift.shifts import SCHEMES
     from vidshift.torch_weights import load_torch
 
@@ -32,9 +32,9 @@ __getattr__, __dir__ = lazy.attributes(
         "BACKBONES": "vidshift.nets",
         "create": "vidshift.nets",
         "train_view": "vidshift.nets",
-        "load": "vidshift.runs",
-        "load_adaptive": "vidshift.runs",
-        "read_clip": "vidshift.runs",
+        "load": "vidshift.run",
+        "load_adaptive": "vidshift.run",
+        "read_clip": "vidshift.run",
         "SCHEMES": "vidshift.shifts",
         "load_torch": "vidshift.torch_weights",
     },

@@ -31,29 +31,29 @@ import jax
 import jax.numpy as jnp
 import tqdm
 
-from vidshift import runs
+from vidshift import checkpoints
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES
+from vidshift.command_line.arguments import MAP_CLASSES, make_parser
+from vidshift.config import Config
 from vidshift.cost.count import cost
-from vidshift.data.device.on_device import normalise, prepare
-from vidshift.data.loading.loader import eval_batches, train_batches
+from vidshift.data.device.on_device import prepare
+from vidshift.data.loading.loader import train_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.devices import mesh
-from vidshift.evaluation.evaluate import evaluate, make_eval_step
+from vidshift.evaluation import evaluate
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.report.draw_budgets import draw_budgets
-from vidshift.run_data import open_run_split
-from vidshift.runs import BUDGETS
-from vidshift.training import checkpoints
+from vidshift.run import BUDGETS, Run
+from vidshift.tasks import SINGLE_LABEL
 from vidshift.training.initial import ARGUMENTS
 
 LATENCY_RUNS = 10
@@ -62,91 +62,85 @@ AS_TRAINED = ("scales", "area", "short_sides", "inverse_short_sides")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Run:
-    """A checkpoint of a full network and how its clips are prepared."""
+class FullNetwork:
+    """A run's full network, with the weights that its sub-networks share."""
 
-    checkpoint: pathlib.Path
-    description: dict
+    run: Run
     params: Arrays
     stats: Arrays
 
     @classmethod
-    def read(cls, workdir: str | pathlib.Path, which: str) -> "Run":
-        checkpoint = checkpoints.find(workdir, which)
-        description = checkpoints.read_description(checkpoint)
+    def read(cls, workdir: str | pathlib.Path, which: str) -> "FullNetwork":
+        run = Run.open(workdir, which)
         for field in SubNetwork._fields:
-            if description["model"].get(field) is not None:
+            if run.description.model.get(field) is not None:
                 raise ValueError(
-                    f"{checkpoint} is a sub-network itself: it has {field}"
+                    f"{run.checkpoint} is a sub-network itself: it has {field}"
                 )
-        return cls(checkpoint, description, *checkpoints.read_weights(checkpoint))
+        return cls(run, *run.weights())
 
     @property
     def model(self) -> dict:
-        return self.description["model"]
+        return dict(self.run.description.model)
+
+    @property
+    def config(self) -> Config:
+        return self.run.description.config
 
     @property
     def folder(self) -> pathlib.Path:
-        return self.checkpoint.parents[1] / BUDGETS
+        return self.run.folder / BUDGETS
 
     def split(self, name: str, options: argparse.Namespace) -> Split:
-        return open_run_split(
-            self.checkpoint,
-            self.description,
-            name,
-            data_dir=options.data_dir,
-            map_classes=options.map_classes,
+        return self.run.split(
+            name, data_dir=options.data_dir, map_classes=options.map_classes
         )
 
     def view(self, crop: int | None) -> View:
-        """Returns the full network's view, or the same with another crop and short side."""
-        stored = self.description["config"]["data"]
-        # JSON has lists for tuples.
-        trained = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-            if name in AS_TRAINED
-        }
-        seen = runs.eval_view(self.description["input"])
-        view = dataclasses.replace(seen, **trained)
+        """Returns the training's view, or the same with another crop and short side."""
+        evaluated = dataclasses.asdict(self.run.view)
+        trained = {name: getattr(self.config.data, name) for name in AS_TRAINED}
+        view = View(**evaluated | trained)
         if crop is None or crop == view.crop:
             return view
         return dataclasses.replace(view, resize=crop, crop=crop)
 
 
-def subnetwork(run: Run, one: SubNetwork) -> Narrow:
-    model = one.of(run.model)
+def subnetwork(full: FullNetwork, one: SubNetwork) -> Narrow:
+    model = one.of(full.model)
     return Narrow.of(lambda: create(**model))
 
 
-def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Arrays]:
+def calibrate(
+    full: FullNetwork, subnetworks, view: View, options, devices
+) -> list[Arrays]:
     """Statistics of each sub-network over the same training batches."""
-    stored = run.description["config"]
+    config = full.config
     batches = options.calibration_batches
     if batches is None:
-        batches = stored["adaptive"]["calibration_batches"]
+        batches = config.adaptive.calibration_batches
     if batches == 0:
-        return [narrow(run.stats, subnetwork(run, one).stats) for one in subnetworks]
-    data = run.split(stored["data"]["train_split"], options)
+        return [narrow(full.stats, subnetwork(full, one).stats) for one in subnetworks]
+    data = full.split(config.data.train_split, options)
     if data.flip_labels is not None:
         # The labels are not used, and clips are flipped as in the training.
         data = dataclasses.replace(data, flip_labels=tuple(range(len(data.classes))))
     prepared = jax.jit(
         functools.partial(
-            prepare, flip_labels=data.flip_labels, **runs.normalisation(run.description)
+            prepare, flip_labels=data.flip_labels, **full.run.description.normalisation
         )
     )
-    programs = [jax.jit(batch_statistics(one.of(run.model))) for one in subnetworks]
-    weights = mesh.replicate(devices, (run.params, run.stats))
+    programs = [jax.jit(batch_statistics(one.of(full.model))) for one in subnetworks]
+    weights = mesh.replicate(devices, (full.params, full.stats))
     totals: list = [None] * len(subnetworks)
     with train_batches(
         data,
         view,
         batch_size=options.batch_size,
-        seed=stored["seed"],
-        flip=stored["data"]["flip"],
-        workers=stored["data"]["workers"],
-        worker_kind=stored["data"].get("worker_kind", "thread"),
+        seed=config.seed,
+        flip=config.data.flip,
+        workers=config.data.workers,
+        worker_kind=config.data.worker_kind,
     ) as loader:
         for _ in _progress(range(batches), "calibrating", "batch"):
             clips, _ = prepared(mesh.shard_batch(devices, next(loader)))
@@ -160,54 +154,53 @@ def calibrate(run: Run, subnetworks, view: View, options, devices) -> list[Array
     return [jax.device_get(jax.tree.map(lambda a: a / batches, t)) for t in totals]
 
 
-def score(run: Run, subnetworks, stats, view: View, options, devices):
+def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
     """Scores of a split, `logits` [N, sub-networks, classes]."""
     protocol = pick("protocol", options.protocol, PROTOCOLS)
-    name = options.split or run.description["config"]["data"]["validation_split"]
-    as_seen = functools.partial(normalise, **runs.normalisation(run.description))
-    part = run.split(name, options)
+    name = options.split or full.config.data.validation_split
+    split = full.split(name, options)
     view = protocol.view(view)
     steps = [
-        make_eval_step(
-            subnetwork(run, one),
-            as_seen,
+        evaluate.make_eval_step(
+            subnetwork(full, one),
+            full.run.normalise,
             devices,
             protocol,
-            crop=view.crop,
-            modality=part.modality,
-            flip_labels=part.flip_labels,
+            view=view,
+            data=split,
         )
         for one in subnetworks
     ]
-    params = mesh.replicate(devices, run.params)
+    params = mesh.replicate(devices, full.params)
     stats = mesh.replicate(devices, stats)
 
     def all_of_them(_params, _stats, batch):
         found = [step(params, own, batch) for step, own in zip(steps, stats)]
         return jnp.stack([logits for logits, *_ in found], 1), *found[0][1:]
 
-    with eval_batches(
-        part,
-        view,
+    bar = _progress(None, f"evaluating on {name}", "batch")
+    return evaluate.score(
+        split,
+        all_of_them,
+        ({}, {}),
+        devices,
+        view=view,
         clips=protocol.clips,
         crops=protocol.crops,
         batch_size=options.batch_size,
-        workers=run.description["config"]["data"]["workers"],
-    ) as batches:
-        bar = _progress(None, f"evaluating on {name}", "batch")
         # Before every batch it is asked whether to stop.
-        return evaluate(
-            all_of_them, {}, {}, batches, devices, stop=lambda: bar.update() and False
-        )
+        stop=lambda: bar.update() and False,
+        workers=full.config.data.workers,
+    )
 
 
-def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
+def latency(full: FullNetwork, one: SubNetwork, stats: Arrays, crop: int) -> float:
     """Milliseconds of one clip, the median of `LATENCY_RUNS`, with its own weights."""
-    network = subnetwork(run, one)
-    params = jax.device_put(narrow(run.params, network.params))
+    network = subnetwork(full, one)
+    params = jax.device_put(narrow(full.params, network.params))
     stats = jax.device_put(stats)
-    shape = (1, run.model["num_frames"], crop, crop, run.model.get("in_channels", 3))
-    clip = jnp.zeros(shape, run.model["dtype"])
+    shape = (1, full.model["num_frames"], crop, crop, full.model.get("in_channels", 3))
+    clip = jnp.zeros(shape, full.model["dtype"])
     program = jax.jit(lambda params, stats, x: network.merge(params, stats)(x))
     jax.block_until_ready(program(params, stats, clip))
     seconds = []
@@ -218,26 +211,26 @@ def latency(run: Run, one: SubNetwork, stats: Arrays, crop: int) -> float:
     return 1000 * statistics.median(seconds)
 
 
-def tabulate(run: Run, options) -> table.Table:
+def tabulate(full: FullNetwork, options) -> table.Table:
     """Calibrates, evaluates and times a grid of sub-networks, and writes the table."""
-    for field, several in (("multi_label", "labels"), ("tasks", "tasks")):
-        if run.description.get(field):
-            raise ValueError(
-                f"the table is of one top-1, but the run's clips have several {several}"
-            )
-    view = run.view(options.crop)
+    task = full.run.description.task
+    if task != SINGLE_LABEL:
+        raise ValueError(
+            f"the table is of one top-1, but the run's clips have several {task.several}"
+        )
+    view = full.view(options.crop)
     crop = view.crop
-    subnetworks = grid(*_grids(run, options))
+    subnetworks = grid(*_grids(full, options))
     for one in subnetworks:
         if one.side > crop:
             raise ValueError(
                 f"side {one.side} is beyond the crop of {crop}: give --crop"
             )
-    costs = [_cost(run, one, crop) for one in subnetworks]
+    costs = [_cost(full, one, crop) for one in subnetworks]
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
-    stats = calibrate(run, subnetworks, view, options, devices)
-    scores = score(run, subnetworks, stats, view, options, devices)
+    stats = calibrate(full, subnetworks, view, options, devices)
+    scores = score(full, subnetworks, stats, view, options, devices)
     rows = []
     for i, one in enumerate(_progress(subnetworks, "timing", "network")):
         own = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
@@ -251,41 +244,41 @@ def tabulate(run: Run, options) -> table.Table:
                 top5=own["top5"],
                 latency_ms=None
                 if options.no_latency
-                else latency(run, one, stats[i], crop),
+                else latency(full, one, stats[i], crop),
             )
         )
     name = jax.devices()[0].device_kind
-    made = table.Table(run.checkpoint.name, name, tuple(rows))
+    made = table.Table(full.run.step, name, tuple(rows))
     if options.calibration_batches == 0:
         return made  # to be seen, not to be used
-    run.folder.mkdir(exist_ok=True)
+    full.folder.mkdir(exist_ok=True)
     for row, own in zip(rows, stats):
-        table.write_statistics(run.folder, row, own)
+        table.write_statistics(full.folder, row, own)
     old = None
-    if (run.folder / table.TABLE_FILE).exists():
-        old = table.read(run.folder)
+    if (full.folder / table.TABLE_FILE).exists():
+        old = table.read(full.folder)
     made = table.merge(made, old)
-    table.write(run.folder, made)
-    draw_budgets(run.folder / "budgets.png", made)
+    table.write(full.folder, made)
+    draw_budgets(full.folder / "budgets.png", made)
     return made
 
 
-def _grids(run: Run, options) -> list[Sequence[float]]:
+def _grids(full: FullNetwork, options) -> list[Sequence[float]]:
     """Widths, sides and frames: those asked for, or those that the run was trained at."""
-    adaptive = run.description["config"].get("adaptive", {"mode": "off"})
+    adaptive = full.config.adaptive
     names = ("widths", "sides", "frames")
     grids = [getattr(options, name) for name in names]
     missing = [name for name, given in zip(names, grids) if not given]
-    if missing and adaptive["mode"] != "mutual":
+    if missing and adaptive.mode != "mutual":
         raise ValueError(
-            f"{run.checkpoint} was not trained with sub-networks (adaptive.mode=mutual), "
+            f"{full.run.checkpoint} was not trained with sub-networks (adaptive.mode=mutual), "
             f"so which to evaluate must be said: --{', --'.join(missing)}"
         )
-    return [given or adaptive[name] for name, given in zip(names, grids)]
+    return [given or getattr(adaptive, name) for name, given in zip(names, grids)]
 
 
-def _cost(run: Run, one: SubNetwork, crop: int):
-    arguments = one.of(run.model)
+def _cost(full: FullNetwork, one: SubNetwork, crop: int):
+    arguments = one.of(full.model)
     own = {k: v for k, v in arguments.items() if k not in ARGUMENTS and v is not None}
     return cost(
         Network(arguments["backbone"], arguments["temporal"], own),
@@ -296,16 +289,17 @@ def _cost(run: Run, one: SubNetwork, crop: int):
     )
 
 
-def save(run: Run, row: table.Row, directory: str) -> None:
+def save(full: FullNetwork, row: table.Row, directory: str) -> None:
     """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
-    view = run.view(row.crop)
-    seen = run.description["input"] | {"resize": view.resize, "crop": view.crop}
-    model = row.subnetwork.of(run.model)
+    view = full.view(row.crop)
+    description = full.run.description
+    shown = dataclasses.replace(description.input, resize=view.resize, crop=view.crop)
+    model = row.subnetwork.of(full.model)
     checkpoints.write_weights(
         directory,
-        narrow(run.params, subnetwork(run, row.subnetwork).params),
-        table.read_statistics(run.folder, row),
-        run.description | {"model": model, "input": seen},
+        narrow(full.params, subnetwork(full, row.subnetwork).params),
+        table.read_statistics(full.folder, row),
+        dataclasses.replace(description, model=model, input=shown).to_json(),
     )
 
 
@@ -321,12 +315,9 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.budgets",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.budgets", __doc__)
     add = parser.add_argument
     add("--workdir", required=True, help="a run, or one checkpoint of it")
     add(
@@ -355,37 +346,31 @@ def main(argv: list[str] | None = None) -> int:
     add("--latency-ms", type=float, help="the best network for so long a clip")
     add("--save", metavar="DIR", help="write the network for the budget there")
     options = parser.parse_args(argv)
-    try:
-        for name in ("crop", "batch_size", "gflops", "latency_ms"):
-            given = getattr(options, name)
-            if given is not None and not given > 0:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} must be above 0, got {given}"
-                )
-        if (options.calibration_batches or 0) < 0:
-            raise ValueError("--calibration-batches must be 0 or more")
-        run = Run.read(options.workdir, options.checkpoint)
-        if options.gflops is None and options.latency_ms is None:
-            if options.save:
-                raise ValueError("--save needs --gflops or --latency-ms")
-            made = tabulate(run, options)
-            print("\n".join(table.lines(made.rows)))
-            print(
-                f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
-            )
-            print(f"\n{made.device}, jax {jax.__version__}")
-            return 0
-        made = table.read(run.folder)
-        # The table's own, which may not be the last any more.
-        run = Run.read(run.checkpoint.parent / made.checkpoint, "last")
-        row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
+    for name in ("crop", "batch_size", "gflops", "latency_ms"):
+        given = getattr(options, name)
+        if given is not None and not given > 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {given}")
+    if (options.calibration_batches or 0) < 0:
+        raise ValueError("--calibration-batches must be 0 or more")
+    full = FullNetwork.read(options.workdir, options.checkpoint)
+    if options.gflops is None and options.latency_ms is None:
         if options.save:
-            save(run, row, options.save)
-        figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
-        print(json.dumps(figures))
-    except ValueError as error:
-        print(f"budgets: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+            raise ValueError("--save needs --gflops or --latency-ms")
+        made = tabulate(full, options)
+        print("\n".join(table.lines(made.rows)))
+        print(
+            f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
+        )
+        print(f"\n{made.device}, jax {jax.__version__}")
+        return 0
+    made = table.read(full.folder)
+    # The table's own, which may not be the last any more.
+    full = FullNetwork.read(full.run.checkpoint.parent / made.checkpoint, "last")
+    row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
+    if options.save:
+        save(full, row, options.save)
+    figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
+    print(json.dumps(figures))
     return 0
 
 

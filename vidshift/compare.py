@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
     one_line()  # before the imports, which take seconds
 
-import argparse
 import json
 import pathlib
 import subprocess
@@ -28,6 +27,7 @@ import jax
 import numpy as np
 
 from vidshift.command_line import errors
+from vidshift.command_line.arguments import make_parser
 from vidshift.training.log import read_metrics
 
 # It shifts by itself.
@@ -106,11 +106,7 @@ def hardening(workdir: pathlib.Path) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="vidshift.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("vidshift.compare", __doc__)
     parser.add_argument("--table", choices=TABLES, default="schemes")
     parser.add_argument("--out", default="runs/compare", help="folder of the runs")
     arguments, for_train = parser.parse_known_args(argv)

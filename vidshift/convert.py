@@ -23,6 +23,7 @@ if __name__ == "__main__":
     one_line()  # before the imports, which take seconds
 
 import argparse
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -33,11 +34,13 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import runs
+from vidshift import checkpoints
 from vidshift.class_names import read_class_names
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
+from vidshift.description import Description
 from vidshift.nets import create, names
 from vidshift.nets.weights import first_kernels, named_arrays, split
 from vidshift.nets.zoo import pick
@@ -45,8 +48,6 @@ from vidshift.pixels import CAFFE, HEAD_SIZE, SLOWFAST, official_pixels
 from vidshift.torch_weights import files, load_torch
 from vidshift.torch_weights.load import recognise
 from vidshift.torch_weights.rules import Family
-from vidshift.training import checkpoints
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 # Of the Fast pathway. Other networks have 8 unless it is said otherwise.
 FRAMES = {"slowfast_4x16_r50": 32, "slowfast_8x8_r50": 32}
@@ -184,12 +185,15 @@ def convert(options: argparse.Namespace) -> str:
         model=ModelConfig(network.backbone, network.temporal, **chosen),
         data=DataConfig(options.data, num_frames=num_frames, **pixels),
     )
-    description = runs.describe(config, Split(source=[], classes=classes))
-    description["model"] |= network.options
+    description = Description.of(config, Split(source=[], classes=classes))
+    model_options = dict(network.options)
     if flow:
-        description["model"]["in_channels"] = source.in_channels
+        model_options["in_channels"] = source.in_channels
+    description = dataclasses.replace(
+        description, model=description.model | model_options
+    )
     params, stats = (jax.tree.map(np.asarray, part) for part in (params, stats))
-    checkpoints.write_weights(options.out, params, stats, description)
+    checkpoints.write_weights(options.out, params, stats, description.to_json())
 
     counts = [n for n in source.arrays if n.endswith("num_batches_tracked")]
     unused = [f"{len(counts)} counts of batches"] if counts else []

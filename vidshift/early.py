@@ -16,32 +16,29 @@ if __name__ == "__main__":
 
     one_line()  # before the imports, which take seconds
 
-import argparse
 import dataclasses
 import functools
 import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift import runs, stream
+from vidshift import stream
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count
-from vidshift.data.device.on_device import normalise
-from vidshift.data.loading.loader import eval_batches
+from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.sources.split import Split
 from vidshift.devices import mesh
+from vidshift.evaluation import evaluate
 from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
-from vidshift.evaluation.evaluate import Scores, evaluate
+from vidshift.evaluation.evaluate import Scores
 from vidshift.report.draw_early import draw_early
-from vidshift.run_data import open_run_split
-from vidshift.training import checkpoints
+from vidshift.run import Run
 
 
 def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
@@ -90,24 +87,17 @@ def stream_step(
 
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     """A run's scores of a split: logits `[N, shares, classes]`, and what it is."""
-    checkpoint = checkpoints.find(workdir, options.checkpoint)
-    description = checkpoints.read_description(checkpoint)
-    stored = description["config"]["data"]
-    part = open_run_split(
-        checkpoint,
-        description,
-        options.split,
-        data_dir=options.data_dir,
-        map_classes=options.map_classes,
+    run = Run.open(workdir, options.checkpoint)
+    split = run.split(
+        options.split, data_dir=options.data_dir, map_classes=options.map_classes
     )
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
-    model = runs.load(checkpoint)
-    prepare = functools.partial(normalise, **runs.normalisation(description))
-    view = dataclasses.asdict(runs.eval_view(description["input"]))
-    source = Noting(part.source)
+    model = run.network()
+    view = dataclasses.asdict(run.view)
+    source = Noting(split.source)
     # TSN's mean of frames is better of frames from all of what has been seen.
-    streamed = model.causal and description["model"]["temporal"] != "tsn"
+    streamed = model.causal and run.description.model["temporal"] != "tsn"
     streamed = streamed and model.resolution.frames is None
     if streamed:
         view = StreamedView(**view | {"num_frames": view["num_frames"] + 1})
@@ -116,53 +106,47 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         def steps(row: int) -> np.ndarray:
             return nothing if row < 0 else view.steps(*source.lengths[row])
 
-        step, clips = stream_step(model, prepare, steps), 1
+        step, clips = stream_step(model, run.normalise, steps), 1
     else:
         view, clips = ObservedView(**view), len(SHARES)
-        step = clip_step(model, prepare)
-    with eval_batches(
-        dataclasses.replace(part, source=source),
-        view,
+        step = clip_step(model, run.normalise)
+    scores = evaluate.score(
+        dataclasses.replace(split, source=source),
+        step,
+        ({}, {}),
+        devices,
+        view=view,
         clips=clips,
         batch_size=options.batch_size,
-        workers=stored["workers"],
+        say=functools.partial(print, file=sys.stderr, flush=True),
+        workers=run.description.config.data.workers,
         worker_kind="thread",  # it is this process that notes the lengths
-    ) as batches:
-        scores = evaluate(
-            step,
-            {},
-            {},
-            batches,
-            devices,
-            tasks=part.tasks,
-            videos=len(part.source),
-            say=functools.partial(print, file=sys.stderr, flush=True),
-        )
+    )
     described = {
         "workdir": str(workdir),
-        "checkpoint": checkpoint.name,
-        "network": _name(description["model"]),
+        "checkpoint": run.step,
+        "network": _name(run.description.model),
         "sees": "streamed" if streamed else "clips",
     }
-    return described, part, scores
+    return described, split, scores
 
 
-def _name(model: dict) -> str:
+def _name(model: Mapping) -> str:
     causal = "causal " if model.get("causal") else ""
     return f"{causal}{model['temporal'].upper()} {model['backbone']}"
 
 
 def row(workdir: str | os.PathLike, options) -> dict:
-    described, part, scores = score(workdir, options)
+    described, split, scores = score(workdir, options)
     each = [
         dataclasses.replace(scores, logits=scores.logits[:, i]).summary(
-            part.reversed_labels
+            split.reversed_labels
         )
         for i in range(len(SHARES))
     ]
     if not scores.labelled:
         raise ValueError(f"the clips of split {options.split} have no labels")
-    figure = "mAP" if "mAP" in each[0] else "top1"
+    figure = split.task.best_by
     return described | {
         "clips": len(scores.labels),
         "failed": len(scores.failures),
@@ -186,12 +170,9 @@ def lines(rows: list[dict]) -> list[str]:
     ]
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.early",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.early", __doc__)
     add = parser.add_argument
     add("--workdir", action="append", required=True, help="a run; given several times")
     add("--checkpoint", choices=("best", "last"), default="best", help="best")
@@ -201,20 +182,16 @@ def main(argv: list[str] | None = None) -> int:
     add("--batch-size", type=count, default=32, help="videos at a time; 32")
     add("--out", help="of OUT.json and OUT.png; evaluation/early of the first run")
     options = parser.parse_args(argv)
-    try:
-        rows = [row(workdir, options) for workdir in options.workdir]
-        out = pathlib.Path(
-            options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
-        )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        device = jax.devices()[0].device_kind
-        made = {"split": options.split, "shares": SHARES, "rows": rows}
-        made |= {"device": device, "jax": jax.__version__}
-        out.with_name(f"{out.name}.json").write_text(json.dumps(made, indent=1) + "\n")
-        draw_early(out.with_name(f"{out.name}.png"), SHARES, rows)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"early: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    rows = [row(workdir, options) for workdir in options.workdir]
+    out = pathlib.Path(
+        options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    device = jax.devices()[0].device_kind
+    made = {"split": options.split, "shares": SHARES, "rows": rows}
+    made |= {"device": device, "jax": jax.__version__}
+    out.with_name(f"{out.name}.json").write_text(json.dumps(made, indent=1) + "\n")
+    draw_early(out.with_name(f"{out.name}.png"), SHARES, rows)
     print("\n".join(lines(rows)), file=sys.stderr)
     print(json.dumps(made))
     return 0

@@ -18,35 +18,28 @@ if __name__ == "__main__":
 
 import argparse
 import dataclasses
-import functools
 import itertools
 import json
 import pathlib
 import sys
+from collections.abc import Mapping
 
 from flax import nnx
 
-from vidshift import runs
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count
-from vidshift.data.device.on_device import normalise
+from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.loading.loader import eval_batches
 from vidshift.nets.weights import split as split_model
 from vidshift.report import draw_attention, draw_gates, draw_shifts
-from vidshift.run_data import open_run_split
+from vidshift.run import Run
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.rubiks import Shift3D
-from vidshift.training import checkpoints
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
-    try:
-        print(json.dumps(pictures(options)))
-    except (ValueError, OSError) as error:
-        print(f"pictures: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    print(json.dumps(pictures(_parser().parse_args(argv))))
     return 0
 
 
@@ -57,15 +50,12 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       CheckpointError: it is no run.
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
-    checkpoint = checkpoints.find(options.workdir, options.checkpoint)
-    description = checkpoints.read_description(checkpoint)
-    model = runs.load(checkpoint, soft=True)
-    name = _named(description["model"])
+    run = Run.open(options.workdir, options.checkpoint)
+    model = run.network(soft=True)
+    name = _named(run.description.model)
     found = {}
     if layers := _layers(model, (AttentionShift, WholeShift)):
-        # Older and converted checkpoints may know of no budget.
-        trained = description["config"].get("optim", {}).get("attention", {})
-        budget = trained.get("budget")
+        budget = run.description.config.optim.attention.budget
         figures = draw_attention.shares_by_layer(layers, budget)
         found["attention"] = draw_attention.draw, figures
     layers = _layers(model, Shift3D)
@@ -75,21 +65,21 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     if gates:
         found["gates"] = (
             draw_gates.draw,
-            _gates(model, gates, checkpoint, description, options),
+            _gates(model, gates, run, options),
         )
     if not found:
         raise ValueError(
             f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates, "
             "where they are learned"
         )
-    out = pathlib.Path(options.out or checkpoint.parents[1] / "pictures")
+    out = pathlib.Path(options.out or run.folder / "pictures")
     out.mkdir(parents=True, exist_ok=True)
     files = {}
     for kind, (draw, figures) in found.items():
-        path = out / f"{kind}-step{checkpoint.name}.png"
-        about = {"network": name, "checkpoint": str(checkpoint)}
+        path = out / f"{kind}-step{run.step}.png"
+        about = {"network": name, "checkpoint": str(run.checkpoint)}
         path.with_suffix(".json").write_text(json.dumps(about | figures) + "\n")
-        draw(path, f"{name}, step {checkpoint.name}", figures)
+        draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
     return files
 
@@ -103,30 +93,20 @@ def _layers(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
 
 
 def _gates(
-    model: nnx.Module,
-    names: list[str],
-    checkpoint: pathlib.Path,
-    description: dict,
-    options: argparse.Namespace,
+    model: nnx.Module, names: list[str], run: Run, options: argparse.Namespace
 ) -> dict:
-    stored = description["config"]["data"]
-    part = open_run_split(
-        checkpoint,
-        description,
-        options.split,
-        data_dir=options.data_dir,
-        map_classes=options.map_classes,
+    split = run.split(
+        options.split, data_dir=options.data_dir, map_classes=options.map_classes
     )
-    clips = min(options.clips, len(part.source))
-    part = dataclasses.replace(part, source=Some(part.source, clips))
+    clips = min(options.clips, len(split.source))
+    split = dataclasses.replace(split, source=Some(split.source, clips))
     skeleton, params, stats = split_model(model)
-    as_seen = functools.partial(normalise, **runs.normalisation(description))
-    step = draw_gates.make_gates_step(skeleton, as_seen, names)
+    step = draw_gates.make_gates_step(skeleton, run.normalise, names)
     with eval_batches(
-        part,
-        runs.eval_view(description["input"]),
+        split,
+        run.view,
         batch_size=min(16, clips),
-        workers=stored["workers"],
+        workers=run.description.config.data.workers,
     ) as batches:
         figures = draw_gates.gates_by_layer(step, params, stats, batches, names)
     for name, reason in batches.failures:
@@ -134,7 +114,7 @@ def _gates(
     for layer in figures["layers"]:
         halves = ", ".join(f"{mean:.3f}" for mean in layer["mean_absolute"])
         print(f"mean |gate| of {layer['name']}: {halves}", file=sys.stderr)
-    causal = description["model"].get("causal", False)
+    causal = run.description.model.get("causal", False)
     return {"split": options.split, "causal": causal} | figures
 
 
@@ -151,7 +131,7 @@ class Some:
         return self.source[row * len(self.source) // self.count]
 
 
-def _named(model: dict) -> str:
+def _named(model: Mapping) -> str:
     own = (
         "causal",
         "variant",
@@ -169,11 +149,7 @@ def _named(model: dict) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.pictures",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.pictures", __doc__)
     add = parser.add_argument
     add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
     add("--checkpoint", choices=("best", "last"), default="best")

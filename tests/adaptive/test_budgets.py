@@ -15,7 +15,12 @@ from tests.support.networks import random_clips, random_network
 from vidshift import budgets, create, train_view
 from vidshift.adaptive import SubNetwork, narrow, table
 from vidshift.adaptive.calibrate import batch_statistics
+from vidshift.config import Config
+from vidshift.data import Split
+from vidshift.description import Description
 from vidshift.nets.weights import named_arrays, split
+from vidshift.run import Run
+from vidshift.tasks import MULTI_LABEL, MultiTask
 
 
 def row(name, gflops, top1, **options):
@@ -195,10 +200,11 @@ def test_lower_resolution():
 
 
 @pytest.mark.parametrize(
-    ("description", "several"),
-    [({"multi_label": True}, "labels"), ({"tasks": {"verb": 2, "noun": 3}}, "tasks")],
+    ("task", "several"),
+    [(MULTI_LABEL, "labels"), (MultiTask({"verb": 2, "noun": 3}), "tasks")],
 )
-def test_what_has_no_single_top1_is_refused(description, several):
-    run = budgets.Run(pathlib.Path("checkpoint"), description, {}, {})
+def test_what_has_no_single_top1_is_refused(task, several):
+    description = Description.of(Config(), Split([], ("a", "b"), task=task))
+    run = Run(pathlib.Path("checkpoint"), description)
     with pytest.raises(ValueError, match=f"several {several}"):
-        budgets.tabulate(run, None)
+        budgets.tabulate(budgets.FullNetwork(run, {}, {}), None)

@@ -1,9 +1,11 @@
-"""What is in `configs/`, in the configs' docstrings and in docs/configs.md can be run."""
+"""Everything in `configs/`, their docstrings and docs/configs.md can be run."""
 
 import functools
 import json
 import re
 import runpy
+import shutil
+import sys
 from typing import NamedTuple
 
 import absl.flags
@@ -13,35 +15,40 @@ from flax import nnx
 from ml_collections import config_flags
 
 from tests.support.files import ROOT
-from vidshift import runs
 from vidshift.adaptive.sampling import grid
+from vidshift.config import check
 from vidshift.cost import published
 from vidshift.data.sources.datasets import DATASETS
+from vidshift.description import model_arguments
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.fit import sizing
 from vidshift.layers.norm import FREEZE
 from vidshift.nets import create
 from vidshift.nets.names import parse
+from vidshift.recipes import slow
 from vidshift.training import command, optimizer
-from vidshift.training.config import check
 from vidshift.training.mutual import make_sampling
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-ADAPTIVE = [path for path in CONFIGS if "config.adaptive" in path.read_text()]
+ADAPTIVE = [path for path in CONFIGS if "a3d(" in path.read_text()]
 PAGE = (ROOT / "docs" / "configs.md").read_text()
-CLASSES = sizing.CLASSES | {"folder": 2}  # whatever the user's folder has
+CLASSES = sizing.CLASSES | {"folder": 2}  # a user's folder has any number
 
 
 def flags_in(text: str) -> list[str]:
-    """Each `--config.field=value` of a text, without the quotes that a shell takes."""
-    found = re.findall(r"--config\.[\w.]+=(?:\"[^\"]*\"|[^\s`,)]+)", text)
-    return [flag.rstrip(".:;").replace('"', "") for flag in found]
+    """Returns each `--config.field=value` of a text, without a shell's quotes."""
+    flags = re.findall(r"--config\.[\w.]+=(?:\"[^\"]*\"|[^\s`,)]+)", text)
+    return [flag.rstrip(".:;").replace('"', "") for flag in flags]
+
+
+def load(path):
+    return runpy.run_path(path)["get_config"]()
 
 
 def overridden(path, *flags):
-    """The config as `train.py` has it with these flags."""
+    """Returns the config that `train.py` gets with these flags."""
     values = absl.flags.FlagValues()
     argv = ["train.py", f"--config={path}", *flags]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
@@ -52,7 +59,7 @@ def overridden(path, *flags):
 def describe(config) -> dict:
     stack = getattr(config.data.options, "stack", 1)
     flow = getattr(config.data.options, "modality", "rgb") == "flow"
-    return runs.describe_model(
+    return model_arguments(
         config,
         num_classes=CLASSES[config.data.name],
         channels=2 * stack if flow else 3,
@@ -65,18 +72,18 @@ def _abstract(description: str) -> nnx.Module:
 
 
 def abstract(config) -> nnx.Module:
-    """The network, of shapes alone. How many classes there are makes no difference."""
+    """Returns the network without values, and with two classes."""
     return _abstract(json.dumps(describe(config) | {"num_classes": 2}))
 
 
 def commands(text: str, program: str) -> list[str]:
-    """The indented commands of a docstring that run a program, each on one line."""
+    """Returns a docstring's indented commands that run a program, each on one line."""
     joined = re.sub(r"\\\n\s+", "", text)
     return re.findall(rf"^    (python {re.escape(program)} .*)$", joined, re.MULTILINE)
 
 
 def check_names(config) -> None:
-    """Refuses names that only a run would look up."""
+    """Refuses names that are otherwise looked up in a run."""
     data = DATASETS[config.data.name]
     splits = {config.data.train_split, config.data.validation_split}
     assert splits <= set(data.splits)
@@ -88,17 +95,31 @@ def check_names(config) -> None:
 
 
 @every_config
-def test_a_config_has_fields_that_mean_something(path):
-    get_config = runpy.run_path(path)["get_config"]
-    config = get_config()
+def test_a_config_has_valid_values(path):
+    config = load(path)
     check(config)
     check_names(config)
-    assert config is not get_config()  # a derived one may change it
+    assert (config.adaptive.mode != "off") == (path in ADAPTIVE)
+
+
+@every_config
+def test_a_config_loads_in_any_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clone = {"", ".", str(ROOT)}
+    monkeypatch.setattr(sys, "path", [at for at in sys.path if at not in clone])
+    monkeypatch.delitem(sys.modules, "configs", raising=False)
+    copy = shutil.copy(path, tmp_path)
+    assert overridden(copy) == load(path)
+
+
+def test_a_recipe_refuses_a_backbone_it_does_not_know():
+    with pytest.raises(ValueError, match="must be one of .*slow_8x8_r50.*'resnet50'"):
+        slow.kinetics("resnet50")
 
 
 @every_config
 def test_the_learning_rate_falls(path):
-    config = runpy.run_path(path)["get_config"]()
+    config = load(path)
     lr = optimizer.schedule(
         config.optim,
         batch_size=config.batch_size,
@@ -121,7 +142,7 @@ def test_the_learning_rate_falls(path):
 @pytest.mark.sample("tiny*", "folder", "kinetics_*", "*gsf_inception_v3", "charades*")
 @every_config
 def test_a_config_has_a_network(path):
-    kinds = optimizer.parameter_kinds(abstract(runpy.run_path(path)["get_config"]()))
+    kinds = optimizer.parameter_kinds(abstract(load(path)))
     assert {"weight", "norm", "head_weight", "head_bias"} <= set(kinds.values())
 
 
@@ -129,12 +150,11 @@ def test_a_config_has_a_network(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ADAPTIVE, ids=lambda path: path.stem)
 def test_a_config_has_its_sub_networks(path):
-    config = runpy.run_path(path)["get_config"]()
-    assert config.adaptive.mode != "off"
+    config = load(path)
     adaptive = config.adaptive
-    found = make_sampling(config, describe(config))
+    sampling = make_sampling(config, describe(config))
     size = len(grid(adaptive.widths, adaptive.sides, adaptive.frames))
-    assert 0 < len(found.all()) <= size
+    assert 0 < len(sampling.all()) <= size
 
 
 @every_config
@@ -153,8 +173,12 @@ def test_a_docstring_says_how_to_run_it(path):
     for protocol in re.findall(r"--protocol=(\S+)", text):
         assert protocol.rstrip("`,.") in PROTOCOLS
     if not path.stem.startswith(("tiny", "folder", "imagenet")):
-        assert re.search(r"[Nn]ot\s+measured\s+by\s+us|nothing\s+was\s+measured", text)
+        assert re.search(r"Not\s+measured\s+by\s+us", text)
         assert "eval.py" in text or "vidshift.budgets" in text
+    for line in commands(text, "-m vidshift.data.prepare"):
+        data = load(path).data
+        assert line.split()[3] == data.name
+        assert ("--modality=flow" in line) == (len(data.mean) == 1)
 
 
 @every_config
@@ -175,8 +199,8 @@ class Row(NamedTuple):
 
 
 def rows() -> list[Row]:
-    """Those of docs/configs.md that name a config."""
-    found, paper = [], ""
+    """Returns the rows of docs/configs.md that name a config."""
+    named, paper = [], ""
     for line in PAGE.splitlines():
         paper = line if line.startswith("## ") else paper
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
@@ -184,8 +208,8 @@ def rows() -> list[Row]:
             names = cells[4].strip("()")
             protocols = () if names in ("", "budgets") else names.split(", ")
             flags = tuple(flags_in(cells[3]))
-            found.append(Row(paper, cells[2].strip("`"), flags, tuple(protocols)))
-    return found
+            named.append(Row(paper, cells[2].strip("`"), flags, tuple(protocols)))
+    return named
 
 
 ROWS = rows()
@@ -208,6 +232,15 @@ def test_rows_of_the_page_are_networks(row):
     abstract(overridden(ROOT / "configs" / f"{row.config}.py", *row.flags))
 
 
+def test_flags_in_the_text_of_the_page_are_fields():
+    for section in re.split(r"^(?=## )", PAGE, flags=re.MULTILINE)[1:]:
+        paper = section.splitlines()[0]
+        configs = [row.config for row in ROWS if row.paper == paper]
+        text = re.sub(r"^\|.*$", "", section, flags=re.MULTILINE)
+        for flag in flags_in(text):
+            check(overridden(ROOT / "configs" / f"{configs[0]}.py", flag))
+
+
 def test_protocols_of_the_page_exist():
     named = {name for row in ROWS for name in row.protocols}
     assert named <= PROTOCOLS.keys()
@@ -219,18 +252,18 @@ def test_no_two_rows_of_a_paper_are_the_same():
 
 def test_the_page_has_every_experiment():
     others = {"tiny", "tiny_a3d", "folder", "imagenet_rubiksnet", "kinetics_rubiksnet"}
-    others |= {"something_v1_rubiksnet_aq"}  # of which the paper has no figure
+    others |= {"something_v1_rubiksnet_aq"}  # the paper has no figure for it
     assert {row.config for row in ROWS} == {path.stem for path in CONFIGS} - others
 
 
-# What is the network's own where an option is not given.
+# Options that a network has without being given them.
 DEFAULTS = {
     "resnet50/gsf": {"ratio": 0.25, "place": "conv3", "modules": 16},
 }
 
 
 def network(config) -> tuple:
-    """What the cost of a config's network depends on, besides its classes."""
+    """Returns all that the cost of a config's network depends on, but its classes."""
     described = describe(config)
     own = {"backbone", "temporal", "num_classes", "num_frames", "dtype", "in_channels"}
     own |= {"dropout", "time_init", "attention_init", "head_size"}

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support.commands import TINY, finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import early, load, runs
-from vidshift.data import eval_batches, normalise, open_split
+from vidshift import early
+from vidshift.data import eval_batches
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.evaluation.early_views import ObservedView, StreamedView
-from vidshift.training import checkpoints
+from vidshift.run import Run
 
 OPTIONS = OrderedMotion(
     side=16, frames=12, train_clips=2, validation_clips=2, test_clips=20
@@ -45,18 +45,12 @@ def make_run(tmp_path_factory):
 
 def frame_logits(run) -> np.ndarray:
     """Of the test split's clips as evaluation takes them, `[20, T, classes]`."""
-    found = checkpoints.find(run)
-    description = checkpoints.read_description(found)
-    stored = description["config"]["data"]
-    part = open_split(
-        stored["name"], "test", data_dir=stored["dir"], options=stored["options"]
-    )
-    view = runs.eval_view(description["input"])
-    with eval_batches(part, view, batch_size=20, workers=0) as batches:
+    run = Run.open(run)
+    with eval_batches(run.split("test"), run.view, batch_size=20, workers=0) as batches:
         (rows,) = batches
-    clips = normalise(rows["video"][:, 0], **runs.normalisation(description))
+    clips = run.normalise(rows["video"][:, 0])
     call = jax.jit(lambda model, clips: model.frame_logits(clips))
-    return np.asarray(call(load(found), clips))
+    return np.asarray(call(run.network(), clips))
 
 
 def scored(run):

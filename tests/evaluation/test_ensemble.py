@@ -6,15 +6,16 @@ import pytest
 from vidshift.evaluation import score_files, submission
 from vidshift.evaluation.ensemble import combine
 from vidshift.evaluation.evaluate import Scores
+from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
 
 CLASSES = ("left", "right", "up", "down", "in", "out")
 
 
-def scores(logits, labels, ids=None, tasks=None, failures=()) -> Scores:
+def scores(logits, labels, ids=None, task=SINGLE_LABEL, failures=()) -> Scores:
     logits = np.asarray(logits, np.float32)
     ids = ids or tuple("abcdefgh"[: len(logits)])
     rows = np.arange(len(logits))
-    return Scores(logits, np.asarray(labels), rows, tuple(ids), failures, tasks or {})
+    return Scores(logits, np.asarray(labels), rows, tuple(ids), failures, task)
 
 
 def softmax(logits):
@@ -52,23 +53,24 @@ def test_classes_are_put_in_another_order():
     assert back.labels.tolist() == FLOW.labels.tolist()
     without = scores([[1.0, 2.0, 3.0]], [-1]).by_name(("a", "b", "c"), order)
     assert without.labels.tolist() == [-1]
-    several = scores([[1.0, 2.0, 3.0]], np.array([[1, 0, 0]], np.uint8))
+    hot = np.array([[1, 0, 0]], np.uint8)
+    several = scores([[1.0, 2.0, 3.0]], hot, task=MULTI_LABEL)
     assert several.by_name(("a", "b", "c"), order).labels.tolist() == [[0, 1, 0]]
 
 
 def test_each_task_has_its_softmax():
-    tasks = {"verb": 2, "noun": 1}
-    one, two = (scores(s.logits, [[0, 0], [1, 0]], tasks=tasks) for s in (RGB, FLOW))
+    task = MultiTask({"verb": 2, "noun": 1})
+    one, two = (scores(s.logits, [[0, 0], [1, 0]], task=task) for s in (RGB, FLOW))
     found = combine([one, two], names=NAMES, of="softmax")
     wanted = (softmax(RGB.logits[:, :2]) + softmax(FLOW.logits[:, :2])) / 2
     np.testing.assert_allclose(np.exp(found.logits[:, :2]), wanted, rtol=1e-5)
     np.testing.assert_allclose(found.logits[:, 2], 0, atol=1e-6)
-    assert found.tasks == tasks
+    assert found.task == task
 
 
 def test_several_labels_have_sigmoids():
     labels = np.array([[1, 0, 1], [0, 0, 0]], np.uint8)
-    one, two = scores(RGB.logits, labels), scores(FLOW.logits, labels)
+    one, two = (scores(s.logits, labels, task=MULTI_LABEL) for s in (RGB, FLOW))
     found = combine([one, two], names=NAMES, of="softmax")
     sigmoid = lambda x: 1 / (1 + np.exp(-x.astype(float)))
     wanted = (sigmoid(RGB.logits) + sigmoid(FLOW.logits)) / 2
@@ -111,9 +113,16 @@ def test_a_clip_that_a_member_never_saw_is_named():
             "several clips of one",
         ),
         (
-            [RGB, scores(FLOW.logits, [[0, 0], [1, 0]], tasks={"verb": 2, "noun": 1})],
+            [
+                RGB,
+                scores(
+                    FLOW.logits,
+                    [[0, 0], [1, 0]],
+                    task=MultiTask({"verb": 2, "noun": 1}),
+                ),
+            ],
             {},
-            "tasks",
+            "another kind",
         ),
     ],
 )
@@ -127,8 +136,10 @@ def test_members_that_do_not_fit(members, options, message):
     "found",
     [
         RGB,
-        scores(RGB.logits, np.array([[1, 0, 1], [0, 0, 0]], np.uint8)),
-        scores(RGB.logits, [[0, 0], [1, 0]], tasks={"verb": 2, "noun": 1}),
+        scores(
+            RGB.logits, np.array([[1, 0, 1], [0, 0, 0]], np.uint8), task=MULTI_LABEL
+        ),
+        scores(RGB.logits, [[0, 0], [1, 0]], task=MultiTask({"verb": 2, "noun": 1})),
     ],
 )
 def test_a_file_of_scores_is_read_as_it_was_written(found, tmp_path):
@@ -137,7 +148,7 @@ def test_a_file_of_scores_is_read_as_it_was_written(found, tmp_path):
     assert classes == CLASSES[:3] and again.ids == found.ids
     np.testing.assert_array_equal(again.logits, found.logits)
     np.testing.assert_array_equal(again.labels, found.labels)
-    assert again.labels.dtype == found.labels.dtype and again.tasks == found.tasks
+    assert again.labels.dtype == found.labels.dtype and again.task == found.task
     assert again.summary() == found.summary()
 
 

@@ -8,13 +8,14 @@ from flax import nnx
 
 from tests.support.networks import random_network, resnet
 from vidshift.data.loading.loader import Batches
+from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.devices.mesh import replicate, shard_batch
-from vidshift.evaluation import metrics
-from vidshift.evaluation.evaluate import Scores, average, evaluate, make_eval_step
+from vidshift.evaluation.evaluate import Scores, evaluate, make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS, Protocol
 from vidshift.nets.weights import split
 from vidshift.report import confusion
+from vidshift.tasks import MULTI_LABEL, MultiTask, metrics
 
 # One clip of class 0, two of class 1, none of class 2, one of class 3.
 SCORES = np.array(
@@ -112,11 +113,18 @@ def test_classes_without_clips_are_left_out_of_the_mean():
 
 
 def test_summary_of_several_labels():
-    scores = Scores(SEVERAL_SCORES, SEVERAL, np.arange(4), tuple("abcd"), ())
+    scores = Scores(
+        SEVERAL_SCORES, SEVERAL, np.arange(4), tuple("abcd"), (), MULTI_LABEL
+    )
     assert scores.summary((0, 1, 2)) == {"clips": 4, "mAP": pytest.approx(5 / 6)}
     np.testing.assert_allclose(scores.per_class(), [5 / 6, np.nan, 5 / 6])
     one = Scores(SCORES, LABELS, np.arange(4), tuple("abcd"), ())
     np.testing.assert_array_equal(one.per_class(), [1.0, 0.5, np.nan, 0.0])
+
+
+def shown(crop: int, **facts) -> dict:
+    """Options of `make_eval_step` for clips of a size and a split of some facts."""
+    return {"view": View(2, crop, crop), "data": Split([], ("a", "b"), **facts)}
 
 
 class Brightness(nnx.Module):
@@ -133,16 +141,15 @@ def test_several_labels_take_the_maximum_over_views(devices):
     video[:4, 1], video[4:, 2] = 250, 3
     skeleton, params, stats = split(Brightness())
     as_it_is = lambda x: x.astype(jnp.float32)
-    step = make_eval_step(skeleton, as_it_is, devices, Protocol(VIEWS, 1), crop=2)
+    step = make_eval_step(
+        skeleton, as_it_is, devices, Protocol(VIEWS, 1), **shown(2, task=MULTI_LABEL)
+    )
     rows = of_one_size(video) | {"index": np.arange(8)}
     several = {"label": np.zeros((8, 2), np.uint8)}
     found, labels, _ = step(params, stats, shard_batch(devices, rows | several))
     assert found[:4].tolist() == [[250, -100]] * 4
     assert found[4:].tolist() == [[100, -3]] * 4
     assert labels.shape == (8, 2)
-    one = {"label": np.zeros(8, np.int32)}
-    found, _, _ = step(params, stats, shard_batch(devices, rows | one))
-    assert found[:4].tolist() == [[150, -150]] * 4
 
 
 @pytest.mark.parametrize(
@@ -173,7 +180,7 @@ def test_softmax_is_averaged_and_given_as_its_logarithm(devices):
     video = _RNG.integers(0, 256, (8, VIEWS, 1, 2, 2, 3), np.uint8)
     skeleton, params, stats = split(Brightness())
     protocol = Protocol(VIEWS, 1, average="softmax")
-    step = make_eval_step(skeleton, normalise, devices, protocol, crop=2)
+    step = make_eval_step(skeleton, normalise, devices, protocol, **shown(2))
     rows = of_one_size(video)
     rows |= {"index": np.arange(8), "label": np.zeros(8, np.int32)}
     found, _, _ = step(params, stats, shard_batch(devices, rows))
@@ -185,7 +192,7 @@ def test_softmax_is_averaged_and_given_as_its_logarithm(devices):
 
 def test_each_task_has_a_softmax_of_its_own():
     logits = _RNG.normal(size=(3, 5, 6)).astype(np.float32)
-    found = average(jnp.asarray(logits), "softmax", {"verb": 2, "noun": 4})
+    found = MultiTask({"verb": 2, "noun": 4}).average(jnp.asarray(logits), "softmax")
     for part in (slice(0, 2), slice(2, 6)):
         shares = jax.nn.softmax(logits[..., part]).mean(0)
         np.testing.assert_allclose(np.exp(found[:, part]), shares, rtol=1e-5)
@@ -212,8 +219,7 @@ def test_a_mirror_image_has_the_mirrored_class(devices):
             normalise,
             devices,
             PROTOCOLS["1x10"],
-            crop=4,
-            flip_labels=flip_labels,
+            **shown(4, flip_labels=flip_labels),
         )
         found, _, _ = step(params, stats, shard_batch(devices, rows))
         np.testing.assert_allclose(found[0], expected, atol=1e-6)
@@ -259,7 +265,7 @@ def model():
 def score(model, devices):
     skeleton, params, stats = split(model)
     weights = replicate(devices, (params, stats))
-    step = make_eval_step(skeleton, normalise, devices, Protocol(VIEWS, 1), crop=4)
+    step = make_eval_step(skeleton, normalise, devices, Protocol(VIEWS, 1), **shown(4))
     return lambda batches, **options: evaluate(
         step, *weights, batches, devices, **options
     )

@@ -9,13 +9,14 @@ import pytest
 
 from tests.support.commands import environment
 from tests.support.networks import random_network
-from vidshift import create, runs
+from vidshift import checkpoints, create
+from vidshift.config import Config, DataConfig, ModelConfig
+from vidshift.data import Split
+from vidshift.description import Description
 from vidshift.export import __main__ as export
 from vidshift.export import check, load, replay
 from vidshift.export.program import Program
 from vidshift.nets.weights import split
-from vidshift.training import checkpoints
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 SIZE = ("--size", "32", "24")
 
@@ -105,14 +106,12 @@ def save_run(folder, **options):
         model=ModelConfig("resnet_tiny", "tsm", dtype="bfloat16", **options),
         data=DataConfig("", num_frames=4, crop=32, mean=(0.1, 0.2, 0.3)),
     )
-    classes = runs.Split(source=[], classes=("left", "right"))
-    description = runs.describe(config, classes)
-    model = random_network(
-        lambda: create(**description["model"] | {"dtype": "float32"})
-    )
+    classes = Split(source=[], classes=("left", "right"))
+    description = Description.of(config, classes)
+    model = random_network(lambda: create(**description.model | {"dtype": "float32"}))
     _, params, stats = split(model)
     numpy = jax.tree.map(np.asarray, (params, stats))
-    checkpoints.write_weights(folder, *numpy, description)
+    checkpoints.write_weights(folder, *numpy, description.to_json())
     return model
 
 

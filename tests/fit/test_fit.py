@@ -15,14 +15,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
 from tests.support.commands import ROOT, failures
-from vidshift import runs
+from vidshift.config import Config, DataConfig, ModelConfig, check
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.data.sources.prepared import Prepared
 from vidshift.data.views.view import View
+from vidshift.description import model_arguments
 from vidshift.fit import aot, sizing
-from vidshift.training.config import Config, DataConfig, ModelConfig, check
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 needs_v5e = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def tiny(temporal="tsm", **fields):
 
 def measure(config, target, count, step="train"):
     mesh = Mesh(np.asarray(chips.describe_slice(target, count)), ("data",))
-    network = runs.describe_model(config, num_classes=12)
+    network = model_arguments(config, num_classes=12)
     return aot.measure(aot.PROGRAMS[step](config, network, mesh), target, mesh)
 
 
@@ -248,7 +248,7 @@ def test_every_config_is_complete(path):
     config = runpy.run_path(path)["get_config"]()
     check(config)
     classes = sizing.known_classes() | {"folder": 2}  # whatever the user's folder has
-    network = runs.describe_model(config, num_classes=classes[config.data.name])
+    network = model_arguments(config, num_classes=classes[config.data.name])
     mesh = Mesh(np.asarray(jax.devices()[:1]), ("data",))
     program = aot.train_program(config, network, mesh)
     assert program.clips == config.batch_size
@@ -261,7 +261,7 @@ def test_batches_are_those_of_the_loader(data_dir, devices):
     split = open_split("ordered_motion", "train", data_dir=data_dir, options=options)
     config = tiny(batch_size=16, eval_batch_size=16, protocol="2x1")
     config.data.resize = config.data.crop = 16
-    network = runs.describe_model(config, num_classes=len(split.classes))
+    network = model_arguments(config, num_classes=len(split.classes))
     view = View(8, 16, 16)
 
     def shapes(rows):
@@ -282,7 +282,7 @@ def test_batches_are_those_of_the_loader(data_dir, devices):
 def test_without_shift_keeps_the_network():
     config = tiny()
     config.model.fold_div, config.model.causal = 4, True
-    network = runs.describe_model(config, num_classes=12)
+    network = model_arguments(config, num_classes=12)
     assert aot.without_shift(network) == {
         "backbone": "resnet_tiny",
         "temporal": "tsn",
@@ -309,7 +309,7 @@ def test_training_on_several_chips():
     config, mesh = tiny("tsm"), Mesh(np.asarray(jax.devices()[:1]), ("data",))
     row = measure(config, "v5e", 4)
     assert set(row["collectives"]) == {"all-reduce"}
-    network = runs.describe_model(config, num_classes=12)
+    network = model_arguments(config, num_classes=12)
     params = aot.train_program(config, network, mesh).arguments[0].params
     gradients = sum(math.prod(p.shape) * 4 for p in params.values())
     # More than that: small arrays are padded to the tile.

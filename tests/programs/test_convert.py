@@ -13,10 +13,9 @@ from tests.support.files import VIDEOS
 from tests.support.networks import random_clips
 from tests.torch_weights.test_files import storage, tensor, write_stream
 from tests.torch_weights.test_load import GOLDEN, state_dict
-from vidshift import convert, create, load, load_torch, parity
+from vidshift import checkpoints, convert, create, load, load_torch, parity
 from vidshift.data import normalise
 from vidshift.pixels import official_pixels
-from vidshift.training import checkpoints
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
 

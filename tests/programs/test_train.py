@@ -20,7 +20,7 @@ from tests.support.commands import (
     train,
     wait_for_step,
 )
-from vidshift.training import checkpoints
+from vidshift import checkpoints
 from vidshift.training.log import read_metrics
 
 

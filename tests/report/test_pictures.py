@@ -10,16 +10,16 @@ import pytest
 from flax import nnx
 
 from tests.support.networks import random_network
-from vidshift import create, load, pictures, runs
+from vidshift import checkpoints, create, load, pictures, read_clip
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
 from vidshift.data.sources.split import Split
+from vidshift.description import Description
 from vidshift.nets.weights import split
 from vidshift.report import draw_attention, draw_shifts
 from vidshift.shifts.attention import WholeShift
 from vidshift.shifts.rubiks import Shift3D
-from vidshift.training import checkpoints
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 OPTIONS = OrderedMotion(
     side=16, frames=8, train_clips=12, validation_clips=12, test_clips=18
@@ -40,12 +40,12 @@ def saved(folder, data_dir, backbone, temporal="tsn", change=lambda p, s: None, 
         ),
     )
     config.optim.attention.budget = 0.25
-    description = runs.describe(config, Split(source=[], classes=CLASSES))
-    model = random_network(lambda: create(**description["model"]))
+    description = Description.of(config, Split(source=[], classes=CLASSES))
+    model = random_network(lambda: create(**description.model))
     _, params, stats = split(model)
     params, stats = jax.tree.map(np.array, (params, stats))
     change(params, stats)
-    checkpoints.write_weights(folder, params, stats, description)
+    checkpoints.write_weights(folder, params, stats, description.to_json())
     return folder
 
 
@@ -147,22 +147,6 @@ def test_a_causal_network_has_no_shift_ahead(tmp_path):
     assert found["t"] == [-0.5, -0.5, -4, 0] and found["beyond_max_shift"] == 1
 
 
-def test_a_checkpoint_that_knows_of_no_budget(tmp_path, data_dir, capsys, monkeypatch):
-    describe = runs.describe
-
-    def older(*arguments):
-        description = describe(*arguments)
-        del description["config"]["optim"]["attention"]
-        return description
-
-    monkeypatch.setattr(runs, "describe", older)
-    run = saved(tmp_path, data_dir, "rubiksnet_micro", variant="attention")
-    figures = draw(capsys, run, f"--out={tmp_path / 'out'}")["attention"]
-    assert figures["budget"] is None
-    assert figures["network"] == "rubiksnet_micro/tsn, variant=attention"
-    assert len(list((tmp_path / "out").iterdir())) == 4
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("temporal", ["gsm", "gsf"])
 def test_gates_over_clips(tmp_path, data_dir, capsys, temporal):
@@ -200,7 +184,7 @@ def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
     )
     seen = []
     for row in (0, 6):  # spread evenly over the split's 12
-        clip = runs.read_clip(part.source[row]["video"], run)
+        clip = read_clip(part.source[row]["video"], run)
         x = model.stem(_frames(clip))
         unit = model.stages[0][0].units
         gate = unit[1].between

@@ -16,11 +16,11 @@ import pytest
 import vidshift
 from tests.support.files import VIDEOS
 from tests.support.runs_for_streams import CLASSES, pictures, write_run, write_video
-from vidshift import runs
-from vidshift.data import View, normalise
+from vidshift.data import View
 from vidshift.data.media import video
 from vidshift.data.media.encoding import encode
 from vidshift.data.media.video import VideoError
+from vidshift.run import Run
 from vidshift.stream import __main__ as command
 from vidshift.stream import answering, sources
 from vidshift.stream.answering import cut
@@ -56,16 +56,13 @@ def call(capsys, *arguments, code=0, **options):
 
 def offline(run, path, frames=None, every=1):
     """Logits of every frame of a causal network that sees all frames at once."""
-    description = runs.checkpoints.read_description(runs.checkpoints.find(run))
-    view = runs.eval_view(description["input"])
+    run = Run.open(run)
     shown = [
-        cut(np.array(frame.to_ndarray(format="rgb24")), view)
+        cut(np.array(frame.to_ndarray(format="rgb24")), run.view)
         for frame, _ in video.frames(path)
     ]
-    seen = normalise(
-        np.stack(shown[:frames:every])[None], **runs.normalisation(description)
-    )
-    return np.asarray(vidshift.load(run).frame_logits(seen))[0]
+    seen = run.normalise(np.stack(shown[:frames:every])[None])
+    return np.asarray(run.network().frame_logits(seen))[0]
 
 
 def softmax(logits):
@@ -254,10 +251,9 @@ def test_a_bi_directional_network_needs_a_window(both, clip, capsys):
     figures, lines = call(capsys, *arguments, "--window=5")
     # Frames 0, 5 and 10 are answered: the last by the clip of frames 7 to 10.
     assert figures["answered"] == len(lines) == 3 and figures["sees"] == "windows"
-    description = runs.checkpoints.read_description(runs.checkpoints.find(both))
-    view = runs.eval_view(description["input"])
-    shown = np.stack([cut(rgb, view) for rgb in video.decode(clip, range(7, 11))])
-    seen = normalise(shown[None], **runs.normalisation(description))
+    run = Run.open(both)
+    shown = np.stack([cut(rgb, run.view) for rgb in video.decode(clip, range(7, 11))])
+    seen = run.normalise(shown[None])
     as_offline(figures, np.asarray(vidshift.load(both)(seen))[0])
     _, (line,) = call(capsys, *arguments, "--window", "--state=x", code=2)
     assert "--state" in line

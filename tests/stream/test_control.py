@@ -12,14 +12,13 @@ import pytest
 
 import vidshift
 from tests.support.runs_for_streams import CLASSES, write_run, write_video
-from vidshift import create, runs
+from vidshift import create
 from vidshift.adaptive import Narrow, SubNetwork, narrow, table
-from vidshift.data import normalise
 from vidshift.data.media import video
+from vidshift.run import BUDGETS, Run
 from vidshift.stream import __main__ as command
 from vidshift.stream import control
 from vidshift.stream.answering import cut
-from vidshift.training import checkpoints
 
 
 def row(name, gflops, top1, latency_ms=None, crop=16):
@@ -62,14 +61,14 @@ def adaptive(tmp_path_factory):
     """A run of a network of random weights, and a table that nobody measured."""
     folder = tmp_path_factory.mktemp("a3d")
     run = write_run(folder, backbone="slow_tiny", temporal="tsn")
-    found = checkpoints.find(run)
-    model = checkpoints.read_description(found)["model"]
-    _, stats = checkpoints.read_weights(found)
-    budgets = run / runs.BUDGETS
+    opened = Run.open(run)
+    model = opened.description.model
+    _, stats = opened.weights()
+    budgets = run / BUDGETS
     budgets.mkdir()
     other = row("16x4,0.5", 3.0, 0.9, crop=64)
     rows = (LARGE, MIDDLE, SMALL, other)
-    table.write(budgets, table.Table(found.name, "cpu", rows))
+    table.write(budgets, table.Table(opened.step, "cpu", rows))
     for one in rows:
         network = Narrow.of(functools.partial(create, **one.subnetwork.of(model)))
         table.write_statistics(budgets, one, narrow(stats, network.stats))
@@ -93,11 +92,12 @@ def test_a_budget_chooses_a_sub_network(adaptive, clip, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     arguments = ["--workdir", adaptive, "--video", clip, "--window=20", "--top=4"]
     loaded = vidshift.load_adaptive(adaptive)
-    description = checkpoints.read_description(checkpoints.find(adaptive))
-    view = runs.eval_view(description["input"])
+    opened = Run.open(adaptive)
     # The second answer is at frame 20, by the clip of the last four frames.
-    shown = np.stack([cut(rgb, view) for rgb in video.decode(clip, range(17, 21))])
-    seen = normalise(shown[None], **runs.normalisation(description))
+    shown = np.stack(
+        [cut(rgb, opened.view) for rgb in video.decode(clip, range(17, 21))]
+    )
+    seen = opened.normalise(shown[None])
     for given, wanted in (
         (["--budget=2"], "16x4,0.5"),
         ([], None),  # it would be shown whole, as --window alone asks for

@@ -5,12 +5,11 @@ import functools
 import numpy as np
 
 from tests.support.networks import random_network
-from vidshift import create
+from vidshift import checkpoints, create
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, encode
+from vidshift.description import Description
 from vidshift.nets.weights import split
-from vidshift.runs import describe
-from vidshift.training import checkpoints
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 CLASSES = ("left", "right", "up", "down")
 SIDE = 16
@@ -24,10 +23,10 @@ def write_run(
         model=ModelConfig(backbone=backbone, **{"temporal": "tsm"} | model),
         data=DataConfig(**{"num_frames": 4, "resize": 20, "crop": SIDE} | (data or {})),
     )
-    description = describe(config, Split(source=[], classes=classes))
-    network = random_network(functools.partial(create, **description["model"]))
+    description = Description.of(config, Split(source=[], classes=classes))
+    network = random_network(functools.partial(create, **description.model))
     _, params, stats = split(network)
-    checkpoints.write_weights(directory, params, stats, description)
+    checkpoints.write_weights(directory, params, stats, description.to_json())
     return directory
 
 

@@ -1,6 +1,6 @@
 """A data set of clips with two labels each, for `train.py` and `eval.py`.
 
-    python -m tests.several_labels train.py --config.data.name=several_labels
+    python -m tests.support.several_labels train.py --config.data.name=several_labels
 
 The clips are those of `ordered_motion`; the labels are a clip's class and its pair,
 which is a class of its own and does not depend on the order of frames.
@@ -14,6 +14,7 @@ from vidshift.data.records.record import Record
 from vidshift.data.sources import motion_clips, ordered_motion
 from vidshift.data.sources.datasets import DATASETS, Dataset
 from vidshift.data.sources.split import Split
+from vidshift.tasks import MULTI_LABEL
 
 ORDERS = len(motion_clips.CLASSES)
 PAIRS = tuple(" or ".join(pair) for pair in motion_clips.PAIRS)
@@ -42,7 +43,7 @@ def open_split(split: str, *, data_dir: str, options=None) -> Split:
         classes=one.classes + PAIRS,
         flip_labels=one.flip_labels + tuple(range(ORDERS, ORDERS + len(PAIRS))),
         reversed_labels=None,
-        multi_label=True,
+        task=MULTI_LABEL,
     )
 
 

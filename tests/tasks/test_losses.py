@@ -5,13 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidshift.training.config import Config, ModelConfig, OptimConfig
-from vidshift.training.losses import (
-    binary_cross_entropy,
-    check_multi_label,
-    cross_entropy,
-    loss_and_top1,
-)
+from vidshift.config import Config, ModelConfig, OptimConfig
+from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL
+from vidshift.tasks.losses import binary_cross_entropy, cross_entropy
 
 
 def test_cross_entropy_with_smoothing():
@@ -48,22 +44,16 @@ def test_large_logits_have_a_finite_loss():
     assert float(binary_cross_entropy(logits, wrong)) == 200
 
 
-def test_the_labels_say_which_loss():
-    several = loss_and_top1(LOGITS, LABELS, label_smoothing=0.0)[0]
+def test_the_kind_of_label_says_which_loss():
+    several, right = MULTI_LABEL.loss(LOGITS, LABELS, label_smoothing=0.0)
     assert float(several) == float(binary_cross_entropy(LOGITS, LABELS))
-    one = jnp.array([1, 0])
-    found = loss_and_top1(LOGITS, one, label_smoothing=0.1)[0]
-    assert float(found) == float(cross_entropy(LOGITS, one, label_smoothing=0.1))
-
-
-def test_a_clip_is_right_where_its_highest_class_is_any_of_its_labels():
-    share = loss_and_top1(LOGITS, LABELS, label_smoothing=0.0)[1]
-    assert float(share) == 0.5  # a clip without labels is never right
+    assert float(right) == 0.5  # a clip without labels is never right
     both = jnp.array([[1, 1, 0], [1, 0, 1]], jnp.uint8)
-    assert float(loss_and_top1(LOGITS, both, label_smoothing=0.0)[1]) == 1
-    assert (
-        float(loss_and_top1(LOGITS, jnp.array([1, 0]), label_smoothing=0.0)[1]) == 0.5
-    )
+    assert float(MULTI_LABEL.loss(LOGITS, both, label_smoothing=0.0)[1]) == 1
+    one = jnp.array([1, 0])
+    loss, right = SINGLE_LABEL.loss(LOGITS, one, label_smoothing=0.1)
+    assert float(loss) == float(cross_entropy(LOGITS, one, label_smoothing=0.1))
+    assert float(right) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -74,6 +64,6 @@ def test_a_clip_is_right_where_its_highest_class_is_any_of_its_labels():
     ],
 )
 def test_what_is_for_one_label_is_refused(config, field):
-    check_multi_label(Config())
+    MULTI_LABEL.check(Config())
     with pytest.raises(ValueError, match=rf"config\.{field} .*have several"):
-        check_multi_label(config)
+        MULTI_LABEL.check(config)

@@ -8,9 +8,9 @@ import pytest
 from tests.support.commands import arguments, finish, start_program
 from tests.support.files import VIDEOS
 from tests.support.several_labels import ORDERS, PAIRS
-from vidshift.evaluation import metrics
-from vidshift.runs import is_multi_label
-from vidshift.training import checkpoints
+from vidshift import checkpoints
+from vidshift.run import Run
+from vidshift.tasks import MULTI_LABEL, metrics
 from vidshift.training.log import read_metrics
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
@@ -48,7 +48,7 @@ def test_a_network_learns_several_labels(several_run):
     # Chance is the share of clips: 1/12 of 12 classes and 1/6 of 6 pairs.
     assert test["mAP"] > 2 * (12 / 12 + 6 / 6) / 18
     assert "top1" not in test
-    assert is_multi_label(several_run)
+    assert Run.open(several_run).description.task == MULTI_LABEL
 
 
 @pytest.mark.slow

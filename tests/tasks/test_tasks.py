@@ -13,22 +13,23 @@ from tests.data.preparation.test_prepare import (
 )
 from tests.support.commands import finish, start_program
 from tests.support.miniatures import make
-from vidshift.data.sources.split import Split
+from vidshift.config import Config
 from vidshift.evaluation.evaluate import Scores
-from vidshift.training.config import Config
+from vidshift.tasks import MultiTask
+from vidshift.tasks.kinds import split_logits
 from vidshift.training.log import read_metrics
-from vidshift.training.losses import check_tasks, loss_and_top1, of_tasks
 
 TASKS = {"verb": 2, "noun": 3}
+TASK = MultiTask(TASKS)
 
 
 def test_the_loss_is_the_sum_of_the_tasks():
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)), jnp.float32)
     labels = jnp.asarray([[0, 2], [1, 1], [1, 0], [0, 0]], jnp.int32)
-    verbs, nouns = of_tasks(logits, TASKS)
+    verbs, nouns = split_logits(logits, TASKS.values())
     np.testing.assert_array_equal(verbs, logits[:, :2])
     np.testing.assert_array_equal(nouns, logits[:, 2:])
-    loss, top1 = loss_and_top1(logits, labels, label_smoothing=0.0, tasks=TASKS)
+    loss, top1 = TASK.loss(logits, labels, label_smoothing=0.0)
     by_hand = [
         -jax.nn.log_softmax(part)[np.arange(4), labels[:, i]].mean()
         for i, part in enumerate((verbs, nouns))
@@ -40,7 +41,7 @@ def test_the_loss_is_the_sum_of_the_tasks():
 def test_figures_of_each_task():
     logits = np.float32([[9, 0, 0, 0, 9], [9, 0, 0, 9, 0], [0, 9, 9, 0, 0]])
     labels = np.int32([[0, 2], [1, 1], [1, 1]])
-    scores = Scores(logits, labels, np.arange(3), ("",) * 3, (), TASKS)
+    scores = Scores(logits, labels, np.arange(3), ("",) * 3, (), TASK)
     figures = scores.summary()
     assert figures["clips"] == 3
     assert figures["top1"] == pytest.approx(2 / 3)  # of the noun, the last
@@ -51,25 +52,24 @@ def test_figures_of_each_task():
 
 
 def test_labels_are_a_number_a_task():
-    split = Split([], ("a", "b", "x", "y", "z"), tasks=TASKS)
-    target = split.target((1, 2))
+    target = TASK.target((1, 2), 5)
     assert target.dtype == np.int32 and target.tolist() == [1, 2]
     for wrong in (1, (1,), (1, 2, 0)):
         with pytest.raises(ValueError, match=r"each of \['verb', 'noun'\]"):
-            split.target(wrong)
+            TASK.target(wrong, 5)
 
 
 @pytest.mark.parametrize("mode", ["mutual", "multi_resolution"])
 def test_what_does_not_go_with_tasks(mode):
     config = Config()
-    check_tasks(config)
+    TASK.check(config)
     config.model.head_size = 7
     with pytest.raises(ValueError, match="head_size=7"):
-        check_tasks(config)
+        TASK.check(config)
     config = Config()
     config.adaptive.mode = mode
     with pytest.raises(ValueError, match=f"adaptive.mode={mode}"):
-        check_tasks(config)
+        TASK.check(config)
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.networks import random_network
 from vidshift import create, train_view
+from vidshift.config import AttentionConfig, OptimConfig
 from vidshift.nets.weights import split
 from vidshift.shifts.attention import shifted_shares, with_temperature
 from vidshift.training.attention import budget_loss, temperature
-from vidshift.training.config import AttentionConfig, OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import make_train_step, new_state
 

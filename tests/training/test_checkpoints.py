@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 
-from vidshift.checkpoints import checksums
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError, Checkpoints
+from vidshift import checkpoints
+from vidshift.checkpoints import CheckpointError, checksums, saving
+from vidshift.checkpoints.saving import Checkpoints
 from vidshift.training.state import TrainState, new_state
 
 DESCRIPTION = {"model": {"backbone": "resnet_tiny"}, "classes": ["a", "b"]}
@@ -251,11 +251,11 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, harm):
         (newest / "SHA256SUMS").unlink()
     if harm == "folder":
         (newest / "SHA256SUMS").mkdir()
-    (line,) = checkpoints.set_damaged_aside(tmp_path, {})
+    (line,) = saving.set_damaged_aside(tmp_path, {})
     assert f"{newest} is damaged and set aside: " in line
     assert (tmp_path / "damaged" / "3").is_dir()
     assert checkpoints.find(tmp_path, "last").name == "2"
-    assert checkpoints.set_damaged_aside(tmp_path, {}) == []
+    assert saving.set_damaged_aside(tmp_path, {}) == []
     save(tmp_path, 3)
     assert checkpoints.find(tmp_path, "last").name == "3"
 
@@ -274,14 +274,14 @@ def test_a_damaged_score_costs_no_checkpoint(tmp_path, caplog, harm):
             shutil.rmtree(item)
         assert checkpoints.find(tmp_path).name == "3"  # 1 is kept no more
         assert "checkpoints/2 counts as not validated: metrics/" in caplog.text
-        (line,) = checkpoints.set_damaged_aside(tmp_path, scores)
+        (line,) = saving.set_damaged_aside(tmp_path, scores)
         assert ("written anew" if scores else "lost its score") in line
-        assert checkpoints.set_damaged_aside(tmp_path, {}) == []
+        assert saving.set_damaged_aside(tmp_path, {}) == []
         assert checkpoints.find(tmp_path).name == best
     saved = Checkpoints(tmp_path)
     saved.add_score(2, {"top1": 0.75})
     saved.close()
-    assert checkpoints.set_damaged_aside(tmp_path, {}) == []
+    assert saving.set_damaged_aside(tmp_path, {}) == []
     assert checkpoints.find(tmp_path).name == "2"
 
 
@@ -292,7 +292,7 @@ def test_where_no_checkpoint_is_whole_none_is_moved(tmp_path):
     with pytest.raises(
         CheckpointError, match="no checkpoint of .* is whole: .*2 is da"
     ):
-        checkpoints.set_damaged_aside(tmp_path, {})
+        saving.set_damaged_aside(tmp_path, {})
     assert checkpoints.find(tmp_path, "last").name == "2"
 
 

@@ -8,13 +8,12 @@ import pytest
 from flax import nnx
 
 from tests.support.networks import random_clips, random_network
-from vidshift import create
+from vidshift import checkpoints, create
+from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split
+from vidshift.description import Description
 from vidshift.nets.weights import split
-from vidshift.runs import describe
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError
-from vidshift.training.config import Config, DataConfig, ModelConfig
 from vidshift.training.inflation import INFLATIONS, find_inflation
 from vidshift.training.initial import initial_weights, is_image_network, shorten
 
@@ -30,14 +29,14 @@ def described(backbone="resnet_tiny", temporal="tsn", *, classes=CLASSES, **opti
         model=ModelConfig(backbone=backbone, temporal=temporal, **options),
         data=DataConfig(num_frames=frames, mean=mean),
     )
-    description = describe(config, Split(source=[], classes=classes))
+    description = Description.of(config, Split(source=[], classes=classes))
     if channels:
-        description["model"]["in_channels"] = channels
+        description.model["in_channels"] = channels
     return description
 
 
 def network(description, seed):
-    return random_network(lambda: create(**description["model"]), seed=seed)
+    return random_network(lambda: create(**description.model), seed=seed)
 
 
 def arrays_of(description, seed):
@@ -57,7 +56,7 @@ def written(tmp_path_factory):
             description = described(*names, **options)
             params, stats = arrays_of(description, 0)
             folder = tmp_path_factory.mktemp("source")
-            checkpoints.write_weights(folder, params, stats, description)
+            checkpoints.write_weights(folder, params, stats, description.to_json())
             there[key] = str(folder), params | stats
         return there[key]
 
@@ -145,7 +144,7 @@ def test_what_the_image_network_has_must_be_there(tmp_path):
     del stats["stages.1.0.units.0.norm.var"]
     params["stem.other"] = params.pop("stem.conv.kernel")
     params["fc.kernel"] = np.zeros((3, 3), np.float32)
-    checkpoints.write_weights(tmp_path, params, stats, description)
+    checkpoints.write_weights(tmp_path, params, stats, description.to_json())
     with pytest.raises(CheckpointError) as error:
         start(str(tmp_path), described(temporal="gsf"))
     assert str(error.value) == (

@@ -7,6 +7,8 @@ import pytest
 
 from vidshift.training.log import METRICS_FILE, NotFiniteError, RunLog, read_metrics
 
+SHOWN = ("top1", "top5")
+
 
 def metrics(**values) -> dict:
     return {
@@ -28,8 +30,8 @@ def write(workdir, last: int) -> None:
     log = open_log(workdir)
     for step in range(1, last + 1):
         log.train(step, metrics(), clips=8, waited=0.0)
-    log.figures("validation", last, {"clips": 4, "top1": 0.5})
-    log.figures("test", last, {"clips": 4, "top1": 0.5})
+    log.figures("validation", last, {"clips": 4, "top1": 0.5}, SHOWN)
+    log.figures("test", last, {"clips": 4, "top1": 0.5}, SHOWN)
     log.line("end", last, params_sha256="00")
     log.close()
 
@@ -103,7 +105,7 @@ def test_what_is_not_finite_stops_the_run(name, value, tmp_path):
 def test_only_the_chief_writes(tmp_path, capsys):
     log = open_log(tmp_path, chief=False, log_steps=1)
     log.train(1, metrics(), clips=8, waited=0.0)
-    log.figures("validation", 1, {"clips": 4, "top1": 0.5})
+    log.figures("validation", 1, {"clips": 4, "top1": 0.5}, SHOWN)
     log.close()
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().out == ""

@@ -16,10 +16,10 @@ from vidshift import create, train_view
 from vidshift.adaptive import SubNetwork, narrow
 from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import OTHER_PROGRAMS, grid, sampling
+from vidshift.config import AdaptiveConfig, Config, DataConfig, check
 from vidshift.devices import mesh
 from vidshift.nets.weights import split
-from vidshift.training.config import AdaptiveConfig, Config, DataConfig, check
-from vidshift.training.losses import cross_entropy
+from vidshift.tasks.losses import cross_entropy
 from vidshift.training.mutual import FULL, UPDATE, MutualStep, full_network
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import new_state

@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from tests.support.networks import resnet
+from vidshift.config import OptimConfig
 from vidshift.layers.norm import freeze
 from vidshift.training import optimizer
-from vidshift.training.config import OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds, schedule
 
 KINDS = {

@@ -1,40 +1,41 @@
 """What may differ between two starts of a run, and what is said of it."""
 
-import copy
+import dataclasses
 
 import pytest
 
-from vidshift.training.checkpoints import CheckpointError
+from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, ModelConfig
+from vidshift.data import Split
+from vidshift.description import Description
+from vidshift.tasks import MULTI_LABEL, MultiTask
 from vidshift.training.resume import changed_fields, check_same_run
 
-DESCRIPTION = {
-    "model": {"backbone": "resnet50", "temporal": "tsm", "num_classes": 2},
-    "classes": ["left", "right"],
-    "config": {
-        "seed": 0,
-        "optim": {"ema": None, "momentum": 0.9, "lr": 0.1},
-        "data": {"dir": "here", "step_epochs": [20, 40]},
-    },
-}
+DESCRIPTION = Description.of(
+    Config(model=ModelConfig("resnet50", "tsm")), Split([], ("left", "right"))
+)
 
 
-def changed(**fields) -> dict:
-    """The description with other fields; `a__b` is field b of a."""
-    other = copy.deepcopy(DESCRIPTION)
+def changed(**fields) -> Description:
+    """Returns the description with other fields; `a__b` is field b of a."""
+    return _changed(DESCRIPTION, fields)
+
+
+def _changed(part, fields):
     for name, value in fields.items():
-        *parents, leaf = name.split("__")
-        place = other
-        for parent in parents:
-            place = place[parent]
-        place[leaf] = value
-    return other
+        first, _, rest = name.partition("__")
+        if isinstance(part, dict):
+            part = part | {first: value}
+        else:
+            inner = _changed(getattr(part, first), {rest: value}) if rest else value
+            part = dataclasses.replace(part, **{first: inner})
+    return part
 
 
 @pytest.mark.parametrize(
     "fields",
     [
         {},
-        {"multi_label": False},
         {"config__seed": 1, "config__optim__lr": 0.5, "config__data__dir": "x"},
     ],
 )
@@ -46,7 +47,7 @@ def test_another_network_names_each_field():
     wanted = changed(
         model__temporal="tsn",
         model__fold_div=4,
-        classes=["left", "up"],
+        classes=("left", "up"),
         config__optim__ema=0.99,
         config__optim__momentum=0.5,
     )
@@ -65,15 +66,15 @@ def test_another_network_names_each_field():
 
 def test_a_run_of_several_labels_is_another():
     with pytest.raises(CheckpointError, match="multi_label is False there and True"):
-        check_same_run(DESCRIPTION, changed(multi_label=True), "runs/a")
+        check_same_run(DESCRIPTION, changed(task=MULTI_LABEL), "runs/a")
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"tasks": {"verb": 2}}, "tasks is {} there"),
-        ({"input": {"modality": "rgb_diff"}}, "modality is 'rgb' there and 'rgb_diff'"),
-        ({"input": {"stack": 5}}, "stack is 1 there and 5"),
+        ({"task": MultiTask({"verb": 2})}, "tasks is {} there"),
+        ({"input__modality": "rgb_diff"}, "modality is 'rgb' there and 'rgb_diff'"),
+        ({"input__stack": 5}, "stack is 1 there and 5"),
     ],
 )
 def test_a_run_of_other_frames_or_tasks_is_another(fields, message):
@@ -82,11 +83,13 @@ def test_a_run_of_other_frames_or_tasks_is_another(fields, message):
 
 
 def test_changed_fields_are_listed():
-    wanted = changed(config__seed=1, config__optim__lr=0.5, config__data__new=None)
-    del wanted["config"]["data"]["dir"]
-    assert changed_fields(DESCRIPTION["config"], wanted["config"]) == [
-        "data.dir: 'here' -> None",
-        "optim.lr: 0.1 -> 0.5",
+    stored = DESCRIPTION.to_json()["config"]
+    wanted = changed(config__seed=1, config__optim__lr=0.5).to_json()["config"]
+    wanted["data"]["new"] = None
+    del wanted["data"]["dir"]
+    assert changed_fields(stored, wanted) == [
+        "data.dir: 'datasets' -> None",
+        "optim.lr: 0.01 -> 0.5",
         "seed: 0 -> 1",
     ]
-    assert changed_fields(DESCRIPTION, DESCRIPTION) == []
+    assert changed_fields(stored, stored) == []

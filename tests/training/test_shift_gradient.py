@@ -10,8 +10,8 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.support.networks import random_clips, random_network
 from vidshift import create, train_view
+from vidshift.config import OptimConfig
 from vidshift.nets.weights import split
-from vidshift.training.config import OptimConfig
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.shift_gradient import normalised
 

@@ -11,11 +11,11 @@ from jax.sharding import Mesh
 
 from tests.support.networks import random_network, resnet
 from vidshift import train_view
+from vidshift.config import OptimConfig
 from vidshift.devices import mesh
 from vidshift.layers.norm import freeze
 from vidshift.nets.weights import named_arrays, split
-from vidshift.training.config import OptimConfig
-from vidshift.training.losses import cross_entropy
+from vidshift.tasks.losses import cross_entropy
 from vidshift.training.optimizer import make_optimizer, parameter_kinds
 from vidshift.training.state import (
     clips_fingerprint,

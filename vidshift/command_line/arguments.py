@@ -7,6 +7,16 @@ import math
 MAP_CLASSES = "take the data's classes by name where the run has them in another order"
 
 
+def make_parser(prog: str, description: str, **more) -> argparse.ArgumentParser:
+    """Returns a parser whose help is a command's docstring as it is written."""
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **more,
+    )
+
+
 def count(text: str) -> int:
     """A whole number from 1."""
     number = int(text)

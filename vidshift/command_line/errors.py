@@ -6,6 +6,7 @@ nothing that does.
 
 import contextlib
 import errno
+import functools
 import os
 import pathlib
 import signal
@@ -71,6 +72,24 @@ def check_out(flag: str, path: str | os.PathLike, *, folder: bool) -> None:
         raise ValueError(f"{flag}={path} must be a file, and is a folder")
     else:
         check_out(flag, path.parent, folder=True)
+
+
+def reported(main: Callable[..., int]) -> Callable[..., int]:
+    """Makes a command's `main(argv)` print bad input as one line and return 2."""
+
+    @functools.wraps(main)
+    def reporting(argv: list[str] | None = None, **options) -> int:
+        try:
+            return main(argv, **options)
+        except EXPECTED as error:
+            if os.environ.get("VIDSHIFT_TRACEBACK"):
+                raise
+            name = main.__module__.removesuffix(".__main__").rpartition(".")[2]
+            name = program() if name == "__main__" else name
+            print(f"{name}: error: {as_line(error)}", file=sys.stderr)
+            return 2
+
+    return reporting
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:

@@ -7,12 +7,18 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.devices import peers
-from vidshift.training.config import DistributedConfig
 
 MODES = ("off", "auto", "explicit")
 
 
-def start_distributed(config: DistributedConfig) -> None:
+def start_distributed(
+    *,
+    mode: str,
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    timeout_seconds: int,
+) -> None:
     """Joins the other processes, or gives up after `timeout_seconds`.
 
     Call it before anything else touches jax. "auto" finds the others by itself on TPU
@@ -23,17 +29,15 @@ def start_distributed(config: DistributedConfig) -> None:
       ValueError: an unknown mode, or "explicit" without its three fields.
       RuntimeError: the processes cannot meet.
     """
-    if config.mode not in MODES:
-        raise ValueError(
-            f"distributed.mode must be one of {MODES}, got {config.mode!r}"
-        )
-    if config.mode == "off":
+    if mode not in MODES:
+        raise ValueError(f"distributed.mode must be one of {MODES}, got {mode!r}")
+    if mode == "off":
         return
-    if config.mode == "explicit":
+    if mode == "explicit":
         fields = {
-            "coordinator": config.coordinator,
-            "num_processes": config.num_processes,
-            "process_id": config.process_id,
+            "coordinator": coordinator,
+            "num_processes": num_processes,
+            "process_id": process_id,
         }
         missing = [name for name, value in fields.items() if value is None]
         if missing:
@@ -44,7 +48,7 @@ def start_distributed(config: DistributedConfig) -> None:
     else:
         try:
             *found, local_devices = ClusterEnv.auto_detect_unset_distributed_params(
-                None, None, None, None, None, config.timeout_seconds
+                None, None, None, None, None, timeout_seconds
             )
             reason = "no TPU pod, Slurm or MPI job found" if None in found else None
         except (RuntimeError, ValueError, OSError) as error:
@@ -54,7 +58,7 @@ def start_distributed(config: DistributedConfig) -> None:
                 f"distributed.mode=auto: the processes cannot meet: {reason}"
             )
         for_jax = {"local_device_ids": local_devices}
-    peers.join(*found, config.timeout_seconds, **for_jax)
+    peers.join(*found, timeout_seconds, **for_jax)
 
 
 def process_table() -> str:

@@ -44,10 +44,10 @@ def combine(
                 f"{name} scores {member.logits.shape[1]} classes, and {names[0]} "
                 f"{first.logits.shape[1]}"
             )
-        if dict(member.tasks) != dict(first.tasks):
+        if member.task != first.task:
             raise ValueError(
-                f"{name} has tasks {dict(member.tasks)}, and {names[0]} "
-                f"{dict(first.tasks)}"
+                f"{name} has labels of another kind than {names[0]}: {member.task} and "
+                f"{first.task}"
             )
     kept = [id for id in first.ids if all(id in own for own in rows)]
     if not kept:
@@ -63,17 +63,24 @@ def combine(
         theirs = member.labels[[own[id] for id in kept]]
         if theirs.shape != labels.shape or (theirs != labels).any():
             raise ValueError(f"{name} and {names[0]} have other labels for a clip")
+    scored = lambda member: (
+        member.task.probabilities(member.logits)
+        if of == "softmax"
+        else member.logits.astype(np.float64)
+    )
     total = sum(
-        weight * _shares(member, of)[[own[id] for id in kept]]
+        weight * scored(member)[[own[id] for id in kept]]
         for member, own, weight in zip(members, rows, weights, strict=True)
     ) / sum(weights)
+    if of == "softmax":
+        total = first.task.logits_of(total)
     return Scores(
-        logits=_as_logits(total, first, of).astype(np.float32),
+        logits=total.astype(np.float32),
         labels=labels,
         rows=first.rows[[rows[0][id] for id in kept]],
         ids=tuple(kept),
         failures=tuple(failures.items()),
-        tasks=first.tasks,
+        task=first.task,
     )
 
 
@@ -82,30 +89,3 @@ def _rows(member: Scores, name: str) -> dict[str, int]:
     if len(rows) != len(member.ids):
         raise ValueError(f"{name} has several clips of one id")
     return rows
-
-
-def _shares(member: Scores, of: str) -> np.ndarray:
-    logits = member.logits.astype(np.float64)
-    if of == "logits":
-        return logits
-    if _several_labels(member):
-        return 1 / (1 + np.exp(-logits))
-    ends = np.cumsum(list(member.tasks.values()))[:-1]
-    parts = [
-        np.exp(p - p.max(1, keepdims=True)) for p in np.split(logits, ends, axis=1)
-    ]
-    return np.concatenate([p / p.sum(1, keepdims=True) for p in parts], axis=1)
-
-
-def _as_logits(shares: np.ndarray, member: Scores, of: str) -> np.ndarray:
-    if of == "logits":
-        return shares
-    least = np.finfo(np.float64).tiny
-    logits = np.log(np.maximum(shares, least))
-    if _several_labels(member):
-        logits -= np.log(np.maximum(1 - shares, least))
-    return logits
-
-
-def _several_labels(member: Scores) -> bool:
-    return member.labels.ndim == 2 and not member.tasks

@@ -9,9 +9,6 @@ import dataclasses
 from vidshift.data.views.eval_views import WHOLE, num_views
 from vidshift.data.views.view import View
 
-# What is averaged over the views.
-AVERAGES = ("logits", "softmax")
-
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:

@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidshift import tasks
 from vidshift.evaluation.evaluate import Scores
+
+# Of a file whose clips have one label.
+NONE = np.zeros(0, int)
 
 
 class ScoreFile(NamedTuple):
@@ -16,25 +20,21 @@ class ScoreFile(NamedTuple):
 
 
 def write(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:
-    """An `.npz`: `ids`, `labels` int `[N]`, `logits` float32 `[N, classes]`, `classes`.
+    """Writes an `.npz`: `ids`, `labels` `[N, ...]`, `logits` `[N, classes]`, `classes`.
 
-    Where a clip has several labels, `labels` is multi-hot `[N, classes]`; where it has
-    one for each of several tasks, `[N, tasks]`, and `tasks` and `task_classes` are their
-    names and how many of the classes are each one's.
+    The kind of label is in `multi_label` and, for several tasks, in `tasks` and
+    `task_classes`: their names and how many of the classes are each one's.
     """
-    tasks = {}
-    if scores.tasks:
-        tasks = {
-            "tasks": np.asarray(list(scores.tasks)),
-            "task_classes": np.asarray(list(scores.tasks.values())),
-        }
+    kind = scores.task.to_json()
     np.savez_compressed(
         path,
         ids=np.asarray(scores.ids),
         labels=scores.labels,
         logits=scores.logits,
         classes=np.asarray(classes),
-        **tasks,
+        multi_label=kind["multi_label"],
+        tasks=np.asarray(list(kind["tasks"]), str),
+        task_classes=np.asarray(list(kind["tasks"].values()), int),
     )
 
 
@@ -52,19 +52,20 @@ def read(path: pathlib.Path) -> ScoreFile:
         logits, labels = arrays["logits"], arrays["labels"]
         ids = tuple(arrays["ids"].tolist())
         classes = tuple(arrays["classes"].tolist())
-        tasks = {}
-        if "tasks" in arrays:
-            sizes = arrays["task_classes"].tolist()
-            tasks = dict(zip(arrays["tasks"].tolist(), sizes, strict=True))
+        names, sizes = (arrays.get(k, NONE) for k in ("tasks", "task_classes"))
+        several = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+        multi_label = bool(arrays.get("multi_label", False))
+        task = tasks.from_json({"multi_label": multi_label, "tasks": several})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is not a file of scores, or is damaged: give the .npz file that an "
             f"evaluation wrote ({type(error).__name__})"
         ) from error
-    if logits.shape != (len(ids), len(classes)) or len(labels) != len(ids):
+    shape, _ = task.target_shape(len(classes))
+    if logits.shape != (len(ids), len(classes)) or labels.shape != (len(ids), *shape):
         raise ValueError(
             f"{path}: no file of scores: logits {logits.shape}, {len(ids)} ids, "
-            f"{len(labels)} labels, {len(classes)} classes"
+            f"labels {labels.shape} of {task}, {len(classes)} classes"
         )
-    scores = Scores(logits, labels, np.arange(len(ids)), ids, (), tasks)
+    scores = Scores(logits, labels, np.arange(len(ids)), ids, (), task)
     return ScoreFile(scores, classes)

@@ -24,6 +24,7 @@ if __name__ == "__main__":
     one_line()  # before the imports, which take seconds
 
 import argparse
+import dataclasses
 import importlib
 import importlib.metadata
 import json
@@ -35,7 +36,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, positive
+from vidshift.command_line.arguments import count, make_parser, positive
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -90,9 +91,9 @@ def source_of(options) -> source.Source:
 
 def sizes(options, network: source.Source) -> tuple[int, ...]:
     """T, H, W and C of the clips that are given."""
-    seen = network.description["input"]
-    height, width = options.size or (seen["crop"],)[:1] * 2
-    return seen["num_frames"], height, width, network.channels
+    shown = network.description.input
+    height, width = options.size or (shown.crop, shown.crop)
+    return shown.num_frames, height, width, network.channels
 
 
 def export(options: argparse.Namespace) -> dict:
@@ -189,23 +190,22 @@ def describe(options, network, made: program.Program, prepare) -> dict:
             for name, like in arrays
         ]
 
-    given, seen = network.description, network.description["input"]
+    shown = dataclasses.asdict(network.description.input)
     return {
         "format": options.format,
         "kind": options.kind,
         "network": network.name,
         "inputs": listed(made.inputs),
         "outputs": listed(made.outputs),
-        "classes": given["classes"],
-        "tasks": given.get("tasks", {}),
-        "multi_label": given.get("multi_label", False),
+        "classes": network.description.classes,
+        **network.description.task.to_json(),
         "normalisation": {
             "inside": options.normalise,
             "formula": "(pixel / 255 - mean) / std",
-            "mean": seen["mean"],
-            "std": seen["std"],
+            "mean": shown.pop("mean"),
+            "std": shown.pop("std"),
         },
-        "input": {k: v for k, v in seen.items() if k not in ("mean", "std")},
+        "input": shown,
         "versions": {
             name: importlib.metadata.version(name.replace("_", "-"))
             for name in ("vidshift", "jax", *NEEDS[options.format])
@@ -214,6 +214,7 @@ def describe(options, network, made: program.Program, prepare) -> dict:
     }
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
@@ -221,18 +222,11 @@ def main(argv: list[str] | None = None) -> int:
     except MismatchError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError, NotImplementedError) as error:
-        print(f"export: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.export", __doc__)
     add = parser.add_argument
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--workdir", metavar="DIR", help="a run, or a checkpoint")

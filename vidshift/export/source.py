@@ -1,6 +1,5 @@
 """The network that is exported: a run's, or one of random weights, and what it is shown."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift import runs
-from vidshift.data import normalise
+from vidshift.config import Config
+from vidshift.description import Description, Input
 from vidshift.nets import names
 from vidshift.nets.weights import split
 from vidshift.pixels import official_pixels
-from vidshift.training import checkpoints
+from vidshift.run import Run
+from vidshift.tasks import SINGLE_LABEL
 
 
 class Source(NamedTuple):
@@ -22,18 +22,17 @@ class Source(NamedTuple):
 
     name: str
     model: nnx.Module
-    description: dict
+    description: Description
 
     @property
     def channels(self) -> int:
         """Of the frames that are given, before normalisation."""
-        differences = self.description["input"].get("modality") == "rgb_diff"
+        differences = self.description.input.modality == "rgb_diff"
         return self.model.in_channels + 3 * differences
 
     def prepare(self) -> Callable[[jax.Array], jax.Array]:
         """Pixels to what the network takes."""
-        seen = runs.normalisation(self.description) | {"dtype": jnp.float32}
-        return functools.partial(normalise, **seen)
+        return self.description.input.normalise("float32")
 
 
 def of_run(run: str, which: str) -> Source:
@@ -42,12 +41,9 @@ def of_run(run: str, which: str) -> Source:
     Raises:
       CheckpointError: nothing complete is there.
     """
-    description = checkpoints.read_description(checkpoints.find(run, which))
-    made = description["model"]
+    opened = Run.open(run, which)
     return Source(
-        f"{made['backbone']}/{made['temporal']}",
-        runs.load(run, which=which, dtype="float32"),
-        description,
+        opened.description.name, opened.network(dtype="float32"), opened.description
     )
 
 
@@ -62,17 +58,13 @@ def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
     return Source(
         network.name,
         _drawn(network.abstract(num_classes=num_classes, num_frames=num_frames)),
-        {
-            "model": {"dtype": "float32"},
-            "input": {
-                "mean": list(pixels.mean),
-                "std": list(pixels.std),
-                "resize": pixels.resize,
-                "crop": pixels.crop,
-                "num_frames": num_frames,
-            },
-            "classes": [str(i) for i in range(num_classes)],
-        },
+        Description(
+            {"dtype": "float32"},
+            Input(num_frames=num_frames, **pixels._asdict()),
+            tuple(map(str, range(num_classes))),
+            SINGLE_LABEL,
+            Config(),
+        ),
     )
 
 

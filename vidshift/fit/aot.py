@@ -4,7 +4,6 @@ Nothing is computed and no array is made: parameters, state and batches are shap
 """
 
 import contextlib
-import functools
 import re
 import time
 from typing import Any, NamedTuple
@@ -12,25 +11,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
 from kernels.interpolated import gpu
-from vidshift import runs
+from vidshift.config import Config
 from vidshift.data.annotations import DATASETS
-from vidshift.data.device.on_device import normalise, prepare
+from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
-from vidshift.evaluation.evaluate import make_eval_step
 from vidshift.evaluation.protocols import PROTOCOLS
-from vidshift.layers.norm import freeze
-from vidshift.nets import create, train_view
-from vidshift.nets.weights import split
 from vidshift.nets.zoo import BACKBONES, pick
-from vidshift.training import attention, optimizer
-from vidshift.training.config import Config
-from vidshift.training.state import make_train_step, new_state
+from vidshift.tasks import SINGLE_LABEL
+from vidshift.training.experiment import Experiment
 
 # Batches that `train.py` has on the device besides the one in use: those of two more
 # steps that it has begun, and two that lie ready.
@@ -55,29 +48,11 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
       network: arguments of `vidshift.create`, which may be of another network.
       mesh: of the chips, with the axis `data`.
     """
-    model = nnx.eval_shape(lambda: create(**network))
-    freeze(model, config.norm.freeze)
-    dataset = DATASETS.get(config.data.name)
-    for_training, _, _ = split(train_view(model, group_clips=config.norm.group_clips))
-    state, tx, lr = _state(config, model)
-    # Whatever a mirror image does to the labels, the program is the same.
-    flip_labels = tuple(range(network["num_classes"]))
-    step = make_train_step(
-        for_training,
-        tx,
-        lr,
-        functools.partial(
-            prepare, flip_labels=flip_labels, **_normalisation(config, network)
-        ),
-        config.optim,
-        seed=config.seed,
-        temperature=attention.temperature(config.optim.attention, **_run(config)),
-        tasks=dataset.tasks if dataset else None,
-    )
+    experiment = _experiment(config, network)
     rows, side = config.batch_size, config.data.crop
     batch = {
         "video": ((rows, config.data.num_frames, side, side, 3), jnp.uint8),
-        "label": _labels(config, network, rows),
+        "label": _labels(experiment, rows),
         "flip": ((rows,), jnp.bool),
         "fingerprint": ((rows, 2), jnp.uint32),
         "stop": ((rows,), jnp.bool),
@@ -86,28 +61,20 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
     batch |= {name: ((rows, *a.shape), a.dtype) for name, a in drawn.items()}
     batch = _sharded(batch, mesh)
     kept_bytes = BATCHES_IN_FLIGHT * _size_bytes(batch) // mesh.size
-    arguments = _replicated(state, mesh), batch
-    return Program(step, arguments, network["dtype"], rows, kept_bytes)
+    arguments = _replicated(experiment.abstract_state(), mesh), batch
+    return Program(
+        experiment.make_step(), arguments, network["dtype"], rows, kept_bytes
+    )
 
 
 def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     """The step of validation during a run of `train.py`; arguments as above."""
-    model = nnx.eval_shape(lambda: create(**network))
-    freeze(model, config.norm.freeze)
-    state, _, _ = _state(config, model)
-    for_eval, as_evaluated = runs.for_evaluation(network)
-    params, stats = jax.eval_shape(as_evaluated, state.params, state.stats)
-    normalisation = _normalisation(config, network)
+    experiment = _experiment(config, network)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
+    step, as_evaluated = experiment.eval_step(mesh, protocol)
+    state = experiment.abstract_state()
+    params, stats = jax.eval_shape(as_evaluated, state.params, state.stats)
     rows, view = config.eval_batch_size, protocol.view(config.data.view())
-    step = make_eval_step(
-        for_eval,
-        functools.partial(normalise, **normalisation),
-        mesh,
-        protocol,
-        crop=view.crop,
-        flip_labels=tuple(range(network["num_classes"])),
-    )
     tall, widths = eval_views.size(
         resize=view.resize, crop=view.crop, crops=protocol.crops
     )
@@ -117,7 +84,7 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
         "video": (video, jnp.uint8),
         "places": (places, jnp.int32),
         "swapped": ((rows,), jnp.bool),
-        "label": _labels(config, network, rows),
+        "label": _labels(experiment, rows),
         "index": ((rows,), jnp.int32),
     }
     weights = _replicated((params, stats), mesh)
@@ -126,14 +93,30 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
 
 
-def _labels(config: Config, network: dict, rows: int) -> tuple:
-    """Shape and type of a batch's labels, as `Split.target` makes them."""
-    dataset = DATASETS.get(config.data.name)
-    if dataset and dataset.multi_label:
-        return (rows, network["num_classes"]), jnp.uint8
-    if dataset and dataset.tasks:
-        return (rows, len(dataset.tasks)), jnp.int32
-    return (rows,), jnp.int32
+def _experiment(config: Config, network: dict) -> Experiment:
+    """Builds the experiment from shapes, as if the data set were here."""
+    name, classes = config.data.name, network["num_classes"]
+    data = Split(
+        source=[],
+        classes=("",) * classes,
+        # Whatever a mirror image does to the labels, the program is the same.
+        flip_labels=tuple(range(classes)),
+        task=DATASETS[name].task if name in DATASETS else SINGLE_LABEL,
+    )
+    return Experiment.of(
+        config,
+        data,
+        steps=max(1, round(config.epochs * STEPS_PER_EPOCH)),
+        steps_per_epoch=STEPS_PER_EPOCH,
+        model=network,
+    )
+
+
+def _labels(experiment: Experiment, rows: int) -> tuple:
+    """Returns the shape and type of a batch's labels."""
+    data = experiment.data
+    shape, dtype = data.task.target_shape(len(data.classes))
+    return (rows, *shape), dtype
 
 
 PROGRAMS = {"train": train_program, "eval": eval_program}
@@ -207,28 +190,6 @@ def measure(program: Program, target: str, mesh: Mesh) -> dict:
     row["step_seconds"] = max(row["memory_seconds"], row["compute_seconds"])
     row["clips_per_second"] = program.clips / row["step_seconds"]
     return row
-
-
-def _state(config: Config, model: nnx.Module):
-    """The abstract training state of an abstract model, its optimiser and schedule."""
-    lr = optimizer.schedule(config.optim, batch_size=config.batch_size, **_run(config))
-    kinds = optimizer.parameter_kinds(model)
-    tx = optimizer.make_optimizer(
-        config.optim, kinds, lr, steps_per_epoch=STEPS_PER_EPOCH
-    )
-    new = functools.partial(new_state, tx=tx, ema=config.optim.ema is not None)
-    _, params, stats = split(model)
-    return jax.eval_shape(new, params, stats), tx, lr
-
-
-def _run(config: Config) -> dict:
-    steps = max(1, round(config.epochs * STEPS_PER_EPOCH))
-    return {"steps": steps, "steps_per_epoch": STEPS_PER_EPOCH}
-
-
-def _normalisation(config: Config, network: dict) -> dict:
-    dtype = jnp.dtype(network["dtype"])
-    return {"mean": config.data.mean, "std": config.data.std, "dtype": dtype}
 
 
 def _sharded(arrays: dict, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:

@@ -11,11 +11,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kernels.analysis import chips
-from vidshift import runs
+from vidshift.config import Config, check
 from vidshift.data.annotations import DATASETS
 from vidshift.data.sources import motion_clips
+from vidshift.description import model_arguments
 from vidshift.fit import aot
-from vidshift.training.config import Config, check
 
 # Batches that the search compiles at most, besides the config's own.
 TRIES = 5
@@ -75,7 +75,7 @@ def report(
             "what is compiled is a network of RGB frames, but "
             f"config.data.options.modality={modality}"
         )
-    network = runs.describe_model(config, num_classes=_classes(config, classes))
+    network = model_arguments(config, num_classes=_classes(config, classes))
     networks = [network]
     if network["temporal"] != "tsn":
         networks.append(aot.without_shift(network))
@@ -165,13 +165,11 @@ def _classes(config: Config, classes: int | None) -> int:
 
 def known_classes() -> dict[str, int]:
     """Returns the number of classes of each data set that can be known without it."""
-    numbers = {
+    return {
         "ordered_motion": len(motion_clips.CLASSES),
         "tfds_images": 1000,  # ImageNet's
-    } | {
-        name: it.num_classes or sum(it.tasks.values()) for name, it in DATASETS.items()
+        **{name: it.num_classes for name, it in DATASETS.items() if it.num_classes},
     }
-    return {name: number for name, number in numbers.items() if number}
 
 
 def _whole_batches(config: Config, count: int) -> Config:

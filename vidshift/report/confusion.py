@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 
-from vidshift.evaluation import metrics
 from vidshift.evaluation.evaluate import Scores
+from vidshift.tasks import metrics
 
 
 def draw_confusion(path: pathlib.Path, scores: Scores, classes: Sequence[str]) -> None:

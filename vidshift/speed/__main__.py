@@ -38,8 +38,8 @@ import jax
 import vidshift
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, positive
+from vidshift.config import DTYPES
 from vidshift.speed.comparison import IN_TABLES, beside_tsn, measure_group, model_of
-from vidshift.training.config import DTYPES
 
 
 def main(argv: list[str] | None = None) -> int:

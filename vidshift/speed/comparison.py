@@ -7,9 +7,9 @@ import jax
 from flax import nnx
 
 from kernels.analysis import timing
+from vidshift.config import ModelConfig
 from vidshift.nets.names import Network, parse, under_every_scheme
 from vidshift.speed import step_programs
-from vidshift.training.config import ModelConfig
 
 # TSM Table 5; VSN Table 6; GSF Table 12.
 IN_TABLES = ("resnet50/tsm", "resnet50/i3d", "resnet50/vsn", "resnet50/gsf")

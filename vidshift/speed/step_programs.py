@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from vidshift.nets import train_view
+from vidshift.config import Config
+from vidshift.data.sources.split import Split
 from vidshift.nets.weights import Arrays, split
-from vidshift.training import attention, optimizer
-from vidshift.training.config import OptimConfig
-from vidshift.training.state import TrainState, make_train_step, new_state
+from vidshift.training.experiment import Experiment
+from vidshift.training.state import TrainState
 
 STEPS = 100_000  # of the schedule: so long that the learning rate hardly moves
 
@@ -26,7 +26,7 @@ def compiled(
     Args:
       model: in evaluation mode, of shapes alone (`nnx.eval_shape`).
       measure: "latency" and "throughput" are the forward pass, waited for or not;
-        "train" is `make_train_step` under the defaults of `OptimConfig`.
+        "train" is the train step under the defaults of `OptimConfig`.
       clips: normalised, `[B, T, H, W, 3]`.
 
     Returns:
@@ -83,28 +83,19 @@ def random_weights(like: Arrays) -> Arrays:
 
 
 def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Array):
-    rows, config = clips.shape[0], OptimConfig()
-    lr = optimizer.schedule(config, batch_size=rows, steps=STEPS, steps_per_epoch=STEPS)
-    kinds = optimizer.parameter_kinds(model)
-    tx = optimizer.make_optimizer(config, kinds, lr, steps_per_epoch=STEPS)
-    skeleton, _, _ = split(train_view(model))
-    as_it_is = lambda batch: (batch["video"], batch["label"])
-    step = make_train_step(
-        skeleton,
-        tx,
-        lr,
-        as_it_is,
-        config,
-        seed=0,
-        temperature=attention.temperature(
-            config.attention, steps=STEPS, steps_per_epoch=STEPS
-        ),
+    rows, classes = clips.shape[0], model.num_classes
+    experiment = Experiment.of_network(
+        Config(batch_size=rows),
+        Split(source=[], classes=("",) * classes),
+        model,
+        lambda batch: (batch["video"], batch["label"]),
+        steps=STEPS,
+        steps_per_epoch=STEPS,
     )
-    classes = model.num_classes
     batch = {
         "video": clips,
         "label": jax.random.randint(jax.random.key(1), (rows,), 0, classes),
         "fingerprint": jnp.zeros((rows, 2), jnp.uint32),
         "stop": jnp.zeros(rows, bool),
     }
-    return step, (new_state(params, stats, tx, ema=False), batch)
+    return experiment.make_step(), (experiment.new_state(params, stats), batch)

@@ -25,31 +25,27 @@ if __name__ == "__main__":
 
 import argparse
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, positive
+from vidshift.command_line.arguments import count, make_parser, positive
 from vidshift.stream import capacity, control, session, sources
 from vidshift.training.command import StopRequest
 
 
+@errors.reported
 def main(argv: list[str] | None = None, *, camera: Callable = sources.camera) -> int:
     options = _parser().parse_args(argv)
-    try:
-        _check(options)
-        if options.capacity:
-            return capacity.main(options)
-        return _stopped(
-            lambda stop: session.stream(
-                options, open_source=session.source_of(options, camera), stop=stop
-            ),
-            quiet=options.video is None,
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"stream: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    _check(options)
+    if options.capacity:
+        return capacity.main(options)
+    return _stopped(
+        lambda stop: session.stream(
+            options, open_source=session.source_of(options, camera), stop=stop
+        ),
+        quiet=options.video is None,
+    )
 
 
 def _stopped(run: Callable[[Callable[[], bool]], int], *, quiet: bool) -> int:
@@ -99,11 +95,7 @@ _budget.__name__ = "number or auto"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.stream",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.stream", __doc__)
     add = parser.add_argument
     add("--workdir", help="a run, or one checkpoint of it")
     add(

@@ -10,15 +10,14 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import runs
+from vidshift.config import DTYPES
 from vidshift.nets import create
 from vidshift.nets.names import Network, parse
 from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
+from vidshift.run import Run
 from vidshift.speed.step_programs import random_weights
 from vidshift.stream.network import make
-from vidshift.training import checkpoints
-from vidshift.training.config import DTYPES
 
 # Of a camera.
 FPS = 30.0
@@ -64,9 +63,8 @@ def main(options) -> int:
 def _network(options) -> tuple[str, nnx.Module, int]:
     """A run's network or one by name, of random weights; what to call it; its side."""
     if options.workdir is not None:
-        checkpoint = checkpoints.find(options.workdir, options.checkpoint)
-        side = runs.eval_view(checkpoints.read_description(checkpoint)["input"]).crop
-        return str(checkpoint), runs.load(checkpoint), side
+        run = Run.open(options.workdir, options.checkpoint)
+        return str(run.checkpoint), run.network(), run.view.crop
     pick("dtype", options.dtype, dict.fromkeys(DTYPES))
     network = parse(options.network)
     return network.name, built(network, options.dtype), options.side

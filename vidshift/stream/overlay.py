@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vidshift.data.media.encoding import UNKNOWN_FPS
 from vidshift.data.media.video import VideoError
 from vidshift.stream.sources import Frame
-from vidshift.stream.top_classes import Guess
+from vidshift.tasks.kinds import Guess
 
 # Of a second: fine enough for any frame rate.
 TICK = Fraction(1, 90_000)
@@ -24,7 +24,7 @@ def draw(rgb: np.ndarray, guesses: Sequence[Guess], note: str = "") -> np.ndarra
 
     Args:
       rgb: uint8 [H, W, 3].
-      guesses: of shares in [0, 1]; none before the first answer.
+      guesses: of probabilities in [0, 1]; none before the first answer.
     """
     height, width = rgb.shape[:2]
     line = max(10, height // 16)
@@ -34,9 +34,9 @@ def draw(rgb: np.ndarray, guesses: Sequence[Guess], note: str = "") -> np.ndarra
     for row, guess in enumerate(guesses):
         top, bottom = row * line, (row + 1) * line - 1
         canvas.rectangle((0, top, width // 2, bottom), fill=(0, 0, 0, 140))
-        long = round(guess.share * (width // 2))
+        long = round(guess.probability * (width // 2))
         canvas.rectangle((0, top, long, bottom), fill=(40, 130, 60, 200))
-        text = f"{guess.share:4.0%} {guess.name}"
+        text = f"{guess.probability:4.0%} {guess.name}"
         canvas.text((line // 4, top), text, fill="white", font=font)
     if note:
         place = (line // 4, len(guesses) * line)

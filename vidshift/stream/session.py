@@ -18,7 +18,6 @@ from vidshift.stream import control, sources, state
 from vidshift.stream.answering import FrameByFrame
 from vidshift.stream.latest_frame import Newest
 from vidshift.stream.overlay import Drawing
-from vidshift.stream.top_classes import Classes
 from vidshift.stream.watch import Live, watch
 from vidshift.stream.watcher import answering, find, taken_fps
 
@@ -45,14 +44,14 @@ def stream(
     beginning = open_source()
     _, fps = next(beginning)
     beginning.close()
-    run = find(options)
+    run, network, adaptive = find(options)
     seen_fps = taken_fps(fps, options)
-    answer = answering(run, options, seen_fps)
+    answer = answering(run, network, options, seen_fps)
     live, told, budget = Live(sys.stderr), lambda seconds: None, None
-    if run.adaptive is not None:
+    if adaptive is not None:
         interval = answer.every / seen_fps if seen_fps else math.inf
         budget = control.Budget(
-            run.adaptive,
+            adaptive,
             use=functools.partial(setattr, answer, "program"),
             seconds=answer.seconds,
             interval=interval,
@@ -81,8 +80,9 @@ def stream(
             frames,
             answer,
             view=run.view,
-            classes=Classes.of(run.description),
-            number=options.top,
+            top=functools.partial(
+                run.description.task.top, classes=run.classes, number=options.top
+            ),
             every=options.every,
             live=live,
             drawing=drawing,
@@ -100,13 +100,12 @@ def stream(
         if drawing is not None:
             drawing.close()
     device = jax.devices()[0]
-    model = run.description["model"]
     print(
         json.dumps(
             {
                 "source": options.video or f"camera {options.camera}",
                 "checkpoint": str(run.checkpoint),
-                "network": f"{model['backbone']}/{model['temporal']}",
+                "network": run.description.name,
                 "sees": "frames" if isinstance(answer, FrameByFrame) else "windows",
                 "pace": options.pace,
                 "source_fps": fps,

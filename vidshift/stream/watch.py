@@ -14,7 +14,7 @@ from vidshift.stream.answering import cut
 from vidshift.stream.latest_frame import Newest
 from vidshift.stream.overlay import Drawing
 from vidshift.stream.sources import CameraError, Frame
-from vidshift.stream.top_classes import Classes, Guess
+from vidshift.tasks.kinds import Guess
 
 # Latencies that a line's percentile is of.
 RECENT = 300
@@ -53,7 +53,9 @@ class Figures:
             "seconds": seconds,
             "answers_per_second": self.answered / seconds if seconds else 0.0,
             "latency_ms": self.latency_ms(),
-            "top": [{"class": name, "share": share} for share, name in self.last],
+            "top": [
+                {"class": name, "share": probability} for probability, name in self.last
+            ],
             "ended": self.ended,
         }
 
@@ -92,8 +94,7 @@ def watch(
     answer: Callable,
     *,
     view: View,
-    classes: Classes,
-    number: int,
+    top: Callable[[np.ndarray], list[Guess]],
     every: int,
     live: Live,
     drawing: Drawing | None = None,
@@ -106,8 +107,7 @@ def watch(
       frames: of `sources.timed`, or a `Newest` of them.
       answer: (picture, time) to logits, or None where there is no new answer.
       view: what is cut out of a frame.
-      classes: of the logits.
-      number: classes to name.
+      top: logits to the most probable classes.
       every: answers from one line to the next.
       live: where lines go.
       drawing: where frames go.
@@ -137,7 +137,7 @@ def watch(
                 seconds = time.perf_counter() - frame.arrived
                 figures.latencies.append(seconds)
                 figures.answered += 1
-                figures.last = classes.top(logits, number)
+                figures.last = top(logits)
                 answered(seconds)
                 if (figures.answered - 1) % every == 0:
                     live.show(line(frame, figures))
@@ -148,7 +148,9 @@ def watch(
 
 def line(frame: Frame, figures: Figures) -> str:
     latency = figures.latency_ms(RECENT)
-    named = "  ".join(f"{guess.share:6.1%} {guess.name}" for guess in figures.last)
+    named = "  ".join(
+        f"{guess.probability:6.1%} {guess.name}" for guess in figures.last
+    )
     return (
         f"{frame.time:7.2f} s  frame {frame.index}  {named}  | "
         f"{latency['median']:.1f} ms, 99 %: {latency['p99']:.1f} | "

@@ -1,19 +1,18 @@
 """What watches a stream: a run's network, frame by frame or through a window."""
 
 import dataclasses
-import functools
 import math
 import pathlib
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
+from flax import nnx
 
-from vidshift import runs
+from vidshift import checkpoints
 from vidshift.adaptive import table
-from vidshift.data.device.on_device import normalise
-from vidshift.data.views.view import View
+from vidshift.adaptive.switch import Adaptive
+from vidshift.run import BUDGETS, Run
 from vidshift.stream.answering import FrameByFrame, Window
-from vidshift.training import checkpoints
 
 # Logits that the official demonstration of TSM averages.
 AVERAGE = 12
@@ -21,48 +20,33 @@ AVERAGE = 12
 WAY_OUT = "--window shows it clips of the last frames, computed anew each time"
 
 
-@dataclasses.dataclass(slots=True)
-class Run:
-    """What watches the stream."""
+class Watcher(NamedTuple):
+    """A run that watches the stream, by its network or by its sub-networks."""
 
-    checkpoint: pathlib.Path
-    description: dict
-    # Exactly one of the two.
-    model: object | None = None
-    adaptive: object | None = None
-
-    @property
-    def view(self) -> View:
-        return runs.eval_view(self.description["input"])
-
-    @property
-    def normalise(self) -> Callable:
-        return functools.partial(normalise, **runs.normalisation(self.description))
+    run: Run
+    network: nnx.Module | None = None
+    adaptive: Adaptive | None = None
 
 
-def find(options) -> Run:
-    """The run of `--workdir`: its network, or with a budget its sub-networks.
+def find(options) -> Watcher:
+    """Opens the run of `--workdir`: its network, or with a budget its sub-networks.
 
     Raises:
       ValueError: there is none, or it takes no RGB frames.
     """
     workdir = pathlib.Path(options.workdir)
-    checkpoint = checkpoints.find(workdir, options.checkpoint)
-    run = Run(checkpoint, checkpoints.read_description(checkpoint))
-    modality = run.description["input"].get("modality", "rgb")
+    run = Run.open(workdir, options.checkpoint)
+    modality = run.description.input.modality
     if modality != "rgb":
         raise ValueError(f"{workdir} takes {modality}: a stream is of RGB frames")
     if options.budget is None:
-        run.model = runs.load(checkpoint)
-        has_table = (workdir / runs.BUDGETS / table.TABLE_FILE).exists()
-        if run.model.causal or options.window or not has_table:
-            return run
-        options.budget, run.model = math.inf, None
-    adaptive = runs.load_adaptive(workdir)
-    checkpoint = checkpoints.find(
-        workdir / checkpoints.DIRECTORY / adaptive.table.checkpoint
-    )
-    run = Run(checkpoint, checkpoints.read_description(checkpoint), adaptive=adaptive)
+        network = run.network()
+        has_table = (workdir / BUDGETS / table.TABLE_FILE).exists()
+        if network.causal or options.window or not has_table:
+            return Watcher(run, network)
+        options.budget = math.inf
+    adaptive = run.adaptive()
+    run = Run.open(workdir / checkpoints.DIRECTORY / adaptive.table.checkpoint)
     # All take the same pictures.
     rows = tuple(r for r in adaptive.table.rows if r.crop == run.view.crop)
     if not rows:
@@ -71,7 +55,7 @@ def find(options) -> Run:
             f"{run.view.crop}"
         )
     adaptive.table = dataclasses.replace(adaptive.table, rows=rows)
-    return run
+    return Watcher(run, adaptive=adaptive)
 
 
 def taken_fps(fps: float, options) -> float:
@@ -81,10 +65,15 @@ def taken_fps(fps: float, options) -> float:
     return min(fps, options.fps) if fps else options.fps
 
 
-def answering(run: Run, options, fps: float) -> FrameByFrame | Window:
+def answering(
+    run: Run, network: nnx.Module | None, options, fps: float
+) -> FrameByFrame | Window:
     """The network, compiled; of sub-networks none is chosen yet.
 
     Args:
+      run: of the network.
+      network: None for sub-networks.
+      options: of the command.
       fps: of the frames that it sees.
 
     Raises:
@@ -92,11 +81,11 @@ def answering(run: Run, options, fps: float) -> FrameByFrame | Window:
     """
     average = None if options.average == "none" else options.average
     view, shown = run.view, run.normalise
-    if run.model is not None and not options.window:
+    if network is not None and not options.window:
         average = AVERAGE if options.average is None else average
         try:
             return FrameByFrame(
-                run.model, side=view.crop, normalise=shown, average=average
+                network, side=view.crop, normalise=shown, average=average
             )
         except ValueError as error:
             raise ValueError(f"{error}; or {WAY_OUT}") from error
@@ -112,7 +101,7 @@ def answering(run: Run, options, fps: float) -> FrameByFrame | Window:
         every=options.window or 1,
         average=average,
     )
-    if run.model is not None:
-        window.program = jax.jit(run.model)
+    if network is not None:
+        window.program = jax.jit(network)
         window.seconds(window.program)
     return window

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from vidshift.config import AttentionConfig
 from vidshift.nets.zoo import pick
-from vidshift.training.config import AttentionConfig
 
 # Of the difference between the share that moves and the budget (equation 8).
 NORMS = {"absolute": jnp.abs, "squared": jnp.square}

@@ -2,12 +2,14 @@
 
 import dataclasses
 import difflib
+import functools
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
+import types
 import typing
 from collections.abc import Callable
 
@@ -15,19 +17,27 @@ import absl.logging
 from absl import app, flags
 
 from vidshift.command_line.errors import EXPECTED, INTERRUPTED, fail, imported
-from vidshift.training.config import Config
+from vidshift.config import Config
 
 
-def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
+def run(
+    main: Callable[[], int | None],
+    define_flags: Callable[[], None] = lambda: None,
+    *,
+    config: str | None = None,
+) -> None:
     """Parses the flags and calls `main`; wrong input is one line and exit code 2.
 
     `VIDSHIFT_TRACEBACK=1` shows where an error came from.
 
     Args:
+      main: of the program, whose module's docstring is its help.
+      define_flags: defines the program's flags.
       config: the file that `--config` names when it is not given; None where the
         program takes no config.
     """
     imported()
+    define_flags()
     absl.logging.set_verbosity(absl.logging.ERROR)  # Orbax and TFDS talk a lot
     absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
@@ -36,9 +46,13 @@ def run(main: Callable[[], int | None], *, config: str | None = None) -> None:
     ours.setLevel(logging.INFO)
     ours.propagate = False
     sys.argv = _joined(sys.argv)
+    module = sys.modules[main.__module__]
     if config and not any(re.match("--?config=", a) for a in sys.argv[1:]):
         sys.argv.insert(1, f"--config={config}")
-    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+    app.run(
+        lambda _: sys.exit(_guarded(main)),
+        flags_parser=functools.partial(_parse, module),
+    )
 
 
 def _is_not_raised_too(record: logging.LogRecord) -> bool:
@@ -47,8 +61,8 @@ def _is_not_raised_too(record: logging.LogRecord) -> bool:
 
 
 def _joined(argv: list[str]) -> list[str]:
-    """`--config FILE` as `--config=FILE`."""
-    argv = list(argv)
+    """Returns `--config FILE` as `--config=FILE`, and `--data-dir` as `--data_dir`."""
+    argv = [re.sub(r"^--[\w-]+(?==|$)", _underscored, argument) for argument in argv]
     for at, argument in enumerate(argv[:-1]):
         if re.fullmatch("--?config", argument) and not argv[at + 1].startswith("-"):
             argv[at : at + 2] = [f"--config={argv[at + 1]}"]
@@ -56,7 +70,11 @@ def _joined(argv: list[str]) -> list[str]:
     return argv
 
 
-def _parse(argv: list[str]) -> list[str]:
+def _underscored(flag: re.Match) -> str:
+    return "--" + flag[0][2:].replace("-", "_")
+
+
+def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
     file = None
     for argument in argv[1:]:
         if re.fullmatch("--?config", argument):
@@ -66,9 +84,13 @@ def _parse(argv: list[str]) -> list[str]:
             if not os.path.isfile(file):
                 fail(f"--config={file}: no such file")
         if re.fullmatch("--?h(elp)?", argument):
-            print(sys.modules["__main__"].__doc__)
-            print("Fields of --config: vidshift/training/config.py. Flags:")
-            print(flags.FLAGS.main_module_help())
+            print(module.__doc__)
+            print("Fields of --config: vidshift/config.py. Flags:")
+            print(
+                flags.FLAGS.main_module_help()
+                if module.__name__ == "__main__"
+                else flags.FLAGS.module_help(module.__name__)
+            )
             sys.exit(0)
     try:
         rest = parse(argv, flags.FLAGS)
@@ -86,7 +108,7 @@ def _parse(argv: list[str]) -> list[str]:
         raise
     if file and not isinstance(config, Config):
         fail(
-            f"--config={file}: get_config() must return a vidshift.training.config."
+            f"--config={file}: get_config() must return a vidshift.config."
             f"Config, got a {type(config).__name__}"
         )
     if rest[1:]:

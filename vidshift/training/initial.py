@@ -11,14 +11,15 @@ import re
 import numpy as np
 from flax import nnx
 
+from vidshift.checkpoints import CheckpointError
 from vidshift.class_names import difference
+from vidshift.description import Description, Input
 from vidshift.nets import create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
 from vidshift.nets.zoo import BACKBONES, mixes_time
+from vidshift.run import Run
 from vidshift.shifts import AFTER, BEFORE
 from vidshift.shifts.rubiks import ShiftParam
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError
 from vidshift.training.inflation import find_inflation
 
 # Backbones that another one's weights fit, by that one.
@@ -35,7 +36,7 @@ ARGUMENTS = (
 
 
 def initial_weights(
-    source: str, params: Arrays, stats: Arrays, description: dict
+    source: str, params: Arrays, stats: Arrays, description: Description
 ) -> tuple[Arrays, Arrays, str]:
     """Weights of another run or converted checkpoint for a new network.
 
@@ -48,7 +49,7 @@ def initial_weights(
     Args:
       source: a run's folder, or a checkpoint's.
       params, stats: of the new network, as drawn.
-      description: its `vidshift.runs.describe`.
+      description: of the new network.
 
     Returns:
       parameters, statistics, and lines that say what was loaded, inflated and is new.
@@ -56,16 +57,13 @@ def initial_weights(
     Raises:
       CheckpointError: `source` is no checkpoint, or its network is another one.
     """
-    checkpoint = checkpoints.find(source)
-    stored = checkpoints.read_description(checkpoint)
-    model, theirs = description["model"], stored["model"]
+    run = Run.open(source)
+    model, theirs = dict(description.model), dict(run.description.model)
     _check_network(source, theirs, model)
-    found_params, found_stats = checkpoints.read_weights(checkpoint)
+    found_params, found_stats = run.weights()
     found, ours = found_params | found_stats, params | stats
     head = {name for name in ours if name.startswith("fc.")}
-    differs = difference(
-        stored["classes"], description["classes"], us="it", them="the data set"
-    )
+    differs = difference(run.classes, description.classes, us="it", them="the data set")
     head = head if differs else set()
     of_images = is_image_network(theirs)
 
@@ -100,7 +98,7 @@ def initial_weights(
         )
         raise CheckpointError(f"init={source} does not fit the network: {listed}")
 
-    lines = [f"initialised {len(taken)} arrays from {checkpoint}"]
+    lines = [f"initialised {len(taken)} arrays from {run.checkpoint}"]
     lines += [f"  {how}: {shorten(names)}" for how, names in inflated.items()]
     if new:
         lines.append(f"  new: {shorten(new)}")
@@ -109,7 +107,7 @@ def initial_weights(
     if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
         reads = "reads no later frame" if theirs.get("causal") else "reads later frames"
         lines.append(f"  its network {reads}, unlike this one: the names alone fit")
-    lines += _other_pixels(stored["input"], description["input"])
+    lines += _other_pixels(run.description.input, description.input)
     merged = ours | taken
     return (
         {name: merged[name] for name in params},
@@ -176,16 +174,17 @@ def _abstract(model: dict) -> nnx.Module:
     return nnx.eval_shape(lambda: create(**model))
 
 
-def _other_pixels(theirs: dict, ours: dict) -> list[str]:
-    """Weights meet the pixels that they were trained on only with one normalisation."""
-    differing = [key for key in ("mean", "std") if theirs[key] != ours[key]]
+def _other_pixels(stored: Input, wanted: Input) -> list[str]:
+    """Returns lines that say how the weights were trained on other pixels."""
     lines = [
-        f"  its pixels were normalised by another data.{key}: {theirs[key]}, here "
-        f"{ours[key]}"
-        for key in differing
+        f"  its pixels were normalised by another data.{name}: "
+        f"{list(getattr(stored, name))}, here {list(getattr(wanted, name))}"
+        for name in ("mean", "std")
+        if getattr(stored, name) != getattr(wanted, name)
     ]
-    # Descriptions from before there was a choice do not say it.
-    before, now = (it.get("pixel_aspect", "ignore") for it in (theirs, ours))
-    if before != now:
-        lines.append(f"  it was trained with data.pixel_aspect={before}, here {now}")
+    if stored.pixel_aspect != wanted.pixel_aspect:
+        lines.append(
+            f"  it was trained with data.pixel_aspect={stored.pixel_aspect}, here "
+            f"{wanted.pixel_aspect}"
+        )
     return lines

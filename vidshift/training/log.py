@@ -1,11 +1,14 @@
 """What a run says: a JSON-lines file with every step, TensorBoard, the terminal."""
 
+import collections
 import json
 import math
 import pathlib
 import sys
 import time
+from collections.abc import Iterable, Sequence
 
+import jax
 import tqdm
 from tensorboardX import SummaryWriter
 
@@ -34,6 +37,46 @@ def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
                 "checkpoints do not need it"
             ) from None
     return found
+
+
+def validations(workdir: str | pathlib.Path) -> dict[int, dict]:
+    """Returns the lines of a run's validations by step."""
+    lines = read_metrics(workdir)
+    return {line["step"]: line for line in lines if line["kind"] == "validation"}
+
+
+class InFlight:
+    """Steps that the device has been given and that are not logged yet.
+
+    Args:
+      log: of the run.
+      clips: of a step.
+      failures: grows with each video that cannot be decoded.
+      leaving: whether a process was asked to stop before the first step.
+    """
+
+    def __init__(self, log: "RunLog", clips: int, failures: Sequence, *, leaving: bool):
+        self._log, self._clips, self._failures = log, clips, failures
+        self._steps: collections.deque = collections.deque()
+        # Whether any process was asked to stop, as the steps' metrics say.
+        self.leaving = leaving
+
+    def append(self, step: int, metrics: dict, waited: float) -> None:
+        self._steps.append((step, metrics, waited))
+
+    def finish(self, all_but: int) -> None:
+        """Waits for steps and logs them in order; at most `all_but` stay in flight."""
+        while len(self._steps) > all_but:
+            step, metrics, waited = self._steps.popleft()
+            metrics = jax.device_get(metrics)
+            self._log.train(
+                step,
+                metrics,
+                clips=self._clips,
+                waited=waited,
+                failed=len(self._failures),
+            )
+            self.leaving |= bool(metrics["stop"])
 
 
 class RunLog:
@@ -103,12 +146,20 @@ class RunLog:
                 for layer, part in enumerate(value):
                     self._board.add_scalar(f"{kind}/{name}/{layer}", part, step)
 
-    def figures(self, kind: str, step: int, figures: dict) -> None:
-        """A validation or test result, to the file and the terminal."""
+    def figures(
+        self, kind: str, step: int, figures: dict, metrics: Iterable[str]
+    ) -> None:
+        """Writes the result of a validation or test to the file and the terminal.
+
+        Args:
+          kind: "validation" or "test".
+          step: that was evaluated.
+          figures: all of them.
+          metrics: names of those, fractions, that the terminal shows.
+        """
         self.line(kind, step, **figures)
-        shares = ("mAP", "top1", "top5", "right_pair")
         shown = "  ".join(
-            f"{name} {100 * figures[name]:.1f} %" for name in shares if name in figures
+            f"{name} {100 * figures[name]:.1f} %" for name in metrics if name in figures
         )
         if "undecided_channels" in figures:
             shown += (

@@ -22,10 +22,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import Sampling, sampling
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork
+from vidshift.config import Config
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.shifts.attention import with_temperature
-from vidshift.training.config import Config
+from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.state import Batch, TrainState, make_loss, make_update
 
 # Names of programs that are no sub-network's.
@@ -94,7 +95,7 @@ class MutualStep:
 
     Args:
       model: arguments of `vidshift.create`.
-      config, tx, lr, prepare, temperature: see `make_train_step`.
+      config, tx, lr, prepare, temperature, task: see `make_train_step`.
       mesh: of the batch.
       say: prints a line.
 
@@ -111,12 +112,14 @@ class MutualStep:
         prepare: Callable,
         *,
         temperature: optax.Schedule,
+        task: Task = SINGLE_LABEL,
         mesh: Mesh,
         say: Callable[[str], None] = print,
     ):
         self.config, self.model, self.mesh, self.say = config, model, mesh, say
         self.sampling = make_sampling(config, model)
-        self.temperature, self.prepare = temperature, prepare
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+        self.temperature, self.prepare, self.task = temperature, prepare, task
         self.update = make_update(tx, lr, config.optim, temperature)
         self.programs: dict = {}
 
@@ -134,9 +137,8 @@ class MutualStep:
         weights = state.params, state.stats, state.step
         grads, stats, seen, shown = self.programs[first](*weights, batch)
         for place, one in enumerate(others, start=1):
-            grads, seen = self.programs[one](
-                *weights, np.int32(place), shown, grads, seen
-            )
+            place = jax.device_put(np.int32(place), self.everywhere)
+            grads, seen = self.programs[one](*weights, place, shown, grads, seen)
         state, metrics = self.programs[UPDATE](state, batch, grads, stats, seen)
         drawn = [str(one) for one in (first, *others) if one != FULL]
         return state, metrics | {"subnetworks": drawn}
@@ -153,7 +155,7 @@ class MutualStep:
     def learn(self, model: dict) -> Callable:
         """The gradient of a network that learns from the labels."""
         network = Narrow.of(lambda: self.in_training(model))
-        loss = make_loss(network.skeleton, self.prepare, self.config.optim)
+        loss = make_loss(network.skeleton, self.prepare, self.config.optim, self.task)
         gradient = jax.grad(loss, has_aux=True)
 
         def run(params, stats, step, batch):
@@ -212,7 +214,6 @@ class MutualStep:
         Arguments may be of shapes alone, with shardings.
         """
         by_batch = NamedSharding(self.mesh, PartitionSpec("data"))
-        whole = NamedSharding(self.mesh, PartitionSpec())
         state, batch = jax.tree.map(_shape, (state, batch))
         weights = state.params, state.stats, state.step
 
@@ -232,25 +233,27 @@ class MutualStep:
             imitators = {}
         some = next(iter(learners.values()))
         grads, stats, seen, shown = jax.eval_shape(some, *weights, batch)
-        grads, stats, seen = placed((grads, stats, seen), whole)
+        grads, stats, seen = placed((grads, stats, seen), self.everywhere)
         shown = placed(shown, by_batch)
         place = jax.ShapeDtypeStruct((), jnp.int32)
 
         lowered = {
-            name: jax.jit(run, out_shardings=(whole, whole, whole, by_batch)).lower(
-                *weights, batch
-            )
+            name: jax.jit(
+                run, out_shardings=(self.everywhere,) * 3 + (by_batch,)
+            ).lower(*weights, batch)
             for name, run in learners.items()
         }
         lowered |= {
             one: jax.jit(
-                run, out_shardings=(whole, whole), donate_argnames=("grads", "seen")
+                run,
+                out_shardings=(self.everywhere,) * 2,
+                donate_argnames=("grads", "seen"),
             ).lower(*weights, place, shown, grads, seen)
             for one, run in imitators.items()
         }
         lowered[UPDATE] = jax.jit(
             self.update,
-            out_shardings=(whole, whole),
+            out_shardings=(self.everywhere,) * 2,
             donate_argnames="state",
         ).lower(state, batch, grads, stats, seen)
         return lowered

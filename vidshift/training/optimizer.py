@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from vidshift.config import OptimConfig
 from vidshift.layers.norm import batch_norms
 from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.shifts.attention import AttentionParam
 from vidshift.shifts.rubiks import ShiftParam
-from vidshift.training.config import OptimConfig
 from vidshift.training.shift_gradient import FORMS, normalise_shifts
 
 # Kind of parameter -> (learning-rate multiplier, weight-decay multiplier).

@@ -1,38 +1,104 @@
-"""What a run that goes on from its own last checkpoint must have in common with it."""
+"""A run that goes on from its own last checkpoint."""
 
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import jax
+
+from vidshift import checkpoints
+from vidshift.checkpoints import CheckpointError, saving
 from vidshift.class_names import difference
-from vidshift.training.checkpoints import CheckpointError
+from vidshift.config import Config
+from vidshift.description import Description
+from vidshift.devices import mesh
+from vidshift.training.log import validations
+from vidshift.training.state import TrainState
 
-# What descriptions say that were written before there were others.
-BEFORE = {"multi_label": False, "tasks": {}, "modality": "rgb", "stack": 1}
 
-
-def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
-    """A run goes on only with the network, classes and average it was started with.
+def open_checkpoints(
+    config: Config,
+    workdir: str,
+    best_by: str,
+    cleanup: contextlib.ExitStack,
+    say: Callable[[str], None],
+) -> saving.Checkpoints:
+    """Locks a run's folder, sets damaged checkpoints aside and opens the others.
 
     Args:
-      stored, wanted: descriptions (`vidshift.runs.describe`).
+      config: of the run.
+      workdir: of the run.
+      best_by: the figure of a validation that is a checkpoint's score.
+      cleanup: closes the checkpoints and releases the lock.
+      say: takes a line.
+
+    Raises:
+      CheckpointError: another process trains there, or no checkpoint is whole.
+    """
+    if jax.process_index() == 0:
+        cleanup.enter_context(saving.lock(workdir))
+        scores = {
+            step: {best_by: line[best_by]}
+            for step, line in validations(workdir).items()
+            if best_by in line
+        }
+        for line in saving.set_damaged_aside(workdir, scores):
+            say(line)
+    mesh.any_process(False)  # all wait until damaged checkpoints are out of the way
+    saved = saving.Checkpoints(workdir, keep_last=config.checkpoint.keep_last)
+    cleanup.callback(saved.close)
+    return saved
+
+
+def go_on(
+    saved: saving.Checkpoints,
+    like: TrainState,
+    description: Description,
+    workdir: str,
+    say: Callable[[str], None],
+) -> TrainState:
+    """Returns the state of a run's last checkpoint, or `like` where it has none.
+
+    Args:
+      saved: the run's checkpoints.
+      like: the state of step 0.
+      description: of the run that was asked for.
+      workdir: of the run.
+      say: takes a line.
+
+    Raises:
+      CheckpointError: the folder holds a run of another network or data.
+    """
+    step = saved.latest()
+    if not step:
+        return like
+    stored = Description.read(checkpoints.find(workdir, "last"))
+    check_same_run(stored, description, workdir)
+    state = saved.restore(step, like=like)
+    say(f"going on from step {step} of {workdir}")
+    before, now = (dataclasses.asdict(it.config) for it in (stored, description))
+    for line in changed_fields(before, now):
+        say(f"  changed since: {line}")
+    return state
+
+
+def check_same_run(
+    stored: Description, wanted: Description, workdir: str | pathlib.Path
+) -> None:
+    """Refuses another network, other classes or another average than the run began with.
 
     Raises:
       CheckpointError: naming each field that differs.
     """
-    pairs = [
-        (f"model.{key}", stored["model"].get(key), wanted["model"].get(key))
-        for key in sorted(stored["model"].keys() | wanted["model"].keys())
-    ]
-    theirs, ours = (BEFORE | said | said.get("input", {}) for said in (stored, wanted))
-    pairs += [(name, theirs[name], ours[name]) for name in BEFORE]
-    pairs += [
-        (key, _field(stored["config"], key), _field(wanted["config"], key))
-        for key in ("optim.ema", "optim.momentum")
-    ]
+    before, now = _fixed(stored), _fixed(wanted)
     differing = [
-        f"{name} is {there!r} there and {here!r} here"
-        for name, there, here in pairs
-        if there != here
+        f"{name} is {before.get(name)!r} there and {now.get(name)!r} here"
+        for name in sorted(before | now, key=_model_first)
+        if before.get(name) != now.get(name)
     ]
     classes = difference(
-        stored["classes"], wanted["classes"], us="the run", them="the data set"
+        stored.classes, wanted.classes, us="the run", them="the data set"
     )
     differing += [f"classes differ: {classes}"] if classes else []
     if differing:
@@ -42,8 +108,25 @@ def check_same_run(stored: dict, wanted: dict, workdir: str) -> None:
         )
 
 
+def _fixed(description: Description) -> dict:
+    """Returns what stays the same from a run's first step to its last, by name."""
+    fields = description.to_json()
+    return {
+        **{f"model.{name}": value for name, value in fields["model"].items()},
+        **description.task.to_json(),
+        "modality": description.input.modality,
+        "stack": description.input.stack,
+        "optim.ema": description.config.optim.ema,
+        "optim.momentum": description.config.optim.momentum,
+    }
+
+
+def _model_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("model."), name
+
+
 def changed_fields(stored: dict, wanted: dict, prefix: str = "") -> list[str]:
-    """Lines `field: old -> new` for every field of two configs that differs."""
+    """Returns lines `field: old -> new` for the fields of two configs that differ."""
     lines = []
     for key in stored.keys() | wanted.keys():
         old, new = stored.get(key), wanted.get(key)
@@ -52,9 +135,3 @@ def changed_fields(stored: dict, wanted: dict, prefix: str = "") -> list[str]:
         elif old != new:
             lines.append(f"{prefix}{key}: {old!r} -> {new!r}")
     return sorted(lines)
-
-
-def _field(config: dict, dotted: str):
-    for name in dotted.split("."):
-        config = config[name]
-    return config

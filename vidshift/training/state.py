@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,15 +11,15 @@ import numpy as np
 import optax
 from flax import nnx
 
+from vidshift.config import OptimConfig
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
 from vidshift.shifts.attention import (
     attention_layers,
     shifted_shares,
     with_temperature,
 )
+from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.attention import budget_loss
-from vidshift.training.config import OptimConfig
-from vidshift.training.losses import loss_and_top1
 
 Batch = dict[str, jax.Array]
 
@@ -80,7 +80,7 @@ def make_loss(
     skeleton: Skeleton,
     prepare: Callable[[Batch], tuple[jax.Array, jax.Array]],
     config: OptimConfig,
-    tasks: Mapping[str, int] | None = None,
+    task: Task = SINGLE_LABEL,
 ) -> Callable:
     """`(params, stats, batch, key) -> (loss, (stats, seen, Outputs))`, to differentiate.
 
@@ -91,9 +91,7 @@ def make_loss(
         model = skeleton.merge(params, stats)
         clips, labels = prepare(batch)
         logits = model(clips, rngs=key)
-        loss, top1 = loss_and_top1(
-            logits, labels, label_smoothing=config.label_smoothing, tasks=tasks
-        )
+        loss, top1 = task.loss(logits, labels, label_smoothing=config.label_smoothing)
         seen = {"top1": top1}
         if attention_layers(model):
             soft, hard = shifted_shares(model)
@@ -144,20 +142,19 @@ def make_train_step(
     *,
     seed: int,
     temperature: optax.Schedule,
-    tasks: Mapping[str, int] | None = None,
+    task: Task = SINGLE_LABEL,
 ):
     """Builds the jitted `(state, batch) -> (state, metrics)`; the state is donated.
 
     Args:
       skeleton: the model in training mode.
-      prepare: batch to (normalised clips `[B, T, H, W, C]`, labels `[B]` or, of several
-        classes a clip, multi-hot `[B, classes]`).
+      prepare: batch to (normalised clips `[B, T, H, W, C]`, labels of the kind `task`).
       config: label smoothing, accumulation, the moving average and the attention's
         budget are read here.
       temperature: of attention shifts, by step.
-      tasks: how many of the classes are each task's; none where there is one.
+      task: kind of label.
 
-    The metrics are `loss`, `top1` (share of clips right: `losses`), `lr`, `grad_norm`
+    The metrics are `loss`, `top1` (fraction of clips that are right: `tasks`), `lr`, `grad_norm`
     (before clipping), `clips`, a `[2]` uint32, and `stop`, whether any process asked.
     With attention shifts also `temperature`, `attention_moved` (of equation 8, the mean
     over layers), and `moved_channels`, how many channels' largest tap is another
@@ -165,7 +162,7 @@ def make_train_step(
     """
     parts = config.accumulate
 
-    grad_fn = jax.grad(make_loss(skeleton, prepare, config, tasks), has_aux=True)
+    grad_fn = jax.grad(make_loss(skeleton, prepare, config, task), has_aux=True)
     update = make_update(tx, lr, config, temperature)
 
     def whole_batch(params, stats, batch, key):

@@ -16,6 +16,7 @@ from vidshift.data.annotations import (
     mirrored,
 )
 from vidshift.data.annotations.clip import UNLABELLED
+from vidshift.tasks import MULTI_LABEL, MultiTask
 
 
 @pytest.fixture
@@ -538,13 +539,12 @@ def test_diving48(read):
 # ------------------------------------------------------------------ EPIC, Charades
 def test_epic_kitchens(read, tmp_path):
     found = read("epic_kitchens100")
-    assert found.tasks == {"verb": 2, "noun": 3, "action": 5}
+    assert found.task == MultiTask({"verb": 2, "noun": 3, "action": 5})
     assert found.classes == (
         *("verb: take", "verb: wash", "noun: tap", "noun: plate", "noun: cup"),
         *("action: take plate", "action: take cup", "action: wash tap"),
         *("action: wash plate", "action: wash cup"),
     )
-    assert not found.multi_label
     clips = by_id(found)
     # take cup, wash plate, wash tap of validation only
     assert clips["P01_01_0"].label == (0, 2, 1)
@@ -589,7 +589,7 @@ def test_epic_kitchens_elsewhere(read, tmp_path):
 
 def test_charades(read, tmp_path):
     found = read("charades")
-    assert found.multi_label
+    assert found.task == MULTI_LABEL
     assert found.classes[2] == "Taking/consuming some medicine"
     clips = by_id(found)
     assert clips["TR0XQ"].label == (2, 0)

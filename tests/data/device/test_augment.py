@@ -13,6 +13,7 @@ from tests.data.device.test_pixel_ops import PILLOW
 from tests.data.loading.test_loader import SPLIT, VIEW, assert_same, take
 from tests.kernels.temporal.test_shift import COLLECTIVES
 from tests.support.pictures_for_augment import frames
+from vidshift.config import Config, check
 from vidshift.data.device import affine
 from vidshift.data.device.apply_augment import apply
 from vidshift.data.device.augment import NONE, Augment
@@ -21,7 +22,6 @@ from vidshift.data.device.operations import OPERATIONS, place
 from vidshift.data.loading import plan
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.views.sampling import segment_indices
-from vidshift.training.config import Config, check
 
 RAND = Augment(rand_ops=2)
 JITTERED = Augment(brightness=0.4, contrast=0.3, saturation=0.2, hue=0.1)

@@ -11,6 +11,7 @@ from vidshift.data.device.on_device import (
     normalise,
     prepare,
 )
+from vidshift.tasks import MULTI_LABEL
 
 SWAP = (1, 0, 2)
 
@@ -38,7 +39,7 @@ def test_a_flip_maps_each_of_several_labels():
     # Not its own inverse, so that the direction shows: 0 -> 1 -> 2 -> 0, and 3 stays.
     turn = (1, 2, 0, 3)
     rows = np.array([[1, 0, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0]], np.uint8)
-    _, labels = jax.jit(lambda b: prepare(b, flip_labels=turn))(
+    _, labels = jax.jit(lambda b: prepare(b, flip_labels=turn, task=MULTI_LABEL))(
         batch() | {"label": rows}
     )
     assert labels.tolist() == [[0, 1, 0, 1], [1, 0, 0, 1], [1, 0, 1, 0]]

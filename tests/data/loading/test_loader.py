@@ -24,6 +24,7 @@ from vidshift.data.sources import motion_clips
 from vidshift.data.sources.split import Split
 from vidshift.data.views.sampling import segment_indices
 from vidshift.data.views.view import View, clip_from_video, fingerprint, labels_during
+from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL
 
 OPTIONS = motion_clips.OrderedMotion(side=16, frames=12)
 VIEW = View(num_frames=4, resize=16, crop=12)
@@ -442,7 +443,7 @@ def several(labels: list) -> Split:
     """A split of several labels a clip, of 4 classes."""
     source = [r | {"label": x} for r, x in zip(records(3), labels, strict=True)]
     return Split(
-        source, ("a", "b", "c", "d"), flip_labels=(1, 0, 2, 3), multi_label=True
+        source, ("a", "b", "c", "d"), flip_labels=(1, 0, 2, 3), task=MULTI_LABEL
     )
 
 
@@ -460,20 +461,23 @@ def test_several_labels_become_multi_hot_rows():
 
 
 @pytest.mark.parametrize(
-    ("multi_label", "label", "expected"),
+    ("task", "label", "expected"),
     [
-        (False, (1, 2), r"must be one number where multi_label is False, got \(1, 2\)"),
-        (True, 1, "must be a tuple of numbers where multi_label is True, got 1"),
-        (True, (0, 4), r"must be in \[0, 4\), got 4"),
-        (True, (-1,), r"must be in \[0, 4\), got -1"),
-        (False, 4, r"must be in \[-1, 4\), got 4"),
-        (False, -2, r"must be in \[-1, 4\), got -2"),
+        (
+            SINGLE_LABEL,
+            (1, 2),
+            r"must be one number where multi_label is False, got \(1, 2\)",
+        ),
+        (MULTI_LABEL, 1, "must be a tuple of numbers where multi_label is True, got 1"),
+        (MULTI_LABEL, (0, 4), r"must be in \[0, 4\), got 4"),
+        (MULTI_LABEL, (-1,), r"must be in \[0, 4\), got -1"),
+        (SINGLE_LABEL, 4, r"must be in \[-1, 4\), got 4"),
+        (SINGLE_LABEL, -2, r"must be in \[-1, 4\), got -2"),
     ],
 )
-def test_labels_that_do_not_fit_the_split(multi_label, label, expected):
-    split = Split([], ("a", "b", "c", "d"), multi_label=multi_label)
+def test_labels_that_are_of_another_kind_or_no_class(task, label, expected):
     with pytest.raises(ValueError, match=expected):
-        split.target(label)
+        task.target(label, 4)
 
 
 def test_a_clip_without_a_label_is_scored_and_not_trained_on():

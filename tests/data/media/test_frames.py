@@ -21,7 +21,7 @@ from PIL import Image
 from tests.support import frame_matrix, paff
 from tests.support.frame_matrix import FRAMES, REASONS, Cell, cells, number_of, plain
 from tests.support.numbered_videos import encoded, numbers, picture, with_matrix
-from vidshift import runs
+from vidshift.config import Config, check
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.media import frame_index, h264, images, pixel_aspect, video
 from vidshift.data.media.video import VideoError
@@ -31,8 +31,8 @@ from vidshift.data.records.storage import STORAGES, store
 from vidshift.data.sources.prepared import open_split
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video, eval_clips, train_clip
+from vidshift.description import Description
 from vidshift.stream import session, sources
-from vidshift.training.config import Config, check
 
 # How many combinations of a container and a codec there are.
 CELLS = {
@@ -470,10 +470,8 @@ def test_training_and_evaluation_do_what_their_view_says(tmp_path, name):
 def test_a_run_says_what_its_network_was_shown(tmp_path, monkeypatch):
     config = Config()
     config.data.pixel_aspect = "square"
-    described = runs.describe(config, Split([], ("cats", "dogs")))
-    assert runs.eval_view(described["input"]).pixel_aspect == "square"
-    described["input"].pop("pixel_aspect")  # from before there was a choice
-    assert runs.eval_view(described["input"]).pixel_aspect == "ignore"
+    described = Description.of(config, Split([], ("cats", "dogs")))
+    assert described.input.view().pixel_aspect == "square"
     config.data.pixel_aspect = "round"
     with pytest.raises(ValueError, match="config.data.pixel_aspect must be one of"):
         check(config)

@@ -113,8 +113,7 @@ def test_every_data_set(name, tmp_path, here, video, image, capsys):
         found = open_split(name, split, data_dir=str(out))
         assert found.classes == annotations.classes
         assert found.flip_labels == annotations.flip_labels
-        assert found.multi_label == annotations.multi_label
-        assert dict(found.tasks) == dict(annotations.tasks)
+        assert found.task == annotations.task
         read = [found.source[row] for row in range(len(found.source))]
         assert {record["id"]: record["label"] for record in read} == {
             clip.id: clip.label for clip in listed.values()
@@ -125,7 +124,7 @@ def test_every_data_set(name, tmp_path, here, video, image, capsys):
             assert frames.shape == (record["num_frames"], SIDE, SIDE, 3)
             if clip.start is None and clip.end is None:
                 assert record["num_frames"] == FRAMES
-            if annotations.multi_label and clip.spans:
+            if clip.spans:
                 np.testing.assert_allclose(record["spans"], clip.spans, rtol=1e-6)
 
 
@@ -145,7 +144,7 @@ def test_a_split_trains(tmp_path, here, video, image):
             assert batch["label"].shape == (4, len(split.classes))
         else:
             assert batch["label"].dtype == np.int32 and batch["label"].shape == (4, 3)
-            sizes = list(split.tasks.values())
+            sizes = list(split.task.tasks.values())
             assert sum(sizes) == len(split.classes)
             assert (batch["label"] < sizes).all() and (batch["label"] >= 0).all()
 

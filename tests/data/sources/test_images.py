@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from tests.support.commands import finish, start, start_program
 from tests.support.tiny_images.tiny_images import TinyImages
+from vidshift.config import Config, DataConfig, check
 from vidshift.data import open_split
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.media import images
@@ -25,7 +26,6 @@ from vidshift.data.sources.split import Split
 from vidshift.data.sources.tfds_images import TfdsImages
 from vidshift.data.views.crop import crop_resize, random_area_box
 from vidshift.data.views.view import View, train_clip
-from vidshift.training.config import Config, DataConfig, check
 from vidshift.training.log import read_metrics
 from vidshift.training.state import clips_fingerprint
 

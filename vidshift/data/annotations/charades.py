@@ -22,6 +22,7 @@ import pathlib
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
 from vidshift.data.annotations.dataset import VideoDataset
+from vidshift.tasks import MULTI_LABEL
 
 SPLITS = ("train", "test")
 FRAMES = "Charades_v1_rgb"
@@ -58,7 +59,7 @@ def read(source: pathlib.Path) -> Annotations:
         clips=tuple(clips.values()),
         classes=classes,
         flip_labels=mirrored.unchanged(classes),
-        multi_label=True,
+        task=MULTI_LABEL,
     )
 
 
@@ -97,5 +98,5 @@ DATASET = VideoDataset(
     SPLITS,
     counts={"train": 7_985, "test": 1_863},
     num_classes=157,
-    multi_label=True,
+    task=MULTI_LABEL,
 )

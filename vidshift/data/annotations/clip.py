@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+
+from vidshift.tasks import SINGLE_LABEL, Task
 
 
 class AnnotationError(ValueError):
@@ -46,8 +47,6 @@ class Annotations:
     classes: tuple[str, ...]
     # Class of the mirror image of a clip, for each class; None: never flip.
     flip_labels: tuple[int, ...] | None = None
-    multi_label: bool = False
-    # Of a multi-task data set: how many of `classes` are each task's.
-    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    task: Task = SINGLE_LABEL
     # What a user should know of how they were read, a line each.
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from vidshift.data.annotations.clip import Annotations
+from vidshift.tasks import SINGLE_LABEL, Task
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -14,12 +15,9 @@ class VideoDataset:
     splits: tuple[str, ...]
     # Clips of each split, where the publishers say.
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    # None: the sum over `tasks`, or not known before the user's folder is read.
+    # None: not known before the user's folder is read.
     num_classes: int | None = None
-    # Whether a clip has any number of labels.
-    multi_label: bool = False
-    # Where a clip has a label for each of several tasks: how many classes each has.
-    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    task: Task = SINGLE_LABEL
     # (a test clip's id, its five best labels, names of all classes) -> the line that the
     # data set's server takes, where the labels of the test are not public.
     submission: Callable[[str, Sequence[int], Sequence[str]], str] | None = None

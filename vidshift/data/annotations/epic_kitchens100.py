@@ -26,6 +26,7 @@ import pathlib
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
 from vidshift.data.annotations.dataset import VideoDataset
+from vidshift.tasks import MultiTask
 
 SPLITS = ("train", "validation")
 COLUMNS = (
@@ -75,7 +76,9 @@ def read(source: pathlib.Path) -> Annotations:
         ),
         classes=classes,
         flip_labels=mirrored.unchanged(classes),
-        tasks={"verb": len(verbs), "noun": len(nouns), "action": len(actions)},
+        task=MultiTask(
+            {"verb": len(verbs), "noun": len(nouns), "action": len(actions)}
+        ),
     )
 
 
@@ -142,6 +145,7 @@ DATASET = VideoDataset(
     read,
     SPLITS,
     counts={"train": 67_217, "validation": 9_668},
+    num_classes=97 + 300 + 3806,
     # Actions are the pairs of a verb and a noun in training and validation.
-    tasks={"verb": 97, "noun": 300, "action": 3806},
+    task=MultiTask({"verb": 97, "noun": 300, "action": 3806}),
 )

@@ -22,6 +22,7 @@ from vidshift.data.records.record import Record
 from vidshift.data.sources import prepared
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, train_clip
+from vidshift.tasks import SINGLE_LABEL
 
 # Clips that a bare process decodes at once.
 CLIPS_AT_ONCE = 2
@@ -81,7 +82,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     )
     builder.write_metadata(folder, annotations, {"train": [shard]}, "copies of a video")
     described = {"storage": stored_as, "modality": "rgb", "classes": ["video"]}
-    described |= {"flip_labels": None, "multi_label": False, "tasks": {}}
+    described |= {"flip_labels": None, **SINGLE_LABEL.to_json()}
     described |= {"keeps_pixel_aspect": True}
     builder.write_json(folder / builder.DESCRIPTION, described)
     return {"bytes": len(stored.video), "store_seconds": took}

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, DTypeLike, Float, Int, UInt8
 
 from vidshift.data.device import apply_augment
+from vidshift.tasks import SINGLE_LABEL, Task
 
 # Of ImageNet's training pictures, RGB in [0, 1], as every ResNet recipe uses them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -82,6 +83,7 @@ def prepare(
     *,
     flip_labels: Sequence[int] | None = None,
     modality: str = "rgb",
+    task: Task = SINGLE_LABEL,
     **normalisation,
 ) -> tuple[
     Float[Array, "*B T H W C"],
@@ -93,10 +95,10 @@ def prepare(
       batch: `video` uint8 [B, ..., T, H, W, C], `label` int [B], multi-hot uint8
         [B, classes] or int [B, tasks], and in training `flip` bool [B] and what
         `Augment.draw` drew.
-      flip_labels: label of the mirror image of each label; None: nothing is flipped. Of
-        several tasks a mirror image keeps all labels.
+      flip_labels: label of the mirror image of each label; None: nothing is flipped.
       modality: of "flow", channels x, y, x, y, ..., what moves to the right moves to the
         left in the mirror image.
+      task: the kind of the labels, which says what becomes of them in a mirror image.
       **normalisation: mean, std, dtype and channel_order, as of `normalise`.
 
     Returns:
@@ -109,7 +111,7 @@ def prepare(
     video, labels = jnp.asarray(batch["video"]), jnp.asarray(batch["label"])
     if flip_labels is not None and "flip" in batch:
         flip = jnp.asarray(batch["flip"])
-        labels = _mirrored(labels, flip, np.asarray(flip_labels))
+        labels = task.mirrored(labels, flip, np.asarray(flip_labels))
         flip = flip.reshape(flip.shape + (1,) * (video.ndim - 1))
         video = jnp.where(flip, mirror(video, modality), video)
     if "augment_op" in batch:
@@ -126,12 +128,3 @@ def mirror(video: UInt8[Array, "*B H W C"], modality: str) -> UInt8[Array, "*B H
         return mirrored
     along_x = jnp.arange(video.shape[-1]) % 2 == 0
     return jnp.where(along_x, 255 - mirrored, mirrored)
-
-
-def _mirrored(labels: Array, flip: Array, flip_labels: np.ndarray) -> Array:
-    if labels.ndim == 2 and labels.dtype != jnp.uint8:
-        return labels
-    if labels.ndim == 1:
-        return jnp.where(flip, jnp.asarray(flip_labels, labels.dtype)[labels], labels)
-    mirror = jnp.zeros_like(labels).at[:, flip_labels].max(labels)
-    return jnp.where(flip[:, None], mirror, labels)

@@ -53,7 +53,7 @@ def show_train(
     clip, flipped, fingerprint, label = train_clip(
         record, view, rng, may_flip=may_flip, decode=split.decode
     )
-    target = split.target(label)
+    target = split.task.target(label, len(split.classes))
     if (target < 0).any():
         raise ValueError(f"{record['id']} has no label to be trained on")
     return {
@@ -85,7 +85,7 @@ def show_eval(
         "video": canvas.frames,
         "places": canvas.places,
         "swapped": canvas.swapped,
-        "label": split.target(record["label"]),
+        "label": split.task.target(record["label"], len(split.classes)),
         "index": np.int32(row),
         "id": record["id"],
     }

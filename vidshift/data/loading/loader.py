@@ -170,9 +170,7 @@ def eval_batches(
         "video": np.zeros(shape, np.uint8),
         "places": np.zeros((max(1, len(eval_views.PLACES[crops])), 2), np.int32),
         "swapped": np.False_,
-        "label": split.target(
-            (-1,) * len(split.tasks) if split.tasks or split.multi_label else -1
-        ),
+        "label": split.task.target(split.task.unlabelled, len(split.classes)),
         "index": np.int32(-1),
         "id": "",
     }

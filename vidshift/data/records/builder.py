@@ -18,6 +18,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.media.encoding import split_jpegs
+from vidshift.data.records.labels import form_of
 from vidshift.data.records.storage import Stored
 from vidshift.data.records.tfds_rows import read_json, reading_metadata
 
@@ -53,28 +54,14 @@ class Shard(NamedTuple):
 
 def features(annotations: Annotations) -> tfds.features.FeaturesDict:
     """The fields of a record; `label` is as many numbers as the data set needs."""
-    classes = annotations.classes
-    label, more = tfds.features.ClassLabel(names=classes), {}
-    if annotations.multi_label:
-        label = tfds.features.Sequence(label)
-        # When each label holds, seconds from the clip's first frame.
-        more["spans"] = tfds.features.Sequence(
-            tfds.features.Tensor(shape=(2,), dtype=np.float32)
-        )
-    elif annotations.tasks:
-        label, first = {}, 0
-        for task, number in annotations.tasks.items():
-            names = classes[first : first + number]
-            label[task] = tfds.features.ClassLabel(names=names)
-            first += number
+    task = annotations.task
     return tfds.features.FeaturesDict(
         {
             "video": tfds.features.Scalar(np.bytes_),
-            "label": label,
             "id": tfds.features.Text(),
             "num_frames": tfds.features.Scalar(np.int32),
             "fps": tfds.features.Scalar(np.float32),
-            **more,
+            **form_of(task).features(task, annotations.classes),
         }
     )
 
@@ -98,21 +85,14 @@ class Serializer:
         return [self._record(clip, stored, video) for video in files]
 
     def _record(self, clip: Clip, stored: Stored, video: bytes) -> bytes:
-        label = clip.label
-        if self._annotations.tasks:
-            label = dict(zip(self._annotations.tasks, label, strict=True))
+        task = self._annotations.task
         record = {
             "video": video,
-            "label": label,
             "id": clip.id,
             "num_frames": stored.num_frames,
             "fps": stored.fps,
+            **form_of(task).encode(task, clip),
         }
-        if self._annotations.multi_label:
-            record["label"] = list(label)
-            # Two numbers that no clip passes stand for all of the time.
-            spans = clip.spans or ((0.0, np.inf),) * len(label)
-            record["spans"] = [np.asarray(span, np.float32) for span in spans]
         example = self._serializer.get_tf_example(self._features.encode_example(record))
         # The order of a protocol buffer's map is else that of a hash.
         return example.SerializeToString(deterministic=True)

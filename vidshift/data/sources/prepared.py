@@ -9,13 +9,16 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from vidshift import tasks
 from vidshift.data.media import flow, stacks, video
 from vidshift.data.records import builder as records
 from vidshift.data.records import frame_rows
 from vidshift.data.records.frame_rows import FrameRows
+from vidshift.data.records.labels import form_of
 from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows, open_rows, reading_metadata
 from vidshift.data.sources.split import Split
+from vidshift.tasks import Task
 
 # What a network is shown of a video, besides its frames.
 MODALITIES = ("rgb", "flow", "rgb_diff")
@@ -47,8 +50,7 @@ class PreparedSource:
     ends: tuple[int, ...]
     # Frames that go into one, beyond itself.
     more: int
-    multi_label: bool
-    tasks: tuple[str, ...]
+    task: Task
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -59,23 +61,13 @@ class PreparedSource:
         source = found["video"]
         if count is not None:
             source = FrameRows(part, first, count)
-        label = found["label"]
-        if self.tasks:
-            label = tuple(int(label[task]) for task in self.tasks)
-        elif self.multi_label:
-            label = tuple(int(number) for number in label)
-        else:
-            label = int(label)
-        record = Record(
+        return Record(
             video=source,
-            label=label,
             id=found["id"].decode(),
             num_frames=max(1, int(found["num_frames"]) - self.more),
             fps=float(found["fps"]),
+            **form_of(self.task).decode(self.task, found),
         )
-        if self.multi_label:
-            record["spans"] = tuple((float(a), float(b)) for a, b in found["spans"])
-        return record
 
     def where(self, row: int) -> str:
         part, first, _ = self._place(row)
@@ -147,20 +139,19 @@ def open_split(
         stack = options.stack + 1
         decode = functools.partial(stacks.decode, stack=stack, decode=decode)
     flip_labels = described["flip_labels"]
+    task = tasks.from_json(described)
     return Split(
         source=PreparedSource(
             parts,
             starts=tuple(starts),
             ends=tuple(itertools.accumulate(clips)),
             more=more,
-            multi_label=described["multi_label"],
-            tasks=tuple(described["tasks"]),
+            task=task,
         ),
         classes=tuple(described["classes"]),
         flip_labels=None if flip_labels is None else tuple(flip_labels),
         decode=decode,
-        multi_label=described["multi_label"],
-        tasks=described["tasks"],
+        task=task,
         modality=options.modality,
         stack=options.stack,
     )

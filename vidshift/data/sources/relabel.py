@@ -9,6 +9,7 @@ from vidshift.data.media.video import VideoError
 from vidshift.data.records.record import Record
 from vidshift.data.sources import split as splits
 from vidshift.data.sources.split import Source, Split
+from vidshift.tasks import SINGLE_LABEL
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def by_name(split: Split, classes: Sequence[str]) -> Split:
     numbers = {clean(name): number for number, name in enumerate(classes)}
     labels = tuple(numbers.get(clean(name)) for name in split.classes)
     rows = None
-    if None in labels and not split.multi_label:
+    if None in labels and split.task == SINGLE_LABEL:
         rows = tuple(
             row for row in range(len(split.source)) if _known(split.source, row, labels)
         )

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from vidshift.data.annotations import mirrored
 from vidshift.data.media import video
 from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows
+from vidshift.tasks import SINGLE_LABEL, Task
 
 
 @runtime_checkable
@@ -47,11 +46,8 @@ class Split:
     # `images.decode` where records are images. Where a view's pixel_aspect is not "ignore",
     # it is given that too.
     decode: Callable = video.decode
-    # Whether a clip has any number of labels rather than one, as Charades' clips do.
-    multi_label: bool = False
-    # Where a clip has one label for each of several tasks, as EPIC-Kitchens' have a verb,
-    # a noun and an action: how many of `classes` are each task's, in order.
-    tasks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    # The kind of label; a record's label, and what a batch has of it, are of this kind.
+    task: Task = SINGLE_LABEL
     # What a frame is: a name in `prepared.MODALITIES`, and how many flow pictures or
     # differences go into one.
     modality: str = "rgb"
@@ -84,46 +80,6 @@ class Split:
     def decoded_channels(self) -> int:
         """Of a frame as `decode` gives it: a difference is taken on the device."""
         return self.channels + (3 if self.modality == "rgb_diff" else 0)
-
-    def target(self, label: int | tuple[int, ...]) -> np.ndarray | np.int32:
-        """What a batch has of a record's label.
-
-        Returns:
-          int32, -1 of a clip without a label; of a multi-label split multi-hot, uint8
-          `[classes]`: 1 at its labels; of a multi-task split int32 `[tasks]`.
-
-        Raises:
-          ValueError: several labels where one is needed or the reverse, or no class.
-        """
-        if self.tasks:
-            if not isinstance(label, tuple) or len(label) != len(self.tasks):
-                raise ValueError(
-                    "a record's label must be a number for each of "
-                    f"{list(self.tasks)}, got {label!r}"
-                )
-            for number, classes in zip(label, self.tasks.values(), strict=True):
-                _check_label(number, classes, lowest=-1)
-            return np.asarray(label, np.int32)
-        if isinstance(label, tuple) != self.multi_label:
-            needed = "a tuple of numbers" if self.multi_label else "one number"
-            raise ValueError(
-                f"a record's label must be {needed} where multi_label is "
-                f"{self.multi_label}, got {label!r}"
-            )
-        classes = len(self.classes)
-        if not self.multi_label:
-            _check_label(label, classes, lowest=-1)
-            return np.int32(label)
-        for number in label:
-            _check_label(number, classes, lowest=0)
-        row = np.zeros(classes, np.uint8)
-        row[list(label)] = 1
-        return row
-
-
-def _check_label(label: int, classes: int, *, lowest: int) -> None:
-    if not lowest <= label < classes:
-        raise ValueError(f"labels must be in [{lowest}, {classes}), got {label}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """From a run's directory to a network that is ready to call."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,15 +10,17 @@ from flax import nnx
 
 from tests.support.files import VIDEOS
 from tests.support.networks import random_clips, random_network
-from vidshift import create, load, read_clip, runs
+from vidshift import checkpoints, create, load, read_clip
+from vidshift.checkpoints import CheckpointError
+from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, View, clip_from_video, normalise, open_split
+from vidshift.description import Description
+from vidshift.nets.hardening import for_evaluation, hardening
 from vidshift.nets.weights import split
-from vidshift.runs import class_names, describe, is_multi_label
+from vidshift.run import Run
 from vidshift.shifts.attention import with_temperature
+from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
 from vidshift.torch_weights.files import read_torch
-from vidshift.training import checkpoints
-from vidshift.training.checkpoints import CheckpointError
-from vidshift.training.config import Config, DataConfig, ModelConfig
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
 CONFIG = Config(
@@ -26,24 +30,24 @@ CONFIG = Config(
     data=DataConfig(num_frames=3, resize=20, crop=16, mean=(0.5, 0.4, 0.3)),
 )
 DATA = Split(source=[], classes=("left", "right", "up"))
-DESCRIPTION = describe(CONFIG, DATA)
+DESCRIPTION = Description.of(CONFIG, DATA)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return random_network(lambda: create(**DESCRIPTION["model"]))
+    return random_network(lambda: create(**DESCRIPTION.model))
 
 
 @pytest.fixture(scope="module")
 def run(model, tmp_path_factory):
     _, params, stats = split(model)
     directory = tmp_path_factory.mktemp("run")
-    checkpoints.write_weights(directory, params, stats, DESCRIPTION)
+    checkpoints.write_weights(directory, params, stats, DESCRIPTION.to_json())
     return directory
 
 
 def test_describes_the_network_and_its_input():
-    assert DESCRIPTION["model"] == {
+    assert DESCRIPTION.model == {
         "backbone": "resnet_tiny",
         "temporal": "tsm",
         "num_classes": 3,
@@ -53,8 +57,32 @@ def test_describes_the_network_and_its_input():
         "fold_div": 4,
         "dropout": 0.5,
     }
-    assert DESCRIPTION["input"]["mean"] == [0.5, 0.4, 0.3]
-    assert DESCRIPTION["config"]["optim"]["momentum"] == 0.9
+    assert DESCRIPTION.input.mean == (0.5, 0.4, 0.3)
+    assert DESCRIPTION.to_json()["config"]["optim"]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "task", [SINGLE_LABEL, MULTI_LABEL, MultiTask({"verb": 1, "noun": 2})]
+)
+def test_a_description_is_what_was_written(task, tmp_path):
+    config = dataclasses.replace(
+        CONFIG,
+        data=dataclasses.replace(CONFIG.data, scales=(1.0, 0.5), mirror=("a=b",)),
+    )
+    description = Description.of(config, dataclasses.replace(DATA, task=task))
+    arrays = {"w": np.zeros(2, np.float32)}
+    checkpoints.write_weights(tmp_path, arrays, arrays, description.to_json())
+    assert Run.open(tmp_path).description == description
+
+
+@pytest.mark.parametrize("part", ["input", "config"])
+def test_a_description_of_another_form_is_named(part, tmp_path):
+    fields = DESCRIPTION.to_json()
+    fields[part]["hue"] = 1
+    arrays = {"w": np.zeros(2, np.float32)}
+    checkpoints.write_weights(tmp_path, arrays, arrays, fields)
+    with pytest.raises(CheckpointError, match=f"{tmp_path}.* other fields: .'hue'"):
+        Run.open(tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["", "checkpoints/0"])
@@ -62,22 +90,6 @@ def test_a_loaded_network_computes_the_same(run, model, folder):
     clips = random_clips(2, 3, 16, 16, 3)
     call = jax.jit(lambda model, clips: model.frame_logits(clips))
     np.testing.assert_array_equal(call(load(run / folder), clips), call(model, clips))
-
-
-def test_class_names(run):
-    assert class_names(run) == ["left", "right", "up"]
-
-
-@pytest.mark.parametrize(
-    ("said", "wanted"), [({}, False), ({"multi_label": True}, True)]
-)
-def test_whether_clips_have_several_labels(tmp_path, said, wanted):
-    """Checkpoints from before there were such runs do not say."""
-    assert DESCRIPTION["multi_label"] is False
-    description = {k: v for k, v in DESCRIPTION.items() if k != "multi_label"} | said
-    arrays = {"w": np.zeros(2, np.float32)}
-    checkpoints.write_weights(tmp_path, arrays, arrays, description)
-    assert is_multi_label(tmp_path) is wanted
 
 
 @pytest.mark.parametrize("video", [str(VIDEO), VIDEO.read_bytes()])
@@ -109,9 +121,9 @@ def test_a_causal_attention_is_hardened_to_the_past():
     for name in weights:  # the last tap is the present frame
         params[name] = jnp.tile(jnp.asarray([0.0, 0.0, 1.0]), (len(params[name]), 1))
     stats = with_temperature(stats, 1e-3)
-    assert runs.hardening(model, params, stats)["moved_channels"] == 0
+    assert hardening(model, params, stats)["moved_channels"] == 0
     params[weights[0]] = params[weights[0]][:, ::-1]
-    _, as_evaluated = runs.for_evaluation(model)
+    _, as_evaluated = for_evaluation(model)
     _, hardened = as_evaluated(params, stats)
     found = hardened[weights[0].replace("weight", "distance")]
     assert set(found.tolist()) == {-2}

@@ -3,7 +3,8 @@
 import pytest
 
 from vidshift.data.sources.split import Split
-from vidshift.training.classes import check_classes
+from vidshift.tasks import MULTI_LABEL
+from vidshift.training.data import check_classes
 
 
 def check(*classes, flip_labels=None, flip=True, crops=1, **options):
@@ -16,7 +17,7 @@ def test_one_class_teaches_nothing():
         ValueError, match="one class, 'only', so that every answer is rig"
     ):
         check("only")
-    assert check("only", multi_label=True) == ""
+    assert check("only", task=MULTI_LABEL) == ""
 
 
 def test_what_is_swapped_is_said():

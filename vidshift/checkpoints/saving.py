@@ -1,11 +1,4 @@
-"""Checkpoints of a run: written in the background, the last N and the best kept.
-
-A checkpoint has three items. `weights` is what is evaluated (the moving average where
-one is kept); `description` is a JSON object that says which network it is and how
-clips are prepared for it; `training` is the rest of the state. A converted checkpoint
-has the first two, and everything that only evaluates reads no more. Every file's SHA-256
-is written last, before the checkpoint gets its name, and compared on reading.
-"""
+"""Checkpoints of a run that trains: written in the background, the last N and the best kept."""
 
 import contextlib
 import json
@@ -16,36 +9,26 @@ from collections.abc import Mapping
 
 import filelock
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers as policies
 
 from vidshift.checkpoints import checksums
-from vidshift.nets.weights import Arrays
-from vidshift.training.state import TrainState
+from vidshift.checkpoints.files import (
+    DIRECTORY,
+    CheckpointError,
+    complete_steps,
+    only_value,
+    quiet,
+    readable,
+    remove_unfinished,
+    write_sums,
+)
 
 logger = logging.getLogger("vidshift")
 
-DIRECTORY = "checkpoints"
 
 # Folder of a run for checkpoints that are not what was saved.
 DAMAGED = "damaged"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is not there or does not fit, in one line."""
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Orbax warns about what reading a checkpoint means to do: read only, no metadata."""
-    level = absl_logging.get_verbosity()
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    try:
-        yield
-    finally:
-        absl_logging.set_verbosity(level)
 
 
 @contextlib.contextmanager
@@ -62,48 +45,6 @@ def lock(workdir: str | pathlib.Path):
             yield
     except filelock.Timeout:
         raise CheckpointError(f"another process trains in {path} already") from None
-
-
-@contextlib.contextmanager
-def _readable(checkpoint: pathlib.Path, item: str):
-    """Compares an item with its sums first; one that Orbax cannot read is damaged too."""
-    reason = checksums.damage(checkpoint, item)
-    if reason:
-        raise CheckpointError(f"{checkpoint} is damaged: {reason}")
-    try:
-        yield
-    except Exception as error:
-        raise CheckpointError(
-            f"{checkpoint}/{item} is not of this format ({type(error).__name__}: {error})"
-        ) from error
-
-
-def _score(metrics: dict[str, float]) -> float:
-    """The one figure that a checkpoint was given, such as `{"top1": 0.5}`."""
-    (value,) = metrics.values()
-    return value
-
-
-def _stored_score(checkpoint: pathlib.Path) -> float | None:
-    """The score in a checkpoint's files; None without one, or if it is damaged."""
-    file = checkpoint / "metrics" / "metrics"
-    try:
-        reason = checksums.damage(checkpoint, "metrics")
-        score = None
-        if not reason and file.exists():
-            score = _score(json.loads(file.read_text()))
-    except FileNotFoundError:
-        return None  # a run that goes on is removing the checkpoint
-    if reason:
-        logger.warning("%s counts as not validated: %s", checkpoint, reason)
-    return score
-
-
-def _write_sums(root: pathlib.Path) -> None:
-    """Writes the sums of the one checkpoint that is complete but has no name yet."""
-    if jax.process_index() == 0:
-        (unnamed,) = root.glob("*.orbax-checkpoint-tmp*")
-        checksums.write(unnamed)
 
 
 def _mend_score(
@@ -138,7 +79,7 @@ def set_damaged_aside(
     """
     workdir = pathlib.Path(workdir)
     lines, moves = [], []
-    steps = sorted(_complete(workdir / DIRECTORY), reverse=True)
+    steps = sorted(complete_steps(workdir / DIRECTORY), reverse=True)
     for step in steps:
         checkpoint = workdir / DIRECTORY / str(step)
         reason = checksums.damage(checkpoint, but="metrics")
@@ -158,20 +99,6 @@ def set_damaged_aside(
         name = f"{checkpoint.name}.{copies}" if copies else checkpoint.name
         checkpoint.rename(workdir / DAMAGED / name)
     return lines
-
-
-def _remove_unfinished(root: pathlib.Path) -> None:
-    """Removes saves that a kill interrupted.
-
-    Orbax would do it in a thread, which complains if the program ends early.
-    """
-    for unfinished in root.glob("*.orbax-checkpoint-tmp*"):
-        shutil.rmtree(unfinished)
-
-
-def _complete(root: pathlib.Path) -> list[int]:
-    """Steps of the checkpoints below a folder whose save was completed."""
-    return [int(p.name) for p in root.glob("*") if p.name.isdigit() and p.is_dir()]
 
 
 def _check_space(folder: pathlib.Path, arrays) -> None:
@@ -194,12 +121,12 @@ class Checkpoints:
     def __init__(self, workdir: str | pathlib.Path, *, keep_last: int = 2):
         self.directory = pathlib.Path(workdir).absolute() / DIRECTORY
         if jax.process_index() == 0:
-            _remove_unfinished(self.directory)
+            remove_unfinished(self.directory)
         keep = policies.AnyPreservationPolicy(
             [
                 policies.LatestN(keep_last),
                 policies.BestN(
-                    get_metric_fn=_score,
+                    get_metric_fn=only_value,
                     n=1,
                     keep_checkpoints_without_metrics=False,
                 ),
@@ -210,10 +137,10 @@ class Checkpoints:
             item_names=("weights", "training", "description"),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
-                best_fn=_score,
+                best_fn=only_value,
                 enable_async_checkpointing=True,
                 async_options=ocp.AsyncOptions(
-                    post_finalization_callback=lambda: _write_sums(self.directory)
+                    post_finalization_callback=lambda: write_sums(self.directory)
                 ),
             ),
         )
@@ -227,7 +154,7 @@ class Checkpoints:
     def save(
         self,
         step: int,
-        state: TrainState,
+        state,
         description: dict,
         *,
         score: dict[str, float] | None = None,
@@ -256,14 +183,14 @@ class Checkpoints:
 
         So it is with a run that was asked to stop right before a validation.
         """
-        with _quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
+        with quiet(), ocp.Checkpointer(ocp.JsonCheckpointHandler("metrics")) as writer:
             writer.save(self.directory / str(step) / "metrics", score, force=True)
         if jax.process_index() == 0:
             checksums.write(self.directory / str(step))
         self._manager.reload()
 
-    def restore(self, step: int, like: TrainState) -> TrainState:
-        """A state with `like`'s names, shapes, types and shardings."""
+    def restore(self, step: int, like):
+        """Returns a TrainState with `like`'s names, shapes, types and shardings."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         weights = {"params": abstract.params, "stats": abstract.stats}
         training = {
@@ -272,7 +199,7 @@ class Checkpoints:
             "raw": weights if like.ema else {},
         }
         checkpoint = self.directory / str(step)
-        with _readable(checkpoint, "weights"), _readable(checkpoint, "training"):
+        with readable(checkpoint, "weights"), readable(checkpoint, "training"):
             found = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -282,7 +209,7 @@ class Checkpoints:
             )
         weights, training = found["weights"], found["training"]
         raw = training["raw"] if like.ema else weights
-        return TrainState(
+        return like._replace(
             step=training["step"],
             params=raw["params"],
             stats=raw["stats"],
@@ -296,88 +223,3 @@ class Checkpoints:
 
     def close(self) -> None:
         self._manager.close()
-
-
-def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
-    """The checkpoint's own folder, from a run's directory or that folder itself.
-
-    Args:
-      path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`); `~` is the
-        home folder.
-      which: "best" by the validation's score (the last where none was validated), or
-        "last".
-
-    Raises:
-      CheckpointError: nothing complete is there.
-    """
-    path = pathlib.Path(path).expanduser().absolute()
-    if (path / "weights").is_dir() and (path / "description").is_dir():
-        return path
-    if which not in ("best", "last"):
-        raise CheckpointError(f"checkpoint must be 'best' or 'last', got {which!r}")
-    root = path / DIRECTORY
-    if not root.is_dir():
-        raise CheckpointError(f"{path} is no run or checkpoint: it has no {DIRECTORY}/")
-    steps = _complete(root)
-    if not steps:
-        raise CheckpointError(f"{root} holds no complete checkpoint")
-    step = max(steps)
-    if which == "best":
-        scores = {s: _stored_score(root / str(s)) for s in steps}
-        scored = [(score, s) for s, score in scores.items() if score is not None]
-        step = max(scored)[1] if scored else step
-    return root / str(step)
-
-
-def read_description(checkpoint: pathlib.Path) -> dict:
-    handler = ocp.JsonCheckpointHandler()
-    with (
-        _quiet(),
-        _readable(checkpoint, "description"),
-        ocp.Checkpointer(handler) as checkpointer,
-    ):
-        return checkpointer.restore(checkpoint / "description")
-
-
-def read_weights(checkpoint: pathlib.Path) -> tuple[Arrays, Arrays]:
-    """The (parameters, statistics) of a checkpoint as NumPy arrays by name."""
-    with (
-        _quiet(),
-        _readable(checkpoint, "weights"),
-        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
-    ):
-        tree = checkpointer.metadata(checkpoint / "weights").item_metadata.tree
-        as_numpy = jax.tree.map(
-            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
-        )
-        found = checkpointer.restore(checkpoint / "weights", restore_args=as_numpy)
-    return found["params"], found["stats"]
-
-
-def write_weights(
-    directory: str | pathlib.Path, params: Arrays, stats: Arrays, description: dict
-) -> None:
-    """Writes a checkpoint that only evaluation and `init` can use, at step 0.
-
-    Raises:
-      CheckpointError: the directory has checkpoints already.
-    """
-    root = pathlib.Path(directory).expanduser().absolute() / DIRECTORY
-    _remove_unfinished(root)
-    options = ocp.CheckpointManagerOptions(
-        enable_async_checkpointing=True,
-        async_options=ocp.AsyncOptions(
-            post_finalization_callback=lambda: _write_sums(root)
-        ),
-    )
-    with ocp.CheckpointManager(root, options=options) as manager:
-        if manager.latest_step() is not None:
-            # Orbax leaves out a step that is not newer, without a word.
-            raise CheckpointError(f"{root} already holds checkpoints")
-        manager.save(
-            0,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardSave({"params": params, "stats": stats}),
-                description=ocp.args.JsonSave(description),
-            ),
-        )

@@ -1,0 +1,48 @@
+"""Small networks that train from scratch on any machine."""
+
+from vidshift.config import AdaptiveConfig, Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.data.sources.motion_clips import OrderedMotion
+from vidshift.recipes import clips
+
+
+def ordered_motion(backbone: str = "resnet_tiny", temporal: str = "tsm") -> Config:
+    """Returns the quick start: clips that are made on the fly and need no files."""
+    return Config(
+        model=ModelConfig(backbone=backbone, temporal=temporal, dropout=0.0),
+        data=DataConfig(
+            name="ordered_motion",
+            options=OrderedMotion(side=32, frames=24),
+            num_frames=8,
+            resize=32,
+            crop=32,
+        ),
+        optim=OptimConfig(lr=0.1, lr_batch_size=32, warmup_epochs=0.25),
+        batch_size=32,
+        eval_batch_size=64,
+        epochs=6,
+    )
+
+
+def ordered_motion_a3d() -> Config:
+    """Returns the quick start of A3D."""
+    config = ordered_motion("slow_tiny", "tsn")  # it mixes time by itself
+    config.adaptive = AdaptiveConfig(
+        mode="mutual",
+        widths=(0.5, 0.75, 1.0),
+        sides=(24, 32),
+        frames=(4, 8),
+        calibration_batches=30,
+    )
+    return config
+
+
+def folder() -> Config:
+    """Returns a ResNet-18 with TSM for a folder of a user's own videos."""
+    return Config(
+        model=ModelConfig(backbone="resnet18", temporal="tsm", dropout=0.5),
+        data=clips.rgb("folder", resize=128, crop=112, test_split="test"),
+        optim=OptimConfig(lr=0.02, lr_batch_size=64, warmup_epochs=1.0),
+        batch_size=16,
+        eval_batch_size=16,
+        epochs=30,
+    )

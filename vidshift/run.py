@@ -1,0 +1,282 @@
+"""A run's folder or a checkpoint, opened: its network, its input, its data."""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift import checkpoints
+from vidshift.adaptive import table
+from vidshift.adaptive.switch import Adaptive
+from vidshift.class_names import clean, difference, listed
+from vidshift.data.annotations import mirrored
+from vidshift.data.device.on_device import normalise
+from vidshift.data.sources import relabel
+from vidshift.data.sources.datasets import open_split
+from vidshift.data.sources.split import Split
+from vidshift.data.views.view import View, clip_from_video
+from vidshift.description import Description
+from vidshift.nets.hardening import for_evaluation, hardening
+from vidshift.nets.weights import Arrays
+
+logger = logging.getLogger("vidshift")
+
+# Folder of a run with its table of budgets.
+BUDGETS = "budgets"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One checkpoint of a run; a converted checkpoint is a run that was never trained."""
+
+    checkpoint: pathlib.Path
+    description: Description
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, which: str = "best") -> "Run":
+        """Opens a run.
+
+        Args:
+          path: a run's folder, or one checkpoint in it.
+          which: "best" by the validation's score, or "last".
+
+        Raises:
+          CheckpointError: nothing complete is there, or its description is damaged.
+        """
+        checkpoint = checkpoints.find(path, which)
+        return cls(checkpoint, Description.read(checkpoint))
+
+    @property
+    def folder(self) -> pathlib.Path:
+        return self.checkpoint.parents[1]
+
+    @property
+    def step(self) -> str:
+        """The checkpoint's number of updates, as its folder is named."""
+        return self.checkpoint.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.description.classes
+
+    @property
+    def view(self) -> View:
+        """The view of a clip in evaluation."""
+        return self.description.input.view()
+
+    @property
+    def normalise(self) -> Callable:
+        """The function from uint8 pixels to what the network takes."""
+        return self.description.normalise
+
+    def weights(self) -> tuple[Arrays, Arrays]:
+        """Reads the trained parameters and statistics.
+
+        Raises:
+          CheckpointError: they are damaged.
+        """
+        return checkpoints.read_weights(self.checkpoint)
+
+    def network(self, *, soft: bool = False, dtype: str | None = None) -> nnx.Module:
+        """Returns the network in evaluation mode.
+
+        Args:
+          soft: leave a RubiksNet's attention as it was trained. Otherwise it is
+            hardened, and a warning is logged where channels had not decided.
+          dtype: compute type; None is the run's own.
+        """
+        model = dict(self.description.model)
+        if dtype is not None:
+            model["dtype"] = dtype
+        skeleton, as_evaluated = for_evaluation(model, soft=soft)
+        weights = self.weights()
+        undecided = 0 if soft else self.hardening(weights).get("undecided_channels", 0)
+        if undecided:
+            logger.warning(
+                "%s: hardened, though %d channels had not decided on a shift: they are "
+                "not what they were in training (soft=True leaves them so)",
+                self.checkpoint,
+                undecided,
+            )
+        return skeleton.merge(*jax.tree.map(jnp.asarray, as_evaluated(*weights)))
+
+    def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict:
+        """Returns figures of what hardening changes; {} without attention."""
+        return hardening(dict(self.description.model), *(weights or self.weights()))
+
+    def split(
+        self, name: str, *, data_dir: str | None = None, map_classes: bool = False
+    ) -> Split:
+        """Opens a split of the run's data set, with the classes of its network.
+
+        A network knows its classes by number, so the data must have the same names in
+        the same order.
+
+        Args:
+          name: of the split.
+          data_dir: where the data set lies; None: where it lay in training.
+          map_classes: take labels by name where the lists of classes differ. Clips of
+            a class that the run does not have are left out, and counted.
+
+        Raises:
+          ValueError: there is no such folder or split, or the data have other classes
+            than the run; the error names what differs.
+        """
+        data = self.description.config.data
+        folder = data_dir or data.dir
+        if not pathlib.Path(folder).expanduser().is_dir():
+            raise ValueError(f"there is no folder {folder}: give --data-dir")
+        split = open_split(data.name, name, data_dir=folder, options=data.options)
+        split = self._with_classes(split, f"{data.name} in {folder}", map_classes)
+        if not data.mirror:
+            return split
+        # The pairs are of the run's classes, which the split has only now.
+        pairs = mirrored.with_pairs(split.classes, split.flip_labels, data.mirror)
+        return dataclasses.replace(split, flip_labels=pairs)
+
+    def _with_classes(self, split: Split, place: str, map_classes: bool) -> Split:
+        """Returns the split with the run's classes; raises where it has others."""
+        task = self.description.task
+        kind = split.task.to_json()
+        for field, ours in task.to_json().items():
+            if ours != kind[field]:
+                raise ValueError(
+                    f"{self.checkpoint} was trained with {field}={ours}, and {place} has "
+                    f"{field}={kind[field]}"
+                )
+        if len(self.classes) == len(split.classes) and self._unnamed():
+            print(
+                f"{self.checkpoint} has no names of classes: its {len(self.classes)} are "
+                f"taken in the order of {place}",
+                file=sys.stderr,
+            )
+            return split
+        differs = difference(
+            self.classes, split.classes, us="the run", them="the data set"
+        )
+        if not differs:
+            return split
+        message = f"{self.checkpoint} and {place} have other classes: {differs}"
+        known, offered = set(map(clean, self.classes)), set(map(clean, split.classes))
+        if not (task.one_list and len(known) == len(self.classes) and known & offered):
+            raise ValueError(message)
+        if not map_classes:
+            raise ValueError(f"{message}; --map-classes takes them by name")
+        print(f"{message}; taken by name", file=sys.stderr)
+        mapped = relabel.by_name(split, self.classes)
+        if unknown := [name for name in split.classes if clean(name) not in known]:
+            clips, kept = len(split.source), len(mapped.source)
+            what = task.several or f"{clips - kept:,} of {clips:,} clips"
+            print(
+                f"left out, as the run has no such class: {what}, of {listed(unknown)}",
+                file=sys.stderr,
+            )
+        if not len(mapped.source):
+            raise ValueError(f"{message}; no clip of the split has a class of the run")
+        return mapped
+
+    def _unnamed(self) -> bool:
+        """Says whether a checkpoint was converted with numbers in place of names."""
+        numbers = tuple(map(str, range(len(self.classes))))
+        trained = (self.checkpoint / "training").is_dir()
+        return self.classes == numbers and not trained
+
+    def read_clip(
+        self,
+        video: str | os.PathLike | bytes,
+        *,
+        clips: int = 1,
+        crops: int | str = 1,
+        full: bool = False,
+    ) -> jax.Array:
+        """Reads a video file as the network takes it; see `vidshift.read_clip`."""
+        shown = self.description.input
+        if shown.modality == "flow":
+            raise ValueError(
+                f"{self.folder} takes optical flow, which `python -m "
+                "vidshift.data.prepare` computes; a video file is not enough"
+            )
+        view = self.view
+        if full:
+            view = dataclasses.replace(view, crop=view.resize)
+        more = shown.stack if shown.modality == "rgb_diff" else 0
+        if not isinstance(video, bytes):
+            video = os.path.expanduser(video)
+        frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
+        return normalise(frames, **shown.normalisation("float32"))
+
+    def adaptive(self) -> Adaptive:
+        """Returns the network at every budget; see `vidshift.load_adaptive`."""
+        run = Run.open(
+            self.folder
+            / checkpoints.DIRECTORY
+            / table.read(self.folder / BUDGETS).checkpoint
+        )
+        model = dict(run.description.model)
+        return Adaptive(model, run.weights()[0], self.folder / BUDGETS)
+
+
+def load(
+    run: str | os.PathLike,
+    *,
+    which: str = "best",
+    soft: bool = False,
+    dtype: str | None = None,
+) -> nnx.Module:
+    """Returns the network of a run or checkpoint, in evaluation mode.
+
+    Args:
+      run: a run's directory, one checkpoint in it, or a converted checkpoint.
+      which: "best" by validation top-1, or "last".
+      soft: leave a RubiksNet's attention as it was trained; else it is hardened, and
+        a warning is logged where channels had not decided.
+      dtype: compute type; None is the run's own.
+
+    Raises:
+      CheckpointError: nothing complete is there.
+    """
+    return Run.open(run, which).network(soft=soft, dtype=dtype)
+
+
+def load_adaptive(run: str | os.PathLike) -> Adaptive:
+    """Returns an A3D run's network at every budget: `.at(gflops=10)(clips)`.
+
+    Raises:
+      CheckpointError: nothing complete is there.
+      ValueError: `python -m vidshift.budgets` has not made its table, or made it of
+        another checkpoint than is left.
+    """
+    return Run.open(run).adaptive()
+
+
+def read_clip(
+    video: str | os.PathLike | bytes,
+    run: str | os.PathLike,
+    *,
+    clips: int = 1,
+    crops: int | str = 1,
+    full: bool = False,
+) -> jax.Array:
+    """Reads a video file as the run's network takes it: `[views, T, h, w, 3]`.
+
+    Frames, size and normalisation are those of the run's evaluation.
+
+    Args:
+      video: path, or bytes of the file.
+      run: a run or checkpoint.
+      clips: clips of the video.
+      crops: 1, 3 or 10 crops of each, or "whole".
+      full: crops of the whole short side.
+
+    Raises:
+      ValueError: the run's network takes optical flow; clips or crops not supported.
+      VideoError: the file is missing, empty, damaged or not a video.
+      CheckpointError: `run` is no run or checkpoint.
+    """
+    return Run.open(run).read_clip(video, clips=clips, crops=crops, full=full)

@@ -1,0 +1,225 @@
+"""Trains a video network: `python train.py --config=configs/NAME.py --workdir=DIR`.
+
+Without arguments it trains the small network of `configs/tiny.py` on clips it makes
+itself. Any field is set by `--config.field=value`. Started again with the same command,
+a run goes on from its last complete checkpoint.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import time
+
+import jax
+import numpy as np
+from absl import flags
+from flax import nnx
+from ml_collections import config_flags
+
+from vidshift import checkpoints
+from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.config import Config, check
+from vidshift.data.loading.loader import train_batches
+from vidshift.data.loading.prefetch import Prefetch
+from vidshift.description import model_arguments
+from vidshift.devices import mesh, peers
+from vidshift.evaluation import evaluate
+from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.nets import create
+from vidshift.nets.hardening import hardening
+from vidshift.nets.zoo import pick
+from vidshift.training import command, optimizer, resume
+from vidshift.training.data import open_data
+from vidshift.training.experiment import Experiment
+from vidshift.training.initial import initial_weights
+from vidshift.training.log import InFlight, NotFiniteError, RunLog, validations
+from vidshift.training.state import params_sha256
+
+
+def define_flags() -> None:
+    config_flags.DEFINE_config_file(
+        "config", None, "A file in configs/; configs/tiny.py if not given."
+    )
+    flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.")
+
+
+def main() -> int:
+    # Closed in turn however the run ends: what is being saved is saved to the end.
+    with contextlib.ExitStack() as cleanup, peers.ending_together():
+        return train(flags.FLAGS.config, flags.FLAGS.workdir, cleanup)
+
+
+def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
+    check(config)
+    if "://" in workdir or not workdir:
+        raise ValueError(f"--workdir={workdir} must be a folder; mount a remote one")
+    check_out("--workdir", workdir, folder=True)
+
+    # ---------------------------------------------------------------- devices
+    mesh.start_distributed(**dataclasses.asdict(config.distributed))
+    with interrupted_at_once():
+        chief = jax.process_index() == 0  # the first that asks for devices
+    say = functools.partial(print, flush=True) if chief else lambda *_: None
+    say(f"jax {jax.__version__}\n{mesh.process_table()}")
+    devices = mesh.make_mesh()
+    mesh.check_batch(
+        "batch_size", config.batch_size, devices, parts=config.optim.accumulate
+    )
+    mesh.check_batch("eval_batch_size", config.eval_batch_size, devices)
+    protocol = pick("protocol", config.protocol, PROTOCOLS)
+    # A wrong name or option fails here, before any data is made.
+    nnx.eval_shape(lambda: create(**model_arguments(config, num_classes=2)))
+
+    # ------------------------------------------------------------------- data
+    data = open_data(config, crops=protocol.crops, say=say)
+    steps = data.steps
+    stop = command.StopRequest()
+    loading = {
+        "process_index": jax.process_index(),
+        "process_count": jax.process_count(),
+        "workers": config.data.workers,
+        "worker_kind": config.data.worker_kind,
+    }
+
+    # ------------------------------------------------------- network and state
+    say(f"building {config.model.backbone} with {config.model.temporal}")
+    experiment = Experiment.of(
+        config,
+        data.train,
+        steps=steps,
+        steps_per_epoch=data.steps_per_epoch,
+        rngs=nnx.Rngs(config.seed),
+    )
+    description, task = experiment.description, data.train.task
+    saved = resume.open_checkpoints(config, workdir, task.best_by, cleanup, say)
+    first = saved.latest() or 0
+    weights = experiment.weights()
+    if config.init and not first:
+        *weights, report = initial_weights(config.init, *weights, description)
+        say(report)
+    if first > steps:
+        raise ValueError(f"{workdir} is at step {first} already, beyond {steps} steps")
+    state = mesh.replicate(devices, experiment.new_state(*weights))
+    state = resume.go_on(saved, state, description, workdir, say)
+
+    # ------------------------------------------------------------------ steps
+    train_step = experiment.train_step(devices, say)
+    eval_step, as_evaluated = experiment.eval_step(devices, protocol)
+
+    def score(split_name, params, stats):
+        """Returns the figures of a split; None if asked to stop."""
+        split = data.open(split_name)
+        scores = evaluate.score(
+            split,
+            eval_step,
+            as_evaluated(params, stats),
+            devices,
+            view=protocol.view(config.data.view()),
+            clips=protocol.clips,
+            crops=protocol.crops,
+            batch_size=config.eval_batch_size,
+            stop=lambda: mesh.any_process(bool(stop)),
+            say=log.say,
+            **loading,
+        )
+        if scores and not scores.labelled:
+            raise ValueError(f"the clips of {split_name} have no labels to score")
+        return scores and (
+            scores.summary(split.reversed_labels)
+            | hardening(description.model, params, stats)
+        )
+
+    # ------------------------------------------------------------------- loop
+    log = RunLog(
+        workdir, step=first, steps=steps, log_steps=config.log_steps, chief=chief
+    )
+    cleanup.callback(log.close)
+    log.say(
+        f"{config.model.backbone} with {config.model.temporal}: "
+        f"{sum(p.size for p in state.params.values()):,} parameters, "
+        f"{len(description.classes)} classes; {len(data.train.source)} clips, "
+        f"batch {config.batch_size}, {steps} steps; "
+        + optimizer.describe(config.optim, config.batch_size)
+    )
+    put = functools.partial(mesh.shard_batch, devices)
+    batches = Prefetch(
+        train_batches(
+            data.train,
+            config.data.view(),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=first,
+            flip=config.data.flip,
+            augment=config.data.augment,
+            max_failed_share=config.data.max_failed_share,
+            **loading,
+        ),
+        put,
+    )
+    cleanup.callback(batches.close)
+    running = InFlight(
+        log, config.batch_size, batches.failures, leaving=mesh.any_process(bool(stop))
+    )
+    # Up to `first` only: another process may still be dropping the lines after it.
+    validated = [step for step in validations(workdir) if step <= first]
+    try:
+        for step in range(first, steps + 1):
+            checkpoint_score = None
+            at_validation = step > 0 and step % data.validate_steps == 0
+            validation_due = step == steps or at_validation
+            if validation_due and config.data.validation_split:
+                running.finish(all_but=0)
+                if step not in validated and not running.leaving:
+                    figures = score(config.data.validation_split, *state.evaluated())
+                    running.leaving |= figures is None
+                    if figures:
+                        checkpoint_score = {task.best_by: figures[task.best_by]}
+                        if step in saved.steps():  # by a run that left before this
+                            saved.add_score(step, checkpoint_score)
+                        log.figures("validation", step, figures, task.metrics)
+                log.restart_clock()
+            extra = config.checkpoint.every_steps
+            extra_due = extra and step % extra == 0
+            if step > first and (validation_due or running.leaving or extra_due):
+                running.finish(all_but=0)
+                saved.save(step, state, description.to_json(), score=checkpoint_score)
+            if running.leaving or step == steps:
+                break
+            with jax.transfer_guard("disallow"):
+                began = time.perf_counter()
+                batch = next(batches)
+                waited = time.perf_counter() - began
+                # Any process's wish to stop reaches all of them with the step's metrics.
+                # Of this moment: the rest of the batch has been there for a while.
+                own_clips = config.batch_size // jax.process_count()
+                batch |= put({"stop": np.full(own_clips, bool(stop))})
+                if step == first:
+                    log.say("compiling the train step")
+                state, metrics = train_step(step, state, batch)
+                if step == first:
+                    jax.block_until_ready(metrics)
+                    seconds = time.perf_counter() - began
+                    log.say(f"the first step took {seconds:.0f} s, compiling included")
+                running.append(step + 1, metrics, waited)
+                running.finish(all_but=2)
+    except NotFiniteError as error:
+        saved.wait()
+        last = saved.latest()
+        good = "missing: none was saved" if last is None else f"that of step {last}"
+        raise NotFiniteError(f"{error}; the last good checkpoint is {good}") from None
+    saved.wait()
+    if running.leaving:
+        log.say(f"stopped at step {step} of {workdir}; the same command goes on")
+        return stop.exit_code
+    log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))
+
+    # ------------------------------------------------------------------- test
+    if config.data.test_split:
+        best = checkpoints.find(workdir)
+        weights = mesh.replicate(devices, checkpoints.read_weights(best))
+        figures = score(config.data.test_split, *weights)
+        if not figures:
+            return stop.exit_code
+        figures |= {"checkpoint_step": int(best.name)}
+        log.figures("test", steps, figures, task.metrics)
+    return 0
