@@ -23,7 +23,7 @@ Attempt = tuple[int, int]
 
 def train_elements(
     positions: Iterable[int], seed: int, num_records: int
-) -> Iterator[Iterator[Attempt]]:
+) -> Iterator[list[Attempt]]:
     """Yields the attempts to load each element.
 
     They are the planned row, and the rows after it: one of those takes its place where
@@ -32,7 +32,7 @@ def train_elements(
     for element in positions:
         first = row(seed, element, num_records)
         rows = range(first, first + min(num_records, MOST_ATTEMPTS))
-        yield zip(itertools.repeat(element), (place % num_records for place in rows))
+        yield [(element, place % num_records) for place in rows]
 
 
 def eval_elements(
