@@ -670,7 +670,7 @@ def test_folder_of_classes(tmp_path):
 
 
 def test_the_split_of_a_name_stays():
-    """Of all releases, as what was trained on would else be tested on."""
+    """A release that moved it would test on clips that were trained on."""
     from vidshift.data.annotations.folder import _drawn
 
     drawn = [_drawn(f"class/{number}.mp4", (0.1, 0.1)) for number in range(40)]

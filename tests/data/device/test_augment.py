@@ -1,4 +1,4 @@
-"""What is drawn for a clip, how it reaches its pixels, and that it changes no clip."""
+"""Draws of augmentations, their way to the pixels, and the clips that they leave alone."""
 
 import dataclasses
 

@@ -24,7 +24,7 @@ MOST_BYTES = CLIPS * EPOCHS * FRAME_BYTES // 2
 
 
 def resident_bytes() -> int:
-    """Of this process and its workers."""
+    """Returns the memory of this process and its workers."""
     pids = [os.getpid(), *(it.pid for it in multiprocessing.active_children())]
     pages = 0
     for pid in pids:

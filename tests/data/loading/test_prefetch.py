@@ -32,7 +32,7 @@ class Numbers(Batches):
 
 
 def settled(numbers: Numbers) -> int:
-    """How many were taken once no more are."""
+    """Waits until no more are taken, and returns how many were."""
     seen = -1
     while seen != numbers.seen:
         seen = numbers.seen

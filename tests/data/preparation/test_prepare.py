@@ -129,7 +129,7 @@ def test_every_data_set(name, tmp_path, here, video, image, capsys):
 
 
 def test_a_split_trains(tmp_path, here, video, image):
-    """What the loader makes of several labels and of several tasks."""
+    """The loader makes rows of several labels and of several tasks."""
     for name in ("epic_kitchens100", "charades"):
         make(name, tmp_path / name, video, image)
         assert run(name, tmp_path / name, tmp_path) == 0
@@ -398,7 +398,7 @@ def test_mirror_images_of_own_classes(tmp_path, here, capsys):
 
 
 def test_a_whole_preparation_needs_no_lock(tmp_path, here, monkeypatch, capsys):
-    """As on a disk that nothing can be written to."""
+    """A disk may be read-only."""
     source = sides(tmp_path / "own")
     assert run("folder", source, tmp_path) == 0
 

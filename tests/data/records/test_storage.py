@@ -1,4 +1,4 @@
-"""What a record keeps of a clip is the clip, frame by frame; what it cannot keep it names.
+"""A record keeps a clip frame by frame, or an error names what it cannot keep.
 
 Frames are told apart by a number in the picture (`numbered_videos`).
 """
@@ -242,7 +242,7 @@ def test_pictures_are_turned_and_mirrored_as_a_player_would(clip_of, matrix, sto
     a, b, c, d = matrix
 
     def before(shown_picture):
-        """What has to be stored to be shown so."""
+        """Returns the picture to store."""
         if b or c:
             flipped = shown_picture[:: b or 1, :: c or 1]
             return np.ascontiguousarray(flipped.swapaxes(0, 1))

@@ -102,7 +102,7 @@ def _classes(path: pathlib.Path) -> list[str]:
 
 
 class _Videos:
-    """Where each video lies, and its frames a second where it is a folder of frames."""
+    """Finds each video, and the frames a second of one that is a folder of frames."""
 
     def __init__(self, source: pathlib.Path):
         self.source = source

@@ -106,7 +106,7 @@ def table(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, Mapping[str,
 
 
 def parsed(path: pathlib.Path, kind: type) -> Any:
-    """What a JSON file holds: a `dict` or a `list`."""
+    """Returns the content of a JSON file: a `dict` or a `list`."""
     try:
         content = json.loads(text(path))
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""What `vidshift.data.bench` times: the loader, and beside it bare decoding."""
+"""Contenders that `vidshift.data.bench` times: the loader, and bare decoding beside it."""
 
 import dataclasses
 import itertools
@@ -89,7 +89,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
 
 
 def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
-    """What the bare loop decodes."""
+    """Returns the file that the bare loop decodes."""
     return out / f"{stored_as}.mp4"
 
 

@@ -24,7 +24,7 @@ JITTER = {
 
 @dataclasses.dataclass(slots=True)
 class Augment:
-    """Which augmentations are drawn; the defaults are none.
+    """Augmentations to draw; the defaults are none.
 
     RandAugment (Cubuk et al., 2020): `rand_ops` operations in turn, each with
     `rand_probability` and of a magnitude drawn around `rand_magnitude`, of 10, with the
@@ -44,7 +44,7 @@ class Augment:
 
     @property
     def on(self) -> bool:
-        """Whether anything is drawn."""
+        """True if anything is drawn."""
         return self.rand_ops > 0 or any(getattr(self, field) for field in JITTER)
 
     def check(self, name: str = "augment") -> None:

@@ -39,7 +39,7 @@ def look_up_by_reading(table: UInt8[Array, "T 3 256"], x: RgbClip) -> RgbClip:
 
 
 def _entries(x: RgbClip) -> Int[Array, "T H W 3"]:
-    """Where the tables of all frames and channels, laid end to end, have each level."""
+    """Returns the place of each level in the tables of all frames and channels, end to end."""
     tables = jnp.arange(x.shape[0] * 3).reshape(-1, 1, 1, 3)
     return tables * LEVELS + x.astype(jnp.int32)
 

@@ -1,4 +1,4 @@
-"""Which record and which random numbers each element of a training run uses.
+"""Record and random numbers of each element of a training run.
 
 A run is one endless stream of elements, numbered from 0 over all processes: step s
 trains on elements [s B, (s + 1) B). Everything about an element is a function of the

@@ -169,7 +169,7 @@ def _splits(name: str, annotations: Annotations) -> list[str]:
 
 
 def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
-    """What has to be the same when a preparation goes on."""
+    """Returns the facts that must be the same when a preparation goes on."""
     listed = hashlib.sha256()
     for clip in annotations.clips:
         # Where the source lies may change.

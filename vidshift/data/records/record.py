@@ -1,4 +1,4 @@
-"""One clip as a source hands it out."""
+"""Record of a clip, as a source returns it."""
 
 from typing import Any, TypedDict
 

@@ -24,7 +24,7 @@ FOLDERS = {
 
 @dataclasses.dataclass(slots=True)
 class ImageFolder:
-    """Where the splits lie below the data's folder: `TRAIN/CLASS/FILE` and so on.
+    """Folders of the splits below the data's folder: `TRAIN/CLASS/FILE` and so on.
 
     None is the first of `FOLDERS` that is there.
     """

@@ -26,7 +26,7 @@ MODALITIES = ("rgb", "flow", "rgb_diff")
 
 @dataclasses.dataclass(slots=True)
 class Prepared:
-    """Which preparation of a data set is read, and what a network is shown of it."""
+    """Preparation of a data set that is read, and the modality that a network is shown."""
 
     # A name in vidshift.data.records.storage.STORAGES; None: the one that is there.
     storage: str | None = None
@@ -158,7 +158,7 @@ def open_split(
 
 
 def _how_to_split(name: str, split: str) -> str:
-    """What to do without clips of a split."""
+    """Says how to do without clips of a split, or how to get some."""
     without = f"--config.data.{split}_split= trains without"
     if name != "folder" or split == "train":
         return "choose one of them" if split == "train" else without

@@ -1,4 +1,4 @@
-"""One split of a dataset, as the loader sees it."""
+"""Split of a dataset, as the loader sees it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -73,12 +73,12 @@ class Split:
 
     @property
     def channels(self) -> int:
-        """Of a frame as a network takes it."""
+        """Channels of a frame as a network takes it."""
         return self.stack * (2 if self.modality == "flow" else 3)
 
     @property
     def decoded_channels(self) -> int:
-        """Of a frame as `decode` gives it: a difference is taken on the device."""
+        """Channels of a frame from `decode`: a difference is taken on the device."""
         return self.channels + (3 if self.modality == "rgb_diff" else 0)
 
 

@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(slots=True)
 class TfdsImages:
-    """Which data set, and what of it is which split, in TFDS's words ("train[:90%]").
+    """Data set, and its splits in TFDS's words ("train[:90%]").
 
     The name may say configuration and version: "imagenet_resized/64x64:0.1.0".
     """
@@ -88,7 +88,7 @@ def open_split(
 
 
 def _folder(data_dir: str, name: str) -> pathlib.Path:
-    """That of the version named, or of the newest."""
+    """Returns the folder of the version named, or of the newest."""
     name, _, version = name.partition(":")
     folder = pathlib.Path(data_dir) / name
     versions = [

@@ -1,4 +1,4 @@
-"""Which frames of a video a clip takes: in training, and in each clip of a test.
+"""Frames of a video that a clip takes: in training, and in each clip of a test.
 
 Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
 Every function takes a video of any length: one that is shorter than a clip gives some
