@@ -20,7 +20,7 @@ from vidshift import checkpoints
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.config import Config, check
 from vidshift.data.loading.loader import train_batches
-from vidshift.data.loading.prefetch import Ahead
+from vidshift.data.loading.prefetch import Prefetch
 from vidshift.description import model_arguments
 from vidshift.devices import mesh, peers
 from vidshift.evaluation import evaluate
@@ -142,7 +142,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         + optimizer.describe(config.optim, config.batch_size)
     )
     put = functools.partial(mesh.shard_batch, devices)
-    batches = Ahead(
+    batches = Prefetch(
         train_batches(
             data.train,
             config.data.view(),

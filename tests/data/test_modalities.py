@@ -4,11 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data.preparation.test_prepare import (
-    grey_video,
-    own_videos,
-    run,
-)
+from tests.data.preparation.test_prepare import grey_video, own_videos, run
 from tests.support.commands import finish, start_program
 from vidshift.data.device.on_device import normalise
 from vidshift.data.device.on_device import prepare as prepared_batch
@@ -41,6 +37,11 @@ def flow_data(tmp_path, monkeypatch, here):
     return tmp_path
 
 
+def opened(folder, modality="flow", stack=1):
+    options = Prepared(modality=modality, stack=stack)
+    return open_split("folder", "train", data_dir=str(folder), options=options)
+
+
 def test_stacks_are_channels_of_frames_that_follow():
     frames = stacks.decode(grey_video(6), [0, 3], stack=2)
     assert frames.shape == (2, 32, 32, 6)
@@ -49,8 +50,7 @@ def test_stacks_are_channels_of_frames_that_follow():
 
 
 def test_prepared_flow(flow_data):
-    options = Prepared(modality="flow", stack=3)
-    split = open_split("folder", "train", data_dir=str(flow_data), options=options)
+    split = opened(flow_data, stack=3)
     assert split.channels == split.decoded_channels == 6
     record = split.source[0]
     frames = split.decode(record["video"], range(record["num_frames"]))
@@ -62,8 +62,7 @@ def test_prepared_flow(flow_data):
 
 
 def test_a_video_shorter_than_a_stack_cannot_be_decoded(flow_data):
-    options = Prepared(modality="flow", stack=50)
-    split = open_split("folder", "train", data_dir=str(flow_data), options=options)
+    split = opened(flow_data, stack=50)
     with eval_batches(split, View(2, 32, 16), batch_size=4, workers=0) as batches:
         batch = next(batches)
     assert (batch["index"] == -1).all()
@@ -74,9 +73,7 @@ def test_a_video_shorter_than_a_stack_cannot_be_decoded(flow_data):
 def test_batches(flow_data, modality):
     if modality == "rgb_diff":
         run("folder", flow_data / "own", flow_data, *SIDES_ALONE)
-    split = open_split(
-        "folder", "train", data_dir=str(flow_data), options=Prepared(None, modality, 2)
-    )
+    split = opened(flow_data, modality, 2)
     with train_batches(
         split, View(2, 32, 16), batch_size=4, seed=1, workers=0
     ) as batches:

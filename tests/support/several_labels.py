@@ -10,9 +10,10 @@ import dataclasses
 import runpy
 import sys
 
+from vidshift.data.records.record import Record
 from vidshift.data.sources import motion_clips, ordered_motion
 from vidshift.data.sources.datasets import DATASETS, Dataset
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.tasks import MULTI_LABEL
 
 ORDERS = len(motion_clips.CLASSES)

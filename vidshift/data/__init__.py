@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     )
     from vidshift.data.media.encoding import encode
     from vidshift.data.media.video import VideoError, VideoInfo, decode, probe
-    from vidshift.data.sources.datasets import DATASETS, open_split
+    from vidshift.data.records.record import Record
+    from vidshift.data.sources.datasets import DATASETS, open_split, register
     from vidshift.data.sources.motion_clips import OrderedMotion
-    from vidshift.data.sources.split import Record, Split
+    from vidshift.data.sources.split import Split
     from vidshift.data.views.view import View, clip_from_video
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "normalise",
     "open_split",
     "probe",
+    "register",
     "train_batches",
 ]
 
@@ -52,7 +54,7 @@ __getattr__, __dir__ = lazy.attributes(
         "IMAGENET_STD": "vidshift.data.device.on_device",
         "Batches": "vidshift.data.loading.loader",
         "OrderedMotion": "vidshift.data.sources.motion_clips",
-        "Record": "vidshift.data.sources.split",
+        "Record": "vidshift.data.records.record",
         "Split": "vidshift.data.sources.split",
         "TooManyFailures": "vidshift.data.loading.loader",
         "VideoError": "vidshift.data.media.video",
@@ -65,6 +67,7 @@ __getattr__, __dir__ = lazy.attributes(
         "normalise": "vidshift.data.device.on_device",
         "open_split": "vidshift.data.sources.datasets",
         "probe": "vidshift.data.media.video",
+        "register": "vidshift.data.sources.datasets",
         "train_batches": "vidshift.data.loading.loader",
     },
 )

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from vidshift.data.sources.split import Record, Source, where
+from vidshift.data.records.record import Record
+from vidshift.data.sources.split import Source, where
 from vidshift.data.views.view import View
 
 # Of a video's frames.

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.data.loading.loader import Batches, eval_batches
-from vidshift.data.loading.shape_buckets import SameSize
+from vidshift.data.loading.shape_buckets import ShapeBuckets
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.view import View
@@ -139,7 +139,7 @@ def evaluate(
     eval_step,
     params: Arrays,
     stats: Arrays,
-    batches: Batches | SameSize,
+    batches: Batches | ShapeBuckets,
     mesh: Mesh,
     *,
     task: Task = SINGLE_LABEL,

@@ -16,12 +16,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from kernels import triton_gpu
 from kernels.analysis import chips, hlo
 from kernels.analysis.flops import flops
-from vidshift import tasks
 from vidshift.config import Config
+from vidshift.data.annotations import DATASETS
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets.zoo import BACKBONES, pick
+from vidshift.tasks import SINGLE_LABEL
 from vidshift.training.experiment import Experiment
 
 # Batches that `train.py` has on the device besides the one in use: those of two more
@@ -92,12 +93,6 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
 
 
-# Data sets whose clips have several labels, or one for each of several tasks.
-MULTI_LABEL = ("charades",)
-# Actions are the pairs of a verb and a noun in training and validation.
-TASKS = {"epic_kitchens100": {"verb": 97, "noun": 300, "action": 3806}}
-
-
 def _experiment(config: Config, network: dict) -> Experiment:
     """Builds the experiment from shapes, as if the data set were here."""
     name, classes = config.data.name, network["num_classes"]
@@ -106,9 +101,7 @@ def _experiment(config: Config, network: dict) -> Experiment:
         classes=("",) * classes,
         # Whatever a mirror image does to the labels, the program is the same.
         flip_labels=tuple(range(classes)),
-        task=tasks.from_json(
-            {"multi_label": name in MULTI_LABEL, "tasks": TASKS.get(name)}
-        ),
+        task=DATASETS[name].task if name in DATASETS else SINGLE_LABEL,
     )
     return Experiment.of(
         config,

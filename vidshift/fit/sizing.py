@@ -12,25 +12,11 @@ from jax.sharding import Mesh
 
 from kernels.analysis import chips
 from vidshift.config import Config, check
+from vidshift.data.annotations import DATASETS
 from vidshift.data.sources import motion_clips
 from vidshift.description import model_arguments
 from vidshift.fit import aot
 
-# Data sets that configs name, whether or not they can be read here yet.
-CLASSES = {
-    "ordered_motion": len(motion_clips.CLASSES),
-    "kinetics400": 400,
-    "something_v1": 174,
-    "something_v2": 174,
-    "ucf101": 101,
-    "hmdb51": 51,
-    "jester": 27,
-    "moments": 339,
-    "diving48": 48,
-    "charades": 157,
-    "tfds_images": 1000,  # ImageNet's
-    **{name: sum(tasks.values()) for name, tasks in aot.TASKS.items()},
-}
 # Batches that the search compiles at most, besides the config's own.
 TRIES = 5
 # What of the capacity it aims at: a miss by little would cost minutes.
@@ -168,13 +154,22 @@ def _end_of_line(rows: dict[int, dict], unit: int) -> int | None:
 def _classes(config: Config, classes: int | None) -> int:
     if classes is not None:
         return classes
-    name = config.data.name
-    if name not in CLASSES:
+    name, known = config.data.name, known_classes()
+    if name not in known:
         raise ValueError(
             f"the classes of config.data.name={name!r} are not known (known: "
-            f"{', '.join(CLASSES)}); say how many with --classes"
+            f"{', '.join(known)}); say how many with --classes"
         )
-    return CLASSES[name]
+    return known[name]
+
+
+def known_classes() -> dict[str, int]:
+    """Returns the number of classes of each data set that can be known without it."""
+    return {
+        "ordered_motion": len(motion_clips.CLASSES),
+        "tfds_images": 1000,  # ImageNet's
+        **{name: it.num_classes for name, it in DATASETS.items() if it.num_classes},
+    }
 
 
 def _whole_batches(config: Config, count: int) -> Config:

@@ -1,9 +1,13 @@
 """Annotations of data sets: miniatures of the official layouts, and what is wrong."""
 
+import importlib
+import re
+
 import pytest
 
 from tests.support.files import VIDEOS
 from tests.support.miniatures import FRAMES, GESTURES, ODD, SOMETHING, make
+from vidshift.data import annotations
 from vidshift.data.annotations import (
     DATASETS,
     AnnotationError,
@@ -12,7 +16,7 @@ from vidshift.data.annotations import (
     mirrored,
 )
 from vidshift.data.annotations.clip import UNLABELLED
-from vidshift.tasks import MULTI_LABEL, SINGLE_LABEL, MultiTask
+from vidshift.tasks import MULTI_LABEL, MultiTask
 
 
 @pytest.fixture
@@ -76,14 +80,14 @@ def in_split(annotations, split):
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_miniature(name, read, tmp_path):
     found = read(name)
-    module = DATASETS[name]
+    dataset = DATASETS[name]
     assert len(by_id(found)) == len(found.clips)
     assert len(found.classes) >= 2 and len(set(found.classes)) == len(found.classes)
-    for split in module.SPLITS:
+    for split in dataset.splits:
         assert len(in_split(found, split)) >= 4, split
     for clip in found.clips:
-        assert clip.splits and set(clip.splits) <= set(module.SPLITS)
-        assert clip.splits == tuple(s for s in module.SPLITS if s in clip.splits)
+        assert clip.splits and set(clip.splits) <= set(dataset.splits)
+        assert clip.splits == tuple(s for s in dataset.splits if s in clip.splits)
         assert clip.path.is_relative_to(tmp_path / name)
         if clip.path.is_dir():
             assert len(list(clip.path.iterdir())) == FRAMES
@@ -93,8 +97,9 @@ def test_every_miniature(name, read, tmp_path):
     flips = found.flip_labels
     assert [flips[flips[label]] for label in flips] == list(flips)
     assert sorted(flips) == list(range(len(found.classes)))
-    assert set(module.COUNTS) in (set(), set(module.SPLITS))
-    assert "SOURCE/" in module.__doc__
+    assert set(dataset.counts) in (set(), set(dataset.splits))
+    module = importlib.import_module(f"{annotations.__name__}.{name}")
+    assert module.DATASET is dataset and "SOURCE/" in module.__doc__
 
 
 @pytest.mark.parametrize("name", ["something_v1", "something_v2", "jester"])
@@ -151,192 +156,147 @@ def test_a_file_that_is_missing(name, path, read):
     assert "\n" not in str(error.value)
 
 
-# (data set, change, what the one line says)
-WRONG = [
-    (
-        "something_v1",
-        edit("something-something-v1-train.csv", "2;", "2,"),
-        r'v1-train\.csv, line 2: must be "id;label", got \'2,Turning',
-    ),
-    (
-        "something_v1",
-        edit("something-something-v1-train.csv", "6;Holding", "6;Folding"),
-        r"v1-train\.csv, line 6: 'Folding .* 6 classes; the nearest is 'Holding some",
-    ),
-    (
-        "something_v1",
-        edit("something-something-v1-validation.csv", "101;", "1;"),
-        r"v1-validation\.csv, line 1: 1 was listed before with another",
-    ),
-    (
-        "something_v1",
-        written("something-something-v1-labels.csv", "A\nB\nA\n"),
-        r"v1-labels\.csv: lists the class 'A' twice",
-    ),
-    (
-        "something_v1",
-        written("something-something-v1-labels.csv", "\n"),
-        r"v1-labels\.csv: lists no class",
-    ),
-    (
-        "something_v1",
-        written("something-something-v1-train.csv", b"1;caf\xe9\n"),
-        r"v1-train\.csv: is not text in UTF-8",
-    ),
-    (
-        "something_v2",
-        edit("labels/labels.json", '"5"', '"6"'),
-        r"labels\.json, 'Turning the camera right .*': the number must be .* \[0, 6\)",
-    ),
-    (
-        "something_v2",
-        edit("labels/labels.json", '"5"', '"4"'),
-        r"labels\.json: must number classes from 0 to their last",
-    ),
-    ("something_v2", written("labels/labels.json", "[]"), r"labels\.json: .* a dict"),
-    (
-        "something_v2",
-        written("labels/train.json", '[{"id": "1",\n}]'),
-        r"train\.json, line [12]: is not JSON",
-    ),
-    (
-        "something_v2",
-        written("labels/train.json", '[{"id": "1", "template": "A [b]"}]'),
-        r"train\.json, entry 1: 'A b' is none of the 6 classes",
-    ),
-    (
-        "something_v2",
-        written("labels/train.json", '[{"id": "1"}]'),
-        r"train\.json, entry 1: has no template",
-    ),
-    (
-        "something_v2",
-        written("labels/train.json", '["1"]'),
-        r"train\.json, entry 1: has no id, template",
-    ),
-    (
-        "something_v2",
-        edit("labels/test-answers.csv", "202;", "202 "),
-        r"test-answers\.csv, line 2: must be",
-    ),
-    (
-        "kinetics400",
-        edit("annotations/val.csv", "youtube_id", "youtube"),
-        r"val\.csv, line 1: has no column youtube_id; its columns are: label, youtube,",
-    ),
-    (
-        "kinetics400",
-        edit("annotations/train.csv", ",10,20,train,0", ",10,20"),
-        r"train\.csv, line 3: has 4 fields, and the first line 6",
-    ),
-    (
-        "kinetics400",
-        edit("annotations/train.csv", ",10,20,", ",ten,20,"),
-        r"train\.csv, line 3: time_start must be a time in seconds, got 'ten'",
-    ),
-    (
-        "kinetics400",
-        edit("annotations/val.csv", "abseiling,-_val0000", "absailing,-_val0000"),
-        r"val\.csv, line 2: 'absailing' is none of the 2 classes",
-    ),
-    (
-        "ucf101",
-        edit("ucfTrainTestlist/classInd.txt", "2 YoYo", "3 YoYo"),
-        r'classInd\.txt, line 2: must be "2 CLASS", got \'3 YoYo\'',
-    ),
-    (
-        "ucf101",
-        edit("ucfTrainTestlist/testlist02.txt", "YoYo/v_YoYo_g02_c01", "v_YoYo"),
-        r"testlist02\.txt, line 3: must be CLASS/FILE",
-    ),
-    (
-        "ucf101",
-        edit("ucfTrainTestlist/testlist02.txt", "YoYo/v_YoYo_g02_c01", "Yoyo/v"),
-        r"testlist02\.txt, line 3: 'Yoyo' is none of the 2 classes",
-    ),
-    (
-        "ucf101",
-        edit("ucfTrainTestlist/trainlist01.txt", "YoYo_g02_c01.avi 2", "YoYo.avi 1"),
-        r"trainlist01\.txt, line 5: YoYo is class 2, got",
-    ),
-    (
-        "ucf101",
-        edit("ucfTrainTestlist/testlist01.txt", "v_YoYo_g01_c01", "v_YoYo_g02_c01"),
-        r"testlist01\.txt, line 3: YoYo/v_YoYo_g02_c01\.avi is in train_1 already",
-    ),
-    (
-        "hmdb51",
-        edit("testTrainMulti_7030_splits/kick_ball_test_split3.txt", "_1.avi 1", "_1"),
-        r'kick_ball_test_split3\.txt, line 2: must be "FILE 0", 1 or 2, got',
-    ),
-    (
-        "hmdb51",
-        edit("testTrainMulti_7030_splits/kick_ball_test_split3.txt", "_1.a", "_0.a"),
-        r"kick_ball_test_split3\.txt, line 2: .*_0\.avi is in train_3 already",
-    ),
-    ("moments", edit("trainingSet.csv", "c_1.mp4,clapping,3,1", ""), r"csv, line 2: m"),
-    (
-        "moments",
-        edit("validationSet.csv", "c_1.mp4,clapping", "c_1.mp4,napping"),
-        r"validationSet\.csv, line 2: 'napping' is none of the 2 classes",
-    ),
-    (
-        "moments",
-        edit("moments_categories.txt", "clapping,1", "clapping,one"),
-        r"categories\.txt, line 1: the class's number must be .* got 'one'",
-    ),
-    (
-        "moments",
-        edit("moments_categories.txt", "clapping,1", "clapping,2"),
-        r"categories\.txt: must number classes from 0",
-    ),
-    (
-        "diving48",
-        written("Diving48_V2_test.json", '[{"vid_name": "a", "label": 2}]'),
-        r"V2_test\.json, entry 1: label must be a whole number in \[0, 2\), got 2",
-    ),
-    ("diving48", written("Diving48_vocab.json", '["a"]'), r"vocab\.json: must hold a"),
-    (
-        "epic_kitchens100",
-        edit("epic-kitchens-100-annotations/EPIC_100_noun_classes.csv", "1,p", "3,p"),
-        r"noun_classes\.csv, line 3: id must be 1, got '3'",
-    ),
-    (
-        "epic_kitchens100",
-        edit(
-            "epic-kitchens-100-annotations/EPIC_100_train.csv",
-            "00:00:00.20,00:00:00.50",
-            "00:00:00.50,00:00:00.20",
+# (data set, file): (text there, instead) or other content, what the one line says
+WRONG = {
+    ("something_v1", "something-something-v1-train.csv"): [
+        (("2;", "2,"), ', line 2: must be "id;label", got \\\'2,Turning'),
+        (
+            ("6;Holding", "6;Folding"),
+            ", line 6: 'Folding .* 6 classes; the nearest is 'Holding some",
         ),
-        r"EPIC_100_train\.csv, line 3: stops at 0\.2 s, before it starts",
-    ),
-    (
-        "epic_kitchens100",
-        edit("epic-kitchens-100-annotations/EPIC_100_video_info.csv", "P22_", "P21_"),
-        r"video_info\.csv: says no fps of P22_107, which is a folder of frames",
-    ),
-    (
-        "charades",
-        edit("Charades/Charades_v1_train.csv", "c001 0.20 0.30", "c001 0.20"),
-        r"v1_train\.csv, line 5: an action must be \"CODE START END\", got 'c001 0\.20'",
-    ),
-    (
-        "charades",
-        edit("Charades/Charades_v1_train.csv", "c001 0.20 0.30", "c009 0.20 0.30"),
-        r"v1_train\.csv, line 5: 'c009' is none of the 3 classes",
-    ),
-    (
-        "charades",
-        edit("Charades/Charades_v1_classes.txt", "c001 Putting", "c000 Putting"),
-        r"v1_classes\.txt, line 2: must be a new \"CODE NAME\"",
-    ),
-]
+        (b"1;caf\xe9\n", ": is not text in UTF-8"),
+    ],
+    ("something_v1", "something-something-v1-validation.csv"): [
+        (("101;", "1;"), ", line 1: 1 was listed before with another"),
+    ],
+    ("something_v1", "something-something-v1-labels.csv"): [
+        ("A\nB\nA\n", ": lists the class 'A' twice"),
+        ("\n", ": lists no class"),
+    ],
+    ("something_v2", "labels/labels.json"): [
+        (
+            ('"5"', '"6"'),
+            r", 'Turning the camera right .*': the number must be .* \[0, 6\)",
+        ),
+        (('"5"', '"4"'), ": must number classes from 0 to their last"),
+        ("[]", ": .* a dict"),
+    ],
+    ("something_v2", "labels/train.json"): [
+        ('[{"id": "1",\n}]', ", line [12]: is not JSON"),
+        (
+            '[{"id": "1", "template": "A [b]"}]',
+            ", entry 1: 'A b' is none of the 6 classes",
+        ),
+        ('[{"id": "1"}]', ", entry 1: has no template"),
+        ('["1"]', ", entry 1: has no id, template"),
+    ],
+    ("something_v2", "labels/test-answers.csv"): [
+        (("202;", "202 "), ", line 2: must be"),
+    ],
+    ("kinetics400", "annotations/val.csv"): [
+        (
+            ("youtube_id", "youtube"),
+            ", line 1: has no column youtube_id; its columns are: label, youtube,",
+        ),
+        (
+            ("abseiling,-_val0000", "absailing,-_val0000"),
+            ", line 2: 'absailing' is none of the 2 classes",
+        ),
+    ],
+    ("kinetics400", "annotations/train.csv"): [
+        ((",10,20,train,0", ",10,20"), ", line 3: has 4 fields, and the first line 6"),
+        (
+            (",10,20,", ",ten,20,"),
+            ", line 3: time_start must be a time in seconds, got 'ten'",
+        ),
+    ],
+    ("ucf101", "ucfTrainTestlist/classInd.txt"): [
+        (("2 YoYo", "3 YoYo"), ", line 2: must be \"2 CLASS\", got \\'3 YoYo\\'"),
+    ],
+    ("ucf101", "ucfTrainTestlist/testlist02.txt"): [
+        (("YoYo/v_YoYo_g02_c01", "v_YoYo"), ", line 3: must be CLASS/FILE"),
+        (
+            ("YoYo/v_YoYo_g02_c01", "Yoyo/v"),
+            ", line 3: 'Yoyo' is none of the 2 classes",
+        ),
+    ],
+    ("ucf101", "ucfTrainTestlist/trainlist01.txt"): [
+        (("YoYo_g02_c01.avi 2", "YoYo.avi 1"), ", line 5: YoYo is class 2, got"),
+    ],
+    ("ucf101", "ucfTrainTestlist/testlist01.txt"): [
+        (
+            ("v_YoYo_g01_c01", "v_YoYo_g02_c01"),
+            r", line 3: YoYo/v_YoYo_g02_c01\.avi is in train_1 already",
+        ),
+    ],
+    ("hmdb51", "testTrainMulti_7030_splits/kick_ball_test_split3.txt"): [
+        (("_1.avi 1", "_1"), ', line 2: must be "FILE 0", 1 or 2, got'),
+        (("_1.a", "_0.a"), r", line 2: .*_0\.avi is in train_3 already"),
+    ],
+    ("moments", "trainingSet.csv"): [
+        (("c_1.mp4,clapping,3,1", ""), ", line 2: m"),
+    ],
+    ("moments", "validationSet.csv"): [
+        (
+            ("c_1.mp4,clapping", "c_1.mp4,napping"),
+            ", line 2: 'napping' is none of the 2 classes",
+        ),
+    ],
+    ("moments", "moments_categories.txt"): [
+        (
+            ("clapping,1", "clapping,one"),
+            ", line 1: the class's number must be .* got 'one'",
+        ),
+        (("clapping,1", "clapping,2"), ": must number classes from 0"),
+        (("clapping,1", "clapping,0"), ": must number classes from 0"),
+    ],
+    ("diving48", "Diving48_V2_test.json"): [
+        (
+            '[{"vid_name": "a", "label": 2}]',
+            r", entry 1: label must be a whole number in \[0, 2\), got 2",
+        ),
+    ],
+    ("diving48", "Diving48_vocab.json"): [
+        ('["a"]', ": must hold a"),
+    ],
+    ("epic_kitchens100", "epic-kitchens-100-annotations/EPIC_100_noun_classes.csv"): [
+        (("1,p", "3,p"), ", line 3: id must be 1, got '3'"),
+    ],
+    ("epic_kitchens100", "epic-kitchens-100-annotations/EPIC_100_train.csv"): [
+        (
+            ("00:00:00.20,00:00:00.50", "00:00:00.50,00:00:00.20"),
+            r", line 3: stops at 0\.2 s, before it starts",
+        ),
+    ],
+    ("epic_kitchens100", "epic-kitchens-100-annotations/EPIC_100_video_info.csv"): [
+        (("P22_", "P21_"), ": says no fps of P22_107, which is a folder of frames"),
+    ],
+    ("charades", "Charades/Charades_v1_train.csv"): [
+        (
+            ("c001 0.20 0.30", "c001 0.20"),
+            ", line 5: an action must be \\\"CODE START END\\\", got 'c001 0\\.20'",
+        ),
+        (
+            ("c001 0.20 0.30", "c009 0.20 0.30"),
+            ", line 5: 'c009' is none of the 3 classes",
+        ),
+    ],
+    ("charades", "Charades/Charades_v1_classes.txt"): [
+        (("c001 Putting", "c000 Putting"), r", line 2: must be a new \"CODE NAME\""),
+    ],
+}
 
 
-@pytest.mark.parametrize("name, change, says", WRONG)
-def test_errors(name, change, says, read, tmp_path):
-    with pytest.raises(AnnotationError, match=says) as error:
-        read(name, change)
+@pytest.mark.parametrize(
+    "name, path, change, says",
+    [(*place, *row) for place, rows in WRONG.items() for row in rows],
+)
+def test_errors(name, path, change, says, read, tmp_path):
+    changed = (
+        edit(path, *change) if isinstance(change, tuple) else written(path, change)
+    )
+    with pytest.raises(AnnotationError, match=f"{re.escape(path)}{says}") as error:
+        read(name, changed)
     assert str(error.value).startswith(str(tmp_path / name))
     assert "\n" not in str(error.value)
 
@@ -370,11 +330,6 @@ def test_something_v1(read, tmp_path):
     assert clip.splits == ("validation",) and clip.fps == 12
     root = tmp_path / "something_v1" / "20bn-something-something-v1"
     assert clip.path == root / "101" and (clip.start, clip.end) == (None, None)
-    assert DATASETS["something_v1"].COUNTS == {
-        "train": 86017,
-        "validation": 11522,
-        "test": 10960,
-    }
 
 
 def test_frames_that_are_missing_are_listed(read, tmp_path):
@@ -590,7 +545,6 @@ def test_epic_kitchens(read, tmp_path):
         *("action: take plate", "action: take cup", "action: wash tap"),
         *("action: wash plate", "action: wash cup"),
     )
-    assert found.task == SINGLE_LABEL
     clips = by_id(found)
     # take cup, wash plate, wash tap of validation only
     assert clips["P01_01_0"].label == (0, 2, 1)
@@ -716,7 +670,7 @@ def test_folder_of_classes(tmp_path):
 
 
 def test_the_split_of_a_name_stays():
-    """Of all releases, as what was trained on would else be tested on."""
+    """A release that moved it would test on clips that were trained on."""
     from vidshift.data.annotations.folder import _drawn
 
     drawn = [_drawn(f"class/{number}.mp4", (0.1, 0.1)) for number in range(40)]

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.support.pictures_for_augment import frames
-from vidshift.data.device.affine import FILL, MATRICES, resample
-from vidshift.data.device.augment import RAND_OPERATIONS
+from vidshift.data.device.affine import FILL, resample
+from vidshift.data.device.operations import OPERATIONS
+
+MATRICES = {name: it.matrix for name, it in OPERATIONS.items() if it.matrix}
 
 BILINEAR = Image.Resampling.BILINEAR
 
@@ -41,7 +43,7 @@ def all_matrices(x: jax.Array, arg: jax.Array) -> dict[str, jax.Array]:
 def test_moves_are_pillows(magnitude, sign):
     pictures = frames(33, 41)
     for name in MATRICES:
-        arg = RAND_OPERATIONS[name](magnitude, sign)
+        arg = OPERATIONS[name].argument(magnitude, sign)
         ours = np.asarray(all_matrices(pictures, jnp.float32(arg))[name])
         pillows = np.stack(
             [np.asarray(PILLOW[name](Image.fromarray(x), arg)) for x in pictures]

@@ -1,4 +1,4 @@
-"""What is drawn for a clip, how it reaches its pixels, and that it changes no clip."""
+"""Draws of augmentations, their way to the pixels, and the clips that they leave alone."""
 
 import dataclasses
 
@@ -14,16 +14,11 @@ from tests.data.loading.test_loader import SPLIT, VIEW, assert_same, take
 from tests.support.collectives import COLLECTIVES
 from tests.support.pictures_for_augment import frames
 from vidshift.config import Config, check
-from vidshift.data.device.affine import MATRICES
-from vidshift.data.device.apply_augment import VALUES, apply
-from vidshift.data.device.augment import (
-    JITTER,
-    NONE,
-    OPERATIONS,
-    RAND_OPERATIONS,
-    Augment,
-)
+from vidshift.data.device import affine
+from vidshift.data.device.apply_augment import apply
+from vidshift.data.device.augment import NONE, Augment
 from vidshift.data.device.on_device import prepare
+from vidshift.data.device.operations import OPERATIONS, place
 from vidshift.data.loading import plan
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.views.sampling import segment_indices
@@ -40,15 +35,10 @@ def draws(augment: Augment, count: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def args_of(drawn: dict[str, np.ndarray], name: str) -> np.ndarray:
-    return drawn["augment_arg"][drawn["augment_op"] == OPERATIONS.index(name)]
+    return drawn["augment_arg"][drawn["augment_op"] == place(name)]
 
 
 # ---------------------------------------------------------------------------- drawing
-
-
-def test_the_device_has_the_operations_in_the_order_of_the_draws():
-    assert (*VALUES, *MATRICES) == OPERATIONS
-    assert {*JITTER.values()} < {*OPERATIONS}
 
 
 def test_nothing_on_draws_nothing():
@@ -70,9 +60,9 @@ def test_operations_come_at_their_rates():
     drawn = draws(Augment(rand_ops=3, rand_probability=0.6), 4000)
     ops = drawn["augment_op"].ravel()
     assert abs((ops == NONE).mean() - 0.4) < 0.02
-    assert not (ops == OPERATIONS.index("Hue")).any()
-    for name in RAND_OPERATIONS:
-        rate = (ops == OPERATIONS.index(name)).mean()
+    assert not (ops == place("Hue")).any()
+    for name in {*OPERATIONS} - {"Hue"}:
+        rate = (ops == place(name)).mean()
         assert abs(rate - 0.6 / 15) < 0.008, name  # four deviations
     # Turns are independent of one another.
     on = drawn["augment_op"] != NONE
@@ -114,8 +104,8 @@ def test_jitter_is_within_its_limits_and_in_any_order():
         arg = args_of(drawn, name)
         assert len(arg) == 2000 and least <= arg.min() and arg.max() <= most
         assert np.isclose([arg.min(), arg.max()], [least, most], atol=0.01).all()
-        place = np.where(drawn["augment_op"] == OPERATIONS.index(name))[1]
-        assert (np.abs(np.bincount(place) / 2000 - 0.25) < 0.04).all()
+        turn = np.where(drawn["augment_op"] == place(name))[1]
+        assert (np.abs(np.bincount(turn) / 2000 - 0.25) < 0.04).all()
     # RandAugment's turns come before.
     assert (draws(BOTH, 50)["augment_op"][:, 2:] != NONE).all()
 
@@ -193,7 +183,7 @@ def clips(count: int, size: tuple[int, int] = (18, 20)) -> np.ndarray:
 
 def one_op(name: str, arg: float, count: int = 1) -> dict[str, np.ndarray]:
     return {
-        "augment_op": np.full((count, 1), OPERATIONS.index(name), np.int32),
+        "augment_op": np.full((count, 1), place(name), np.int32),
         "augment_arg": np.full((count, 1), arg, np.float32),
     }
 
@@ -206,17 +196,22 @@ def jitted():
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_all_frames_of_a_clip_are_changed_alike(jitted, name):
     video = clips(1)[:, :1].repeat(3, 1)
-    arg = RAND_OPERATIONS[name](9, -1) if name != "Hue" else 0.3
+    arg = OPERATIONS[name].argument(9, -1) if name != "Hue" else 0.3
     (out,) = np.asarray(jitted(video, one_op(name, arg)))
     assert (out != video[0]).any()
     np.testing.assert_array_equal(out[1:], out[:1].repeat(2, 0))
+    # It is the operation of that name.
+    x, number = jnp.asarray(video[0]), jnp.float32(arg)
+    _, change, matrix = OPERATIONS[name]
+    moved = affine.resample(x, matrix(18, 20, number)) if matrix else change(x, number)
+    assert np.abs(out.astype(int) - np.asarray(moved)).max() <= 1
 
 
 def test_turns_are_done_one_after_another_and_clips_apart(jitted):
     video = clips(3)
     names = [("Invert", "Solarize"), ("Solarize", "Invert"), (None, "Posterize")]
     given = {"Invert": 0, "Solarize": 90, "Posterize": 3}
-    ops = [[OPERATIONS.index(n) if n else NONE for n in pair] for pair in names]
+    ops = [[place(n) if n else NONE for n in pair] for pair in names]
     drawn = {
         "augment_op": np.array(ops, np.int32),
         "augment_arg": np.array(
@@ -241,7 +236,7 @@ def test_jitter_is_that_of_pillow_in_the_order_drawn(jitted):
         for frame, changed in zip(clip, got, strict=True):
             picture = Image.fromarray(frame)
             for op, arg in zip(ops, args.tolist(), strict=True):
-                picture = PILLOW[OPERATIONS[op]](picture, arg)
+                picture = PILLOW[list(OPERATIONS)[op]](picture, arg)
             # One level in a turn may become two in the next.
             assert np.abs(changed - np.asarray(picture)).max() <= 2
 

@@ -15,8 +15,7 @@ from kernels.analysis import chips
 from tests.support.files import ROOT
 from tests.support.pictures_for_augment import frames
 from vidshift.data.device import histogram
-from vidshift.data.device.apply_augment import VALUES
-from vidshift.data.device.augment import RAND_OPERATIONS
+from vidshift.data.device.operations import OPERATIONS
 
 PICTURES = frames(33, 41)
 PILLOW = {
@@ -47,13 +46,13 @@ def by_pillow(name: str, arg: float, pictures: np.ndarray = PICTURES) -> np.ndar
 
 
 def by_device(name: str, arg: float, pictures: np.ndarray = PICTURES) -> np.ndarray:
-    return np.asarray(jax.jit(VALUES[name])(pictures, jnp.float32(arg)))
+    return np.asarray(jax.jit(OPERATIONS[name].change)(pictures, jnp.float32(arg)))
 
 
 @pytest.mark.parametrize("name", ["Invert", "Posterize", "Solarize", "SolarizeAdd"])
 def test_tables_are_pillows(name):
     for magnitude in MAGNITUDES:
-        arg = RAND_OPERATIONS[name](magnitude, 1)
+        arg = OPERATIONS[name].argument(magnitude, 1)
         if name == "Posterize" and not arg:
             # Pillow refuses it by now; what it made of it when it did not.
             assert not by_device(name, arg).any()
@@ -95,7 +94,7 @@ def test_auto_contrast_rounds_every_quotient_down():
 @pytest.mark.parametrize("name", ENHANCEMENTS)
 def test_enhancements_are_pillows(name):
     for magnitude in MAGNITUDES:
-        factor = RAND_OPERATIONS[name](magnitude, 1)
+        factor = OPERATIONS[name].argument(magnitude, 1)
         ours, pillows = by_device(name, factor), by_pillow(name, factor)
         # A level less or more where float32 falls on either side of a whole number.
         difference = np.abs(ours.astype(int) - pillows)
@@ -145,7 +144,7 @@ def test_products_count_and_read_as_one_by_one():
 COMPILE = """
 import jax, jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
-from kernels import chips
+from kernels.analysis import chips
 device = SingleDeviceSharding(chips.describe("v5e"))
 from vidshift.data.device.pixel_ops import equalize
 clip = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.uint8, sharding=device)

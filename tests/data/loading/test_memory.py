@@ -10,9 +10,10 @@ import pytest
 from tests.support.files import VIDEOS
 from vidshift.data.annotations.clip import Clip
 from vidshift.data.loading.loader import train_batches
-from vidshift.data.loading.prefetch import Ahead
+from vidshift.data.loading.prefetch import Prefetch
 from vidshift.data.records import storage
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.records.record import Record
+from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
@@ -23,7 +24,7 @@ MOST_BYTES = CLIPS * EPOCHS * FRAME_BYTES // 2
 
 
 def resident_bytes() -> int:
-    """Of this process and its workers."""
+    """Returns the memory of this process and its workers."""
     pids = [os.getpid(), *(it.pid for it in multiprocessing.active_children())]
     pages = 0
     for pid in pids:
@@ -40,7 +41,7 @@ def test_memory_is_flat_over_ten_epochs(kind):
         video=stored.video, label=0, num_frames=stored.num_frames, fps=stored.fps
     )
     split = Split([record | {"id": f"{row}"} for row in range(CLIPS)], ("one",))
-    with Ahead(
+    with Prefetch(
         train_batches(
             split,
             View(num_frames=4, resize=64, crop=56),

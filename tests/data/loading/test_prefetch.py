@@ -6,7 +6,7 @@ import time
 import pytest
 
 from vidshift.data.loading.loader import Batches
-from vidshift.data.loading.prefetch import Ahead
+from vidshift.data.loading.prefetch import Prefetch
 
 
 class Numbers(Batches):
@@ -32,7 +32,7 @@ class Numbers(Batches):
 
 
 def settled(numbers: Numbers) -> int:
-    """How many were taken once no more are."""
+    """Waits until no more are taken, and returns how many were."""
     seen = -1
     while seen != numbers.seen:
         seen = numbers.seen
@@ -47,7 +47,7 @@ def test_a_thread_takes_and_places_two_ahead():
         where.add(threading.current_thread())
         return number * 10
 
-    with Ahead(numbers, place) as batches:
+    with Prefetch(numbers, place) as batches:
         assert settled(numbers) == 2
         for given in range(1, 5):
             assert next(batches) == (given - 1) * 10
@@ -57,7 +57,7 @@ def test_a_thread_takes_and_places_two_ahead():
 
 def test_counts_are_those_of_the_batches_given():
     numbers = Numbers()
-    with Ahead(numbers, lambda number: number) as batches:
+    with Prefetch(numbers, lambda number: number) as batches:
         for given in range(1, 8):
             assert next(batches) == given - 1
             settled(numbers)
@@ -68,7 +68,7 @@ def test_counts_are_those_of_the_batches_given():
 
 
 def test_an_error_comes_after_the_good_batches():
-    with Ahead(Numbers(error_at=2), lambda number: number) as batches:
+    with Prefetch(Numbers(error_at=2), lambda number: number) as batches:
         time.sleep(0.1)  # It has happened.
         assert [next(batches), next(batches)] == [0, 1]
         for _ in range(2):
@@ -77,7 +77,7 @@ def test_an_error_comes_after_the_good_batches():
 
 
 def test_an_error_of_placing_comes_after_the_good_batches():
-    with Ahead(Numbers(), lambda number: 1 // (number - 1)) as batches:
+    with Prefetch(Numbers(), lambda number: 1 // (number - 1)) as batches:
         assert next(batches) == -1
         with pytest.raises(ZeroDivisionError):
             next(batches)
@@ -88,7 +88,7 @@ def test_close_ends_the_thread(state):
     numbers = Numbers(error_at=0 if state == "failed" else None)
     if state == "waiting":
         numbers.open.clear()
-    batches = Ahead(numbers, lambda number: number)
+    batches = Prefetch(numbers, lambda number: number)
     time.sleep(0.1)
     batches.close()
     batches.close()

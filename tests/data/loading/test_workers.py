@@ -11,15 +11,14 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from vidshift.data.loading.workers import AHEAD, Failed, results
-from vidshift.data.media.video import VideoError
+from vidshift.data.loading.workers import AHEAD, Failed, Workers, results
 
 
 def act(item):
     """Does what an item says; of a number, its square."""
     match item:
         case "damaged":
-            raise VideoError("shelf/7: damaged")
+            return Failed("shelf/7: damaged")
         case "bug":
             raise TypeError("of our own")
         case "killed":
@@ -90,16 +89,29 @@ def test_items_are_read_as_results_are_taken():
     assert len(read) <= AHEAD * 2
 
 
-def test_a_damaged_video_is_a_failure():
-    found = all_of([1, "damaged", 2])
-    assert found == [1, "shelf/7: damaged", 4]
-    assert [isinstance(result, Failed) for result in found] == [False, True, False]
+def test_a_failure_that_the_function_returns_is_its_items_result():
+    assert all_of([1, "damaged", 2]) == [1, Failed("shelf/7: damaged"), 4]
+
+
+@pytest.mark.parametrize("kind", ["thread", "process", "here"])
+def test_a_group_is_tried_up_to_the_first_that_does_not_fail(kind):
+    groups = [[2, "damaged"], ["damaged", "killed", 3, 4], [], ["damaged"]]
+    if kind != "process":
+        groups[1].remove("killed")
+    count = 0 if kind == "here" else 2
+    with Workers(act, count, kind="process" if kind == "process" else "thread") as made:
+        tried = list(made.first_of(groups))
+    items = [[item for item, _ in each] for each in tried]
+    assert items == [groups[0][:1], groups[1][:-1], [], ["damaged"]]
+    assert [each[-1][1] for each in tried if each] == [4, 9, Failed("shelf/7: damaged")]
 
 
 def without_signal(found) -> list:
     """The server that forks does not always know what its process died of."""
     return [
-        result.removesuffix(" (SIGKILL)") if isinstance(result, Failed) else result
+        result.reason.removesuffix(" (SIGKILL)")
+        if isinstance(result, Failed)
+        else result
         for result in found
     ]
 
@@ -128,9 +140,8 @@ def test_a_process_that_dies_while_nobody_takes_results():
 def test_a_process_that_hangs_costs_its_item_alone(workers):
     began = time.monotonic()
     found = all_of([1, "hangs", 2, ("slow", 9), "hangs", 3], workers, most_seconds=1)
-    late = "the decoder took longer than 1 s"
+    late = Failed("the decoder took longer than 1 s")
     assert found == [1, late, 4, 9, late, 9]
-    assert isinstance(found[1], Failed)
     assert time.monotonic() - began < 20
 
 

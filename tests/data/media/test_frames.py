@@ -7,7 +7,6 @@ decoding, cuts by time, the three storages and streaming.
 import collections
 import dataclasses
 import io
-import json
 import logging
 import pathlib
 import tempfile
@@ -466,19 +465,6 @@ def test_training_and_evaluation_do_what_their_view_says(tmp_path, name):
         fields = record["video"], record["num_frames"], record["fps"]
         eval_clips(*fields, view, name="a", decode=decode)
     assert shapes == [(48, 64)] * 2 + [(48, 85)] * 2
-    # Records from before they kept the shape of pixels.
-    (described,) = (tmp_path / "out").glob("*/*/*/vidshift.json")
-    said = json.loads(described.read_text())
-    assert said.pop("keeps_pixel_aspect") is True
-    described.write_text(json.dumps(said))
-    old = open_split("folder", "train", data_dir=str(tmp_path / "out"))
-    assert old.decode(record["video"], [0], name="a").shape == (1, 48, 64, 3)
-    if name == "copy":
-        shown = old.decode(record["video"], [0], pixel_aspect="square")
-        assert shown.shape == (1, 48, 85, 3)
-    else:
-        with pytest.raises(ValueError, match="prepare it again.*pixel_aspect=square"):
-            old.decode(record["video"], [0], pixel_aspect="square")
 
 
 def test_a_run_says_what_its_network_was_shown(tmp_path, monkeypatch):

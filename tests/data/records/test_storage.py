@@ -1,4 +1,4 @@
-"""What a record keeps of a clip is the clip, frame by frame; what it cannot keep it names.
+"""A record keeps a clip frame by frame, or an error names what it cannot keep.
 
 Frames are told apart by a number in the picture (`numbered_videos`).
 """
@@ -37,7 +37,6 @@ from vidshift.data.records.storage import STORAGES, store
 
 ID = "shelf/7"
 EVERY_STORAGE = pytest.mark.parametrize("stored_as", STORAGES)
-ENCODED_ANEW = pytest.mark.parametrize("stored_as", ["fast", "frames"])
 
 
 @pytest.fixture
@@ -243,7 +242,7 @@ def test_pictures_are_turned_and_mirrored_as_a_player_would(clip_of, matrix, sto
     a, b, c, d = matrix
 
     def before(shown_picture):
-        """What has to be stored to be shown so."""
+        """Returns the picture to store."""
         if b or c:
             flipped = shown_picture[:: b or 1, :: c or 1]
             return np.ascontiguousarray(flipped.swapaxes(0, 1))
@@ -291,58 +290,6 @@ def test_a_large_picture_is_scaled_whole_and_turned(clip_of):
         assert numbers(frames) == [0, 1, 2]
 
 
-def joined_streams(*parts: bytes) -> bytes:
-    """MPEG-TS is a stream that another may follow."""
-    return b"".join(parts)
-
-
-@EVERY_STORAGE
-def test_segments_that_were_put_together_are_stored_whole(clip_of, stored_as):
-    """As files are that were downloaded in parts, whose counters begin anew in each."""
-    parts = [
-        encoded("libx264", "mpegts", map(picture, range(n, n + 8)), **B_FRAMES)
-        for n in (0, 8, 16)
-    ]
-    stored = store(clip_of(joined_streams(*parts), "ts"), stored_as)
-    assert numbers(shown(stored)) == list(range(24))
-
-
-@EVERY_STORAGE
-def test_times_that_go_back_do_not_change_the_order(clip_of, stored_as):
-    parts = [
-        encoded(
-            "libx264",
-            "mpegts",
-            map(picture, range(first, first + 8)),
-            times=[begin + 40 * i for i in range(8)],
-            **B_FRAMES,
-        )
-        for first, begin in ((0, 1000), (8, 820), (16, 1110))
-    ]
-    stored = store(clip_of(joined_streams(*parts), "ts"), stored_as)
-    assert numbers(shown(stored)) == list(range(24))
-
-
-SMALL_THEN_LARGE = joined_streams(
-    encoded("libx264", "mpegts", [picture(n, 48, 64) for n in range(8)], **B_FRAMES),
-    encoded(
-        "libx264", "mpegts", [picture(n, 96, 96) for n in range(8, 16)], **B_FRAMES
-    ),
-)
-
-
-@ENCODED_ANEW
-def test_a_size_that_changes_is_evened_out(clip_of, stored_as):
-    frames = shown(store(clip_of(SMALL_THEN_LARGE, "ts"), stored_as))
-    assert frames.shape == (16, 48, 64, 3)
-    assert numbers(frames) == list(range(16))
-
-
-def test_a_size_that_changes_cannot_be_copied(clip_of):
-    with pytest.raises(VideoError, match=f"^{ID}: the frame size changes.*`fast`"):
-        store(clip_of(SMALL_THEN_LARGE, "ts"), "copy")
-
-
 def turned_by_the_stream(data: bytes, degrees: int) -> bytes:
     """H.264 that says itself how it is to be turned."""
     file = io.BytesIO()
@@ -370,16 +317,43 @@ def of_numbers(first: int, last: int, *, sideways: bool) -> bytes:
     return turned_by_the_stream(data, 90) if sideways else data
 
 
-@ENCODED_ANEW
-@pytest.mark.parametrize("sideways", [(False, True), (True, False)])
-def test_a_turn_that_changes_is_evened_out(clip_of, sideways, stored_as):
-    parts = [
-        of_numbers(0, 8, sideways=sideways[0]),
-        of_numbers(8, 16, sideways=sideways[1]),
-    ]
-    frames = shown(store(clip_of(joined_streams(*parts), "ts"), stored_as))
-    assert frames.shape == (16, 48, 64, 3)
-    assert numbers(frames) == list(range(16))
+def part(first: int, *size: int, **options) -> bytes:
+    """Eight frames of a stream that another may follow, as MPEG-TS does."""
+    pictures = [picture(n, *size) for n in range(first, first + 8)]
+    return encoded("libx264", "mpegts", pictures, **B_FRAMES, **options)
+
+
+def from_time(first: int, begin: int) -> bytes:
+    return part(first, times=[begin + 40 * i for i in range(8)])
+
+
+SMALL_THEN_LARGE = part(0, 48, 64) + part(8, 96, 96)
+JOINED = {
+    # Files that were downloaded in parts, whose counters begin anew in each.
+    "segments": part(0) + part(8) + part(16),
+    "times that go back": from_time(0, 1000) + from_time(8, 820) + from_time(16, 1110),
+    "another size": SMALL_THEN_LARGE,
+    "turned later": of_numbers(0, 8, sideways=False) + of_numbers(8, 16, sideways=True),
+    "turned first": of_numbers(0, 8, sideways=True) + of_numbers(8, 16, sideways=False),
+}
+
+
+UNCHANGED = ("segments", "times that go back")
+
+
+@pytest.mark.parametrize(
+    ("case", "stored_as"),
+    [(c, s) for c in JOINED for s in STORAGES if s != "copy" or c in UNCHANGED],
+)
+def test_segments_that_were_put_together_are_stored_whole(clip_of, case, stored_as):
+    frames = shown(store(clip_of(JOINED[case], "ts"), stored_as))
+    assert frames.shape == (24 if case in UNCHANGED else 16, 48, 64, 3)
+    assert numbers(frames) == list(range(len(frames)))
+
+
+def test_a_size_that_changes_cannot_be_copied(clip_of):
+    with pytest.raises(VideoError, match=f"^{ID}: the frame size changes.*`fast`"):
+        store(clip_of(SMALL_THEN_LARGE, "ts"), "copy")
 
 
 def test_a_turn_that_a_keyframe_says_holds_for_the_frames_after_it(clip_of):
@@ -440,16 +414,19 @@ def test_a_cut_decodes_from_the_keyframe_before_it(clip_of, monkeypatch, case):
     assert 25 <= len(decoded) <= 65
 
 
-def test_a_cut_between_two_frames_begins_with_the_later_one(clip_of):
-    data = encoded("libx264", "mp4", 60, **SHORT)
-    stored = store(clip_of(data, start=10.4 / 25, end=20.6 / 25), "frames")
-    assert numbers(shown(stored)) == list(range(11, 21))
-
-
-def test_a_cut_counts_from_the_first_frame_that_is_shown(clip_of):
-    data = trimmed(encoded("libx264", "mp4", 60, **SHORT), 7, 45)
-    stored = store(clip_of(data, start=10 / 25, end=20 / 25), "frames")
-    assert numbers(shown(stored)) == list(range(17, 27))
+@pytest.mark.parametrize(
+    ("hidden", "start", "end", "expected"),
+    [
+        # Between two frames it begins with the later one.
+        (0, 10.4 / 25, 20.6 / 25, range(11, 21)),
+        # Time counts from the first frame that is shown.
+        (7, 10 / 25, 20 / 25, range(17, 27)),
+    ],
+)
+def test_where_a_cut_begins(clip_of, hidden, start, end, expected):
+    data = trimmed(encoded("libx264", "mp4", 60, **SHORT), hidden, 45)
+    stored = store(clip_of(data, start=start, end=end), "frames")
+    assert numbers(shown(stored)) == list(expected)
 
 
 @pytest.mark.parametrize(
@@ -521,21 +498,20 @@ def test_images_are_in_the_order_of_their_numbers(clip_of, stored_as):
     assert storage.count(clip) == 7
 
 
+@pytest.mark.parametrize(
+    ("sizes", "fast", "frames"),
+    [
+        # All become as large as the first; large ones are scaled down.
+        ([(48, 64), (96, 64), (51, 67), (300, 400)], (48, 64), (48, 64)),
+        ([(300, 400)] * 3, (256, 342), (256, 341)),
+    ],
+)
 @EVERY_STORAGE
-def test_images_of_several_sizes_become_those_of_the_first(clip_of, stored_as):
-    sizes = [(48, 64), (96, 64), (51, 67), (300, 400)]
+def test_sizes_of_images(clip_of, sizes, fast, frames, stored_as):
     files = {f"{n}.jpg": file_of(picture(n, *size)) for n, size in enumerate(sizes)}
-    frames = shown(store(clip_of(files, "frames"), stored_as))
-    assert frames.shape == (4, 48, 64, 3)
-    assert numbers(frames) == [0, 1, 2, 3]
-
-
-@EVERY_STORAGE
-def test_large_images_are_scaled_down(clip_of, stored_as):
-    files = {f"{n}.jpg": file_of(picture(n, 300, 400)) for n in range(3)}
-    frames = shown(store(clip_of(files, "frames"), stored_as))
-    assert frames.shape[1:3] == (256, 342 if stored_as == "fast" else 341)
-    assert numbers(frames) == [0, 1, 2]
+    found = shown(store(clip_of(files, "frames"), stored_as))
+    assert found.shape[1:3] == (fast if stored_as == "fast" else frames)
+    assert numbers(found) == list(range(len(sizes)))
 
 
 @EVERY_STORAGE
@@ -543,15 +519,11 @@ def test_large_images_are_scaled_down(clip_of, stored_as):
 def test_images_that_are_turned_or_mirrored(clip_of, orientation, stored_as):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
+    # Orientations are undone by themselves, but for quarter turns.
+    opposite = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    undo = (images.TURNS | opposite).get(orientation)
     taken = Image.fromarray(picture(5))
-    for turn, opposite in (
-        (6, Image.Transpose.ROTATE_90),
-        (8, Image.Transpose.ROTATE_270),
-    ):
-        if orientation == turn:
-            taken = taken.transpose(opposite)
-    if orientation in (2, 3, 4, 5, 7):  # each is undone by itself
-        taken = taken.transpose(images.TURNS[orientation])
+    taken = taken if undo is None else taken.transpose(undo)
     file = io.BytesIO()
     taken.save(file, "JPEG", quality=95, exif=exif)
     stored = store(clip_of({"1.jpg": file.getvalue()}, "frames"), stored_as)

@@ -19,9 +19,10 @@ from vidshift.data import open_split
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.media import images
 from vidshift.data.media.video import VideoError
+from vidshift.data.records.record import Record
 from vidshift.data.sources.image_folder import ImageFolder
 from vidshift.data.sources.motion_clips import OrderedMotion
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.data.sources.tfds_images import TfdsImages
 from vidshift.data.views.crop import crop_resize, random_area_box
 from vidshift.data.views.view import View, train_clip
@@ -69,14 +70,6 @@ def test_kinds_of_pixels():
         np.testing.assert_array_equal(images.decode(encoded(image), [0])[0], expected)
     cmyk = encoded(Image.fromarray(pixels).convert("CMYK"), "JPEG")
     assert images.decode(cmyk, [0]).shape == (1, 6, 8, 3)
-
-
-def test_a_picture_taken_sideways_is_turned_upright():
-    exif = Image.Exif()
-    exif[274] = 6  # a quarter turn clockwise
-    file = encoded(Image.fromarray(picture()), exif=exif)
-    expected = np.rot90(picture(), -1)
-    np.testing.assert_array_equal(images.decode(file, [0])[0], expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -215,11 +208,16 @@ def fill(root, classes=("cat", "Hund, groß"), each=3, folders=("train", "val"))
     return root
 
 
+def opened(root, split="train", **options):
+    options = ImageFolder(**options)
+    return open_split("image_folder", split, data_dir=str(root), options=options)
+
+
 def test_a_folder_of_images(tmp_path, caplog):
     fill(tmp_path)
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
     with caplog.at_level("WARNING", "vidshift"):
-        split = open_split("image_folder", "train", data_dir=str(tmp_path))
+        split = opened(tmp_path)
     (said,) = caplog.messages
     assert "no images by their suffix: 1 (" in said and "notes.txt" in said
     assert split.classes == ("Hund, groß", "cat") and len(split.source) == 6
@@ -230,20 +228,20 @@ def test_a_folder_of_images(tmp_path, caplog):
     pixels = split.decode(record["video"], [0], name=record["id"])
     np.testing.assert_array_equal(pixels[0], picture(20, 24, seed=2))
     # Without a folder of its own the test is of the validation images.
-    test = open_split("image_folder", "test", data_dir=str(tmp_path))
+    test = opened(tmp_path, "test")
     assert test.source[0]["id"].startswith("val/")
 
 
 def test_what_is_hidden_is_no_class_and_no_image(tmp_path):
     fill(tmp_path)
-    whole = open_split("image_folder", "train", data_dir=str(tmp_path))
+    whole = opened(tmp_path)
     cat = tmp_path / "train" / "cat"
     for folder in (tmp_path / "train", tmp_path / "val", cat):
         shutil.copytree(cat, folder / ".ipynb_checkpoints")
     (cat / "._0 é.jpeg").write_bytes(b"macOS's")
-    again = open_split("image_folder", "train", data_dir=str(tmp_path))
+    again = opened(tmp_path)
     assert again.classes == whole.classes and again.source.files == whole.source.files
-    open_split("image_folder", "validation", data_dir=str(tmp_path))
+    opened(tmp_path, "validation")
 
 
 def test_images_lie_at_any_depth_and_behind_links(tmp_path):
@@ -252,7 +250,7 @@ def test_images_lie_at_any_depth_and_behind_links(tmp_path):
     shutil.move(train / "cat", tmp_path / "elsewhere")
     (train / "cat" / "more").mkdir(parents=True)
     (train / "cat" / "more" / "linked").symlink_to(tmp_path / "elsewhere")
-    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    split = opened(tmp_path)
     record = split.source[4]
     assert record["id"] == "train/cat/more/linked/1 é.PNG"
     pixels = split.decode(record["video"], [0])
@@ -271,57 +269,49 @@ def test_names_of_folders_of_images(tmp_path):
             (tmp_path / split / name).mkdir(parents=True)
             Image.new("RGB", (8, 8)).save(tmp_path / split / name / "1.png")
 
-    def opened(split):
-        return open_split("image_folder", split, data_dir=str(tmp_path))
-
-    assert opened("train").classes == ("caf\u00e9", "turn left", "turn right")
-    assert opened("train").flip_labels == (0, 2, 1)
-    labels = [opened("test").source[row]["label"] for row in range(2)]
-    assert labels == [0, 2] and opened("validation").source[0]["label"] == 1
+    train = opened(tmp_path)
+    assert train.classes == ("caf\u00e9", "turn left", "turn right")
+    assert train.flip_labels == (0, 2, 1)
+    labels = [opened(tmp_path, "test").source[row]["label"] for row in range(2)]
+    assert labels == [0, 2]
+    assert opened(tmp_path, "validation").source[0]["label"] == 1
     link = tmp_path / "train" / "turn left" / "all"
     link.symlink_to(tmp_path / "train")
     with pytest.raises(
         ValueError, match="turn left/all: is a link to a folder .* remove"
     ):
-        opened("train")
+        opened(tmp_path)
 
 
 def test_one_split_in_two_folders(tmp_path):
     fill(tmp_path, folders=("train", "val", "validation"))
     with pytest.raises(ValueError, match="validation and .*val are one split: put .*"):
-        open_split("image_folder", "test", data_dir=str(tmp_path))
-    options = ImageFolder(validation="val")
-    split = open_split(
-        "image_folder", "validation", data_dir=str(tmp_path), options=options
-    )
+        opened(tmp_path, "test")
+    split = opened(tmp_path, "validation", validation="val")
     assert split.source[0]["id"].startswith("val/")
 
 
 def test_folders_that_are_none(tmp_path):
-    def open_it(root, split="train", **options):
-        options = ImageFolder(**options)
-        return open_split("image_folder", split, data_dir=str(root), options=options)
-
     with pytest.raises(ValueError, match="no folder .*/train for the train images"):
-        open_it(tmp_path)
+        opened(tmp_path)
     root = fill(tmp_path / "full")
     with pytest.raises(ValueError, match="no folder .*/dev for the validation im"):
-        open_it(root, "validation", validation="dev")
+        opened(root, "validation", validation="dev")
     (root / "val" / "horse").mkdir()
     with pytest.raises(ValueError, match="val has classes that .* has not: .horse"):
-        open_it(root, "validation")
+        opened(root, "validation")
     for file in (root / "train" / "cat").iterdir():
         file.rename(file.with_suffix(".txt"))
     with pytest.raises(
         ValueError, match="train has classes without an image .*: .cat.$"
     ):
-        open_it(root)
+        opened(root)
     empty = fill(tmp_path / "empty", each=0)
     with pytest.raises(ValueError, match="train holds no image .* 2 class folders"):
-        open_it(empty)
+        opened(empty)
     (tmp_path / "flat" / "train").mkdir(parents=True)
     with pytest.raises(ValueError, match="train has no folders: a class of images"):
-        open_it(tmp_path / "flat")
+        opened(tmp_path / "flat")
     with pytest.raises(ValueError, match="image_folder takes options of the type Im"):
         open_split("image_folder", "train", data_dir=str(root), options=OrderedMotion())
     with pytest.raises(
@@ -333,7 +323,7 @@ def test_folders_that_are_none(tmp_path):
 def test_batches_of_images_replace_what_is_damaged(tmp_path):
     fill(tmp_path)
     (tmp_path / "train" / "cat" / "1 é.PNG").write_bytes(b"no image")
-    split = open_split("image_folder", "train", data_dir=str(tmp_path))
+    split = opened(tmp_path)
     (tmp_path / "train" / "cat" / "2 é.PNG").unlink()  # gone after the listing
     view = View(1, 16, 12, area=(0.2, 1.0))
     given = {"batch_size": 6, "seed": 0, "workers": 0, "max_failed_share": 1.0}
@@ -400,12 +390,7 @@ def test_a_damaged_tfds_data_set_is_named(prepared, tmp_path):
         r"dataset_info\.json is damaged .*: remove .*1\.0\.0; `tfds build tiny_images"
     )
     with pytest.raises(ValueError, match=says):
-        open_split(
-            "tfds_images",
-            "train",
-            data_dir=str(tmp_path / "copy"),
-            options=TfdsImages(name="tiny_images"),
-        )
+        open_tiny(tmp_path / "copy")
 
 
 @pytest.mark.parametrize(
@@ -425,39 +410,43 @@ def test_tfds_data_sets_that_are_none(prepared, options, message):
         open_split("tfds_images", "train", data_dir=prepared, options=options)
 
 
+def changed(prepared, folder, name, change):
+    """Opens a copy of the data set, one of whose JSON files is changed."""
+    path = copied(prepared, folder) / f"{name}.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return open_tiny(folder)
+
+
 def test_other_features(prepared, tmp_path):
-    path = copied(prepared, tmp_path) / "features.json"
-    features = json.loads(path.read_text())
-    fields = features["featuresDict"]["features"]
-    fields["label"] = fields["file_name"]
-    path.write_text(json.dumps(features))
-    with pytest.raises(
-        ValueError, match="needs features `image` .* has: file_name, im"
-    ):
-        open_tiny(tmp_path)
+    def change(content):
+        fields = content["featuresDict"]["features"]
+        fields["label"] = fields["file_name"]
+
+    says = "needs features `image` .* has: file_name, im"
+    with pytest.raises(ValueError, match=says):
+        changed(prepared, tmp_path, "features", change)
 
 
-def test_other_files(prepared, tmp_path):
-    path = copied(prepared, tmp_path) / "dataset_info.json"
-    path.write_text(path.read_text().replace("array_record", "tfrecord"))
+@pytest.mark.parametrize("beside", [False, True])
+def test_other_files(prepared, tmp_path, beside):
+    info = {"fileFormat": "tfrecord"}
+    if beside:
+        info["alternativeFileFormats"] = ["array_record"]
+        split = changed(prepared, tmp_path, "dataset_info", lambda it: it.update(info))
+        assert len(split.source) == 6
+        return
     with pytest.raises(ValueError, match="is of tfrecord files; `tfds build tiny_im"):
-        open_tiny(tmp_path)
-
-
-def test_array_records_beside_other_files(prepared, tmp_path):
-    path = copied(prepared, tmp_path) / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info |= {"fileFormat": "tfrecord", "alternativeFileFormats": ["array_record"]}
-    path.write_text(json.dumps(info))
-    assert len(open_tiny(tmp_path).source) == 6
+        changed(prepared, tmp_path, "dataset_info", lambda it: it.update(info))
 
 
 def test_images_without_a_name_are_numbered(prepared, tmp_path):
-    path = copied(prepared, tmp_path) / "features.json"
-    features = json.loads(path.read_text())
-    del features["featuresDict"]["features"]["file_name"]
-    path.write_text(json.dumps(features))
-    assert open_tiny(tmp_path).source[3]["id"] == "tiny_images/train/3"
+    def change(content):
+        del content["featuresDict"]["features"]["file_name"]
+
+    split = changed(prepared, tmp_path, "features", change)
+    assert split.source[3]["id"] == "tiny_images/train/3"
 
 
 def test_the_newest_version_is_opened(prepared, tmp_path):
@@ -510,7 +499,7 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
     first, *_, last = read_metrics(images_run)
     assert last["kind"] == "end"
     # The crops are those of the config's area.
-    split = open_split("image_folder", "train", data_dir=str(tmp_path / "images"))
+    split = opened(tmp_path / "images")
     view = View(1, 16, 16, area=(0.08, 1.0))
     with train_batches(split, view, batch_size=8, seed=0, workers=0) as batches:
         shown = clips_fingerprint(jnp.asarray(next(batches)["fingerprint"]))

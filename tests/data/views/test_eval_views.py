@@ -7,7 +7,7 @@ from PIL import Image
 from tests.data.loading.test_loader import VIEW, split_of
 from vidshift.data.loading.loader import eval_batches
 from vidshift.data.media import encoding
-from vidshift.data.sources.split import Record
+from vidshift.data.records.record import Record
 from vidshift.data.views import eval_views
 from vidshift.data.views.eval_views import WHOLE
 from vidshift.devices.mesh import shard_batch

@@ -123,7 +123,7 @@ def test_strided_clips_are_the_official_ones():
 
 
 def test_strided_test_clips_never_reach_the_last_place():
-    of = sampling.Frames(300, 30.0, 8, 8, 30.0)
+    of = sampling.ClipRequest(300, 30.0, 8, 8, 30.0)
     clips = sampling.SAMPLINGS["strided"].test(of, 10)
     assert clips.shape == (10, 8)
     # The room is 236 frames, of which clip k begins at k tenths.
@@ -150,7 +150,7 @@ def test_a_video_shorter_than_a_strided_clip_repeats_its_last_frame():
 def test_every_sampling_stays_in_the_video(name):
     rng = np.random.default_rng(0)
     for num_video_frames in (1, 2, 7, 8, 9, 63, 64, 65, 100, 301):
-        of = sampling.Frames(num_video_frames, 29.97, 8, 8, 30.0)
+        of = sampling.ClipRequest(num_video_frames, 29.97, 8, 8, 30.0)
         found = [sampling.SAMPLINGS[name].train(of, rng) for _ in range(50)]
         found += list(sampling.SAMPLINGS[name].test(of, 10))
         for indices in found:
@@ -160,14 +160,14 @@ def test_every_sampling_stays_in_the_video(name):
 
 def test_training_draws_every_place_of_a_dense_window():
     rng = np.random.default_rng(0)
-    of = sampling.Frames(70, 30.0, 8, 8, 30.0)
+    of = sampling.ClipRequest(70, 30.0, 8, 8, 30.0)
     firsts = {int(sampling.SAMPLINGS["dense"].train(of, rng)[0]) for _ in range(300)}
     assert firsts == set(range(6))  # the official code never draws the seventh
 
 
 def test_training_draws_strided_clips_from_the_whole_room():
     rng = np.random.default_rng(0)
-    of = sampling.Frames(84, 30.0, 8, 8, 30.0)
+    of = sampling.ClipRequest(84, 30.0, 8, 8, 30.0)
     firsts = {int(sampling.SAMPLINGS["strided"].train(of, rng)[0]) for _ in range(500)}
     assert firsts == set(range(20))
 

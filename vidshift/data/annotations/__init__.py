@@ -1,6 +1,4 @@
-"""Readers of the annotations that data sets are distributed with, by name."""
-
-import types
+"""Data sets of videos by name, as they are distributed."""
 
 from vidshift.data.annotations import (
     charades,
@@ -16,21 +14,20 @@ from vidshift.data.annotations import (
     ucf101,
 )
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
-# Each has `read(source, **options) -> Annotations`, SPLITS, COUNTS (of the clips of each
-# split, where the publishers say), and in its docstring the files that it expects.
-DATASETS: dict[str, types.ModuleType] = {
-    "something_v1": something_v1,
-    "something_v2": something_v2,
-    "kinetics400": kinetics400,
-    "ucf101": ucf101,
-    "hmdb51": hmdb51,
-    "jester": jester,
-    "moments": moments,
-    "diving48": diving48,
-    "epic_kitchens100": epic_kitchens100,
-    "charades": charades,
-    "folder": folder,
+DATASETS: dict[str, VideoDataset] = {
+    "something_v1": something_v1.DATASET,
+    "something_v2": something_v2.DATASET,
+    "kinetics400": kinetics400.DATASET,
+    "ucf101": ucf101.DATASET,
+    "hmdb51": hmdb51.DATASET,
+    "jester": jester.DATASET,
+    "moments": moments.DATASET,
+    "diving48": diving48.DATASET,
+    "epic_kitchens100": epic_kitchens100.DATASET,
+    "charades": charades.DATASET,
+    "folder": folder.DATASET,
 }
 
-__all__ = ["DATASETS", "AnnotationError", "Annotations", "Clip"]
+__all__ = ["DATASETS", "AnnotationError", "Annotations", "Clip", "VideoDataset"]

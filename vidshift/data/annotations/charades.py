@@ -21,10 +21,10 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 from vidshift.tasks import MULTI_LABEL
 
 SPLITS = ("train", "test")
-COUNTS = {"train": 7_985, "test": 1_863}
 FRAMES = "Charades_v1_rgb"
 FPS = 24.0
 
@@ -91,3 +91,12 @@ def _action(
         reading.seconds(field, place, "an action's time") for field in fields[1:]
     )
     return reading.label_of(fields[0], labels, place), (start, end)
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 7_985, "test": 1_863},
+    num_classes=157,
+    task=MULTI_LABEL,
+)

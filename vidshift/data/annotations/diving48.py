@@ -18,9 +18,9 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "test")
-COUNTS = {"train": 15_027, "test": 1_970}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -49,3 +49,11 @@ def read(source: pathlib.Path) -> Annotations:
 def _names(part: str) -> tuple[str, ...]:
     name = f"Diving48_{part}.json"
     return name, f"annotations/{name}"
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 15_027, "test": 1_970},
+    num_classes=48,
+)

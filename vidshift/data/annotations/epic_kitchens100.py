@@ -25,10 +25,10 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 from vidshift.tasks import MultiTask
 
 SPLITS = ("train", "validation")
-COUNTS = {"train": 67_217, "validation": 9_668}
 COLUMNS = (
     *("narration_id", "participant_id", "video_id", "start_timestamp"),
     *("stop_timestamp", "verb_class", "noun_class"),
@@ -102,7 +102,7 @@ def _classes(path: pathlib.Path) -> list[str]:
 
 
 class _Videos:
-    """Where each video lies, and its frames a second where it is a folder of frames."""
+    """Finds each video, and the frames a second of one that is a folder of frames."""
 
     def __init__(self, source: pathlib.Path):
         self.source = source
@@ -139,3 +139,13 @@ class _Videos:
                 f"{path}: says no fps of {video}, which is a folder of frames"
             )
         return self.rates[video]
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 67_217, "validation": 9_668},
+    num_classes=97 + 300 + 3806,
+    # Actions are the pairs of a verb and a noun in training and validation.
+    task=MultiTask({"verb": 97, "noun": 300, "action": 3806}),
+)

@@ -49,9 +49,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from vidshift.class_names import clean, listed, look_alikes
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation", "test")
-COUNTS: dict[str, int] = {}
 # Files of one unknown suffix that are opened although the ones before held no video.
 MOST_IN_VAIN = 100
 # Names of each split's folder, CSV file, and in the column `split`.
@@ -453,3 +453,6 @@ def _is_number(name: str) -> bool:
 
 def _by_number(name: str) -> tuple[int, str]:
     return int(name), name
+
+
+DATASET = VideoDataset(read, SPLITS)

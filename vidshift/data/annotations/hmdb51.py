@@ -20,9 +20,9 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train_1", "test_1", "train_2", "test_2", "train_3", "test_3")
-COUNTS = dict(zip(SPLITS, (3_570, 1_530) * 3))
 LISTS = "testTrainMulti_7030_splits"
 
 
@@ -71,3 +71,11 @@ def _videos(source: pathlib.Path, classes: list[str]) -> pathlib.Path:
         if any((folder / name).is_dir() for name in classes):
             return folder
     return source
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts=dict(zip(SPLITS, (3_570, 1_530) * 3)),
+    num_classes=51,
+)

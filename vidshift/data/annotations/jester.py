@@ -19,20 +19,12 @@ mirrored, with the class of the mirror image: left is right then, and clockwise 
 counterclockwise.
 """
 
-import pathlib
-
 from vidshift.data.annotations import frame_lists, mirrored
-from vidshift.data.annotations.clip import Annotations
 
-SPLITS = ("train", "validation", "test")
-COUNTS = {"train": 118_562, "validation": 14_787, "test": 14_743}
-
-
-def read(source: pathlib.Path) -> Annotations:
-    return frame_lists.read(
-        source,
-        name="jester-v1",
-        splits=SPLITS[:2],
-        frames="20bn-jester-v1",
-        words={**mirrored.SIDES, **mirrored.TURNS},
-    )
+DATASET = frame_lists.dataset(
+    {"train": 118_562, "validation": 14_787, "test": 14_743},
+    27,
+    name="jester-v1",
+    frames="20bn-jester-v1",
+    words={**mirrored.SIDES, **mirrored.TURNS},
+)

@@ -23,10 +23,9 @@ import pathlib
 
 from vidshift.data.annotations import folder, media, mirrored, reading
 from vidshift.data.annotations.clip import Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation", "test")
-# As published.
-COUNTS = {"train": 246_534, "validation": 19_906, "test": 38_685}
 NAMES = {
     "train": ("train",),
     "validation": ("val", "validate", "validation"),
@@ -78,3 +77,12 @@ def _tables(split: str) -> tuple[str, ...]:
     return tuple(
         f"{place}{name}.csv" for place in ("annotations/", "") for name in names
     )
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    # As published.
+    counts={"train": 246_534, "validation": 19_906, "test": 38_685},
+    num_classes=400,
+)

@@ -17,10 +17,9 @@ import pathlib
 
 from vidshift.data.annotations import mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation")
-# Version 1's.
-COUNTS = {"train": 802_244, "validation": 33_900}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -48,12 +47,20 @@ def read(source: pathlib.Path) -> Annotations:
 
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
-    names = {}
+    classes = []
     for place, line in reading.lines(path):
         name, comma, label = line.rpartition(",")
         if not comma:
             raise AnnotationError(f"{place}: must be CLASS,NUMBER, got {line!r}")
-        names[reading.number(label, place, "the class's number")] = name.strip()
-    if not names or max(names) != len(names) - 1:
-        raise AnnotationError(f"{path}: must number classes from 0 to their last")
-    return tuple(names[label] for label in range(len(names)))
+        number = reading.number(label, place, "the class's number")
+        classes.append((number, name.strip()))
+    return reading.in_order(classes, path)
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    # Version 1's.
+    counts={"train": 802_244, "validation": 33_900},
+    num_classes=339,
+)

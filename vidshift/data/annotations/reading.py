@@ -9,7 +9,7 @@ import io
 import json
 import pathlib
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidshift.class_names import clean, listed
@@ -106,7 +106,7 @@ def table(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, Mapping[str,
 
 
 def parsed(path: pathlib.Path, kind: type) -> Any:
-    """What a JSON file holds: a `dict` or a `list`."""
+    """Returns the content of a JSON file: a `dict` or a `list`."""
     try:
         content = json.loads(text(path))
     except json.JSONDecodeError as error:
@@ -199,6 +199,14 @@ def numbered(classes: Collection[str], path: pathlib.Path) -> dict[str, int]:
         twice = next(name for name in labels if classes.count(name) > 1)
         raise AnnotationError(f"{path}: lists the class {twice!r} twice")
     return labels
+
+
+def in_order(classes: Sequence[tuple[int, str]], path: pathlib.Path) -> tuple[str, ...]:
+    """Returns the names of (number, name) in the order of the numbers."""
+    classes = sorted(classes)
+    if not classes or [number for number, _ in classes] != list(range(len(classes))):
+        raise AnnotationError(f"{path}: must number classes from 0 to their last")
+    return tuple(name for _, name in classes)
 
 
 def add(clips: dict[str, Clip], clip: Clip, place: str) -> None:

@@ -18,20 +18,12 @@ published: its clips are for a submission (`eval.py --submission`). Clips may be
 mirrored, with the class of the mirror image.
 """
 
-import pathlib
-
 from vidshift.data.annotations import frame_lists, mirrored
-from vidshift.data.annotations.clip import Annotations
 
-SPLITS = ("train", "validation", "test")
-COUNTS = {"train": 86_017, "validation": 11_522, "test": 10_960}
-
-
-def read(source: pathlib.Path) -> Annotations:
-    return frame_lists.read(
-        source,
-        name="something-something-v1",
-        splits=SPLITS[:2],
-        frames="20bn-something-something-v1",
-        words=mirrored.SIDES,
-    )
+DATASET = frame_lists.dataset(
+    {"train": 86_017, "validation": 11_522, "test": 10_960},
+    174,
+    name="something-something-v1",
+    frames="20bn-something-something-v1",
+    words=mirrored.SIDES,
+)

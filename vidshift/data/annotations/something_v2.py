@@ -21,6 +21,7 @@ Clips may be mirrored, with the class of the mirror image.
 """
 
 import pathlib
+from collections.abc import Sequence
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import (
@@ -29,9 +30,9 @@ from vidshift.data.annotations.clip import (
     Annotations,
     Clip,
 )
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train", "validation", "test")
-COUNTS = {"train": 168_913, "validation": 24_777, "test": 27_157}
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -79,10 +80,23 @@ def _names(name: str) -> tuple[str, ...]:
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
     numbers = reading.parsed(path, dict)
-    names = {
-        reading.number(label, f"{path}, {name!r}", "the number", len(numbers)): name
+    classes = [
+        (reading.number(label, f"{path}, {name!r}", "the number", len(numbers)), name)
         for name, label in numbers.items()
-    }
-    if len(names) < len(numbers) or not names:
-        raise AnnotationError(f"{path}: must number classes from 0 to their last")
-    return tuple(names[label] for label in range(len(names)))
+    ]
+    return reading.in_order(classes, path)
+
+
+def _submission(id: str, best: Sequence[int], classes: Sequence[str]) -> str:
+    """Writes the numbers of the five best classes, as the official code of TSM does."""
+    del classes
+    return ";".join([id, *(str(label) for label in best)])
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts={"train": 168_913, "validation": 24_777, "test": 27_157},
+    num_classes=174,
+    submission=_submission,
+)

@@ -21,9 +21,9 @@ import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
 from vidshift.data.annotations.clip import AnnotationError, Annotations, Clip
+from vidshift.data.annotations.dataset import VideoDataset
 
 SPLITS = ("train_1", "test_1", "train_2", "test_2", "train_3", "test_3")
-COUNTS = dict(zip(SPLITS, (9_537, 3_783, 9_586, 3_734, 9_624, 3_696)))
 
 
 def read(source: pathlib.Path) -> Annotations:
@@ -72,3 +72,11 @@ def _classes(path: pathlib.Path) -> tuple[str, ...]:
         classes += name
     reading.numbered(classes, path)
     return tuple(classes)
+
+
+DATASET = VideoDataset(
+    read,
+    SPLITS,
+    counts=dict(zip(SPLITS, (9_537, 3_783, 9_586, 3_734, 9_624, 3_696))),
+    num_classes=101,
+)

@@ -1,4 +1,4 @@
-"""What `vidshift.data.bench` times: the loader, and beside it bare decoding."""
+"""Contenders that `vidshift.data.bench` times: the loader, and bare decoding beside it."""
 
 import dataclasses
 import itertools
@@ -14,12 +14,13 @@ import numpy as np
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.loading import plan
 from vidshift.data.loading.loader import train_batches
-from vidshift.data.loading.workers import Team
+from vidshift.data.loading.workers import Workers
 from vidshift.data.media import video
 from vidshift.data.media.player import Player
 from vidshift.data.records import builder, storage
+from vidshift.data.records.record import Record
 from vidshift.data.sources import prepared
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, train_clip
 from vidshift.tasks import SINGLE_LABEL
 
@@ -88,7 +89,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
 
 
 def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
-    """What the bare loop decodes."""
+    """Returns the file that the bare loop decodes."""
     return out / f"{stored_as}.mp4"
 
 
@@ -152,16 +153,13 @@ class Bare:
 
 def _bare_turn(bare: Bare, cores: int, seconds: float) -> tuple[float, float]:
     # Processes: threads of one would wait for each other.
-    team = Team(bare, cores, kind="process")
-    try:
-        done = team.map(team.do, itertools.count(), ahead=2 * cores)
+    with Workers(bare, cores, kind="process") as processes:
+        done = processes.map(itertools.count())
         for _ in range(cores):
             next(done)
         used, began = [], time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds or not used:
             used.append(next(done)[1])
-    finally:
-        team.stop()
     clips = CLIPS_AT_ONCE * len(used)
     return clips / passed, sum(used) / clips
 

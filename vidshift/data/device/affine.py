@@ -5,13 +5,13 @@ A change is six numbers a to f: the output at (x, y) is the input at
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-Frames = UInt8[Array, "T H W 3"]
-Number = Float[Array, ""]
+from vidshift.data.device.rgb_clip import Number, RgbClip
+
 Matrix = Float[Array, "6"]
 
-# What is outside the frame: ImageNet's mean colour, as in GSF's official code; timm by
+# Colour outside the frame: ImageNet's mean colour, as in GSF's official code; timm by
 # itself takes a grey of 128.
 FILL = (124, 116, 104)
 
@@ -45,20 +45,11 @@ def translation_y(height: int, width: int, share: Number) -> Matrix:
     return jnp.array([1, 0, 0, 0, 1, 0], jnp.float32).at[5].set(share * height)
 
 
-MATRICES = {
-    "Rotate": rotation,
-    "ShearX": shear_x,
-    "ShearY": shear_y,
-    "TranslateXRel": translation_x,
-    "TranslateYRel": translation_y,
-}
-
-
-def resample(x: Frames, matrix: Matrix) -> Frames:
+def resample(x: RgbClip, matrix: Matrix) -> RgbClip:
     """Pillow's bilinear `Image.transform`: between 2 x 2 pixels, rounded down.
 
-    All frames and channels of a place lie together while it is read, so that what is
-    read are H W rows, four times: a TPU has its time with single values. Shears and
+    All frames and channels of a place lie together while it is read, so that
+    H W rows are read, four times: a TPU is slow with single values. Shears and
     translations, which move whole rows or columns, go the same way for simplicity.
     """
     frames, height, width, channels = x.shape

@@ -1,4 +1,4 @@
-"""Does to a batch's clips, on the device, what `Augment.draw` drew for each.
+"""Applies the operations that `Augment.draw` drew to a batch's clips, on the device.
 
 GSF's official code augments whole frames and crops them afterwards, and of each frame it
 draws whether it moves bilinearly or bicubically; here clips are cropped already, and move
@@ -13,24 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kernels.sharding import over_batch
-from vidshift.data.device import pixel_ops
-from vidshift.data.device.affine import MATRICES, resample
+from vidshift.data.device import affine
 from vidshift.data.device.augment import NONE
-
-# Of pixels' values; those of their places are in `affine.MATRICES`.
-VALUES = {
-    "Hue": pixel_ops.hue,
-    "AutoContrast": pixel_ops.auto_contrast,
-    "Equalize": pixel_ops.equalize,
-    "Invert": pixel_ops.invert,
-    "Posterize": pixel_ops.posterize,
-    "Solarize": pixel_ops.solarize,
-    "SolarizeAdd": pixel_ops.solarize_add,
-    "Color": pixel_ops.color,
-    "Contrast": pixel_ops.contrast,
-    "Brightness": pixel_ops.brightness,
-    "Sharpness": pixel_ops.sharpness,
-}
+from vidshift.data.device.operations import OPERATIONS
+from vidshift.data.device.rgb_clip import Number, RgbClip
 
 
 def apply(
@@ -80,15 +66,21 @@ def _loop(
     return jax.lax.fori_loop(0, clips * turns, step, video)
 
 
-def operate(
-    x: UInt8[Array, "T H W 3"], op: Int[Array, ""], arg: Float[Array, ""]
-) -> UInt8[Array, "T H W 3"]:
-    """Does the operation of a place in OPERATIONS, whose last are those of MATRICES."""
+def operate(x: RgbClip, op: Int[Array, ""], arg: Number) -> RgbClip:
+    """Applies the operation of a place in OPERATIONS.
+
+    Those that change places share one branch of the program, with a matrix each.
+    """
+    changes = [it.change for it in OPERATIONS.values() if it.change]
+    matrices = [it.matrix for it in OPERATIONS.values() if it.matrix]
+    branches = [
+        changes.index(it.change) if it.change else len(changes)
+        for it in OPERATIONS.values()
+    ]
+    rows = [matrices.index(it.matrix) if it.matrix else 0 for it in OPERATIONS.values()]
 
     def move(x, arg):
-        height, width = x.shape[1:3]
-        matrices = [matrix(height, width, arg) for matrix in MATRICES.values()]
-        return resample(x, jnp.stack(matrices)[op - len(VALUES)])
+        made = jnp.stack([matrix(*x.shape[1:3], arg) for matrix in matrices])
+        return affine.resample(x, made[jnp.array(rows)[op]])
 
-    functions = [*VALUES.values(), move]
-    return jax.lax.switch(jnp.minimum(op, len(VALUES)), functions, x, arg)
+    return jax.lax.switch(jnp.array(branches)[op], [*changes, move], x, arg)

@@ -1,7 +1,7 @@
-"""What is done to the pixels of a training clip besides its crop: drawn on the host.
+"""Augmentations of a training clip besides its crop, drawn on the host.
 
-A clip's draw is a few numbers, of fixed shapes; `apply_augment` does it to the pixels on
-the device.
+A clip's draw is a few numbers, of fixed shapes; `apply_augment` applies it to the pixels
+on the device.
 """
 
 import dataclasses
@@ -9,29 +9,9 @@ import math
 
 import numpy as np
 
-# What is made of a magnitude in [0, 10], by timm's names: its "rand-m9-mstd0.5", which
-# GSF's official code trains with. Of what can go both ways timm draws the sign as well.
-# Posterize and Solarize change less the larger the magnitude, and the four enhancements
-# nothing at 5, as timm's do without "inc".
-RAND_OPERATIONS = {
-    "AutoContrast": lambda magnitude, sign: 0.0,
-    "Equalize": lambda magnitude, sign: 0.0,
-    "Invert": lambda magnitude, sign: 0.0,
-    "Posterize": lambda magnitude, sign: int(magnitude / 10 * 4),  # bits that stay
-    "Solarize": lambda magnitude, sign: int(magnitude / 10 * 256),  # first inverted
-    "SolarizeAdd": lambda magnitude, sign: int(magnitude / 10 * 110),  # levels
-    "Color": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,  # factor
-    "Contrast": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
-    "Brightness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
-    "Sharpness": lambda magnitude, sign: magnitude / 10 * 1.8 + 0.1,
-    "Rotate": lambda magnitude, sign: sign * (magnitude / 10 * 30),  # degrees
-    "ShearX": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),  # pixels a pixel
-    "ShearY": lambda magnitude, sign: sign * (magnitude / 10 * 0.3),
-    "TranslateXRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),  # of side
-    "TranslateYRel": lambda magnitude, sign: sign * (magnitude / 10 * 0.45),
-}
-# A draw names an operation by its place here, and none by -1.
-OPERATIONS = ("Hue", *RAND_OPERATIONS)
+from vidshift.data.device.operations import OPERATIONS, place
+
+# Place of an operation that was not drawn.
 NONE = -1
 # Colour jitter is three of the operations and one of its own: field -> operation.
 JITTER = {
@@ -44,7 +24,7 @@ JITTER = {
 
 @dataclasses.dataclass(slots=True)
 class Augment:
-    """Which augmentations are drawn; the defaults are none.
+    """Augmentations to draw; the defaults are none.
 
     RandAugment (Cubuk et al., 2020): `rand_ops` operations in turn, each with
     `rand_probability` and of a magnitude drawn around `rand_magnitude`, of 10, with the
@@ -64,7 +44,7 @@ class Augment:
 
     @property
     def on(self) -> bool:
-        """Whether anything is drawn."""
+        """True if anything is drawn."""
         return self.rand_ops > 0 or any(getattr(self, field) for field in JITTER)
 
     def check(self, name: str = "augment") -> None:
@@ -97,7 +77,7 @@ class Augment:
             )
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draws what is done to one clip, the same in all its frames.
+        """Draws the operations on one clip, the same in all its frames.
 
         RandAugment's turns come first and colour jitter follows in random order, as in
         timm. An operation may come twice.
@@ -122,7 +102,7 @@ class Augment:
         }
 
     def _rand_turn(self, rng: np.random.Generator) -> tuple[int, float]:
-        names = tuple(RAND_OPERATIONS)
+        names = [name for name, it in OPERATIONS.items() if it.argument]
         name = names[rng.integers(len(names))]
         drawn = rng.random() < self.rand_probability
         magnitude = rng.normal(self.rand_magnitude, self.rand_std)
@@ -130,11 +110,11 @@ class Augment:
         if not drawn:
             return NONE, 0.0
         magnitude = min(max(magnitude, 0.0), 10.0)
-        return OPERATIONS.index(name), RAND_OPERATIONS[name](magnitude, sign)
+        return place(name), OPERATIONS[name].argument(magnitude, sign)
 
     def _jitter_turn(self, field: str, rng: np.random.Generator) -> tuple[int, float]:
         most = getattr(self, field)
         least = -most if field == "hue" else max(0.0, 1 - most)
         if field != "hue":
             most = 1 + most
-        return OPERATIONS.index(JITTER[field]), rng.uniform(least, most)
+        return place(JITTER[field]), rng.uniform(least, most)

@@ -7,36 +7,34 @@ slightly other weights, rounded down, and does not round the mean of `contrast`.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Int
 
 from vidshift.data.device.histogram import LEVELS, histogram, look_up
-
-Frames = UInt8[Array, "T H W 3"]
-Number = Float[Array, ""]
+from vidshift.data.device.rgb_clip import Number, RgbClip
 
 
-def invert(x: Frames, _: Number) -> Frames:
+def invert(x: RgbClip, _: Number) -> RgbClip:
     return 255 - x
 
 
-def posterize(x: Frames, bits: Number) -> Frames:
+def posterize(x: RgbClip, bits: Number) -> RgbClip:
     """Keeps the first bits; of 0 bits, which Pillow refuses by now, nothing is left."""
     dropped = 8 - bits.astype(jnp.int32)
     return x & (256 - (1 << dropped)).astype(jnp.uint8)
 
 
-def solarize(x: Frames, threshold: Number) -> Frames:
+def solarize(x: RgbClip, threshold: Number) -> RgbClip:
     """Inverts levels from the threshold on."""
     return jnp.where(x.astype(jnp.float32) < threshold, x, 255 - x)
 
 
-def solarize_add(x: Frames, levels: Number) -> Frames:
+def solarize_add(x: RgbClip, levels: Number) -> RgbClip:
     """Adds to the darker half of the levels."""
     added = jnp.minimum(x.astype(jnp.int32) + levels.astype(jnp.int32), 255)
     return jnp.where(x < 128, added.astype(jnp.uint8), x)
 
 
-def auto_contrast(x: Frames, _: Number) -> Frames:
+def auto_contrast(x: RgbClip, _: Number) -> RgbClip:
     """Spreads each channel from its darkest and lightest level to 0 and 255.
 
     `floor(255 (x - darkest) / range)`. Where that quotient is whole, Pillow's doubles
@@ -50,7 +48,7 @@ def auto_contrast(x: Frames, _: Number) -> Frames:
     return jnp.where(width > 0, spread.astype(jnp.uint8), x)
 
 
-def equalize(x: Frames, _: Number) -> Frames:
+def equalize(x: RgbClip, _: Number) -> RgbClip:
     """Makes each channel's levels equally frequent."""
     counts = histogram(x)
     before = jnp.cumsum(counts, -1) - counts
@@ -62,22 +60,22 @@ def equalize(x: Frames, _: Number) -> Frames:
     return look_up(table, x)
 
 
-def brightness(x: Frames, factor: Number) -> Frames:
+def brightness(x: RgbClip, factor: Number) -> RgbClip:
     return _blend(jnp.float32(0), x, factor)
 
 
-def contrast(x: Frames, factor: Number) -> Frames:
+def contrast(x: RgbClip, factor: Number) -> RgbClip:
     """Moves levels away from the frame's mean grey, which Pillow rounds."""
     pixels = x.shape[1] * x.shape[2]
     total = _grey(x).sum((1, 2), keepdims=True)[..., None]
     return _blend((total + pixels // 2) // pixels, x, factor)
 
 
-def color(x: Frames, factor: Number) -> Frames:
+def color(x: RgbClip, factor: Number) -> RgbClip:
     return _blend(_grey(x)[..., None], x, factor)
 
 
-def sharpness(x: Frames, factor: Number) -> Frames:
+def sharpness(x: RgbClip, factor: Number) -> RgbClip:
     """Moves levels away from the mean of 3 x 3, in which the middle counts five times.
 
     Pixels at the edge stay.
@@ -93,7 +91,7 @@ def sharpness(x: Frames, factor: Number) -> Frames:
     return _blend(jnp.where(edge[None, ..., None], wide, mean), x, factor)
 
 
-def hue(x: Frames, share: Number) -> Frames:
+def hue(x: RgbClip, share: Number) -> RgbClip:
     """Turns the hue by a share of the circle, at the same value and saturation.
 
     In float32, rounded to the nearest level once; torchvision's changes of Pillow's
@@ -117,14 +115,14 @@ def hue(x: Frames, share: Number) -> Frames:
     return jnp.floor(most - chroma * less + 0.5).astype(jnp.uint8)
 
 
-def _blend(start: Array, x: Frames, factor: Number) -> Frames:
+def _blend(start: Array, x: RgbClip, factor: Number) -> RgbClip:
     """`start + factor (x - start)`, cut off at both ends and rounded down."""
     start = start.astype(jnp.float32)
     mixed = start + factor * (x.astype(jnp.float32) - start)
     return jnp.clip(mixed, 0, 255).astype(jnp.uint8)
 
 
-def _grey(x: Frames) -> Int[Array, "T H W"]:
+def _grey(x: RgbClip) -> Int[Array, "T H W"]:
     """Luma of ITU-R 601-2, in Pillow's integers."""
     red, green, blue = (x[..., c].astype(jnp.int32) for c in range(3))
     return (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16

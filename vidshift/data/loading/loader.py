@@ -1,182 +1,31 @@
 """Batches of clips for training and evaluation, decoded by workers ahead of time."""
 
 import functools
-import logging
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from vidshift.data.device.augment import Augment
 from vidshift.data.loading import plan
-from vidshift.data.loading.shape_buckets import SameSize
-from vidshift.data.loading.workers import WORKER_KINDS, Failed, Hangs, Team
-from vidshift.data.media.video import VideoError
-from vidshift.data.sources.split import Record, Split, where
+from vidshift.data.loading.batches import Batch, Batches, TooManyFailures, stack_rows
+from vidshift.data.loading.clips import Row, crashed, load, show_eval, show_train
+from vidshift.data.loading.shape_buckets import ShapeBuckets
+from vidshift.data.loading.workers import Workers
+from vidshift.data.records.record import Record
+from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.crop import short_side_place
-from vidshift.data.views.view import View, eval_clips, train_clip
+from vidshift.data.views.view import View
 
-logger = logging.getLogger("vidshift.data")
+__all__ = ["Batches", "TooManyFailures", "eval_batches", "train_batches"]
 
-Batch = dict[str, np.ndarray]
-# (id of a record, why it cannot be decoded)
-Failure = tuple[str, str]
-
-# A share of failed records is not judged before this many were tried, and so many
-# failures in a row end a run at once.
-MIN_SEEN = 100
 # Batches that are decoded ahead of the one in use.
 BATCHES_AHEAD = 2
-# No clip takes longer, on a slow disk either: what reads or decodes it hangs. A process
-# is ended then, and the clip is a failure; a thread cannot be ended, and the run is.
+# Limit for a clip, on a slow disk too. A process that takes longer hangs: it is ended,
+# and the clip is a failure. A thread cannot be ended, and the run ends instead.
 MOST_SECONDS = 300.0
 # Tries of a clip on which a worker process dies: somebody may have killed it.
 TRIES = 2
-
-
-class TooManyFailures(RuntimeError):
-    """More records cannot be decoded than a run accepts."""
-
-
-class Batches(Iterator[Batch]):
-    """Batches in order, from elements that workers load ahead.
-
-    Args:
-      split: where the records are.
-      load: makes an element of a record and a number; may raise VideoError. It is sent
-        to the worker processes, with the split.
-      plan: position -> (number, rows): the first of the rows that can be loaded is the
-        element there.
-      left_out: the element where none can; None raises TooManyFailures.
-      workers: so many; 0 loads when a batch is asked for.
-      worker_kind: a name in WORKER_KINDS.
-      stack: makes a batch of elements; None: of arrays that are alike.
-
-    Attributes:
-      seen: records tried in the batches given so far.
-      failures: those of them that could not be decoded, (id, reason), in order.
-    """
-
-    def __init__(
-        self,
-        split: Split,
-        load: Callable[[Record, int], Batch],
-        plan: Callable[[int], tuple[int, Iterable[int]]],
-        *,
-        num_elements: int,
-        batch_size: int,
-        workers: int,
-        worker_kind: str,
-        max_failed_share: float,
-        left_out: Batch | None = None,
-        stack: Callable[[list[Batch]], Batch] | None = None,
-    ):
-        if workers < 0:
-            raise ValueError(f"workers must be >= 0, got {workers}")
-        if worker_kind not in WORKER_KINDS:
-            raise ValueError(
-                f"worker_kind must be one of {WORKER_KINDS}, got {worker_kind!r}"
-            )
-        self.seen = 0
-        self.failures: list[Failure] = []
-        self._split, self._plan, self._left_out = split, plan, left_out
-        self._batch_size, self._stack = batch_size, stack or _stacked
-        self._max_failed_share = max_failed_share
-        work = functools.partial(_load, split, load)
-        positions = range(num_elements)
-        if workers:
-            self._team = Team(
-                work, workers, kind=worker_kind, most_seconds=MOST_SECONDS, tries=TRIES
-            )
-            self._do = self._team.do
-            ahead = max(BATCHES_AHEAD * batch_size, workers)
-            self._elements = self._team.map(self._element, positions, ahead=ahead)
-        else:
-            self._team, self._do = None, work
-            self._elements = ((place, self._element(place)) for place in positions)
-
-    def __next__(self) -> Batch:
-        rows = []
-        for _ in range(self._batch_size):
-            try:
-                _, (row, seen, failures) = next(self._elements)
-            except Hangs as error:
-                _, tried = self._plan(*error.args)
-                raise Hangs(
-                    f"{where(self._split.source, next(iter(tried)))} took longer than "
-                    f"{MOST_SECONDS:g} s: the disk or the decoder hangs; "
-                    "config.data.worker_kind=process leaves out such a clip"
-                ) from None
-            rows.append(row)
-            self._count(seen, failures)
-        return self._stack(rows)
-
-    def _element(self, position: int) -> tuple[Batch, int, list[Failure]]:
-        number, rows = self._plan(position)
-        failures: list[Failure] = []
-        for row in rows:
-            found = self._do((row, number))
-            if isinstance(found, dict):
-                return found, len(failures) + 1, failures
-            if isinstance(found, Failed):  # the process could not say the record's id
-                name = self._do((row, None))
-                if isinstance(name, Failed):
-                    name = where(self._split.source, row)
-                found = name, f"{name}: {found}"
-            failures.append(found)
-        if self._left_out is None:
-            raise TooManyFailures(
-                f"{len(failures)} records in a row cannot be decoded; the last: "
-                f"{failures[-1][1]}"
-            )
-        return self._left_out, len(failures), failures
-
-    def _count(self, seen: int, failures: list[Failure]) -> None:
-        self.seen += seen
-        self.failures += failures
-        for _, reason in failures:
-            logger.warning("left out a record that cannot be decoded: %s", reason)
-        failed = len(self.failures)
-        if (
-            failed
-            and self.seen >= MIN_SEEN
-            and failed > self._max_failed_share * self.seen
-        ):
-            raise TooManyFailures(
-                f"{failed} of {self.seen} records cannot be decoded, more than "
-                f"max_failed_share={self._max_failed_share}; the last: "
-                f"{self.failures[-1][1]}"
-            )
-
-    def close(self) -> None:
-        """Stops the workers; what threads are decoding is finished and thrown away."""
-        if self._team:
-            self._team.stop()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-
-def _stacked(rows: list[Batch]) -> Batch:
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
-
-def _load(
-    split: Split, load: Callable[[Record, int], Batch], item: tuple[int, int | None]
-) -> Batch | Failure | str:
-    """What a worker does with (row, number); without a number it gives the row's id."""
-    row, number = item
-    name = None
-    try:
-        record = split.source[row]
-        name = record["id"]
-        return name if number is None else load(record, number)
-    except VideoError as error:
-        return name or where(split.source, row), str(error)
 
 
 def train_batches(
@@ -245,52 +94,19 @@ def train_batches(
             f"{split.modality!r}"
         )
 
-    def candidates(position: int) -> tuple[int, Iterable[int]]:
-        element = plan.global_position(
-            position, batch_size, process_index, process_count
-        )
-        element += start_step * batch_size
-        first = plan.row(seed, element, num_records)
-        tries = range(first, first + min(num_records, MIN_SEEN))
-        return element, (row % num_records for row in tries)
-
-    return Batches(
+    positions = plan.global_positions(
+        batch_size, process_index, process_count, start_step=start_step
+    )
+    show = functools.partial(show_train, split, view, seed, may_flip, augment)
+    return _batches(
         split,
-        functools.partial(_train_row, split, view, seed, may_flip, augment),
-        candidates,
-        num_elements=sys.maxsize,
+        show,
+        plan.train_elements(positions, seed, num_records),
         batch_size=local_size,
         workers=workers,
         worker_kind=worker_kind,
         max_failed_share=max_failed_share,
     )
-
-
-def _train_row(
-    split: Split,
-    view: View,
-    seed: int,
-    may_flip: bool,
-    augment: Augment,
-    record: Record,
-    element: int,
-) -> Batch:
-    rng = plan.augmentation_rng(seed, element)
-    clip, flipped, fingerprint, label = train_clip(
-        record, view, rng, may_flip=may_flip, decode=split.decode
-    )
-    target = split.task.target(label, len(split.classes))
-    if (target < 0).any():
-        raise ValueError(f"{record['id']} has no label to be trained on")
-    return {
-        # Of a clip that is only cut out, the whole frames would be kept.
-        "video": np.ascontiguousarray(clip),
-        "label": target,
-        "flip": np.bool_(flipped),
-        "fingerprint": fingerprint,
-        # Last of what is drawn: without it the clips are the same.
-        **augment.draw(rng),
-    }
 
 
 def eval_batches(
@@ -304,7 +120,7 @@ def eval_batches(
     process_count: int = 1,
     workers: int = 2,
     worker_kind: str = "thread",
-) -> Batches | SameSize:
+) -> Batches | ShapeBuckets:
     """Loads every record of a split once, in order, with all its test views.
 
     All processes get the same number of batches. Rows beyond the end of the split, and
@@ -336,7 +152,6 @@ def eval_batches(
     """
     local_size = plan.process_batch_size(batch_size, process_index, process_count)
     num_records = len(split.source)
-    num_batches = -(-num_records // batch_size)
     # Raises here rather than in a worker.
     eval_views.num_views(clips, crops)
     short_side_place(view.resize, view.resize, resize=view.resize, crop=view.crop)
@@ -360,21 +175,18 @@ def eval_batches(
         "id": "",
     }
 
-    def candidates(position: int) -> tuple[int, Iterable[int]]:
-        index = plan.global_position(position, batch_size, process_index, process_count)
-        return index, range(index, min(index + 1, num_records))
-
     def stack(rows: list[Batch]) -> Batch:
         videos = [row["video"] for row in rows]
         to = [videos[0].shape[-2]] if whole else widths
-        rest = [{k: v for k, v in row.items() if k != "video"} for row in rows]
-        return {"video": eval_views.widen(videos, to)} | _stacked(rest)
+        others = [{k: v for k, v in row.items() if k != "video"} for row in rows]
+        return {"video": eval_views.widen(videos, to)} | stack_rows(others)
 
-    batches = Batches(
+    positions = plan.global_positions(batch_size, process_index, process_count)
+    show = functools.partial(show_eval, split, view, clips, crops)
+    batches = _batches(
         split,
-        functools.partial(_eval_row, split, view, clips, crops),
-        candidates,
-        num_elements=num_batches * local_size,
+        show,
+        plan.eval_elements(positions, num_records, batch_size),
         batch_size=1 if whole else local_size,
         workers=workers,
         worker_kind=worker_kind,
@@ -382,27 +194,35 @@ def eval_batches(
         left_out=left_out,
         stack=stack,
     )
-    return SameSize(batches, local_size) if whole else batches
+    return ShapeBuckets(batches, local_size) if whole else batches
 
 
-def _eval_row(
-    split: Split, view: View, clips: int, crops: int | str, record: Record, index: int
-) -> Batch:
-    canvas = eval_clips(
-        record["video"],
-        record["num_frames"],
-        record.get("fps", 0.0),
-        view,
-        clips=clips,
-        crops=crops,
-        name=record["id"],
-        decode=split.decode,
+def _batches(
+    split: Split,
+    show: Callable[[Record, int], Row],
+    elements: Iterable[Iterable[plan.Attempt]],
+    *,
+    batch_size: int,
+    workers: int,
+    worker_kind: str,
+    max_failed_share: float,
+    left_out: Row | None = None,
+    stack: Callable[[list[Row]], Batch] = stack_rows,
+) -> Batches:
+    return Batches(
+        split.source,
+        Workers(
+            functools.partial(load, split, show),
+            workers,
+            kind=worker_kind,
+            most_seconds=MOST_SECONDS,
+            tries=TRIES,
+            after_death=functools.partial(crashed, split),
+        ),
+        elements,
+        batch_size=batch_size,
+        ahead=max(BATCHES_AHEAD * batch_size, workers),
+        max_failed_share=max_failed_share,
+        left_out=left_out,
+        stack=stack,
     )
-    return {
-        "video": canvas.frames,
-        "places": canvas.places,
-        "swapped": canvas.swapped,
-        "label": split.task.target(record["label"], len(split.classes)),
-        "index": np.int32(index),
-        "id": record["id"],
-    }

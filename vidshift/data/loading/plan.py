@@ -1,4 +1,4 @@
-"""Which record and which random numbers each element of a training run uses.
+"""Record and random numbers of each element of a training run.
 
 A run is one endless stream of elements, numbered from 0 over all processes: step s
 trains on elements [s B, (s + 1) B). Everything about an element is a function of the
@@ -8,11 +8,43 @@ into the next within a batch: no record is left out.
 """
 
 import functools
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 # Second number of each seed, so that no two uses share random numbers.
 ORDER, AUGMENTATION = 0, 1
+# Rows that may stand in for each other before a run ends.
+MOST_ATTEMPTS = 100
+# (number of an element, row that may fill it)
+Attempt = tuple[int, int]
+
+
+def train_elements(
+    positions: Iterable[int], seed: int, num_records: int
+) -> Iterator[list[Attempt]]:
+    """Yields the attempts to load each element.
+
+    They are the planned row, and the rows after it: one of those takes its place where
+    it cannot be decoded.
+    """
+    for element in positions:
+        first = row(seed, element, num_records)
+        rows = range(first, first + min(num_records, MOST_ATTEMPTS))
+        yield [(element, place % num_records) for place in rows]
+
+
+def eval_elements(
+    positions: Iterable[int], num_records: int, batch_size: int
+) -> Iterator[list[Attempt]]:
+    """Yields each row as the only attempt of its element, and none beyond the last row.
+
+    All processes get the same number of elements.
+    """
+    whole_batches = -(-num_records // batch_size) * batch_size
+    for element in itertools.takewhile(whole_batches.__gt__, positions):
+        yield [(element, element)] if element < num_records else []
 
 
 def row(seed: int, element: int, num_records: int) -> int:
@@ -68,3 +100,11 @@ def global_position(
     local_size = batch_size // process_count
     batch, place = divmod(local_position, local_size)
     return batch * batch_size + process_index * local_size + place
+
+
+def global_positions(
+    batch_size: int, process_index: int, process_count: int, *, start_step: int = 0
+) -> Iterator[int]:
+    """Yields the positions of one process, from the batch of a step on, without end."""
+    for position in itertools.count(start_step * (batch_size // process_count)):
+        yield global_position(position, batch_size, process_index, process_count)

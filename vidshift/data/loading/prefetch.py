@@ -1,25 +1,25 @@
-"""Batches that are on the device before they are asked for."""
+"""Batches placed on the device before they are asked for."""
 
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vidshift.data.loading.loader import Batch, Batches, Failure
+from vidshift.data.loading.batches import Batch, Batches, Failure
 
 
-class Ahead(Iterator[Any]):
-    """Takes batches and places them in a thread, at most `ahead` before their use.
+class Prefetch(Iterator[Any]):
+    """Takes batches and places them in a thread, at most `ahead` of them before their use.
 
-    An error of either comes where the batch would have come, after those before it, and
-    again at each later call.
+    An error of the loader or of `place` is raised where its batch would have come, after
+    the batches before it, and again at each later call.
 
     Args:
       batches: closed with this.
-      place: what is done to each batch there, such as putting it on the device.
+      place: is called with each batch in the thread, and puts it on the device.
 
     Attributes:
-      seen, failures: as those of `Batches`, of the batches given so far.
+      seen, failures: as in `Batches`, for the batches returned so far.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Ahead(Iterator[Any]):
                 return
             counts = self._batches.seen, len(self._batches.failures)
             self._ready.put((batch, counts, None))
-            # It would be held until the next one is there.
+            # Else it would be held until the next one comes.
             del batch
 
     def close(self) -> None:
-        """Stops the thread and the loader; what they have not given yet is dropped."""
+        """Stops the thread and the loader; batches not yet returned are dropped."""
         self._closed = True
         self._free.release()
         self._batches.close()

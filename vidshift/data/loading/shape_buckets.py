@@ -1,4 +1,4 @@
-"""Batches whose videos have one size, of single videos of any."""
+"""Batches whose videos have one shape, made of single videos of any shape."""
 
 import collections
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 
 
-class SameSize(Iterator[dict[str, np.ndarray]]):
+class ShapeBuckets(Iterator[dict[str, np.ndarray]]):
     """Gathers batches of one row each into batches of videos of the same shape.
 
-    A batch is given when it is full; at the end those that are not are filled up with
-    black videos whose `index` is -1. Rows that are so already are dropped.
+    A batch is returned when it is full; at the end the others are filled up with black
+    videos whose `index` is -1. Rows of `index` -1 are dropped.
 
     Args:
-      batches: of one row each; `failures`, `close` and the context are its own.
+      batches: of one row each, whose `failures` and `close` these are.
       batch_size: rows of a batch.
     """
 

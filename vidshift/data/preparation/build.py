@@ -8,7 +8,8 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -17,6 +18,7 @@ from vidshift.data.annotations import DATASETS, mirrored
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.loading.workers import Failed, results
 from vidshift.data.media import flow
+from vidshift.data.media.video import VideoError
 from vidshift.data.preparation.progress import Progress
 from vidshift.data.records import builder, storage
 from vidshift.data.records.builder import Shard
@@ -99,11 +101,12 @@ def prepare(
 def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     """Decodes every clip and writes nothing; 1 if one cannot be decoded."""
     left_out = []
+    count = functools.partial(_or_failed, storage.count)
     with Progress(name, len(annotations.clips)) as progress:
-        for clip, number in results(storage.count, annotations.clips, workers=workers):
+        for clip, number in results(count, annotations.clips, workers=workers):
             failed = isinstance(number, Failed)
             if failed:
-                left_out.append((clip.id, str(number)))
+                left_out.append((clip.id, number.reason))
             progress(1, failed)
     for clip_id, reason in left_out:
         print(f"cannot be decoded: {_named(clip_id, reason)}")
@@ -117,8 +120,15 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     return 1 if left_out else 0
 
 
+def _or_failed(function: Callable[..., Any], clip: Clip, **options: Any) -> Any:
+    try:
+        return function(clip, **options)
+    except VideoError as error:
+        return Failed(str(error))
+
+
 def _named(clip_id: str, reason: str) -> str:
-    """What a process died of does not say on which clip."""
+    """Returns the reason with the clip's id, which a process that died did not add."""
     return reason if reason.startswith(f"{clip_id}: ") else f"{clip_id}: {reason}"
 
 
@@ -155,11 +165,11 @@ def groups(annotations: Annotations) -> dict[str, list[Clip]]:
 
 def _splits(name: str, annotations: Annotations) -> list[str]:
     found = {split for clip in annotations.clips for split in clip.splits}
-    return [split for split in DATASETS[name].SPLITS if split in found]
+    return [split for split in DATASETS[name].splits if split in found]
 
 
 def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
-    """What has to be the same when a preparation goes on."""
+    """Returns the facts that must be the same when a preparation goes on."""
     listed = hashlib.sha256()
     for clip in annotations.clips:
         # Where the source lies may change.
@@ -174,6 +184,7 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
         **annotations.task.to_json(),
         "clips": len(annotations.clips),
         "annotations_sha256": listed.hexdigest(),
+        "keeps_pixel_aspect": True,
     }
 
 
@@ -181,10 +192,7 @@ def _take_up(folder: pathlib.Path, plan: dict) -> None:
     """Raises where a folder is of another plan; mirror images, in no record, may change."""
     begun = builder.read_description(folder)
     for field, value in plan.items():
-        if (
-            field not in ("flip_labels", "mirrors_version")
-            and begun.get(field) != value
-        ):
+        if field != "flip_labels" and begun.get(field) != value:
             what = f"{field} differs"
             if field == "classes":
                 differs = difference(begun["classes"], value, us="it", them="--source")
@@ -204,8 +212,7 @@ def _begin(folder: pathlib.Path, plan: dict, retry: bool) -> None:
         if folder.is_dir():  # not even begun
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        described = plan | {"keeps_pixel_aspect": True}
-        builder.write_json(folder / builder.DESCRIPTION, described)
+        builder.write_json(folder / builder.DESCRIPTION, plan)
     for partial in folder.glob("*.partial"):
         partial.unlink()
     if retry:
@@ -223,7 +230,8 @@ def _write_all(
     workers: int,
 ) -> dict[str, list[Shard]]:
     serialize = builder.Serializer(annotations, stored_as)
-    work = functools.partial(
+    store = functools.partial(
+        _or_failed,
         storage.store,
         storage=stored_as,
         pictures_of=flow.pictures if modality == "flow" else None,
@@ -242,14 +250,14 @@ def _write_all(
     done = {path: builder.read_shard(path) for _, path, _ in parts}
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
     # All clips go through one queue, so that no core waits at the end of a shard.
-    stored = results(work, clips, workers=workers)
+    stored = results(store, clips, workers=workers)
     progress = Progress(folder.parents[1].name, len(annotations.clips))
 
     def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
         for _, (clip, result) in zip(part, stored):
             failed = isinstance(result, Failed)
             progress(1, failed)
-            yield (clip.id, str(result)) if failed else serialize(clip, result)
+            yield (clip.id, result.reason) if failed else serialize(clip, result)
 
     found: dict[str, list[Shard]] = {}
     with contextlib.closing(stored), progress:
@@ -317,7 +325,7 @@ def _counts(name: str, split: str, listed: int, left_out: int) -> str:
     line = f"{name} {split}: {listed - left_out:,} clips"
     if left_out:
         line += f", {left_out:,} of {listed:,} left out"
-    official = DATASETS[name].COUNTS.get(split)
+    official = DATASETS[name].counts.get(split)
     if official is not None and official != listed:
         line += f"; the annotations list {listed:,}, officially {official:,}"
     return line

@@ -26,12 +26,11 @@ VERSION = "1.0.0"
 # One record a group, so that reading one reads no other; what is in a video is
 # compressed already.
 WRITER_OPTIONS = "group_size:1,uncompressed"
-# Of the rule that `flip_labels` were made by. Before there was one, every class of a
-# user's own was its own mirror image.
+# Version of the rule that makes `flip_labels`.
 MIRRORS_VERSION = 1
 # What is the data set's, besides TFDS's own files.
 DESCRIPTION = "vidshift.json"
-# In it, whenever it was written.
+# Fields that it needs.
 FIELDS = ("storage", "modality", "classes", "flip_labels", "multi_label", "tasks")
 # Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
 AND = "_and_"
@@ -121,7 +120,7 @@ def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
 
 
 def read_shard(path: pathlib.Path) -> Shard | None:
-    """What a shard says of itself; None where that or the shard is not there or not whole."""
+    """Returns the facts of a shard; None if it or its JSON is missing or not whole."""
     try:
         found = json.loads(_beside(path).read_text(encoding="utf-8"))
         shard = Shard(
@@ -137,7 +136,7 @@ def read_shard(path: pathlib.Path) -> Shard | None:
 
 
 def read_rows(folder: pathlib.Path, split: str, count: int) -> list[int]:
-    """How many records each clip of a split has, in order.
+    """Returns the number of records of each clip of a split, in order.
 
     Args:
       folder: of the data set.
@@ -236,7 +235,7 @@ def write_json(path: pathlib.Path, content: Mapping) -> None:
 
 
 def has_metadata(folder: pathlib.Path) -> bool:
-    """Whether TFDS can read the data set of a folder."""
+    """Returns whether TFDS can read the data set of a folder."""
     try:
         with reading_metadata(folder, ""):
             tfds.builder_from_directory(folder)

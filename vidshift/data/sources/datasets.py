@@ -26,6 +26,12 @@ class Dataset(NamedTuple):
     open: Callable[..., Split]
 
 
+def _prepared(name: str, dataset: annotations.VideoDataset) -> Dataset:
+    """Videos, once `python -m vidshift.data.prepare` has made records of them."""
+    open_split = functools.partial(prepared.open_split, name)
+    return Dataset(dataset.splits, prepared.Prepared, open_split)
+
+
 DATASETS: dict[str, Dataset] = {
     "ordered_motion": Dataset(
         motion_clips.SPLITS, motion_clips.OrderedMotion, ordered_motion.open_split
@@ -36,16 +42,20 @@ DATASETS: dict[str, Dataset] = {
     "tfds_images": Dataset(
         tfds_images.SPLITS, tfds_images.TfdsImages, tfds_images.open_split
     ),
-    # Videos, once `python -m vidshift.data.prepare` has made records of them.
-    **{
-        name: Dataset(
-            module.SPLITS,
-            prepared.Prepared,
-            functools.partial(prepared.open_split, name),
-        )
-        for name, module in annotations.DATASETS.items()
-    },
+    **{name: _prepared(name, it) for name, it in annotations.DATASETS.items()},
 }
+
+
+def register(name: str, dataset: annotations.VideoDataset) -> None:
+    """Adds a data set of videos: `prepare` and `fit` know it too from then on.
+
+    Raises:
+      ValueError: there is one of that name.
+    """
+    if name in DATASETS:
+        raise ValueError(f"there is a dataset named {name!r} already")
+    annotations.DATASETS[name] = dataset
+    DATASETS[name] = _prepared(name, dataset)
 
 
 def open_split(

@@ -8,7 +8,8 @@ import pathlib
 from vidshift.class_names import clean, listed
 from vidshift.data.annotations import media, mirrored
 from vidshift.data.media import images
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.records.record import Record
+from vidshift.data.sources.split import Split
 
 logger = logging.getLogger("vidshift.data")
 
@@ -23,7 +24,7 @@ FOLDERS = {
 
 @dataclasses.dataclass(slots=True)
 class ImageFolder:
-    """Where the splits lie below the data's folder: `TRAIN/CLASS/FILE` and so on.
+    """Folders of the splits below the data's folder: `TRAIN/CLASS/FILE` and so on.
 
     None is the first of `FOLDERS` that is there.
     """

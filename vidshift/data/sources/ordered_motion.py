@@ -12,13 +12,15 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from filelock import FileLock
 from tensorflow_datasets.core.constants import INCOMPLETE_PREFIX
 
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import open_rows, reading_metadata
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.motion_clips import (
@@ -179,8 +181,20 @@ def open_split(
     """Opens a split, drawing the dataset first where it is missing; see `build`."""
     builder = build(data_dir, options or OrderedMotion())
     return Split(
-        source=TfdsSource(open_rows(builder, split)),
+        source=TfdsSource(open_rows(builder, split), _record),
         classes=CLASSES,
         flip_labels=FLIP_LABELS,
         reversed_labels=REVERSED_LABELS,
+    )
+
+
+def _record(record: Mapping[str, Any], row: int) -> Record:
+    """TFDS gives text as bytes, and numbers of any width."""
+    del row
+    return Record(
+        video=record["video"],
+        label=int(record["label"]),
+        id=record["id"].decode(),
+        num_frames=int(record["num_frames"]),
+        fps=float(record["fps"]),
     )

@@ -5,21 +5,19 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Callable, Iterable
-from typing import Any, SupportsIndex
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from vidshift import tasks
-from vidshift.data.annotations import mirrored
 from vidshift.data.media import flow, stacks, video
 from vidshift.data.records import builder as records
 from vidshift.data.records import frame_rows
 from vidshift.data.records.frame_rows import FrameRows
 from vidshift.data.records.labels import form_of
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows, open_rows, reading_metadata
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.sources.split import Split
 from vidshift.tasks import Task
 
 # What a network is shown of a video, besides its frames.
@@ -28,7 +26,7 @@ MODALITIES = ("rgb", "flow", "rgb_diff")
 
 @dataclasses.dataclass(slots=True)
 class Prepared:
-    """Which preparation of a data set is read, and what a network is shown of it."""
+    """Preparation of a data set that is read, and the modality that a network is shown."""
 
     # A name in vidshift.data.records.storage.STORAGES; None: the one that is there.
     storage: str | None = None
@@ -129,8 +127,6 @@ def open_split(
                 (g, builder.info.splits[g].shard_lengths) for g in groups
             )
         ]
-    if not described.get("keeps_pixel_aspect") and described["storage"] != "copy":
-        decode = functools.partial(_without_aspect, decode, folder)
     clips = [
         len(part) if own is None else len(own) - 1
         for part, own in zip(parts, starts, strict=True)
@@ -143,9 +139,6 @@ def open_split(
         stack = options.stack + 1
         decode = functools.partial(stacks.decode, stack=stack, decode=decode)
     flip_labels = described["flip_labels"]
-    # Prepared before the names were read.
-    if name == "folder" and flip_labels and "mirrors_version" not in described:
-        flip_labels = mirrored.of_names(described["classes"])
     task = tasks.from_json(described)
     return Split(
         source=PreparedSource(
@@ -165,7 +158,7 @@ def open_split(
 
 
 def _how_to_split(name: str, split: str) -> str:
-    """What to do without clips of a split."""
+    """Says how to do without clips of a split, or how to get some."""
     without = f"--config.data.{split}_split= trains without"
     if name != "folder" or split == "train":
         return "choose one of them" if split == "train" else without
@@ -173,24 +166,6 @@ def _how_to_split(name: str, split: str) -> str:
         f"{without}, or prepare it again, with a folder {split}/, the column split, or a "
         f"larger --{split}-share, into another --out"
     )
-
-
-def _without_aspect(
-    decode: Callable,
-    folder: pathlib.Path,
-    source: Any,
-    indices: Iterable[SupportsIndex],
-    *,
-    pixel_aspect: str = "ignore",
-    **options: Any,
-) -> np.ndarray:
-    """Decodes records that do not say whether their pixels are square."""
-    if pixel_aspect != "ignore":
-        raise ValueError(
-            f"{folder} was prepared before records kept the shape of pixels: prepare it "
-            f"again for config.data.pixel_aspect={pixel_aspect}"
-        )
-    return decode(source, indices, **options)
 
 
 def _check(options: Prepared) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from vidshift.class_names import clean
 from vidshift.data.annotations import mirrored
 from vidshift.data.media.video import VideoError
+from vidshift.data.records.record import Record
 from vidshift.data.sources import split as splits
-from vidshift.data.sources.split import Record, Source, Split
+from vidshift.data.sources.split import Source, Split
 from vidshift.tasks import SINGLE_LABEL
 
 

@@ -1,28 +1,14 @@
-"""One split of a dataset, as the loader sees it."""
+"""Split of a dataset, as the loader sees it."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from vidshift.data.annotations import mirrored
 from vidshift.data.media import video
+from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import TfdsRows
 from vidshift.tasks import SINGLE_LABEL, Task
-
-
-class Record(TypedDict, total=False):
-    # A video's or an image's file: its bytes, or the path to read them from; or what else
-    # the split's `decode` takes.
-    video: Any
-    # A class number; of a multi-label split a tuple of them, which may be empty; of a
-    # multi-task split one for each task.
-    label: int | tuple[int, ...]
-    # Of a multi-label split, may be left out: when each label holds, in seconds.
-    spans: tuple[tuple[float, float], ...]
-    id: str
-    # Of the video, so that frames can be chosen before it is opened.
-    num_frames: int
-    fps: float
 
 
 @runtime_checkable
@@ -87,12 +73,12 @@ class Split:
 
     @property
     def channels(self) -> int:
-        """Of a frame as a network takes it."""
+        """Channels of a frame as a network takes it."""
         return self.stack * (2 if self.modality == "flow" else 3)
 
     @property
     def decoded_channels(self) -> int:
-        """Of a frame as `decode` gives it: a difference is taken on the device."""
+        """Channels of a frame from `decode`: a difference is taken on the device."""
         return self.channels + (3 if self.modality == "rgb_diff" else 0)
 
 
@@ -101,20 +87,14 @@ class TfdsSource:
     """The records of a TFDS split, in plain Python types."""
 
     records: TfdsRows
+    # (a record as TFDS gives it, its row) -> Record
+    plain: Callable[[Mapping[str, Any], int], Record]
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, row: int) -> Record:
-        # TFDS gives text as bytes, and numbers of any width.
-        record = self.records[row]
-        return Record(
-            video=record["video"],
-            label=int(record["label"]),
-            id=record["id"].decode(),
-            num_frames=int(record["num_frames"]),
-            fps=float(record["fps"]),
-        )
+        return self.plain(self.records[row], row)
 
     def where(self, row: int) -> str:
         return self.records.where(row)

@@ -1,21 +1,25 @@
 """A TFDS data set of labelled images, such as ImageNet, prepared as ArrayRecord files."""
 
 import dataclasses
+import functools
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow_datasets as tfds
 
 from vidshift.data.annotations import mirrored
 from vidshift.data.media import images
-from vidshift.data.records.tfds_rows import TfdsRows, open_rows, reading_metadata
-from vidshift.data.sources.split import Record, Split
+from vidshift.data.records.record import Record
+from vidshift.data.records.tfds_rows import open_rows, reading_metadata
+from vidshift.data.sources.split import Split, TfdsSource
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(slots=True)
 class TfdsImages:
-    """Which data set, and what of it is which split, in TFDS's words ("train[:90%]").
+    """Data set, and its splits in TFDS's words ("train[:90%]").
 
     The name may say configuration and version: "imagenet_resized/64x64:0.1.0".
     """
@@ -26,29 +30,15 @@ class TfdsImages:
     test: str = "validation"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ImageSource:
-    """The records of a TFDS data source, whose images are left encoded."""
-
-    records: TfdsRows
-    split: str
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, row: int) -> Record:
-        record = self.records[row]
-        name = record.get("file_name", f"{self.split}/{row}".encode())
-        return Record(
-            video=record["image"],
-            label=int(record["label"]),
-            id=name.decode(),
-            num_frames=1,
-            fps=0.0,
-        )
-
-    def where(self, row: int) -> str:
-        return self.records.where(row)
+def _record(split: str, record: Mapping[str, Any], row: int) -> Record:
+    """An image, left encoded."""
+    return Record(
+        video=record["image"],
+        label=int(record["label"]),
+        id=record.get("file_name", f"{split}/{row}".encode()).decode(),
+        num_frames=1,
+        fps=0.0,
+    )
 
 
 def open_split(
@@ -88,7 +78,9 @@ def open_split(
     left_encoded = {"image": tfds.decode.SkipDecoding()}
     records = open_rows(builder, wanted, decoders=left_encoded)
     return Split(
-        source=ImageSource(records, f"{options.name}/{wanted}"),
+        source=TfdsSource(
+            records, functools.partial(_record, f"{options.name}/{wanted}")
+        ),
         classes=tuple(label.names),
         flip_labels=mirrored.of_names(label.names),
         decode=images.decode,
@@ -96,7 +88,7 @@ def open_split(
 
 
 def _folder(data_dir: str, name: str) -> pathlib.Path:
-    """That of the version named, or of the newest."""
+    """Returns the folder of the version named, or of the newest."""
     name, _, version = name.partition(":")
     folder = pathlib.Path(data_dir) / name
     versions = [

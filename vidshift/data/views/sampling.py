@@ -1,4 +1,4 @@
-"""Which frames of a video a clip takes: in training, and in each clip of a test.
+"""Frames of a video that a clip takes: in training, and in each clip of a test.
 
 Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
 Every function takes a video of any length: one that is shorter than a clip gives some
@@ -167,8 +167,8 @@ def clip_span(
     return max(1.0, num_frames * frame_stride * rate)
 
 
-class Frames(NamedTuple):
-    """What sampling knows of a video and is asked for."""
+class ClipRequest(NamedTuple):
+    """Frames asked of a video, and the facts of the video that decide which."""
 
     # Of the video.
     num_video_frames: int
@@ -189,49 +189,52 @@ class Frames(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    # (frames, random numbers) -> int64 [T]
-    train: Callable[[Frames, np.random.Generator], np.ndarray]
-    # (frames, number of clips) -> int64 [clips, T]
-    test: Callable[[Frames, int], np.ndarray]
+    # (request, random numbers) -> int64 [T]
+    train: Callable[[ClipRequest, np.random.Generator], np.ndarray]
+    # (request, number of clips) -> int64 [clips, T]
+    test: Callable[[ClipRequest, int], np.ndarray]
 
 
-def _train_segments(of: Frames, rng: np.random.Generator) -> np.ndarray:
-    return segment_indices(of.num_video_frames, of.num_frames, rng=rng)
+def _train_segments(request: ClipRequest, rng: np.random.Generator) -> np.ndarray:
+    return segment_indices(request.num_video_frames, request.num_frames, rng=rng)
 
 
-def _test_segments(of: Frames, clips: int) -> np.ndarray:
+def _test_segments(request: ClipRequest, clips: int) -> np.ndarray:
     return np.stack(
         [
-            segment_indices(of.num_video_frames, of.num_frames, offset=offset)
+            segment_indices(request.num_video_frames, request.num_frames, offset=offset)
             for offset in clip_offsets(clips)
         ]
     )
 
 
-def _train_dense(of: Frames, rng: np.random.Generator) -> np.ndarray:
+def _train_dense(request: ClipRequest, rng: np.random.Generator) -> np.ndarray:
     # The last of the n - 63 places is never drawn, as in the official code.
-    places = max(1, of.num_video_frames - DENSE_WINDOW)
+    places = max(1, request.num_video_frames - DENSE_WINDOW)
     return dense_indices(
-        of.num_video_frames, of.num_frames, start=int(rng.integers(places))
+        request.num_video_frames, request.num_frames, start=int(rng.integers(places))
     )
 
 
-def _test_dense(of: Frames, clips: int) -> np.ndarray:
+def _test_dense(request: ClipRequest, clips: int) -> np.ndarray:
     return np.stack(
         [
-            dense_indices(of.num_video_frames, of.num_frames, start)
-            for start in dense_starts(of.num_video_frames, clips)
+            dense_indices(request.num_video_frames, request.num_frames, start)
+            for start in dense_starts(request.num_video_frames, clips)
         ]
     )
 
 
-def _train_strided(of: Frames, rng: np.random.Generator) -> np.ndarray:
+def _train_strided(request: ClipRequest, rng: np.random.Generator) -> np.ndarray:
     return strided_indices(
-        of.num_video_frames, of.num_frames, span=of.span, place=rng.random()
+        request.num_video_frames,
+        request.num_frames,
+        span=request.span,
+        place=rng.random(),
     )
 
 
-def _test_strided(of: Frames, clips: int) -> np.ndarray:
+def _test_strided(request: ClipRequest, clips: int) -> np.ndarray:
     """Clip k of K begins at k / K of the room, as in the official code; a single one
     lies in the middle, where that code validates on one drawn at random."""
     if clips < 1:
@@ -240,7 +243,10 @@ def _test_strided(of: Frames, clips: int) -> np.ndarray:
     return np.stack(
         [
             strided_indices(
-                of.num_video_frames, of.num_frames, span=of.span, place=float(place)
+                request.num_video_frames,
+                request.num_frames,
+                span=request.span,
+                place=float(place),
             )
             for place in places
         ]

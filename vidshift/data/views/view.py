@@ -1,4 +1,4 @@
-"""What a model is shown of a video: which frames, cut how."""
+"""View of a video that a model is shown: which frames, and how they are cut."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from jaxtyping import UInt8, UInt32
 
 from vidshift.data.media import stacks, video
 from vidshift.data.media.video import VideoError
-from vidshift.data.sources.split import Record
+from vidshift.data.records.record import Record
 from vidshift.data.views import eval_views
 from vidshift.data.views.crop import (
     crop_resize,
@@ -22,7 +22,7 @@ from vidshift.data.views.crop import (
     random_short_side,
 )
 from vidshift.data.views.eval_views import Canvas
-from vidshift.data.views.sampling import SAMPLINGS, Frames
+from vidshift.data.views.sampling import SAMPLINGS, ClipRequest
 
 
 @dataclasses.dataclass(slots=True)
@@ -43,25 +43,27 @@ class View:
     # (`crop.random_short_side`); none: `resize`.
     short_sides: tuple[int, int] | tuple[()] = ()
     inverse_short_sides: bool = False
-    # Which frames: a name in sampling.SAMPLINGS, and what "strided" takes besides.
+    # Which frames: a name in sampling.SAMPLINGS, and the options of "strided".
     sampling: str = "segments"
     frame_stride: int = 8
     stride_fps: float | None = 30.0
-    # What is done about pixels that are not square: one of pixel_aspect.PIXEL_ASPECTS.
+    # Treatment of pixels that are not square: one of pixel_aspect.PIXEL_ASPECTS.
     pixel_aspect: str = "ignore"
 
     def train_indices(
         self, num_video_frames: int, fps: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """The frames of a training clip, int64 `[T]`."""
-        return SAMPLINGS[self.sampling].train(self._frames(num_video_frames, fps), rng)
+        """Returns the frame numbers of a training clip, int64 `[T]`."""
+        return SAMPLINGS[self.sampling].train(self._request(num_video_frames, fps), rng)
 
     def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
-        """The frames of a test video's clips, int64 `[clips, T]`."""
-        return SAMPLINGS[self.sampling].test(self._frames(num_video_frames, fps), clips)
+        """Returns those of a test video's clips, int64 `[clips, T]`."""
+        return SAMPLINGS[self.sampling].test(
+            self._request(num_video_frames, fps), clips
+        )
 
-    def _frames(self, num_video_frames: int, fps: float) -> Frames:
-        return Frames(
+    def _request(self, num_video_frames: int, fps: float) -> ClipRequest:
+        return ClipRequest(
             num_video_frames, fps, self.num_frames, self.frame_stride, self.stride_fps
         )
 
@@ -113,14 +115,14 @@ def train_clip(
 
 
 def with_aspect(decode: Callable, view: View) -> Callable:
-    """A `Split.decode` that does about pixels what a view says."""
+    """Returns a `Split.decode` with the view's treatment of pixels that are not square."""
     if view.pixel_aspect == "ignore":
         return decode
     return functools.partial(decode, pixel_aspect=view.pixel_aspect)
 
 
 def labels_during(record: Record, indices: np.ndarray) -> int | tuple[int, ...]:
-    """The record's labels that hold at any time from its first to its last frame."""
+    """Returns the labels that hold at any time from the first to the last frame."""
     if "spans" not in record or not record["fps"]:
         return record["label"]
     first, last = int(min(indices)) / record["fps"], int(max(indices)) / record["fps"]
