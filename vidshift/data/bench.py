@@ -26,7 +26,7 @@ import av
 import numpy as np
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count
+from vidshift.command_line.arguments import count, make_parser
 from vidshift.data.benchmark import loaders, png
 from vidshift.data.benchmark.loaders import DECODERS, Contender
 from vidshift.data.loading.workers import WORKER_KINDS
@@ -84,13 +84,10 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
     return stored, loaders.rows(found, turns, cores), missing
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    try:
-        stored, loaded, missing = measure(options)
-    except (ValueError, OSError) as error:
-        print(f"bench: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    stored, loaded, missing = measure(options)
     about = {
         "video": options.video.name,
         "cores": len(os.sched_getaffinity(0)),
@@ -123,11 +120,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.data.bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.data.bench", __doc__)
     add = parser.add_argument
 
     def several(name: str, choices, **more) -> None:

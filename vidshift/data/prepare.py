@@ -27,7 +27,7 @@ import pathlib
 import sys
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count
+from vidshift.command_line.arguments import count, make_parser
 from vidshift.data.annotations import DATASETS
 from vidshift.data.annotations.clip import Annotations
 from vidshift.data.media import flow
@@ -35,6 +35,7 @@ from vidshift.data.preparation.build import check, prepare, report_classes
 from vidshift.data.records import storage
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
@@ -56,11 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except UnicodeEncodeError as error:
         name = ascii(error.object)
-        print(f"prepare: error: a name is not in UTF-8: {name}", file=sys.stderr)
-        return 2
-    except (ValueError, OSError) as error:
-        print(f"prepare: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        raise ValueError(f"a name is not in UTF-8: {name}") from error
 
 
 def _annotations(options: argparse.Namespace) -> Annotations:
@@ -88,11 +85,7 @@ def _annotations(options: argparse.Namespace) -> Annotations:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.data.prepare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.data.prepare", __doc__)
     add = parser.add_argument
     add("name", choices=list(DATASETS), metavar="NAME", help=", ".join(DATASETS))
     add("--source", required=True, type=pathlib.Path, metavar="DIR")

@@ -31,27 +31,23 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import sys
 
 import jax
 
 import vidshift
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, positive
+from vidshift.command_line.arguments import count, make_parser, positive
 from vidshift.config import DTYPES
 from vidshift.speed.comparison import IN_TABLES, beside_tsn, measure_group, model_of
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    try:
-        groups = beside_tsn(options.names or IN_TABLES)
-        for network in (n for group in groups for n in group):
-            model_of(network, dtype="float32", frames=options.frames)
-        device = jax.devices()[0]
-    except (ValueError, RuntimeError) as error:  # a name, an option; no such platform
-        print(f"speed: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    groups = beside_tsn(options.names or IN_TABLES)
+    for network in (n for group in groups for n in group):
+        model_of(network, dtype="float32", frames=options.frames)
+    device = jax.devices()[0]
     here = {"device": device.device_kind, "platform": device.platform}
     here["jax"] = jax.__version__
     batches = {"latency": 1, "throughput": options.batch}
@@ -96,12 +92,11 @@ def _line(row: dict) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.speed",
-        description=__doc__,
+    parser = make_parser(
+        "python -m vidshift.speed",
+        __doc__,
         epilog=f"Backbones: {', '.join(vidshift.BACKBONES)}. "
         f"Schemes: {', '.join(vidshift.SCHEMES)}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"default: {IN_TABLES}")
