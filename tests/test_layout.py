@@ -85,7 +85,7 @@ def test_every_module_has_a_floor():
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("vidshift.nets.zoo", "from vidshift.training import config"),
+        ("vidshift.nets.zoo", "from vidshift.training import state"),
         ("vidshift.data.media.video", "import vidshift.data.loading.loader"),
         ("kernels.dispatch", "def f():\n    from vidshift import nets"),
         ("vidshift.adaptive.table", "from vidshift.torch_weights import load"),

@@ -205,7 +205,7 @@ def test_a_nan_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, data_d
 
 FAIL_IN_BATCH_8 = """
 import runpy, sys
-from vidshift.data import loader
+from vidshift.data.loading import loader
 
 given, real = 0, loader.Batches.__next__
 
