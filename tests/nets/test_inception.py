@@ -11,7 +11,7 @@ from flax import nnx
 
 from kernels import Frames
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import Noting, random_clips, random_network
 from vidshift import create, load_torch, train_view
 from vidshift.nets.inception import Block, Branch, Chain, Conv, InceptionNetwork
 from vidshift.nets.weights import named_arrays, split
@@ -300,14 +300,10 @@ def test_training_updates_statistics_and_has_gradients():
 
 
 def test_sites():
-    found = []
-
-    def scheme(site, module):
-        found.append(site)
-        return module
-
+    scheme = Noting()
     stages = ((CHAIN,), (STRAIGHT, HALVING))
     nnx.eval_shape(lambda: tiny(stages, scheme=scheme))
+    found = scheme.sites
     blocks = [site for site in found if site.whole_block]
     units = [site for site in found if not site.whole_block]
     assert not any(site.residual for site in found)

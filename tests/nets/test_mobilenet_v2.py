@@ -12,7 +12,7 @@ from flax import nnx
 
 from kernels import Frames
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import Noting, random_clips, random_network
 from vidshift import create, load_torch, train_view
 from vidshift.nets.mobilenet_v2 import (
     STAGES,
@@ -23,9 +23,8 @@ from vidshift.nets.mobilenet_v2 import (
 )
 from vidshift.nets.weights import named_arrays, split
 from vidshift.parity import compare, made_up_weight
-from vidshift.shifts import tsm
 from vidshift.shifts.gate import GateShiftFuse
-from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts.temporal import TSM, TemporalShift
 
 # Official numbers of the blocks that add their input.
 RESIDUAL = {3, 5, 6, 8, 9, 10, 12, 13, 15, 16}
@@ -45,7 +44,7 @@ def mobilenet(temporal="tsm", **options) -> nnx.Module:
 def small(**options) -> nnx.Module:
     """Two blocks, the second residual; for `random_network`."""
     return MobileNetV2(
-        tsm(),
+        TSM(),
         stages=((1, 16, 1, 1), (2, 16, 1, 1)),
         num_classes=4,
         num_frames=3,
@@ -155,15 +154,11 @@ def test_causal_caches_are_those_of_the_online_demo():
 
 
 def test_sites():
-    sites = []
-
-    def scheme(site, module):
-        sites.append(site)
-        return module
-
+    scheme = Noting()
     nnx.eval_shape(
         lambda: mobilenet_v2(scheme, num_classes=4, num_frames=4, rngs=nnx.Rngs(0))
     )
+    sites = scheme.sites
     blocks = [site for site in sites if site.whole_block]
     assert len(blocks) == 17 and len(sites) == 17 + 2 + 16 * 3
     assert [s.blocks for s in blocks] == [

@@ -13,23 +13,24 @@ from jax.sharding import NamedSharding, PartitionSpec
 from kernels import Frames, temporal_shift
 from tests.kernels.interpolated.test_sharding import collectives
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import Noting, random_clips, random_network, unannotated
 from tests.support.shift3d_reference import by_corners
 from vidshift import create, load_torch, parity, train_view
-from vidshift.nets.rubiksnet import VARIANTS, RubiksNet
+from vidshift.nets.rubiksnet import VARIANTS, RubiksNet, ShiftOptions, Size
 from vidshift.nets.weights import named_arrays, split
 from vidshift.nets.zoo import NoPlaceError
 from vidshift.parity import made_up_weight
-from vidshift.shifts import SCHEMES, Site
+from vidshift.shifts import SCHEMES
 from vidshift.shifts.attention import AttentionShift
 from vidshift.shifts.rubiks import Shift2D, Shift3D, ShiftParam
 
 
-def small(scheme=None, **options) -> RubiksNet:
+def small(scheme=None, squeeze=False, **options) -> RubiksNet:
     """Two blocks, 4 classes; for `random_network`."""
-    options = {"blocks": (1, 1), "widths": (16, 24), "max_shift": 2.0} | options
+    options = {"max_shift": 2.0} | options
     return RubiksNet(
         scheme or SCHEMES["tsn"](),
+        Size((1, 1), (16, 24), squeeze),
         num_classes=4,
         num_frames=3,
         rngs=nnx.Rngs(0),
@@ -295,15 +296,15 @@ class SecondFrame(nnx.Module):
 
 
 def test_any_scheme_of_frames_fits_the_slots():
-    places = []
+    class Filling(Noting):
+        def place(self, site, module):
+            for slot in {"before", "between", "after"} & vars(module).keys():
+                self.put(module, slot, SecondFrame())
+            return super().place(site, module)
 
-    def scheme(site: Site, module):
-        places.append(site)
-        for slot in {"before", "between", "after"} & vars(module).keys():
-            setattr(module, slot, SecondFrame())
-        return module
-
+    scheme = Filling()
     model = random(scheme=scheme, variant="spatial")
+    places = scheme.sites
     plain = random(variant="spatial")
     assert [(s.stage, s.unit, s.units, s.residual) for s in places] == [
         (0, 0, 2, True),
@@ -338,7 +339,6 @@ def test_others_mix_time_by_themselves(variant):
         ({"time_init": "tsm", "time": "fixed"}, "'interpolated' with time='fixed'"),
         ({"taps": 5}, "taps, .* are of the variant 'attention', got variant='interp"),
         ({"hardened": True}, "hardened are of the variant 'attention'"),
-        ({"variant": "attention", "hardened": 2}, "hardened must be True or False"),
         ({"variant": "attention", "taps": 4}, "taps must be an odd number from 3"),
         ({"variant": "attention", "attention_init": "x"}, "attention_init must be one"),
         ({"max_shift": -1.0}, "max_shift must be a finite number above 0, got -1.0"),
@@ -351,6 +351,11 @@ def test_others_mix_time_by_themselves(variant):
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         abstract(**options)
+
+
+def test_hardened_is_a_flag():
+    with pytest.raises(ValueError, match="hardened must be True or False, got 2"):
+        unannotated(ShiftOptions, variant="attention", hardened=2)
 
 
 # ----------------------------------------------------------------------- training

@@ -16,13 +16,14 @@ from vidshift import create, load_torch, train_view
 from vidshift.nets.slowfast import Slow, SlowFast
 from vidshift.nets.weights import named_arrays, split
 from vidshift.parity import made_up_weight
+from vidshift.shifts.temporal import TSN
 from vidshift.torch_weights.load import recognise
 
 
 def small(make, **options):
     """A network of a tenth of the width with a block a stage."""
     options = {"blocks": (1, 1, 1, 1), "num_classes": 4, "width": 0.1} | options
-    return make(lambda site, module: module, rngs=nnx.Rngs(0), **options)
+    return make(TSN(), rngs=nnx.Rngs(0), **options)
 
 
 slow = partial(small, Slow, num_frames=4)

@@ -1,7 +1,5 @@
 """The video shuffle against loops, and which blocks VSN shuffles, how, and with what reach."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +8,14 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames
-from tests.support.networks import random_clips, random_network, tiny
+from tests.support.networks import random_clips, random_network, tiny, unannotated
 from vidshift import create
 from vidshift.layers.conv import FrameConv
 from vidshift.nets.resnet import ResidualBlock
 from vidshift.nets.units import conv_unit
 from vidshift.nets.weights import named_arrays, split
 from vidshift.shifts import NoPlaceError, Site
-from vidshift.shifts.shuffle import VideoShuffle, video_shuffle, vsn
+from vidshift.shifts.shuffle import VSN, VideoShuffle, video_shuffle
 from vidshift.shifts.temporal import TemporalShift
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute")
@@ -213,7 +211,7 @@ def test_a_compact_unit(inverse):
     y, other = plain.finish(shuffle(y)), shuffle(plain.finish(y))
     if inverse == "after_norm":
         y, other = other, y
-    found = vsn(num_frames=4, inverse=inverse)(SITE, inner)(x)
+    found = VSN(num_frames=4, inverse=inverse).place(SITE, inner)(x)
     np.testing.assert_allclose(found.data, y.data, atol=1e-6)
     assert jnp.abs(found.data - other.data).max() > 0.1
 
@@ -226,7 +224,7 @@ def test_headtail_around_an_identity_shortcut_is_headtail_in_the_branch():
     x = Frames.of(random_clips(2, 4, 3, 3, 8))
     branch = block.units[0](Frames.of(jnp.asarray(shuffled(x.clips()))))
     inside = np.maximum(shuffled(branch.clips()) + x.clips(), 0)
-    found = vsn(num_frames=4, shuffle_block="headtail")(site, block)(x)
+    found = VSN(num_frames=4, shuffle_block="headtail").place(site, block)(x)
     np.testing.assert_allclose(found.clips(), inside, atol=1e-6)
 
 
@@ -250,7 +248,7 @@ def test_one_shuffled_block_reaches_all_frames(temporal, options, reached):
 
 
 def test_gradients_in_training():
-    shuffled_unit = vsn(num_frames=4)(SITE, unit())
+    shuffled_unit = VSN(num_frames=4).place(SITE, unit())
     training = nnx.view(shuffled_unit, use_running_average=False)
     skeleton, params, stats = split(training)
     clips = random_clips(2, 4, 3, 3, 8)
@@ -339,4 +337,4 @@ def test_clips_of_another_length():
 )
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(vsn)(num_frames=8, **options)  # annotations are not checked
+        unannotated(VSN, num_frames=8, **options)

@@ -14,7 +14,7 @@ from flax import nnx
 from vidshift import create
 from vidshift.nets.resnet import ResNet, basic_units
 from vidshift.nets.weights import split
-from vidshift.shifts import SCHEMES
+from vidshift.shifts import SCHEMES, Scheme, Site
 
 
 def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Module:
@@ -60,6 +60,25 @@ def resnet(blocks: tuple[int, ...], *, temporal: str = "tsm", **options) -> nnx.
         rngs=nnx.Rngs(0),
         **options,
     )
+
+
+def unannotated(kind: type, **options):
+    """A dataclass of options as users make it: annotations are not checked."""
+    made = object.__new__(kind)
+    vars(made).update(options)
+    made.__post_init__()
+    return made
+
+
+class Noting(Scheme):
+    """Keeps the sites that it is asked for, and changes nothing."""
+
+    def __init__(self):
+        self.sites: list[Site] = []
+
+    def place(self, site, module):
+        self.sites.append(site)
+        return module
 
 
 def random_clips(*shape: int, seed: int = 1) -> jnp.ndarray:

@@ -6,6 +6,8 @@ their digits say how far they were rounded; an empty string is not printed there
 
 from typing import NamedTuple
 
+from vidshift.nets import BACKBONES
+
 TOGETHER = " + "  # between the networks of an ensemble
 
 
@@ -52,7 +54,7 @@ THE_SAME_NETWORK = "34.5 M is Table 11's; Tables 1 and 8 print 34.4 M for it"
 
 
 def _gsf(network: str, frames: int, parameters: str, macs: str, table: str, note=""):
-    side = 229 if network.startswith("inception_v3") else 224
+    side = BACKBONES[network.partition("/")[0]].crop
     return Published(
         network, SOMETHING, frames, side, parameters, macs, f"GSF {table}", "thop", note
     )
@@ -224,8 +226,8 @@ ROWS = (
         _gsf(f'bn_inception/gsf:place="{place}"', 8, parameters, macs, "Table 1", note)
         for place, parameters, macs, note in (
             ("pool", "10.48", "16.51", "branch 1; its number is not explained there"),
-            ("double_3x3", "10.49", "16.52", "branch 2; see vidshift.shifts.gated.gsf"),
-            ("3x3", "10.5", "16.5", "branch 3; see vidshift.shifts.gated.gsf"),
+            ("double_3x3", "10.49", "16.52", "branch 2; see vidshift.shifts.gated.GSF"),
+            ("3x3", "10.5", "16.5", "branch 3; see vidshift.shifts.gated.GSF"),
             ("all", "10.62", "16.72", "all branches"),
         )
     ),

@@ -14,7 +14,7 @@ from flax import nnx
 from kernels import Frames
 from vidshift.layers.pool import avg_pool, max_pool
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
+from vidshift.nets.units import conv_unit, in_order, placed
 from vidshift.shifts import Scheme, Site
 
 
@@ -137,8 +137,7 @@ class InceptionNetwork(FrameNetwork):
       scheme: how time is mixed (`vidshift.shifts`).
       stem: what comes first.
       stages: a `Block`, or a `Chain`, for each block of each stage.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
     """
 
     def __init__(
@@ -147,12 +146,10 @@ class InceptionNetwork(FrameNetwork):
         *,
         stem: tuple[Chain, ...],
         stages: tuple[tuple[Block | Chain, ...], ...],
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         unit = partial(conv_unit, use_bias=True, dtype=dtype, rngs=rngs)
         built, cin = [], in_channels
@@ -171,13 +168,7 @@ class InceptionNetwork(FrameNetwork):
             built.append(nnx.List(blocks))
         self.stages = nnx.List(built)
         super().__init__(
-            cin,
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            cin, in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
@@ -189,9 +180,7 @@ class InceptionNetwork(FrameNetwork):
         height, width = x.data.shape[:2]
         for chain in self.stem:
             x = chain(x)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
+        x = in_order(self.stages, x)
         if 0 in x.data.shape:
             raise ValueError(
                 f"clips of {height} x {width} are too small for {type(self).__name__}"
@@ -217,7 +206,7 @@ def _chain(row: Chain, cin, scheme, place, unit):
     cout = row.convs[-1].channels
     module = ChainOfUnits([u for *_, u in units])
     site = place(unit=None, units=len(units), in_channels=cin, out_channels=cout)
-    return scheme(site, module), cout
+    return scheme.place(site, module), cout
 
 
 def _block(row: Block, cin, scheme, place, unit):
@@ -228,19 +217,8 @@ def _block(row: Block, cin, scheme, place, unit):
     branches, cout = {}, 0
     for name, branch in row.branches.items():
         parts = _units(branch.convs, cin, unit, fork=branch.fork)
-        units = [
-            scheme(
-                place(
-                    unit=i,
-                    units=len(parts),
-                    in_channels=ci,
-                    out_channels=co,
-                    branch=name,
-                ),
-                module,
-            )
-            for i, (ci, co, module) in enumerate(parts)
-        ]
+        in_branch = partial(place, units=len(parts), branch=name)
+        units = placed(scheme, in_branch, parts)
         stride = 2 if row.halves else 1
         branches[name] = InceptionBranch(units, branch.pool, stride, branch.fork)
         last = parts[-2:] if branch.fork else parts[-1:]
@@ -249,4 +227,4 @@ def _block(row: Block, cin, scheme, place, unit):
     site = place(
         unit=None, units=sum(lengths.values()), in_channels=cin, out_channels=cout
     )
-    return scheme(site, module), cout
+    return scheme.place(site, module), cout

@@ -10,7 +10,7 @@ from flax import nnx
 from kernels import Frames
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
+from vidshift.nets.units import conv_unit, in_order, placed
 from vidshift.shifts import Scheme, Site
 from vidshift.shifts.options import check_number
 
@@ -104,8 +104,7 @@ class MobileNetV2(FrameNetwork):
         1.4, 24 channels become 32 there and 40 here), stem and first stage included.
       width: share of the channels that are kept, each number a multiple of 8 (A3D); of
         those at `width_mult`, which is another network.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
 
     Raises:
       ValueError: a `width_mult` that is not a positive number.
@@ -118,12 +117,10 @@ class MobileNetV2(FrameNetwork):
         stages,
         width_mult=1.0,
         width=1.0,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         check_number("width_mult", width_mult, above=0)
         unit = partial(conv_unit, activation=nnx.relu6, dtype=dtype, rngs=rngs)
@@ -144,33 +141,20 @@ class MobileNetV2(FrameNetwork):
                     residual=row.residual,
                     width=width,
                 )
-                units = [
-                    scheme(place(unit=i, in_channels=ci, out_channels=co), module)
-                    for i, (ci, co, module) in enumerate(parts)
-                ]
+                units = placed(scheme, place, parts)
                 site = place(unit=None, in_channels=row.cin, out_channels=row.cout)
-                blocks.append(scheme(site, InvertedResidual(units, row.residual)))
+                blocks.append(scheme.place(site, InvertedResidual(units, row.residual)))
             built.append(nnx.List(blocks))
         self.stages = nnx.List(built)
         last = _wide(1280, max(width_mult, 1.0))
         self.last = unit(slim(rows[-1][-1].cout), slim(last), 1)
         super().__init__(
-            slim(last),
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            slim(last), in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
         """To `[H/32, W/32]`, rounded up."""
-        x = self.stem(x)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return self.last(x)
+        return self.last(in_order(self.stages, self.stem(x)))
 
 
 def _wide(channels: int, width_mult: float) -> int:

@@ -13,7 +13,7 @@ from kernels import Frames
 from vidshift.layers.pool import max_pool
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
+from vidshift.nets.units import conv_unit, in_order, placed
 from vidshift.shifts import Scheme, Site
 
 
@@ -69,8 +69,7 @@ class ResNet(FrameNetwork):
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling, for
         sides of 32 to 64 pixels.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
     """
 
     def __init__(
@@ -82,12 +81,10 @@ class ResNet(FrameNetwork):
         base=64,
         width=1.0,
         small_stem=False,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
 
@@ -107,26 +104,17 @@ class ResNet(FrameNetwork):
                 place = partial(
                     Site, stage, block, length, units=len(parts), width=width
                 )
-                units = [
-                    scheme(place(unit=i, in_channels=ci, out_channels=co), module)
-                    for i, (ci, co, module) in enumerate(parts)
-                ]
+                units = placed(scheme, place, parts)
                 shortcut = None
                 if stride != 1 or cin != cout:
                     shortcut = slim_unit(cin, cout, 1, stride, activation=None)
                 site = place(unit=None, in_channels=cin, out_channels=cout)
-                built.append(scheme(site, ResidualBlock(units, shortcut)))
+                built.append(scheme.place(site, ResidualBlock(units, shortcut)))
                 cin = cout
             stages.append(nnx.List(built))
         self.stages = nnx.List(stages)
         super().__init__(
-            kept(cin, width),
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            kept(cin, width), in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
@@ -134,10 +122,7 @@ class ResNet(FrameNetwork):
         x = self.stem(x)
         if self.max_pool:
             x = max_pool(x, 3, 2, 1)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return x
+        return in_order(self.stages, x)
 
 
 # One basic block a stage and a small stem: for tests and the quick start.

@@ -24,7 +24,7 @@ from vidshift.layers.time_conv import TimeConv
 from vidshift.layers.width import kept
 from vidshift.nets.clip_network import ClipNetwork
 from vidshift.nets.resnet import ResidualBlock
-from vidshift.nets.units import conv_unit, he_fan_out
+from vidshift.nets.units import conv_unit, he_fan_out, in_order
 from vidshift.shifts import Scheme, Unit
 
 RESNET50 = (3, 4, 6, 3)
@@ -117,7 +117,7 @@ class Slow(ClipNetwork):
       base: channels of the stem and of the first stage's inner convolutions.
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling.
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
-      dropout, head_size: see `ClipNetwork`.
+      **network: see `ClipNetwork`.
     """
 
     def __init__(
@@ -128,13 +128,10 @@ class Slow(ClipNetwork):
         base=64,
         small_stem=False,
         width=1.0,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
-        head_size=None,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         del scheme
         channels = Channels.of(base, width, stages=len(blocks))
@@ -149,22 +146,17 @@ class Slow(ClipNetwork):
         )
         super().__init__(
             channels.outer[-1],
-            num_classes=num_classes,
-            num_frames=num_frames,
             in_channels=in_channels,
-            dropout=dropout,
-            head_size=head_size,
             dtype=dtype,
             rngs=rngs,
+            **network,
         )
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
         x = self.stem(Frames.of(clips))
         if self.max_pool:
             x = max_pool(x, 3, 2, 1)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
+        x = in_order(self.stages, x)
         return [(x, self.num_frames)]
 
 
@@ -189,7 +181,7 @@ class SlowFast(ClipNetwork):
       blocks: residual blocks of the four stages, in both pathways.
       width: share of the Slow pathway's channels that are kept, each number a multiple
         of 8; the Fast pathway and the lateral convolutions stay whole (A3D).
-      dropout, head_size: see `ClipNetwork`.
+      **network: see `ClipNetwork`.
     """
 
     def __init__(
@@ -200,13 +192,11 @@ class SlowFast(ClipNetwork):
         lateral_time: int,
         blocks=RESNET50,
         width=1.0,
-        num_classes: int,
         num_frames: int,
         in_channels=3,
-        dropout=0.0,
-        head_size=None,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         del scheme
         if num_frames % alpha:
@@ -224,13 +214,11 @@ class SlowFast(ClipNetwork):
         )
         super().__init__(
             FAST.outer[-1] + slow.outer[-1],
-            num_classes=num_classes,
-            num_frames=num_frames,
             in_channels=in_channels,
-            dropout=dropout,
-            head_size=head_size,
             dtype=dtype,
             rngs=rngs,
+            num_frames=num_frames,
+            **network,
         )
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:

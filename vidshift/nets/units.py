@@ -1,11 +1,13 @@
-"""Units: a convolution, its norm, its activation."""
+"""Units (a convolution, its norm, its activation) and their way through a scheme."""
+
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.norm import BatchNorm
-from vidshift.shifts import Unit
+from vidshift.shifts import Scheme, Site, Unit
 
 he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -52,3 +54,26 @@ def conv_unit(
     )
     norm = BatchNorm(cout, epsilon=epsilon, momentum=momentum, dtype=dtype)
     return Unit(conv, norm, activation)
+
+
+def placed(
+    scheme: Scheme, site: Callable[..., Site], parts: list[tuple[int, int, nnx.Module]]
+) -> list[nnx.Module]:
+    """The units of a branch, each as the scheme places it.
+
+    Args:
+      site: makes a unit's site from its number and its channels.
+      parts: `[(in, out, unit), ...]`, channels of the full-width network.
+    """
+    return [
+        scheme.place(site(unit=i, in_channels=cin, out_channels=cout), unit)
+        for i, (cin, cout, unit) in enumerate(parts)
+    ]
+
+
+def in_order(stages, x):
+    """Features after all blocks of all stages."""
+    for stage in stages:
+        for block in stage:
+            x = block(x)
+    return x

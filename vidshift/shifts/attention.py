@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from kernels import shift3d, shift3d_conv
 from vidshift.shifts.in_stream import MixOfPast, concrete
 from vidshift.shifts.options import check_choice, check_flag
+from vidshift.shifts.site import FrameMixer
 
 # Bounds of the weights' first uniform draw: the paper's, and the official code's, which
 # gives the same probabilities and gradients a twentieth as large.
@@ -60,7 +61,7 @@ def distances(taps: int, *, causal: bool = False) -> range:
     return range(first, first + taps)
 
 
-class AttentionShift(nnx.Module):
+class AttentionShift(FrameMixer):
     """A soft choice of whole shifts in time: each channel mixes its neighbouring frames.
 
     `y[t] = sum over taps of p[c, tap] x[t + distances[tap]]`, with p of `attention` and
@@ -105,6 +106,10 @@ class AttentionShift(nnx.Module):
         self.in_time = MixOfPast(np.asarray(self.attention()).T[::-1])
         del self.weight, self.temperature
 
+    def into(self, unit: nnx.Module, clips: jax.Array) -> jax.Array:
+        """The unit of the mixed clips."""
+        return unit(self(clips))
+
     def attention(self) -> Float[Array, "C taps"]:
         """The share of each tap, from the past on."""
         return attention(self.weight[...], self.temperature[...])
@@ -125,7 +130,7 @@ class AttentionShift(nnx.Module):
         return total.astype(clips.dtype)
 
 
-class WholeShift(nnx.Module):
+class WholeShift(FrameMixer):
     """Moves each channel by its own whole number of frames: a hardened `AttentionShift`.
 
     Only data is moved: each value is one of the clip's, bit for bit, or zero.
@@ -151,6 +156,10 @@ class WholeShift(nnx.Module):
         chosen = -concrete(self.distance)[None] == before
         self.in_time = MixOfPast(chosen.astype(np.float32))
         del self.distance
+
+    def into(self, unit: nnx.Module, clips: jax.Array) -> jax.Array:
+        """The unit of the shifted clips, shift and convolution in one kernel."""
+        return unit.finish(self(clips, unit.conv.kernel[...]))
 
     def __call__(
         self,

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 from kernels import Frames, temporal_shift
 from vidshift.layers.norm import BatchNorm
 from vidshift.shifts.past import FrameBefore, exchange, new_past
+from vidshift.shifts.site import FrameMixer
 
 # PyTorch's for a convolution's kernel: uniform within 1 / sqrt(fan_in).
 torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -114,7 +115,7 @@ class Gate(nnx.Module):
         return second + moved[..., :2] + moved[..., 2:] + bias
 
 
-class GateShiftFuse(nnx.Module):
+class GateShiftFuse(FrameMixer):
     """Moves a gated part of each half of the channels by a frame, and fuses the rest.
 
     With the halves `x1, x2` of the channels that are processed, `y = gate * x` and
@@ -141,6 +142,7 @@ class GateShiftFuse(nnx.Module):
       ValueError: `processed` is not a multiple of 4 between 4 and `channels`.
     """
 
+    title = "a gate's shift"
     FIXED = (1, -1, 0)
 
     def __init__(

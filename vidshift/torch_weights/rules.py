@@ -46,7 +46,7 @@ NORM = {
 
 
 class Rule(NamedTuple):
-    """How modules of ours whose path matches are called there.
+    """The official name of modules of ours whose path matches.
 
     `theirs` takes the groups of the regular expression `ours`, numbers as `int`, and
     gives the module's official name without the family's prefix.
@@ -55,6 +55,27 @@ class Rule(NamedTuple):
     ours: str
     theirs: Callable[..., str]
     leaves: Mapping[str, Leaf]
+
+
+def unit_rules(
+    ours: str, conv: Callable, norm: Callable, *, conv_leaves=CONV, norm_leaves=NORM
+) -> tuple[Rule, Rule]:
+    """Rules of a unit's convolution and norm, from its path and their official names."""
+    return (
+        Rule(rf"{ours}\.conv", conv, conv_leaves),
+        Rule(rf"{ours}\.norm", norm, norm_leaves),
+    )
+
+
+def layers_in(
+    model: nnx.Module, slot: str, kind: type[nnx.Module]
+) -> dict[str, nnx.Module]:
+    """Layers of a kind in a slot, by the path of the unit or block that has the slot."""
+    return {
+        ".".join(map(str, path[: path.index(slot)])): module
+        for path, module in nnx.iter_modules(model)
+        if slot in path and isinstance(module, kind)
+    }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from vidshift.nets.slowfast import FAST, LATERAL, Slow, SlowFast
-from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule, channels_last
+from vidshift.torch_weights.rules import (
+    CONV,
+    Family,
+    Leaf,
+    Rule,
+    channels_last,
+    unit_rules,
+)
 
 # Slow's layers have no pathway in their path.
 PATHWAY = r"(|slow\.|fast\.)"
@@ -44,11 +51,8 @@ def rules(
     """
 
     def pair(ours, names, fields, leaves=CONV):
-        conv, norm = names
-        return [
-            Rule(rf"{ours}\.conv", lambda *p: conv.format(**fields(*p)), leaves),
-            Rule(rf"{ours}\.norm", lambda *p: norm.format(**fields(*p)), NORM),
-        ]
+        conv, norm = (lambda *p, n=n: n.format(**fields(*p)) for n in names)
+        return unit_rules(ours, conv, norm, conv_leaves=leaves)
 
     def in_block(pathway, stage, block, unit=0):
         return {
