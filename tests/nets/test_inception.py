@@ -13,10 +13,11 @@ from kernels import Frames
 from tests.support.files import GOLDEN
 from tests.support.networks import Noting, random_clips, random_network
 from vidshift import create, load_torch, train_view
+from vidshift.nets.drawn import made_up_weight
 from vidshift.nets.inception import Block, Branch, Chain, Conv, InceptionNetwork
 from vidshift.nets.weights import named_arrays, split
 from vidshift.nets.zoo import NoPlaceError
-from vidshift.parity import compare, made_up_weight
+from vidshift.parity import compare
 from vidshift.shifts import SCHEMES
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.temporal import TemporalShift

@@ -14,6 +14,7 @@ from kernels import Frames
 from tests.support.files import GOLDEN
 from tests.support.networks import Noting, random_clips, random_network
 from vidshift import create, load_torch, train_view
+from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.mobilenet_v2 import (
     STAGES,
     InvertedResidual,
@@ -22,7 +23,7 @@ from vidshift.nets.mobilenet_v2 import (
     mobilenet_v2,
 )
 from vidshift.nets.weights import named_arrays, split
-from vidshift.parity import compare, made_up_weight
+from vidshift.parity import compare
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.temporal import TSM, TemporalShift
 
@@ -290,7 +291,7 @@ def state_dict(form: str, classes: int) -> dict[str, np.ndarray]:
             conv_and_norm(f"{at}.{conv}{net if i == 0 else ''}", f"{at}.{norm}", *layer)
     conv_and_norm("18.0", "18.1", 1280, 320, 1)
     shapes[f"{head}.weight"], shapes[f"{head}.bias"] = (classes, 1280), (classes,)
-    return {name: made_up_weight(name, shape) for name, shape in shapes.items()}
+    return made_up_weights(shapes.items())
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from tests.support.files import GOLDEN
 from tests.support.networks import Noting, random_clips, random_network, unannotated
 from tests.support.shift3d_reference import by_corners
 from vidshift import create, load_torch, parity, train_view
+from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.rubiksnet import VARIANTS, RubiksNet, ShiftOptions, Size
 from vidshift.nets.weights import named_arrays, split
 from vidshift.nets.zoo import NoPlaceError
-from vidshift.parity import made_up_weight
 from vidshift.shifts import SCHEMES
 from vidshift.shifts.attention import AttentionShift
 from vidshift.shifts.rubiks import Shift2D, Shift3D, ShiftParam
@@ -98,9 +98,7 @@ def test_parameter_counts(tier, options, expected):
 @pytest.mark.slow
 def test_the_names_tell_the_variants_apart():
     case = json.loads((GOLDEN / "rubiksnet_tiny_aq.json").read_text())
-    given = {
-        key: made_up_weight(key, tuple(shape)) for key, shape in case["state_dict"]
-    }
+    given = made_up_weights(case["state_dict"])
     for variant in ("interpolated", "spatial"):
         model = abstract("rubiksnet_tiny", variant=variant)
         with pytest.raises(ValueError) as error:

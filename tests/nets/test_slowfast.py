@@ -13,9 +13,9 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.support.networks import random_clips, random_network
 from vidshift import create, load_torch, train_view
+from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.slowfast import Slow, SlowFast
 from vidshift.nets.weights import named_arrays, split
-from vidshift.parity import made_up_weight
 from vidshift.shifts.temporal import TSN
 from vidshift.torch_weights.load import recognise
 
@@ -179,7 +179,7 @@ def to_pytorchvideo(name: str, fast: bool) -> str:
 def test_pytorchvideos_names_load_the_same(case, prefix):
     case = json.loads((GOLDEN / f"{case}.json").read_text())
     fast = case["family"] == "slowfast"
-    given = {k: made_up_weight(k, tuple(s)) for k, s in case["state_dict"]}
+    given = made_up_weights(case["state_dict"])
     models = [nnx.eval_shape(lambda: create(**case["create"])) for _ in range(2)]
     load_torch(models[0], given)
     video = {prefix + to_pytorchvideo(k, fast): v for k, v in given.items()}

@@ -12,6 +12,7 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.torch_weights.test_load import state_dict
 from vidshift import create, load_torch, parity
+from vidshift.nets.drawn import made_up_weight
 
 
 # The other families' cases are in the tests of their networks.
@@ -126,9 +127,9 @@ def test_a_damaged_golden_file_is_one_line(case, content, tmp_path, capsys):
 
 def test_golden_weights_are_those_of_the_recipe():
     # The first values of the recipe that the golden files were made by.
-    weight = parity.made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
+    weight = made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
     assert weight.dtype == np.float32
     assert abs(weight.std() * (3 * 7 * 7) ** 0.5 - 1) < 0.02
-    var = parity.made_up_weight("bn1.running_var", (1000,))
+    var = made_up_weight("bn1.running_var", (1000,))
     assert 0.5 <= var.min() < 0.51 and 1.49 < var.max() <= 1.5
-    assert parity.made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64
+    assert made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64

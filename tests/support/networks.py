@@ -12,30 +12,17 @@ import numpy as np
 from flax import nnx
 
 from vidshift import create
+from vidshift.nets import drawn
 from vidshift.nets.resnet import ResNet, basic_units
-from vidshift.nets.weights import split
 from vidshift.shifts import SCHEMES, Scheme, Site
+
+# A shift goes less far than a place.
+DRAWS = {leaf: draw for leaf, draw in drawn.DRAWS.items() if leaf != "shift"}
 
 
 def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Module:
     """The network that `make` builds; what is no array (`freeze`) is kept."""
-    skeleton, params, stats = split(nnx.eval_shape(make))
-    rng = np.random.default_rng(seed)
-
-    def draw(name, like):
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf in ("scale", "var", "temperature"):
-            array = rng.uniform(0.5, 1.5, like.shape)
-        elif leaf == "kernel":
-            array = rng.normal(0, np.prod(like.shape[:-1]) ** -0.5, like.shape)
-        else:
-            array = rng.normal(0, 0.1, like.shape)
-        return jnp.asarray(array, like.dtype)
-
-    return skeleton.merge(
-        {name: draw(name, like) for name, like in params.items()},
-        {name: draw(name, like) for name, like in stats.items()},
-    )
+    return drawn.random_network(nnx.eval_shape(make), seed=seed, draws=DRAWS)
 
 
 def tiny(temporal: str = "tsm", **options) -> nnx.Module:

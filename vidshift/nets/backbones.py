@@ -23,13 +23,15 @@ class Backbone:
       can read the past alone; with `width` its weights at a width are leading slices of
       the full ones (A3D).
     scheme_options: facts of the whole network that a scheme needs, by the scheme's name.
-    image_options: options with which it sees frames one by one under TSN; None where it
-      always mixes time itself.
+    image_options: options with which it sees frames one by one under TSN, where None is
+      an option's default; None for all where it always mixes time itself.
     starts_from: other backbones whose weights it may start from.
 
     The others are of the official code, whose checkpoints `vidshift.convert` reads:
     resize, crop: short side and crop in evaluation, pixels.
     normalisation: of [0, 1], a key of `vidshift.pixels.NORMALISATIONS`.
+    bgr: the code takes Caffe's pixels, BGR from 0 to 255; `normalisation` is that of
+      the backbone on RGB.
     num_frames: of a clip.
     official_options: options of the network in evaluation.
     """
@@ -42,6 +44,7 @@ class Backbone:
     resize: int = 256
     crop: int = 224
     normalisation: str = "imagenet"
+    bgr: bool = False
     num_frames: int = 8
     official_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
@@ -49,14 +52,14 @@ class Backbone:
         """Returns whether the network reads several frames without any scheme."""
         if self.image_options is None:
             return True
-        image = self.image_options.items()
-        return any(options.get(name) != value for name, value in image)
+        needed = {k: v for k, v in self.image_options.items() if v is not None}
+        return any(options.get(name) != value for name, value in needed.items())
 
 
 # Official TSM shifts every second block of a network with a third stage this long.
 LONG_STAGE = {"tsm": {"every_second_block": True}}
 # Branches side by side are no leading slices: an Inception cannot be slimmed.
-INCEPTION = {"options": ("dropout",), "normalisation": "caffe"}
+INCEPTION = {"options": ("dropout",), "bgr": True}
 EVERY_BLOCK = {
     "tsm": {"placement": "block"},
     "gsm": {"ratio": 1.0},
@@ -67,7 +70,8 @@ RUBIKSNET = {
         "dropout",
         *(field.name for field in dataclasses.fields(rubiksnet.ShiftOptions)),
     ),
-    "image_options": {"variant": "spatial"},
+    "image_options": {"variant": "spatial"}
+    | dict.fromkeys(("time", "time_init", "taps", "attention_init", "hardened")),
 }
 SLOW = {
     "options": ("dropout", "head_size", "width"),
