@@ -49,10 +49,8 @@ def random_network(
     return skeleton.merge(drawn(params), drawn(stats))
 
 
-def made_up_weights(
-    shapes: Iterable[tuple[str, Iterable[int]]],
-) -> dict[str, np.ndarray]:
-    """An official state dict of these names and shapes; no weights need to be stored."""
+def made_up_weights(shapes: Iterable) -> dict[str, np.ndarray]:
+    """An official state dict from pairs of a name and a shape; no weights are stored."""
     return {key: made_up_weight(key, tuple(shape)) for key, shape in shapes}
 
 

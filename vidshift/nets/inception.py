@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift import shifts
 from vidshift.layers.pool import avg_pool, max_pool
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed
@@ -56,21 +57,17 @@ class Block(NamedTuple):
     halves: str = ""
 
 
-class ChainOfUnits(nnx.Module):
-    """A `Chain`, with a slot `before` and one `after` it."""
+class ChainOfUnits(shifts.Block):
+    """A `Chain`."""
 
     def __init__(self, units: list[nnx.Module]):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         for unit in self.units:
             x = unit(x)
-        x = max_pool(x, 3, 2, 0, ceil_mode=True)
-        return x if self.after is None else self.after(x)
+        return max_pool(x, 3, 2, 0, ceil_mode=True)
 
 
 class InceptionBranch(nnx.Module):
@@ -95,23 +92,19 @@ class InceptionBranch(nnx.Module):
         return side_by_side([unit(x) for unit in forked]) if forked else x
 
 
-class InceptionBlock(nnx.Module):
-    """A `Block`, with a slot `before` and one `after` it all."""
+class InceptionBlock(shifts.Block):
+    """A `Block`."""
 
     def __init__(self, branches: dict[str, nnx.Module], halves: str):
-        self.before = nnx.data(None)
+        super().__init__()
         self.branches = nnx.Dict(branches)
         self.order = tuple(branches)
         self.halves = halves
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         if self.halves:
             x = _with_sides(self.halves, x)
-        x = side_by_side([self.branches[name](x) for name in self.order])
-        return x if self.after is None else self.after(x)
+        return side_by_side([self.branches[name](x) for name in self.order])
 
 
 def side_by_side(parts: list[Frames]) -> Frames:

@@ -11,7 +11,7 @@ from kernels import Frames
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed
-from vidshift.shifts import Scheme, Site
+from vidshift.shifts import Block, Scheme, Site
 from vidshift.shifts.options import check_number
 
 STEM = 32  # channels, at any width
@@ -28,24 +28,19 @@ STAGES = (
 )
 
 
-class InvertedResidual(nnx.Module):
-    """`units(x)`, plus x where `residual`; a slot `before` and one `after` it all."""
+class InvertedResidual(Block):
+    """`units(x)`, plus x where `residual`."""
 
     def __init__(self, units: list[nnx.Module], residual: bool):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
         self.residual = residual
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         y = x
         for unit in self.units:
             y = unit(y)
-        if self.residual:
-            y = y.like(y.data + x.data)
-        return y if self.after is None else self.after(y)
+        return y.like(y.data + x.data) if self.residual else y
 
 
 class Row(NamedTuple):

@@ -14,27 +14,23 @@ from vidshift.layers.pool import max_pool
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed
-from vidshift.shifts import Scheme, Site
+from vidshift.shifts import Block, Scheme, Site
 
 
-class ResidualBlock(nnx.Module):
-    """`relu(units(x) + shortcut(x))`, with a slot `before` and one `after` it all."""
+class ResidualBlock(Block):
+    """`relu(units(x) + shortcut(x))`."""
 
     def __init__(self, units: list[nnx.Module], shortcut: nnx.Module | None):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
         self.shortcut = nnx.data(shortcut)
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         y = x
         for unit in self.units:
             y = unit(y)
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        y = y.like(nnx.relu(y.data + shortcut.data))
-        return y if self.after is None else self.after(y)
+        return y.like(nnx.relu(y.data + shortcut.data))
 
 
 def basic_units(cin, width, stride, unit):

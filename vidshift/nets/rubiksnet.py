@@ -197,24 +197,27 @@ class ShiftBlock(nnx.Module):
 
     def __init__(
         self,
-        norm: BatchNorm,
+        cin,
+        width,
         unit: nnx.Module,
-        shift: Shift3D,
-        out: nnx.Linear,
+        options,
         *,
-        shortcut: nnx.Linear | None,
-        attention: AttentionShift | WholeShift | None,
-        se: SqueezeExcite | None,
+        stride,
+        squeeze,
+        linear,
+        norm,
+        rngs,
     ):
         self.before = nnx.data(None)
-        self.norm = norm
-        self.attention = nnx.data(attention)
+        self.norm = norm(cin)
         self.unit = unit
-        self.stride = shift.stride
-        self.shift = shift
-        self.se = nnx.data(se)
-        self.out = out
-        self.shortcut = nnx.data(shortcut)
+        self.stride = stride
+        self.shift = options.shift(width, stride, rngs)
+        self.out = linear(width, width)
+        alike = stride == 1 and cin == width
+        self.shortcut = nnx.data(None if alike else linear(cin, width))
+        self.attention = nnx.data(options.attention(cin, rngs))
+        self.se = nnx.data(SqueezeExcite(width, linear) if squeeze else None)
         self.after = nnx.data(None)
 
     def __call__(self, clips: jax.Array) -> jax.Array:
@@ -276,6 +279,7 @@ class RubiksNet(FrameNetwork):
         shared = {"kernel_init": he_fan_out, "dtype": dtype, "rngs": rngs}
         linear = partial(nnx.Linear, use_bias=False, **shared)
         norm = partial(BatchNorm, dtype=dtype)
+        layers = {"linear": linear, "norm": norm, "rngs": rngs}
         cin = size.widths[0]
         around = ((1, 1), (1, 1))
         self.stem = FrameConv(
@@ -285,20 +289,13 @@ class RubiksNet(FrameNetwork):
         for stage, (length, width) in enumerate(zip(*size[:2], strict=True)):
             blocks = []
             for block in range(length):
-                stride = 2 if stage > 0 and block == 0 else 1
                 site = partial(Site, stage, block, length, units=2)
                 site = partial(site, in_channels=cin, out_channels=width)
                 unit = PointUnit(linear(cin, width), norm(width))
                 unit = scheme.place(site(unit=0), unit)
-                new = ShiftBlock(
-                    norm(cin),
-                    unit,
-                    options.shift(width, stride, rngs),
-                    linear(width, width),
-                    shortcut=linear(cin, width) if stride > 1 or cin != width else None,
-                    attention=options.attention(cin, rngs),
-                    se=SqueezeExcite(width, linear) if size.squeeze else None,
-                )
+                stride = 2 if stage > 0 and block == 0 else 1
+                form = {"stride": stride, "squeeze": size.squeeze}
+                new = ShiftBlock(cin, width, unit, options, **form, **layers)
                 blocks.append(scheme.place(site(unit=None), new))
                 cin = width
             stages.append(nnx.List(blocks))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from kernels import Frames
 from vidshift.data.loading.loader import Batches
+from vidshift.layers.named import layers_of
 from vidshift.nets.weights import Arrays, Skeleton
 from vidshift.shifts.gate import Gate, GateShiftFuse
 
@@ -62,21 +63,15 @@ def make_gates_step(skeleton: Skeleton, normalise: Callable, names: list[str]):
     def gates_step(params: Arrays, stats: Arrays, video, index):
         model = skeleton.merge(params, stats)
         found = {}
-        for name, layer in _with_gate(model):
+        for name, layer in layers_of(model, GateShiftFuse):
+            if name not in names:  # its gate is fixed
+                continue
             note = functools.partial(found.__setitem__, name)
             layer.gate = Watched(layer.gate, note)
         model(normalise(video))
         return [histogram(found[name], index >= 0) for name in names]
 
     return gates_step
-
-
-def _with_gate(model: nnx.Module) -> list[tuple[str, GateShiftFuse]]:
-    return [
-        (".".join(map(str, path)), layer)
-        for path, layer in nnx.iter_modules(model)
-        if isinstance(layer, GateShiftFuse) and layer.gate is not None
-    ]
 
 
 def gates_by_layer(

@@ -4,7 +4,14 @@ from vidshift.shifts.gated import GSF, GSM
 from vidshift.shifts.inflated import I3D
 from vidshift.shifts.non_local import NonLocalBlocks
 from vidshift.shifts.shuffle import VSN
-from vidshift.shifts.site import FrameMixer, NoPlaceError, Scheme, Site, Unit
+from vidshift.shifts.site import (
+    Block,
+    FrameMixer,
+    NoPlaceError,
+    Scheme,
+    Site,
+    Unit,
+)
 from vidshift.shifts.temporal import TSM, TSN
 from vidshift.shifts.temporal_pool import TemporalPooling
 
@@ -20,6 +27,7 @@ __all__ = [
     "AFTER",
     "BEFORE",
     "SCHEMES",
+    "Block",
     "FrameMixer",
     "NoPlaceError",
     "Scheme",

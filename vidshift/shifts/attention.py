@@ -20,6 +20,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from kernels import shift3d, shift3d_conv
+from vidshift.layers.named import layers_of
 from vidshift.shifts.in_stream import MixOfPast, concrete
 from vidshift.shifts.options import check_choice, check_flag
 from vidshift.shifts.site import FrameMixer
@@ -186,13 +187,7 @@ def check_taps(taps: int) -> None:
 
 def attention_layers(model: nnx.Module) -> list[tuple[str, AttentionShift]]:
     """The attention shifts of a network by name, from the input on."""
-    found = [
-        (path, module)
-        for path, module in nnx.iter_modules(model)
-        if isinstance(module, AttentionShift)
-    ]
-    found.sort(key=lambda item: item[0])
-    return [(".".join(map(str, path)), module) for path, module in found]
+    return layers_of(model, AttentionShift)
 
 
 def shifted_shares(

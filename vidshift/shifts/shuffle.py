@@ -99,6 +99,8 @@ class VSN(Scheme):
         `shuffle_stages` that have no residual last block.
     """
 
+    of_frames = True
+
     num_frames: int
     shuffle_block: str = "compact"
     shuffle_stages: Sequence[int] | None = None

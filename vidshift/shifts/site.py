@@ -89,10 +89,12 @@ class Scheme:
 
     Attributes:
       causal: no frame reads a later one.
+      of_frames: weights belong to clips of `num_frames` frames.
       missing: names of the sites that it was asked for and has not met so far.
     """
 
     causal = False
+    of_frames = False
     missing = frozenset()
     _filled = 0
 
@@ -152,6 +154,23 @@ class FrameMixer(nnx.Module):
     title = "a layer that mixes frames"
     causal = False
     takes_clips = False
+
+
+class Block(nnx.Module):
+    """A block with a slot `before` and one `after` it; a subclass writes `inside`."""
+
+    def __init__(self):
+        self.before = nnx.data(None)
+        self.after = nnx.data(None)
+
+    def inside(self, x: Frames) -> Frames:
+        raise NotImplementedError
+
+    def __call__(self, x: Frames) -> Frames:
+        if self.before is not None:
+            x = self.before(x)
+        x = self.inside(x)
+        return x if self.after is None else self.after(x)
 
 
 class Unit(nnx.Module):

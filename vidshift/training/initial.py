@@ -15,7 +15,7 @@ from vidshift.class_names import difference
 from vidshift.nets import create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
 from vidshift.nets.zoo import BACKBONES, mixes_time
-from vidshift.shifts import AFTER, BEFORE
+from vidshift.shifts import AFTER, BEFORE, SCHEMES
 from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training import checkpoints
 from vidshift.training.checkpoints import CheckpointError
@@ -148,7 +148,7 @@ def _check_network(source: str, theirs: dict, ours: dict) -> None:
             f"init={source} is a {theirs['backbone']}, the network is a {backbone}"
         )
     frames = theirs["num_frames"], ours["num_frames"]
-    if theirs["temporal"] == "vsn" and frames[0] != frames[1]:
+    if SCHEMES[theirs["temporal"]].of_frames and frames[0] != frames[1]:
         raise CheckpointError(
             f"init={source} is under VSN, whose shuffle depends on the frames: its "
             f"weights belong to {frames[0]} frames, the network has {frames[1]}"
