@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-import vidshift
 from kernels import Frames
+from tests.support import networks
 from tests.support.networks import random_clips
 from vidshift.nets import BACKBONES, Backbone, drawn
 from vidshift.nets.frame_network import FrameNetwork
@@ -53,8 +53,7 @@ def toy(monkeypatch):
 
 
 def created(temporal: str = "tsn", **options) -> nnx.Module:
-    options = {"num_classes": 3, "num_frames": 4} | options
-    return nnx.eval_shape(lambda: vidshift.create("toy", temporal, **options))
+    return networks.abstract("toy", temporal, **options)
 
 
 def frames_that_see_frame_2(temporal: str, **options) -> set[int]:
@@ -79,7 +78,7 @@ def test_schemes_fill_its_sites(temporal, options, seen):
 
 
 def test_its_row_is_asked_for_what_others_are():
-    assert created(channels=16).fc.kernel.shape == (16, 3)
+    assert created(channels=16).fc.kernel.shape == (16, 4)
     assert official_pixels("toy", bgr=False).crop == 96
     with pytest.raises(ValueError, match="toy cannot be slimmed"):
         created(width=0.5)

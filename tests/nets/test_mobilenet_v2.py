@@ -11,8 +11,9 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
+from tests.support import networks
 from tests.support.files import GOLDEN
-from tests.support.networks import Noting, random_clips, random_network
+from tests.support.networks import Noting, assert_learns, random_clips, random_network
 from vidshift import create, load_torch, train_view
 from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.mobilenet_v2 import (
@@ -22,8 +23,7 @@ from vidshift.nets.mobilenet_v2 import (
     block_rows,
     mobilenet_v2,
 )
-from vidshift.nets.weights import named_arrays, split
-from vidshift.parity import compare
+from vidshift.nets.weights import named_arrays
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.temporal import TSM, TemporalShift
 
@@ -33,8 +33,7 @@ RESIDUAL = {3, 5, 6, 8, 9, 10, 12, 13, 15, 16}
 
 @functools.lru_cache(maxsize=None, typed=True)
 def built(temporal, **options) -> nnx.Module:
-    options = {"num_classes": 4, "num_frames": 4} | options
-    return nnx.eval_shape(lambda: create("mobilenet_v2", temporal, **options))
+    return networks.abstract("mobilenet_v2", temporal, **({"num_frames": 4} | options))
 
 
 def mobilenet(temporal="tsm", **options) -> nnx.Module:
@@ -69,21 +68,6 @@ def shifted(model) -> set[int]:
     everywhere = [m for _, m in nnx.iter_modules(model) if type(m) is TemporalShift]
     assert len(everywhere) == len(found)
     return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("case", "parameters"),
-    # 2,223,872 before the head of 400 or 27 classes.
-    [
-        ("tsm_mobilenetv2_8f", 2_736_272),
-        pytest.param("tsm_online_mobilenetv2", 2_258_459, marks=pytest.mark.slow),
-    ],
-)
-def test_official_networks(case, parameters):
-    row = compare(GOLDEN / f"{case}.json")
-    assert row["parameters"] == parameters
-    assert row["relative_error"] < 2e-6  # what float32 rounding leaves
 
 
 @pytest.mark.quick("options2")
@@ -207,38 +191,11 @@ def test_activations_end_at_six_and_the_last_of_a_block_has_none():
 
 @pytest.mark.slow
 def test_gradients_and_statistics_in_training():
-    model = random_network(functools.partial(small, dropout=0.5))
-    skeleton, params, before = split(model)
+    model = train_view(random_network(functools.partial(small, dropout=0.5)))
     clips = random_clips(2, 3, 8, 8, 3)
-
-    @jax.jit
-    def step(params):
-        def loss(params):
-            model = skeleton.merge(params, before)
-            logits = train_view(model)(clips, rngs=jax.random.key(0))
-            return (logits**2).sum(), named_arrays(model, nnx.BatchStat)
-
-        return jax.grad(loss, has_aux=True)(params)
-
-    gradients, after = step(params)
-    for name, gradient in gradients.items():
-        assert np.isfinite(gradient).all() and np.any(gradient), name
-    for name, array in after.items():
-        assert (array != before[name]).any(), name
-
-
-@pytest.mark.slow
-def test_bfloat16():
-    exact, rounded = (
-        random_network(small),
-        random_network(functools.partial(small, dtype="bfloat16")),
-    )
-    clips = random_clips(1, 3, 8, 8, 3)
-    assert jax.eval_shape(rounded.features, clips).dtype == jnp.bfloat16
-    run = jax.jit(lambda m, c: m(c))
-    expected, found = run(exact, clips), run(rounded, clips)
-    error = jnp.abs(found - expected).max() / jnp.abs(expected).max()
-    assert 1e-5 < error < 0.05  # bfloat16 keeps 8 bits, 0.4 % a rounding
+    undone = ("stages.1.0.units.2.norm.bias",)  # of the last block
+    run = lambda model: model(clips, rngs=jax.random.key(0))
+    assert_learns(model, run, undone=undone)
 
 
 @pytest.mark.parametrize("temporal", ["gsm", "gsf"])

@@ -12,10 +12,18 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames, temporal_shift
 from tests.kernels.interpolated.test_sharding import collectives
+from tests.support import networks
 from tests.support.files import GOLDEN
-from tests.support.networks import Noting, random_clips, random_network, unannotated
+from tests.support.networks import (
+    Noting,
+    assert_learns,
+    count,
+    random_clips,
+    random_network,
+    unannotated,
+)
 from tests.support.shift3d_reference import by_corners
-from vidshift import create, load_torch, parity, train_view
+from vidshift import load_torch, train_view
 from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.rubiksnet import VARIANTS, RubiksNet, ShiftOptions, Size
 from vidshift.nets.weights import named_arrays, split
@@ -43,37 +51,10 @@ def random(**options) -> RubiksNet:
 
 
 def abstract(backbone="rubiksnet_micro", temporal="tsn", **options) -> nnx.Module:
-    options = {"num_classes": 174, "num_frames": 8} | options
-    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
-
-
-def count(model: nnx.Module) -> int:
-    return sum(p.size for p in named_arrays(model, nnx.Param).values())
+    return networks.abstract(backbone, temporal, **({"num_classes": 174} | options))
 
 
 # ------------------------------------------------------ what the official code does
-@pytest.mark.sample("rubiksnet_small", "rubiksnet_tiny_aq")
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["rubiksnet_tiny", "rubiksnet_small", "rubiksnet_tiny_aq"]
-)
-def test_official_networks(name):
-    row = parity.compare(GOLDEN / f"{name}.json")
-    assert row["relative_error"] < 2e-6  # what float32 rounding leaves
-    assert row["parameters"] == trainable(name)
-
-
-def trainable(name: str) -> int:
-    """Parameters of an official model: no statistics, no temperatures."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text())
-    left_out = ("running_mean", "running_var", "num_batches_tracked", "T")
-    return sum(
-        int(np.prod(shape, dtype=int))
-        for key, shape in case["state_dict"]
-        if key.rsplit(".", 1)[-1] not in left_out
-    )
-
-
 # The official code, instantiated with 174 classes; the last counts its temperatures.
 @pytest.mark.quick("medium-*", "tiny-options[5-8]-*")
 @pytest.mark.parametrize(
@@ -369,31 +350,9 @@ def test_hardened_is_a_flag():
     ],
 )
 def test_every_parameter_learns(dtype, options):
-    model = nnx.eval_shape(
-        lambda: small(dtype=jnp.dtype(dtype), dropout=0.5, **options)
-    )
-    filled = random(dtype=jnp.dtype(dtype), dropout=0.5, **options)
-    params, stats = (named_arrays(filled, kind) for kind in (nnx.Param, nnx.BatchStat))
-    skeleton, _, _ = split(train_view(model))
+    model = train_view(random(dtype=jnp.dtype(dtype), dropout=0.5, **options))
     clips = random_clips(2, 3, 8, 8, 3)
-
-    @jax.jit
-    def step(params, stats):
-        def loss(params):
-            model = skeleton.merge(params, stats)
-            logits = model(clips, rngs=jax.random.key(1))
-            loss = -jax.nn.log_softmax(logits)[:, 1].sum()
-            return loss, named_arrays(model, nnx.BatchStat)
-
-        return jax.value_and_grad(loss, has_aux=True)(params)
-
-    (loss, after), grads = step(params, stats)
-    assert np.isfinite(loss)
-    for name, gradient in grads.items():
-        assert np.isfinite(gradient).all() and (gradient != 0).any(), name
-    for name, array in after.items():
-        assert np.isfinite(array).all()
-        assert (array != stats[name]).any() != name.endswith("temperature"), name
+    assert_learns(model, lambda model: model(clips, rngs=jax.random.key(1)))
 
 
 def test_shifts_are_found_by_type():

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import count, random_clips, random_network
 from vidshift import create, load_torch, train_view
 from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.slowfast import Slow, SlowFast
@@ -34,10 +34,6 @@ def abstract(backbone, num_frames, **options):
     return nnx.eval_shape(
         lambda: create(backbone, num_classes=400, num_frames=num_frames, **options)
     )
-
-
-def count(model):
-    return sum(a.size for a in named_arrays(model, nnx.Param).values())
 
 
 @pytest.mark.slow

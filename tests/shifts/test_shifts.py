@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests.support import networks
 from tests.support.networks import random_clips, tiny, unannotated
 from vidshift import create
 from vidshift.nets.weights import named_arrays
@@ -14,9 +15,7 @@ from vidshift.shifts.temporal import TSM, TemporalShift
 
 
 def abstract(backbone: str, temporal: str = "tsm", **options) -> nnx.Module:
-    return nnx.eval_shape(
-        lambda: create(backbone, temporal, num_classes=4, num_frames=8, **options)
-    )
+    return networks.abstract(backbone, temporal, **options)
 
 
 def shifts(model: nnx.Module) -> dict[str, TemporalShift]:

@@ -7,6 +7,7 @@ their start.
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -14,6 +15,7 @@ from flax import nnx
 from vidshift import create
 from vidshift.nets import drawn
 from vidshift.nets.resnet import ResNet, basic_units
+from vidshift.nets.weights import named_arrays, split
 from vidshift.shifts import SCHEMES, Scheme, Site
 
 # A shift goes less far than a place.
@@ -23,6 +25,17 @@ DRAWS = {leaf: draw for leaf, draw in drawn.DRAWS.items() if leaf != "shift"}
 def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Module:
     """The network that `make` builds; what is no array (`freeze`) is kept."""
     return drawn.random_network(nnx.eval_shape(make), seed=seed, draws=DRAWS)
+
+
+def abstract(backbone: str, temporal: str = "tsn", **options) -> nnx.Module:
+    """A network by name, of shapes alone; 4 classes and 8 frames unless options say."""
+    options = {"num_classes": 4, "num_frames": 8} | options
+    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
+
+
+def count(model: nnx.Module) -> int:
+    """Counts parameters."""
+    return sum(p.size for p in named_arrays(model, nnx.Param).values())
 
 
 def tiny(temporal: str = "tsm", **options) -> nnx.Module:
@@ -66,6 +79,36 @@ class Noting(Scheme):
     def place(self, site, module):
         self.sites.append(site)
         return module
+
+
+def assert_learns(module: nnx.Module, run: Callable, *, undone: tuple = ()) -> None:
+    """Every gradient is finite and none is zero, and every statistic moves.
+
+    Args:
+      module: in training mode.
+      run: from the module to its output.
+      undone: ends of the names whose gradient is but rounding: a norm or a softmax
+        after them undoes what they add.
+    """
+    skeleton, params, stats = split(module)
+
+    @jax.jit
+    def step(params):
+        def loss(params):
+            module = skeleton.merge(params, stats)
+            # The sum of squares of what a norm gives is always the same.
+            cubes = run(module).astype(jnp.float32) ** 3
+            return cubes.sum(), named_arrays(module, nnx.BatchStat)
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, after = step(params)
+    for name, gradient in gradients.items():
+        assert np.isfinite(gradient).all(), name
+        assert name.endswith(undone) or np.abs(gradient).max() > 1e-6, name
+    for name, array in after.items():
+        moved = (array != stats[name]).any()
+        assert np.isfinite(array).all() and moved != name.endswith("temperature"), name
 
 
 def random_clips(*shape: int, seed: int = 1) -> jnp.ndarray:

@@ -66,10 +66,7 @@ EVERY_BLOCK = {
     "gsf": {"ratio": 1.0},
 }
 RUBIKSNET = {
-    "options": (
-        "dropout",
-        *(field.name for field in dataclasses.fields(rubiksnet.ShiftOptions)),
-    ),
+    "options": ("dropout", *rubiksnet.SHIFT_OPTIONS),
     "image_options": {"variant": "spatial"}
     | dict.fromkeys(("time", "time_init", "taps", "attention_init", "hardened")),
 }

@@ -142,6 +142,9 @@ class ShiftOptions:
         return WholeShift(channels, causal=self.causal, **options)
 
 
+SHIFT_OPTIONS = tuple(field.name for field in dataclasses.fields(ShiftOptions))
+
+
 def in_slot(layer: nnx.Module | None, clips: jax.Array) -> jax.Array:
     """Clips after the layer that a scheme has put in a slot; layers take `Frames`."""
     if layer is None:
@@ -257,8 +260,7 @@ class RubiksNet(FrameNetwork):
 
     Args:
       scheme: how time is mixed besides; the "spatial" variant alone asks it.
-      num_classes, num_frames, in_channels, dropout, dtype: see `VideoNetwork`.
-      **options: see `ShiftOptions`.
+      **options: see `ShiftOptions` and `VideoNetwork`.
     """
 
     def __init__(
@@ -266,14 +268,13 @@ class RubiksNet(FrameNetwork):
         scheme: Scheme,
         size: Size,
         *,
-        num_classes: int,
-        num_frames: int,
         in_channels: int = 3,
-        dropout: float = 0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
         **options,
     ):
+        network = {k: v for k, v in options.items() if k not in SHIFT_OPTIONS}
+        options = {k: v for k, v in options.items() if k in SHIFT_OPTIONS}
         options = ShiftOptions(**options)
         scheme = scheme if options.kind.sites else TSN()
         shared = {"kernel_init": he_fan_out, "dtype": dtype, "rngs": rngs}
@@ -305,13 +306,7 @@ class RubiksNet(FrameNetwork):
         self.kind = options.kind
         self.max_shift = float(options.max_shift)
         super().__init__(
-            cin,
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            cin, in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def start_stream(self) -> None:

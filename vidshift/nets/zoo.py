@@ -210,11 +210,6 @@ class Keys(nnx.Rngs):
         self.stream.count.set_value(self.stream.count[...] + self.given)
 
 
-def mixes_time(backbone: str, options: Mapping) -> bool:
-    """Returns whether a backbone reads several frames without any scheme."""
-    return BACKBONES[backbone].mixes_time(options)
-
-
 def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:
     """The same model in training mode: batch statistics and dropout, shared parameters.
 

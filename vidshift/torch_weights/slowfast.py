@@ -116,50 +116,61 @@ PYTORCHVIDEO = rules(
 FUSED_HEAD = last_inputs_first(FAST.outer[-1])
 
 
-def pytorchvideo(prefix: str) -> tuple[Family, Family]:
+def families(
+    name: str,
+    rules: tuple[Rule, ...],
+    *,
+    slow: str,
+    fast: str,
+    heads: tuple[str, str],
+    prefix: str = "",
+) -> tuple[Family, Family]:
+    """Slow's family and SlowFast's.
+
+    Args:
+      slow, fast: names of an array of each; SlowFast's may have Slow's too.
+      heads: names of the classifiers.
+    """
+    slow, fast, *heads = (prefix + part for part in (slow, fast, *heads))
+    shared = {"rules": rules, "prefix": prefix}
     return (
         Family(
-            "pytorchvideo",
+            name,
             Slow,
-            lambda names: prefix + "blocks.0.conv.weight" in names,
-            PYTORCHVIDEO,
-            prefix=prefix,
-            heads=(prefix + "blocks.5.proj",),
+            lambda names: slow in names and fast not in names,
+            heads=(heads[0],),
+            **shared,
         ),
         Family(
-            "pytorchvideo",
+            name,
             SlowFast,
-            lambda names: (
-                prefix + "blocks.0.multipathway_blocks.1.conv.weight" in names
-            ),
-            PYTORCHVIDEO,
-            prefix=prefix,
-            heads=(prefix + "blocks.6.proj",),
+            lambda names: fast in names,
+            heads=(heads[1],),
             head_leaves=FUSED_HEAD,
+            **shared,
         ),
     )
 
 
 FAMILIES = (
-    Family(
+    *families(
         "pyslowfast",
-        Slow,
-        lambda names: (
-            "s1.pathway0_stem.conv.weight" in names
-            and "s1.pathway1_stem.conv.weight" not in names
-        ),
         PYSLOWFAST,
-        heads=("head.projection",),
+        slow="s1.pathway0_stem.conv.weight",
+        fast="s1.pathway1_stem.conv.weight",
+        heads=("head.projection",) * 2,
     ),
-    Family(
-        "pyslowfast",
-        SlowFast,
-        lambda names: "s1.pathway1_stem.conv.weight" in names,
-        PYSLOWFAST,
-        heads=("head.projection",),
-        head_leaves=FUSED_HEAD,
+    *(
+        family
+        # As SlowFast's repository saves PyTorchVideo's models that it trained.
+        for prefix in ("", "model.")
+        for family in families(
+            "pytorchvideo",
+            PYTORCHVIDEO,
+            slow="blocks.0.conv.weight",
+            fast="blocks.0.multipathway_blocks.1.conv.weight",
+            heads=("blocks.5.proj", "blocks.6.proj"),
+            prefix=prefix,
+        )
     ),
-    *pytorchvideo(""),
-    # As SlowFast's repository saves PyTorchVideo's models that it trained.
-    *pytorchvideo("model."),
 )

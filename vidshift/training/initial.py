@@ -12,9 +12,8 @@ import numpy as np
 from flax import nnx
 
 from vidshift.class_names import difference
-from vidshift.nets import create
+from vidshift.nets import BACKBONES, create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
-from vidshift.nets.zoo import BACKBONES, mixes_time
 from vidshift.shifts import AFTER, BEFORE, SCHEMES
 from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training import checkpoints
@@ -119,7 +118,7 @@ def initial_weights(
 def is_image_network(model: dict) -> bool:
     """Whether a network (arguments of `vidshift.create`) sees frames one by one."""
     return (
-        not mixes_time(model["backbone"], model)
+        not BACKBONES[model["backbone"]].mixes_time(model)
         and model["temporal"] == "tsn"
         and not any(model.get(name) for name in (*BEFORE, *AFTER))
     )
