@@ -18,13 +18,11 @@ import numpy as np
 from flax import nnx
 
 from kernels import Frames
-from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
-from vidshift.layers.time_conv import TimeConv
 from vidshift.layers.width import kept
 from vidshift.nets.clip_network import ClipNetwork
 from vidshift.nets.resnet import ResidualBlock
-from vidshift.nets.units import conv_unit, he_fan_out, in_order
+from vidshift.nets.units import conv_unit, in_order
 from vidshift.shifts import Scheme, Unit
 
 RESNET50 = (3, 4, 6, 3)
@@ -54,28 +52,6 @@ class Channels(NamedTuple):
 # gives twice as many as it reads: those after the stem and the stages 0, 1 and 2.
 FAST = Channels.of(8)
 LATERAL = tuple(2 * c for c in (FAST.stem, *FAST.outer[:3]))
-
-
-def time_unit(cin, cout, kernel, stride=(1, 1, 1), *, activation=nnx.relu, dtype, rngs):
-    """A convolution over frames and time, batch norm, activation.
-
-    `kernel` and `stride` are (time, height, width); half of the kernel is padded.
-    """
-    if kernel[0] == 1:
-        own = {"activation": activation, "dtype": dtype, "rngs": rngs}
-        return conv_unit(cin, cout, kernel[1:], stride[1], **own)
-    conv = TimeConv(
-        cin,
-        cout,
-        kernel,
-        stride,
-        padding=tuple((k // 2, k // 2) for k in kernel),
-        use_bias=False,
-        kernel_init=he_fan_out,
-        dtype=dtype,
-        rngs=rngs,
-    )
-    return Unit(conv, BatchNorm(cout, dtype=dtype), activation)
 
 
 def stem_and_stages(
@@ -142,7 +118,7 @@ class Slow(ClipNetwork):
             time=SLOW_TIME[-len(blocks) :],
             blocks=blocks,
             in_channels=in_channels,
-            unit=partial(time_unit, dtype=dtype, rngs=rngs),
+            unit=partial(conv_unit, dtype=dtype, rngs=rngs),
         )
         super().__init__(
             channels.outer[-1],
@@ -205,7 +181,7 @@ class SlowFast(ClipNetwork):
             )
         self.alpha = alpha
         slow = Channels.of(64, width)
-        unit = partial(time_unit, dtype=dtype, rngs=rngs)
+        unit = partial(conv_unit, dtype=dtype, rngs=rngs)
         pathway = partial(Pathway, blocks=blocks, in_channels=in_channels, unit=unit)
         self.slow = pathway(slow, stem=(1, 7, 7), time=SLOW_TIME, lateral=LATERAL)
         self.fast = pathway(FAST, stem=(5, 7, 7), time=FAST_TIME)

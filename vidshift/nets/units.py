@@ -7,6 +7,7 @@ from flax import nnx
 
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.norm import BatchNorm
+from vidshift.layers.time_conv import TimeConv
 from vidshift.shifts import Scheme, Site, Unit
 
 he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -28,23 +29,27 @@ def conv_unit(
     dtype=jnp.float32,
     rngs,
 ) -> Unit:
-    """A convolution over each frame, batch norm, activation.
+    """A convolution over each frame, or over frames and time, batch norm, activation.
 
     Args:
-      kernel: its side, or (height, width).
+      kernel: its side, or (height, width), or (time, height, width).
+      stride: of each axis of the kernel, or one for all.
       padding: places around a frame on each side, or (vertically, horizontally); None
         half of the kernel.
       epsilon, momentum: the norm's; momentum is the share that is kept.
     """
     kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+    stride = (stride,) * len(kernel) if isinstance(stride, int) else tuple(stride)
+    if kernel[:-2] == (1,):  # a frame at a time
+        kernel, stride = kernel[1:], stride[1:]
     if padding is None:
         padding = tuple(k // 2 for k in kernel)
     padding = (padding, padding) if isinstance(padding, int) else padding
-    conv = FrameConv(
+    conv = (FrameConv if len(kernel) == 2 else TimeConv)(
         cin,
         cout,
         kernel,
-        (stride, stride),
+        stride,
         padding=tuple((p, p) for p in padding),
         feature_group_count=groups,
         use_bias=use_bias,
