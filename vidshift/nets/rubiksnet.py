@@ -18,9 +18,10 @@ from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import he_fan_out, in_order
+from vidshift.nets.units import in_order
 from vidshift.shifts import Scheme, Site
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.options import check_choice, check_flag

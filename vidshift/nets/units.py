@@ -6,11 +6,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.time_conv import TimeConv
 from vidshift.shifts import Scheme, Site, Unit
-
-he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def conv_unit(

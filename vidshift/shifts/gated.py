@@ -5,17 +5,14 @@ from types import MappingProxyType
 
 from flax import nnx
 
-from vidshift.shifts.gate import GateShiftFuse, torch_default
+from vidshift.layers.initializers import he_fan_out, torch_default
+from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.options import check_choice, check_flag, check_number, check_whole
 from vidshift.shifts.site import Scheme, Site
 
 GATES = ("learned", *GateShiftFuse.FIXED)
 FUSIONS = ("learned", "sum")
 BRANCHES = ("1x1", "3x3", "double_3x3", "pool")
-
-# In ResNet the official code draws every 2-D convolution like this, the fusion's too; in
-# Inception they stay as PyTorch makes them.
-he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class GSF(Scheme):
@@ -109,6 +106,8 @@ class GSF(Scheme):
                 f"channels of stage {site.stage}, fewer than the {channels} that pass the "
                 f"gate (ratio={self.ratio})"
             )
+        # In ResNet the official code draws every 2-D convolution by He's rule, the
+        # fusion's too; in Inception they stay as PyTorch makes them.
         layer = GateShiftFuse(
             site.kept_out,
             channels,

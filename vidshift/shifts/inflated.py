@@ -6,11 +6,11 @@ import jax
 from flax import nnx
 
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.time_conv import TimeConv
 from vidshift.shifts.site import Scheme, Site, Unit
 
 TAPS = 3  # frames
-he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 @dataclasses.dataclass(kw_only=True)

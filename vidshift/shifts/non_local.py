@@ -1,7 +1,6 @@
 """Non-local blocks: every place of a clip attends to places of all its frames."""
 
 import dataclasses
-import math
 from functools import partial
 
 import jax
@@ -10,6 +9,7 @@ from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
 from vidshift.shifts.site import Scheme, Site, Unit
@@ -17,13 +17,9 @@ from vidshift.shifts.site import Scheme, Site, Unit
 # (stage, block): those of ResNet-50 that the official TSM code names.
 BLOCKS = ((1, 0), (1, 2), (2, 0), (2, 2), (2, 4))
 
-# PyTorch's for a convolution: uniform within 1 / sqrt(fan_in), its bias too.
-torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
 
 def _conv(channels: int, out_channels: int, *, dtype, rngs: nnx.Rngs) -> FrameConv:
     """A 1x1 convolution with a bias; official weights are 1x1x1."""
-    bound = 1 / math.sqrt(channels)
     return FrameConv(
         channels,
         out_channels,
@@ -31,9 +27,7 @@ def _conv(channels: int, out_channels: int, *, dtype, rngs: nnx.Rngs) -> FrameCo
         (1, 1),
         padding=((0, 0), (0, 0)),
         kernel_init=torch_default,
-        bias_init=lambda key, shape, dtype: jax.random.uniform(
-            key, shape, dtype, -bound, bound
-        ),
+        bias_init=torch_bias(channels),
         dtype=dtype,
         rngs=rngs,
     )
