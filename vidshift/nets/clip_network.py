@@ -1,4 +1,4 @@
-"""What networks that mix time themselves share: the head over space and time."""
+"""Networks that mix time themselves: the head over space and time."""
 
 import math
 
@@ -40,7 +40,7 @@ class ClipNetwork(VideoNetwork):
         self.head_size = head_size
 
     def shown(self, clips: jax.Array) -> jax.Array:
-        """What the pathways are given of clips."""
+        """Returns the clips that the pathways see."""
         return self.resolution.lower(clips)
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:

@@ -1,4 +1,4 @@
-"""What networks over frames share: the check of clips, the head, the consensus."""
+"""Networks over frames: the check of clips, the head, the consensus."""
 
 import jax
 import jax.numpy as jnp

@@ -61,8 +61,8 @@ def block_rows(stages, width_mult: float) -> list[list[Row]]:
     rows, cin = [], STEM
     for expand, channels, length, stride in stages:
         cout = channels if expand == 1 else _wide(channels, width_mult)
-        rest = [Row(cout, cout, 1, expand)] * (length - 1)
-        rows.append([Row(cin, cout, stride, expand), *rest])
+        others = [Row(cout, cout, 1, expand)] * (length - 1)
+        rows.append([Row(cin, cout, stride, expand), *others])
         cin = cout
     return rows
 

@@ -176,7 +176,7 @@ class PointUnit(nnx.Module):
         return self.finish(self.conv(in_slot(self.before, clips)))
 
     def finish(self, clips: jax.Array) -> jax.Array:
-        """What follows the convolution."""
+        """Returns features after the norm and the activation."""
         y = self.norm(in_slot(self.between, clips))
         return in_slot(self.after, nnx.relu(y))
 

@@ -32,7 +32,7 @@ FAST_TIME = (3, 3, 3, 3)
 
 
 class Channels(NamedTuple):
-    """Of a pathway: after the stem, within and after the blocks of each stage."""
+    """Channels of a pathway: after the stem, within and after each stage's blocks."""
 
     stem: int
     inner: tuple[int, ...]
@@ -40,7 +40,7 @@ class Channels(NamedTuple):
 
     @classmethod
     def of(cls, base: int, width: float = 1.0, *, stages: int = 4) -> "Channels":
-        """Of a ResNet with `base` channels, each number slimmed to `width` (A3D)."""
+        """Channels of a ResNet of that base, each number slimmed to `width` (A3D)."""
         inner = [base * 2**stage for stage in range(stages)]
         slim = partial(kept, width=width)
         return cls(
@@ -137,7 +137,7 @@ class Slow(ClipNetwork):
 
 
 class Pathway(nnx.Module):
-    """One of SlowFast's."""
+    """A pathway of SlowFast."""
 
     def __init__(self, channels: Channels, **layers):
         self.stem, self.stages = stem_and_stages(channels, **layers)

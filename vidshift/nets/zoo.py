@@ -83,12 +83,11 @@ def create(
     resolution = _resolution(options)
     keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
     network = sizes | {"dtype": _floating(dtype), "rngs": keys}
-    # Schemes see the frame count after subsampling.
-    seen = network | {"num_frames": resolution.frames or num_frames}
     scheme_options = dict(row.scheme_options.get(temporal, {}))
     scheme_options |= _only(options, _options(named))
-    schemes = {temporal: _make(named, scheme_options, seen)}
-    schemes = _added(BEFORE, options, seen) | schemes | _added(AFTER, options, seen)
+    # Schemes see the frame count after subsampling.
+    subsampled = network | {"num_frames": resolution.frames or num_frames}
+    schemes = _schemes(temporal, scheme_options, options, subsampled)
     mixes_time = row.mixes_time(options)
     _check_together(backbone, schemes, mixes_time, options)
     model = row.make(
@@ -112,16 +111,22 @@ def _options(scheme: type[Scheme]) -> set[str]:
     return inspect.signature(scheme).parameters.keys() - set(OF_NETWORK)
 
 
-def _make(kind: type[Scheme], options: Mapping, network: Mapping) -> Scheme:
-    asked = inspect.signature(kind).parameters.keys() & set(OF_NETWORK)
-    return kind(**options, **_only(network, asked))
+def _schemes(
+    temporal: str, scheme_options: Mapping, options: Mapping, network: Mapping
+) -> dict[str, Scheme]:
+    """The named scheme between those that options add, by name."""
 
+    def make(kind: type[Scheme], **options) -> Scheme:
+        asked = inspect.signature(kind).parameters.keys() & set(OF_NETWORK)
+        return kind(**options, **_only(network, asked))
 
-def _added(table: Mapping, options: Mapping, network: Mapping) -> dict[str, Scheme]:
-    """The schemes of a table that an option adds, by its name."""
-    for name in table:
-        check_flag(name, options.get(name, False))
-    return {n: _make(k, {}, network) for n, k in table.items() if options.get(n)}
+    def added(table: Mapping) -> dict[str, Scheme]:
+        for name in table:
+            check_flag(name, options.get(name, False))
+        return {name: make(table[name]) for name in table if options.get(name)}
+
+    named = {temporal: make(SCHEMES[temporal], **scheme_options)}
+    return added(BEFORE) | named | added(AFTER)
 
 
 def _check_names(backbone: str, temporal: str, options: Mapping) -> None:
@@ -199,15 +204,15 @@ class Keys(nnx.Rngs):
 
     def __init__(self, rngs: nnx.Rngs):
         self.stream = rngs.params
-        self.given = 0
+        self.drawn = 0
 
     def params(self):
-        count = self.stream.count[...] + self.given
-        self.given += 1
+        count = self.stream.count[...] + self.drawn
+        self.drawn += 1
         return jax.random.fold_in(self.stream.key[...], count)
 
     def close(self) -> None:
-        self.stream.count.set_value(self.stream.count[...] + self.given)
+        self.stream.count.set_value(self.stream.count[...] + self.drawn)
 
 
 def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:

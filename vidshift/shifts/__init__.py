@@ -1,4 +1,4 @@
-"""How time is mixed: schemes, each a class that fills the sites of a backbone."""
+"""Schemes, which mix time: each a class that fills the sites of a backbone."""
 
 from vidshift.shifts.gated import GSF, GSM
 from vidshift.shifts.inflated import I3D

@@ -57,7 +57,7 @@ def attention(
 
 
 def distances(taps: int, *, causal: bool = False) -> range:
-    """Those of an attention's taps: around zero, or up to it."""
+    """Distances of an attention's taps: around zero, or up to it."""
     first = 1 - taps if causal else -(taps // 2)
     return range(first, first + taps)
 
@@ -193,7 +193,7 @@ def attention_layers(model: nnx.Module) -> list[tuple[str, AttentionShift]]:
 def shifted_shares(
     model: nnx.Module,
 ) -> tuple[Float[Array, " layers"], Float[Array, " layers"]]:
-    """How much of each attention shift goes to other frames, from the input on.
+    """Returns how much of each attention goes to other frames, from the input on.
 
     Returns:
       The attention that distances other than zero have, the mean over channels

@@ -194,7 +194,7 @@ class Unit(nnx.Module):
         return self.finish(self.conv(x))
 
     def finish(self, x: Frames) -> Frames:
-        """What follows the convolution."""
+        """Returns features after the norm, the activation and the slots around them."""
         if self.between is not None:
             x = self.between(x)
         x = self.norm(x)

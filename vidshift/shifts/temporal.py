@@ -92,7 +92,7 @@ class ShiftedUnit(Unit):
 
 
 def _pointwise(module) -> bool:
-    """Whether a module is a unit with nothing but a 1x1 convolution of stride 1."""
+    """Returns whether a module is a unit of a plain 1x1 convolution of stride 1."""
     if not isinstance(module, Unit) or module.before is not None:
         return False
     conv = module.conv

@@ -110,7 +110,7 @@ INCEPTION_V3 = {
 
 
 def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
-    """Of GSF, GSM, of neither (TSN, and TSM's BN-Inception), and of ImageNet."""
+    """Families of GSF, GSM, neither (TSN, TSM's BN-Inception), and ImageNet."""
 
     def trained(name: str, gate: str, check: Check) -> Family:
         def recognise(names):

@@ -1,4 +1,4 @@
-"""What a table of official names is made of."""
+"""Parts of a table of official names."""
 
 import dataclasses
 import re
@@ -80,7 +80,7 @@ def layers_in(
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """How one official code base names the arrays of one kind of backbone.
+    """Names that one official code base gives the arrays of one kind of backbone.
 
     `heads` are the names that it gives the classifier, our `fc`, without the prefix,
     and `head_leaves` its arrays.
@@ -104,7 +104,7 @@ class Family:
     check: Callable[[nnx.Module, str], None] = lambda model, head: None
 
     def names(self, model: nnx.Module) -> Callable[[str], tuple[str, Leaf]]:
-        """What gives the official name, and the leaf, of a variable's dotted path.
+        """Returns a function from a variable's dotted path to its official name and leaf.
 
         It raises a ValueError where no rule knows the path: no such official model
         exists.
@@ -117,9 +117,9 @@ class Family:
                 match = re.fullmatch(rule.ours, ours)
                 if match and leaf in rule.leaves:
                     groups = (int(g) if g.isdigit() else g for g in match.groups())
-                    found = rule.leaves[leaf]
+                    theirs = rule.leaves[leaf]
                     name = rename(ours, rule.theirs(*groups))
-                    return f"{self.prefix}{name}.{found.name}", found
+                    return f"{self.prefix}{name}.{theirs.name}", theirs
             raise ValueError(
                 f"{path} has no name in checkpoints of family {self.name!r}"
             )

@@ -24,7 +24,7 @@ BLOCK = PATHWAY + r"stages\.(\d+)\.(\d+)"
 
 
 def last_inputs_first(count: int) -> dict[str, Leaf]:
-    """Of a convolution or linear layer whose `count` last inputs come first here."""
+    """Leaves of a convolution or linear layer whose `count` last inputs come first here."""
 
     def to_ours(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         array = channels_last(array, shape)
