@@ -41,16 +41,13 @@ from vidshift.command_line.arguments import count
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
 from vidshift.description import Description
-from vidshift.nets import create, names
+from vidshift.nets import BACKBONES, create, names
 from vidshift.nets.weights import first_kernels, named_arrays, split
 from vidshift.nets.zoo import pick
-from vidshift.pixels import CAFFE, HEAD_SIZE, SLOWFAST, official_pixels
+from vidshift.pixels import official_pixels
 from vidshift.torch_weights import files, load_torch
 from vidshift.torch_weights.load import recognise
 from vidshift.torch_weights.rules import Family
-
-# Of the Fast pathway. Other networks have 8 unless it is said otherwise.
-FRAMES = {"slowfast_4x16_r50": 32, "slowfast_8x8_r50": 32}
 
 
 class Source(NamedTuple):
@@ -133,9 +130,8 @@ def network_of(options: argparse.Namespace) -> names.Network:
     """The network that the command's options name, with the official pooling."""
     given = ",".join(options.option)
     network = names.parse(f"{options.backbone}/{options.temporal}:{given}")
-    if network.backbone in SLOWFAST:
-        network = network._replace(options={"head_size": HEAD_SIZE} | network.options)
-    return network
+    official = BACKBONES[network.backbone].official_options
+    return network._replace(options={**official, **network.options})
 
 
 def convert(options: argparse.Namespace) -> str:
@@ -148,14 +144,15 @@ def convert(options: argparse.Namespace) -> str:
     if options.data:
         pick("data set", options.data, DATASETS)
     network = network_of(options)
-    num_frames = options.num_frames or FRAMES.get(network.backbone, 8)
+    row = BACKBONES[network.backbone]
+    num_frames = options.num_frames or row.num_frames
     make = functools.partial(network.abstract, num_frames=num_frames)
     source = open_source(options.file, functools.partial(make, num_classes=2))
     classes = options.classes and read_class_names(options.classes)
     num_classes = count_classes(source, options, classes)
     classes = classes or tuple(map(str, range(num_classes)))
     flow = source.in_channels != 3
-    bgr = network.backbone in CAFFE and not flow if options.bgr is None else options.bgr
+    bgr = row.bgr and not flow if options.bgr is None else options.bgr
     if bgr and flow:
         raise ValueError(f"--bgr is of 3 channels, the file has {source.in_channels}")
 

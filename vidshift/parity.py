@@ -15,7 +15,6 @@ import json
 import pathlib
 import sys
 import zipfile
-import zlib
 
 import jax
 import numpy as np
@@ -23,29 +22,10 @@ from flax import nnx
 
 from vidshift.command_line import errors
 from vidshift.nets import create
+from vidshift.nets.drawn import made_up_weights
 from vidshift.torch_weights import load_torch
 
 TOLERANCE = 1e-4  # float32, the same function, another order of summation
-
-
-def made_up_weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor drawn from its official name alone, so that no weights are stored."""
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    leaf = key.rsplit(".", 1)[-1]
-    if leaf == "num_batches_tracked":
-        return np.zeros(shape, np.int64)
-    if leaf == "T" and shape == ():  # RubiksNet's attention temperature
-        return np.asarray(0.5, np.float32)
-    if leaf == "running_var":
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    if leaf in ("running_mean", "bias"):
-        return (0.1 * rng.standard_normal(shape)).astype(np.float32)
-    if leaf == "shift":
-        return rng.uniform(-1.5, 1.5, shape).astype(np.float32)
-    if leaf == "weight" and len(shape) == 1:  # a batch norm's scale
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    fan_in = int(np.prod(shape[1:]))
-    return (np.sqrt(1.0 / fan_in) * rng.standard_normal(shape)).astype(np.float32)
 
 
 def made_up_clip(case: dict) -> np.ndarray:
@@ -70,10 +50,7 @@ def compare(path: pathlib.Path) -> dict:
         output = next(name for name in OUTPUTS if name in arrays)
         golden = arrays[output]
     model = nnx.eval_shape(lambda: create(**case["create"]))  # load_torch fills it
-    load_torch(
-        model,
-        {key: made_up_weight(key, tuple(shape)) for key, shape in case["state_dict"]},
-    )
+    load_torch(model, made_up_weights(case["state_dict"]))
     # Accelerators multiply float32 in fewer bits unless told otherwise.
     with jax.default_matmul_precision("highest"):
         ours = np.asarray(jax.jit(OUTPUTS[output])(model, made_up_clip(case)))

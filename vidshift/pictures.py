@@ -29,6 +29,7 @@ from flax import nnx
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.loading.loader import eval_batches
+from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
 from vidshift.report import draw_attention, draw_gates, draw_shifts
 from vidshift.run import Run
@@ -54,14 +55,16 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     model = run.network(soft=True)
     name = _named(run.description.model)
     found = {}
-    if layers := _layers(model, (AttentionShift, WholeShift)):
+    if layers := layers_of(model, (AttentionShift, WholeShift)):
         budget = run.description.config.optim.attention.budget
         figures = draw_attention.shares_by_layer(layers, budget)
         found["attention"] = draw_attention.draw, figures
-    layers = _layers(model, Shift3D)
+    layers = layers_of(model, Shift3D)
     if any(layer.shift is not None for _, layer in layers):
         found["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
-    gates = [n for n, layer in _layers(model, GateShiftFuse) if layer.gate is not None]
+    gates = [
+        n for n, layer in layers_of(model, GateShiftFuse) if layer.gate is not None
+    ]
     if gates:
         found["gates"] = (
             draw_gates.draw,
@@ -82,14 +85,6 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
     return files
-
-
-def _layers(model: nnx.Module, kind) -> list[tuple[str, nnx.Module]]:
-    """Layers of a class, or several, with their names, from the input on."""
-    found = [(p, m) for p, m in nnx.iter_modules(model) if isinstance(m, kind)]
-    # Numbers as numbers; where several branches lie side by side, by their names.
-    found.sort(key=lambda item: [(isinstance(part, str), part) for part in item[0]])
-    return [(".".join(map(str, path)), module) for path, module in found]
 
 
 def _gates(

@@ -1,8 +1,9 @@
-"""How the official code of each backbone prepares its pixels."""
+"""Preparation of pixels by the official code of each backbone."""
 
 from typing import NamedTuple
 
 from vidshift.data.device.on_device import IMAGENET_MEAN, IMAGENET_STD
+from vidshift.nets import BACKBONES
 
 
 class Pixels(NamedTuple):
@@ -10,25 +11,20 @@ class Pixels(NamedTuple):
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resize: int = 256
-    crop: int = 224
+    resize: int
+    crop: int
 
 
-# Caffe's: BGR from 0 to 255, less 104, 117 and 128. The official TSM, GSM and GSF code
-# has it for both Inceptions.
-CAFFE = ("bn_inception", "inception_v3")
-# SlowFast's repository. It tests on 256 pixels what was trained on 224, whose pooling it
-# keeps: `HEAD_SIZE`.
-SLOWFAST = ("slow_8x8_r50", "slowfast_4x16_r50", "slowfast_8x8_r50")
-HEAD_SIZE = 224
-SIDES = {
-    "inception_v3": {"resize": 261, "crop": 229},  # GSM's and GSF's
-    **{backbone: {"resize": 256, "crop": 256} for backbone in SLOWFAST},
+NORMALISATIONS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "slowfast": ((0.45,) * 3, (0.225,) * 3),
+    # BGR from 0 to 255, less 104, 117 and 128, in the order RGB.
+    "caffe": ((128 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3),
 }
 
 
 def official_pixels(backbone: str, *, in_channels: int = 3, bgr: bool) -> Pixels:
-    """The official input of a backbone, for channels in the order RGB.
+    """Returns the official input of a backbone, for channels in the order RGB.
 
     Args:
       backbone: a name in `vidshift.BACKBONES`.
@@ -36,12 +32,9 @@ def official_pixels(backbone: str, *, in_channels: int = 3, bgr: bool) -> Pixels
       bgr: as Caffe has it, in the order RGB: the first convolution's input channels
         have to be turned round to go with it.
     """
-    sides = SIDES.get(backbone, {})
+    row = BACKBONES[backbone]
+    mean, std = NORMALISATIONS["caffe" if bgr else row.normalisation]
     if in_channels != 3:  # TSM's
-        mean, std = (128 / 255, 1 / 255) if backbone in CAFFE else (0.5, 0.226)
-        return Pixels((mean,) * in_channels, (std,) * in_channels, **sides)
-    if bgr:
-        return Pixels((128 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3, **sides)
-    if backbone in SLOWFAST:
-        return Pixels((0.45,) * 3, (0.225,) * 3, **sides)
-    return Pixels(IMAGENET_MEAN, IMAGENET_STD, **sides)
+        mean, std = (128 / 255, 1 / 255) if row.bgr else (0.5, 0.226)
+        mean, std = (mean,) * in_channels, (std,) * in_channels
+    return Pixels(mean, std, row.resize, row.crop)

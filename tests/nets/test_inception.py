@@ -10,13 +10,14 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
+from tests.support import networks
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
-from vidshift import create, load_torch, train_view
+from tests.support.networks import Noting, assert_learns, random_clips, random_network
+from vidshift import load_torch, train_view
+from vidshift.nets.drawn import made_up_weight
 from vidshift.nets.inception import Block, Branch, Chain, Conv, InceptionNetwork
-from vidshift.nets.weights import named_arrays, split
+from vidshift.nets.weights import named_arrays
 from vidshift.nets.zoo import NoPlaceError
-from vidshift.parity import compare, made_up_weight
 from vidshift.shifts import SCHEMES
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.temporal import TemporalShift
@@ -25,36 +26,9 @@ from vidshift.torch_weights import inception as names
 
 @functools.cache
 def abstract(backbone, temporal="tsn", **options) -> nnx.Module:
-    options = {"num_classes": 174, "num_frames": 4} | options
-    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
-
-
-@pytest.mark.sample("gsf_bninception_8f-*", "gsm_inceptionv3_4f-*")
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("case", "parameters"),
-    [
-        ("gsf_bninception_8f", 10_500_030),
-        ("gsm_bninception_8f", 10_499_650),
-        ("tsm_bninception_4f", 10_281_515),
-        ("gsm_inceptionv3_4f", 22_207_586),
-    ],
-)
-def test_parity(case, parameters):
-    row = compare(GOLDEN / f"{case}.json")
-    assert row["relative_error"] < 1e-6
-    assert row["parameters"] == parameters
-
-
-# GSF's Table 12 has 10.5 M and 22.22 M.
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backbone", "expected"),
-    [("bn_inception", 10_500_030), ("inception_v3", 22_222_854)],
-)
-def test_official_parameter_counts(backbone, expected):
-    params = named_arrays(abstract(backbone, "gsf"), nnx.Param)
-    assert sum(p.size for p in params.values()) == expected
+    return networks.abstract(
+        backbone, temporal, **({"num_classes": 174, "num_frames": 4} | options)
+    )
 
 
 def modules(model, kind) -> dict[str, nnx.Module]:
@@ -280,34 +254,16 @@ def test_blocks_against_numpy():
 @pytest.mark.slow
 def test_training_updates_statistics_and_has_gradients():
     block = Block({"3x3": Branch(FORK, fork=True), "pool": Branch((Conv(2),), "avg")})
-    model = random_network(lambda: tiny(((block,),), dtype="bfloat16"))
-    skeleton, params, stats = split(train_view(model))
-
-    @jax.jit
-    def step(params, clips):
-        def loss(params):
-            model = skeleton.merge(params, stats)
-            return (model(clips) ** 2).sum(), named_arrays(model, nnx.BatchStat)
-
-        return jax.grad(loss, has_aux=True)(params)
-
-    grads, moved = step(params, random_clips(2, 2, 8, 8, 3))
-    # A bias before a batch norm shifts nothing: its gradient is but rounding.
-    for name, grad in grads.items():
-        assert np.isfinite(grad).all(), name
-        assert name.endswith("conv.bias") or np.abs(grad).max() > 1e-4, name
-    assert all((moved[name] != stats[name]).any() for name in stats)
+    model = train_view(random_network(lambda: tiny(((block,),), dtype="bfloat16")))
+    clips = random_clips(2, 2, 8, 8, 3)
+    assert_learns(model, lambda model: model(clips), undone=("conv.bias",))
 
 
 def test_sites():
-    found = []
-
-    def scheme(site, module):
-        found.append(site)
-        return module
-
+    scheme = Noting()
     stages = ((CHAIN,), (STRAIGHT, HALVING))
     nnx.eval_shape(lambda: tiny(stages, scheme=scheme))
+    found = scheme.sites
     blocks = [site for site in found if site.whole_block]
     units = [site for site in found if not site.whole_block]
     assert not any(site.residual for site in found)

@@ -11,25 +11,34 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames, temporal_shift
+from tests.support import networks
 from tests.support.collectives import collectives
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import (
+    Noting,
+    assert_learns,
+    count,
+    random_clips,
+    random_network,
+    unannotated,
+)
 from tests.support.shift3d_reference import by_corners
-from vidshift import create, load_torch, parity, train_view
-from vidshift.nets.rubiksnet import VARIANTS, RubiksNet
+from vidshift import load_torch, train_view
+from vidshift.nets.drawn import made_up_weights
+from vidshift.nets.rubiksnet import VARIANTS, RubiksNet, ShiftOptions, Size
 from vidshift.nets.weights import named_arrays, split
 from vidshift.nets.zoo import NoPlaceError
-from vidshift.parity import made_up_weight
-from vidshift.shifts import SCHEMES, Site
+from vidshift.shifts import SCHEMES
 from vidshift.shifts.attention import AttentionShift
 from vidshift.shifts.rubiks import Shift2D, Shift3D, ShiftParam
 
 
-def small(scheme=None, **options) -> RubiksNet:
+def small(scheme=None, squeeze=False, **options) -> RubiksNet:
     """Two blocks, 4 classes; for `random_network`."""
-    options = {"blocks": (1, 1), "widths": (16, 24), "max_shift": 2.0} | options
+    options = {"max_shift": 2.0} | options
     return RubiksNet(
         scheme or SCHEMES["tsn"](),
+        Size((1, 1), (16, 24), squeeze),
         num_classes=4,
         num_frames=3,
         rngs=nnx.Rngs(0),
@@ -42,64 +51,28 @@ def random(**options) -> RubiksNet:
 
 
 def abstract(backbone="rubiksnet_micro", temporal="tsn", **options) -> nnx.Module:
-    options = {"num_classes": 174, "num_frames": 8} | options
-    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
-
-
-def count(model: nnx.Module) -> int:
-    return sum(p.size for p in named_arrays(model, nnx.Param).values())
+    return networks.abstract(backbone, temporal, **({"num_classes": 174} | options))
 
 
 # ------------------------------------------------------ what the official code does
-@pytest.mark.sample("rubiksnet_small", "rubiksnet_tiny_aq")
-@pytest.mark.slow
+# A row of shifts has one for each of the 3,240 channels of all blocks.
 @pytest.mark.parametrize(
-    "name", ["rubiksnet_tiny", "rubiksnet_small", "rubiksnet_tiny_aq"]
-)
-def test_official_networks(name):
-    row = parity.compare(GOLDEN / f"{name}.json")
-    assert row["relative_error"] < 2e-6  # what float32 rounding leaves
-    assert row["parameters"] == trainable(name)
-
-
-def trainable(name: str) -> int:
-    """Parameters of an official model: no statistics, no temperatures."""
-    case = json.loads((GOLDEN / f"{name}.json").read_text())
-    left_out = ("running_mean", "running_var", "num_batches_tracked", "T")
-    return sum(
-        int(np.prod(shape, dtype=int))
-        for key, shape in case["state_dict"]
-        if key.rsplit(".", 1)[-1] not in left_out
-    )
-
-
-# The official code, instantiated with 174 classes; the last counts its temperatures.
-@pytest.mark.quick("medium-*", "tiny-options[5-8]-*")
-@pytest.mark.parametrize(
-    ("tier", "options", "expected"),
+    ("options", "fewer"),
     [
-        ("tiny", {}, 1_898_760),
-        ("small", {}, 3_597_366),
-        ("medium", {}, 6_185_622),
-        ("large", {}, 8_538_294),
-        ("large", {"variant": "attention"}, 8_563_905 - 51),
-        # A row of shifts has one for each of the 3,240 channels of all blocks.
-        ("tiny", {"variant": "quantized"}, 1_898_760),
-        ("tiny", {"time": "fixed"}, 1_898_760 - 3_240),
-        ("tiny", {"space": "fixed"}, 1_898_760 - 2 * 3_240),
-        ("tiny", {"variant": "spatial"}, 1_898_760 - 3_240),
+        ({"variant": "quantized"}, 0),
+        ({"time": "fixed"}, 3_240),
+        ({"space": "fixed"}, 2 * 3_240),
+        ({"variant": "spatial"}, 3_240),
     ],
 )
-def test_parameter_counts(tier, options, expected):
-    assert count(abstract(f"rubiksnet_{tier}", **options)) == expected
+def test_parameter_counts(options, fewer):
+    assert count(abstract("rubiksnet_tiny", **options)) == 1_898_760 - fewer
 
 
 @pytest.mark.slow
 def test_the_names_tell_the_variants_apart():
     case = json.loads((GOLDEN / "rubiksnet_tiny_aq.json").read_text())
-    given = {
-        key: made_up_weight(key, tuple(shape)) for key, shape in case["state_dict"]
-    }
+    given = made_up_weights(case["state_dict"])
     for variant in ("interpolated", "spatial"):
         model = abstract("rubiksnet_tiny", variant=variant)
         with pytest.raises(ValueError) as error:
@@ -295,15 +268,15 @@ class SecondFrame(nnx.Module):
 
 
 def test_any_scheme_of_frames_fits_the_slots():
-    places = []
+    class Filling(Noting):
+        def place(self, site, module):
+            for slot in {"before", "between", "after"} & vars(module).keys():
+                self.put(module, slot, SecondFrame())
+            return super().place(site, module)
 
-    def scheme(site: Site, module):
-        places.append(site)
-        for slot in {"before", "between", "after"} & vars(module).keys():
-            setattr(module, slot, SecondFrame())
-        return module
-
+    scheme = Filling()
     model = random(scheme=scheme, variant="spatial")
+    places = scheme.sites
     plain = random(variant="spatial")
     assert [(s.stage, s.unit, s.units, s.residual) for s in places] == [
         (0, 0, 2, True),
@@ -338,7 +311,6 @@ def test_others_mix_time_by_themselves(variant):
         ({"time_init": "tsm", "time": "fixed"}, "'interpolated' with time='fixed'"),
         ({"taps": 5}, "taps, .* are of the variant 'attention', got variant='interp"),
         ({"hardened": True}, "hardened are of the variant 'attention'"),
-        ({"variant": "attention", "hardened": 2}, "hardened must be True or False"),
         ({"variant": "attention", "taps": 4}, "taps must be an odd number from 3"),
         ({"variant": "attention", "attention_init": "x"}, "attention_init must be one"),
         ({"max_shift": -1.0}, "max_shift must be a finite number above 0, got -1.0"),
@@ -351,6 +323,11 @@ def test_others_mix_time_by_themselves(variant):
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         abstract(**options)
+
+
+def test_hardened_is_a_flag():
+    with pytest.raises(ValueError, match="hardened must be True or False, got 2"):
+        unannotated(ShiftOptions, variant="attention", hardened=2)
 
 
 # ----------------------------------------------------------------------- training
@@ -366,31 +343,9 @@ def test_errors(options, message):
     ],
 )
 def test_every_parameter_learns(dtype, options):
-    model = nnx.eval_shape(
-        lambda: small(dtype=jnp.dtype(dtype), dropout=0.5, **options)
-    )
-    filled = random(dtype=jnp.dtype(dtype), dropout=0.5, **options)
-    params, stats = (named_arrays(filled, kind) for kind in (nnx.Param, nnx.BatchStat))
-    skeleton, _, _ = split(train_view(model))
+    model = train_view(random(dtype=jnp.dtype(dtype), dropout=0.5, **options))
     clips = random_clips(2, 3, 8, 8, 3)
-
-    @jax.jit
-    def step(params, stats):
-        def loss(params):
-            model = skeleton.merge(params, stats)
-            logits = model(clips, rngs=jax.random.key(1))
-            loss = -jax.nn.log_softmax(logits)[:, 1].sum()
-            return loss, named_arrays(model, nnx.BatchStat)
-
-        return jax.value_and_grad(loss, has_aux=True)(params)
-
-    (loss, after), grads = step(params, stats)
-    assert np.isfinite(loss)
-    for name, gradient in grads.items():
-        assert np.isfinite(gradient).all() and (gradient != 0).any(), name
-    for name, array in after.items():
-        assert np.isfinite(array).all()
-        assert (array != stats[name]).any() != name.endswith("temperature"), name
+    assert_learns(model, lambda model: model(clips, rngs=jax.random.key(1)))
 
 
 def test_shifts_are_found_by_type():

@@ -15,6 +15,7 @@ from tests.torch_weights.test_files import storage, tensor, write_stream
 from tests.torch_weights.test_load import GOLDEN, state_dict
 from vidshift import checkpoints, convert, create, load, load_torch, parity
 from vidshift.data import normalise
+from vidshift.nets.drawn import made_up_weights
 from vidshift.pixels import official_pixels
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
@@ -309,10 +310,7 @@ def test_counts_are_numbers_from_1(tsm, given, tmp_path, capsys):
 def test_official_networks(case, files, tmp_path, capsys):
     path = GOLDEN / f"{case}.json"
     case = json.loads(path.read_text())
-    arrays = {
-        key: parity.made_up_weight(key, tuple(shape))
-        for key, shape in case["state_dict"]
-    }
+    arrays = made_up_weights(case["state_dict"])
     create_with = dict(case["create"])
     of_command = ("backbone", "temporal", "num_frames")
     del create_with["num_classes"]  # the file's head says it

@@ -12,42 +12,74 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.torch_weights.test_load import state_dict
 from vidshift import create, load_torch, parity
+from vidshift.nets.drawn import made_up_weight
+
+# Parameters of the official networks, by case.
+CASES = {
+    "tsn_r50_8f": 23_864_558,
+    "tsm_r50_8f": 23_864_558,
+    "tsm_r50_block_8f": 23_864_558,
+    "tsm_nl_r50_8f": 31_686_096,
+    "tsm_r18_8f": 11_202_675,
+    "tsm_r101_16f": 43_319_760,
+    "tsm_mobilenetv2_8f": 2_736_272,
+    "tsm_online_mobilenetv2": 2_258_459,
+    "tsm_bninception_4f": 10_281_515,
+    "gsf_r50_8f": 23_974_702,
+    "gsf_r101_8f": 42_935_945,
+    "gsf_bninception_8f": 10_500_030,
+    "gsm_bninception_8f": 10_499_650,
+    "gsf_inceptionv3_8f": 21_964_680,
+    "gsm_inceptionv3_4f": 22_207_586,
+    "gsm_inceptionv3_8f": 22_207_586,
+    "rubiksnet_tiny": 1_898_760,
+    "rubiksnet_tiny_aq": 1_904_106,
+    "rubiksnet_small": 3_597_366,
+    "rubiksnet_medium": 6_185_622,
+    "rubiksnet_large": 8_538_294,
+    "rubiksnet_large_aq": 8_563_854,
+    "slow_8x8_r50": 32_454_096,
+    "slowfast_4x16_r50": 34_480_216,
+    "slowfast_8x8_r50": 34_566_488,
+}
+# What float32 rounding leaves is below 2e-6 but for these.
+TOLERANCES = {
+    "slow_8x8_r50": 1e-5,
+    "slowfast_4x16_r50": 1e-5,
+    "slowfast_8x8_r50": 1e-5,
+    # The made-up weights' scores reach 3,000, which nothing scales down before the
+    # softmax: rounding in float32 shows, by 1e-5 to 5e-5 with the order of its sums. In
+    # float64 both outputs differ by 7e-6.
+    "tsm_nl_r50_8f": 1e-4,
+}
 
 
-# The other families' cases are in the tests of their networks.
+def test_every_golden_case_is_run():
+    assert {path.stem for path in GOLDEN.glob("*.json")} == CASES.keys()
+
+
 @pytest.mark.sample(
-    "tsm_r18_8f-*",
-    "tsm_r50_block_8f-*",
-    "gsf_r50_8f-*",
-    "slow_8x8_r50-*",
-    "slowfast_4x16_r50-*",
+    "tsm_nl_r50_8f",
+    "tsm_r18_8f",
+    "tsm_r50_block_8f",
+    "tsm_mobilenetv2_8f",
+    "tsm_online_mobilenetv2",
+    "gsf_r50_8f",
+    "gsf_bninception_8f",
+    "gsm_inceptionv3_4f",
+    "rubiksnet_tiny_aq",
+    "rubiksnet_small",
+    "slow_8x8_r50",
+    "slowfast_4x16_r50",
 )
-@pytest.mark.parametrize(
-    ("case", "parameters"),
-    [
-        pytest.param("tsn_r50_8f", 23_864_558, marks=pytest.mark.slow),
-        pytest.param("tsm_r50_8f", 23_864_558, marks=pytest.mark.slow),
-        pytest.param("gsf_r50_8f", 23_974_702, marks=pytest.mark.slow),
-        pytest.param("slow_8x8_r50", 32_454_096, marks=pytest.mark.slow),
-        pytest.param("slowfast_4x16_r50", 34_480_216, marks=pytest.mark.slow),
-        pytest.param("slowfast_8x8_r50", 34_566_488, marks=pytest.mark.slow),
-        pytest.param("tsm_r18_8f", 11_202_675, marks=pytest.mark.slow),
-        pytest.param("tsm_r50_block_8f", 23_864_558, marks=pytest.mark.slow),
-        pytest.param("tsm_r101_16f", 43_319_760, marks=pytest.mark.slow),
-        pytest.param("gsf_r101_8f", 42_935_945, marks=pytest.mark.slow),
-        pytest.param("gsf_inceptionv3_8f", 21_964_680, marks=pytest.mark.slow),
-        pytest.param("gsm_inceptionv3_8f", 22_207_586, marks=pytest.mark.slow),
-        pytest.param("rubiksnet_medium", 6_185_622, marks=pytest.mark.slow),
-        pytest.param("rubiksnet_large", 8_538_294, marks=pytest.mark.slow),
-        pytest.param("rubiksnet_large_aq", 8_563_854, marks=pytest.mark.slow),
-    ],
-)
-def test_official_networks(case, parameters, capsys):
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_official_networks(case, capsys):
     assert parity.main([str(GOLDEN / f"{case}.json")]) == 0
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"case", "relative_error", "parameters"}
-    assert row["case"] == case and row["parameters"] == parameters
-    assert row["relative_error"] < 1e-5  # what float32 rounding leaves
+    assert row["case"] == case and row["parameters"] == CASES[case]
+    assert row["relative_error"] < TOLERANCES.get(case, 2e-6)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +158,9 @@ def test_a_damaged_golden_file_is_one_line(case, content, tmp_path, capsys):
 
 def test_golden_weights_are_those_of_the_recipe():
     # The first values of the recipe that the golden files were made by.
-    weight = parity.made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
+    weight = made_up_weight("base_model.conv1.weight", (64, 3, 7, 7))
     assert weight.dtype == np.float32
     assert abs(weight.std() * (3 * 7 * 7) ** 0.5 - 1) < 0.02
-    var = parity.made_up_weight("bn1.running_var", (1000,))
+    var = made_up_weight("bn1.running_var", (1000,))
     assert 0.5 <= var.min() < 0.51 and 1.49 < var.max() <= 1.5
-    assert parity.made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64
+    assert made_up_weight("bn1.num_batches_tracked", ()).dtype == np.int64

@@ -9,10 +9,11 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
+from tests.support import networks
 from tests.support.files import GOLDEN
-from tests.support.networks import random_clips, random_network
+from tests.support.networks import assert_learns, count, random_clips, random_network
 from vidshift import create
-from vidshift.nets.weights import named_arrays, split
+from vidshift.nets.weights import named_arrays
 from vidshift.shifts.gate import GateShiftFuse
 
 GOLDEN = GOLDEN / "gsf_module.npz"
@@ -165,16 +166,8 @@ def test_bfloat16_is_close():
 @pytest.mark.slow
 def test_gradients_reach_every_parameter():
     layer = nnx.view(random_network(partial(module, 8, 8)), use_running_average=False)
-    skeleton, params, stats = split(layer)
     clips = random_clips(2, 3, 3, 3, 8)
-
-    def loss(params):
-        y = skeleton.merge(params, stats)(Frames.of(clips))
-        return (y.data**3).sum()
-
-    for name, gradient in jax.jit(jax.grad(loss))(params).items():
-        assert bool(jnp.isfinite(gradient).all()), name
-        assert float(jnp.abs(gradient).max()) > 0, name
+    assert_learns(layer, lambda layer: layer(Frames.of(clips)).data)
 
 
 @pytest.mark.slow
@@ -185,13 +178,8 @@ def test_gsm_starts_from_gates_of_zero():
     assert gsm.stages[0][0].units[1].between.fusion is None
 
 
-def abstract(backbone="resnet50", temporal="gsf", **options):
-    options = {"num_classes": 174, "num_frames": 8} | options
-    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
-
-
-def count(model):
-    return sum(a.size for a in named_arrays(model, nnx.Param).values())
+def abstract(backbone="resnet50", temporal="gsf", **options) -> nnx.Module:
+    return networks.abstract(backbone, temporal, **({"num_classes": 174} | options))
 
 
 # Added to ResNet-50's 23,864,558: 29 C + 40 a module with the norm's two vectors, and

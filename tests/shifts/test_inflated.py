@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
+from tests.support import networks
 from tests.support.networks import random_clips, random_network
 from vidshift import create
 from vidshift.layers.time_conv import TimeConv
@@ -13,9 +14,8 @@ from vidshift.nets.weights import named_arrays
 from vidshift.nets.zoo import NoPlaceError
 
 
-def abstract(backbone, temporal, **options):
-    options = {"num_classes": 400, "num_frames": 8} | options
-    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
+def abstract(backbone, temporal, **options) -> nnx.Module:
+    return networks.abstract(backbone, temporal, **({"num_classes": 400} | options))
 
 
 def test_parameters_of_tsms_table_5():

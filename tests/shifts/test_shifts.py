@@ -1,24 +1,21 @@
 """Which sites a scheme fills, with what, and what a frame's logits may then depend on."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from tests.support.networks import random_clips, tiny
+from tests.support import networks
+from tests.support.networks import random_clips, tiny, unannotated
 from vidshift import create
 from vidshift.nets.weights import named_arrays
-from vidshift.shifts import Site, tsm
-from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts import Site
+from vidshift.shifts.temporal import TSM, TemporalShift
 
 
 def abstract(backbone: str, temporal: str = "tsm", **options) -> nnx.Module:
-    return nnx.eval_shape(
-        lambda: create(backbone, temporal, num_classes=4, num_frames=8, **options)
-    )
+    return networks.abstract(backbone, temporal, **options)
 
 
 def shifts(model: nnx.Module) -> dict[str, TemporalShift]:
@@ -78,7 +75,7 @@ def test_fold_is_rounded_down():
         before = None
 
     site = Site(0, 0, 1, unit=0, units=2, in_channels=20, out_channels=64)
-    assert tsm()(site, Unit()).before.fold == 2
+    assert TSM().place(site, Unit()).before.fold == 2
 
 
 @pytest.mark.slow
@@ -122,11 +119,11 @@ def test_which_frames_see_frame_4(temporal, options, reached):
 )
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
-        tsm(**options)
+        TSM(**options)
 
 
 def test_causal_may_shift_all_channels():
-    tsm(fold_div=1, causal=True)
+    TSM(fold_div=1, causal=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +135,7 @@ def test_causal_may_shift_all_channels():
 )
 def test_options_of_another_kind(options, message):
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(tsm)(**options)  # before the annotations are checked
+        unannotated(TSM, **options)
 
 
 def test_a_share_that_is_none():

@@ -11,6 +11,7 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.support.networks import random_network
 from vidshift import create, load_torch, parity, stream
+from vidshift.nets.drawn import made_up_weights
 from vidshift.shifts.attention import WholeShift
 from vidshift.shifts.rubiks import ShiftParam
 
@@ -285,7 +286,7 @@ def test_a_network_that_reads_later_frames_has_no_stream(backbone, temporal, opt
 def test_the_official_online_network_frame_by_frame():
     case = json.loads(GOLDEN.read_text())
     model = nnx.eval_shape(lambda: create(**case["create"]))
-    given = {k: parity.made_up_weight(k, tuple(s)) for k, s in case["state_dict"]}
+    given = made_up_weights(case["state_dict"])
     load_torch(model, given)
     video = parity.made_up_clip(case)
     wanted = np.load(GOLDEN.with_suffix(".npz"))["logits_per_frame"]

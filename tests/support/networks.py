@@ -7,35 +7,35 @@ their start.
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from vidshift import create
+from vidshift.nets import drawn
 from vidshift.nets.resnet import ResNet, basic_units
-from vidshift.nets.weights import split
-from vidshift.shifts import SCHEMES
+from vidshift.nets.weights import named_arrays, split
+from vidshift.shifts import SCHEMES, Scheme, Site
+
+# A shift goes less far than a place.
+DRAWS = {leaf: draw for leaf, draw in drawn.DRAWS.items() if leaf != "shift"}
 
 
 def random_network(make: Callable[[], nnx.Module], *, seed: int = 0) -> nnx.Module:
     """The network that `make` builds; what is no array (`freeze`) is kept."""
-    skeleton, params, stats = split(nnx.eval_shape(make))
-    rng = np.random.default_rng(seed)
+    return drawn.random_network(nnx.eval_shape(make), seed=seed, draws=DRAWS)
 
-    def draw(name, like):
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf in ("scale", "var", "temperature"):
-            array = rng.uniform(0.5, 1.5, like.shape)
-        elif leaf == "kernel":
-            array = rng.normal(0, np.prod(like.shape[:-1]) ** -0.5, like.shape)
-        else:
-            array = rng.normal(0, 0.1, like.shape)
-        return jnp.asarray(array, like.dtype)
 
-    return skeleton.merge(
-        {name: draw(name, like) for name, like in params.items()},
-        {name: draw(name, like) for name, like in stats.items()},
-    )
+def abstract(backbone: str, temporal: str = "tsn", **options) -> nnx.Module:
+    """A network by name, of shapes alone; 4 classes and 8 frames unless options say."""
+    options = {"num_classes": 4, "num_frames": 8} | options
+    return nnx.eval_shape(lambda: create(backbone, temporal, **options))
+
+
+def count(model: nnx.Module) -> int:
+    """Counts parameters."""
+    return sum(p.size for p in named_arrays(model, nnx.Param).values())
 
 
 def tiny(temporal: str = "tsm", **options) -> nnx.Module:
@@ -60,6 +60,55 @@ def resnet(blocks: tuple[int, ...], *, temporal: str = "tsm", **options) -> nnx.
         rngs=nnx.Rngs(0),
         **options,
     )
+
+
+def unannotated(kind: type, **options):
+    """A dataclass of options as users make it: annotations are not checked."""
+    made = object.__new__(kind)
+    vars(made).update(options)
+    made.__post_init__()
+    return made
+
+
+class Noting(Scheme):
+    """Keeps the sites that it is asked for, and changes nothing."""
+
+    def __init__(self):
+        self.sites: list[Site] = []
+
+    def place(self, site, module):
+        self.sites.append(site)
+        return module
+
+
+def assert_learns(module: nnx.Module, run: Callable, *, undone: tuple = ()) -> None:
+    """Every gradient is finite and none is zero, and every statistic moves.
+
+    Args:
+      module: in training mode.
+      run: from the module to its output.
+      undone: ends of the names whose gradient is but rounding: a norm or a softmax
+        after them undoes what they add.
+    """
+    skeleton, params, stats = split(module)
+
+    @jax.jit
+    def step(params):
+        def loss(params):
+            module = skeleton.merge(params, stats)
+            # The sum of squares of what a norm gives is always the same.
+            cubes = run(module).astype(jnp.float32) ** 3
+            return cubes.sum(), named_arrays(module, nnx.BatchStat)
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, after = step(params)
+    for name, gradient in gradients.items():
+        assert np.isfinite(gradient).all(), name
+        assert name.endswith(undone) or np.abs(gradient).max() > 1e-6, name
+    for name, array in after.items():
+        moved = (array != stats[name]).any()
+        assert np.isfinite(array).all() and moved != name.endswith("temperature"), name
 
 
 def random_clips(*shape: int, seed: int = 1) -> jnp.ndarray:

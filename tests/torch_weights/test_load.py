@@ -11,8 +11,8 @@ from flax import nnx
 from tests.support.files import GOLDEN
 from tests.support.networks import tiny
 from vidshift import create, load_torch
+from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.weights import named_arrays
-from vidshift.parity import made_up_weight
 from vidshift.torch_weights.load import is_weight, recognise
 
 
@@ -96,7 +96,7 @@ def state_dict(prefix="base_model.", net=".net", head="new_fc", classes=4) -> di
         if cin != cout:
             unit(f"{block}.downsample.0", f"{block}.downsample.1", cin, cout, 1)
     shapes[f"{head}.weight"], shapes[f"{head}.bias"] = (classes, 64), (classes,)
-    return {name: made_up_weight(name, shape) for name, shape in shapes.items()}
+    return made_up_weights(shapes.items())
 
 
 def assert_holds(model, given, prefix="base_model.", net=".net"):

@@ -15,7 +15,7 @@ from vidshift.nets.weights import Arrays, Skeleton, split
 
 
 class SubNetwork(NamedTuple):
-    """What A3D's tables write as `S² x T, width`.
+    """Sub-network, in A3D's tables `S² x T, width`.
 
     Of a SlowFast all three are the Slow pathway's; the Fast one stays whole.
     """
@@ -29,7 +29,7 @@ class SubNetwork(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SubNetwork":
-        """Of `SIDExFRAMES,WIDTH`, such as `128x2,0.5`.
+        """Reads `SIDExFRAMES,WIDTH`, such as `128x2,0.5`.
 
         Raises:
           ValueError: it is not of that form.

@@ -1,4 +1,4 @@
-"""One set of weights that runs at any budget of its table, chosen while it runs."""
+"""Weights that run at any budget of their table, chosen while they run."""
 
 import pathlib
 from collections.abc import Callable

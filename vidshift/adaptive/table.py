@@ -31,7 +31,7 @@ class Row:
 
     @property
     def file(self) -> str:
-        """Of its batch-norm statistics, beside the table."""
+        """Name of the file of its batch-norm statistics, beside the table."""
         width, side, frames = self.subnetwork
         return f"side{side}_frames{frames}_width{width:g}_crop{self.crop}.npz"
 
@@ -45,7 +45,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def pareto(self) -> list[Row]:
-        """Those that none is at once as cheap as and better than; the cheapest first."""
+        """Returns the Pareto front, cheapest first."""
         best, found = -1.0, []
         for row in sorted(self.rows, key=lambda row: (row.gflops, -row.top1)):
             if row.top1 > best:

@@ -29,7 +29,7 @@ CONVENTIONS = {
 
 
 class Cost(NamedTuple):
-    """Of one clip. `macs_as_source` is `macs` and what the source counts besides."""
+    """Cost of one clip; `macs_as_source` adds the source's element-wise work to `macs`."""
 
     parameters: int
     macs: int
@@ -104,7 +104,7 @@ UNLESS_SAID = {"classes": KINETICS, "frames": 8, "side": 224, "in_channels": 3}
 
 
 def rows(names: list[str], **clips) -> Iterator[dict]:
-    """What is printed: the published rows of these networks, or one that is asked for.
+    """Gives the published rows of these networks, or a row for one that has none.
 
     Args:
       names: networks, or ensembles; none means every published row.

@@ -6,6 +6,8 @@ their digits say how far they were rounded; an empty string is not printed there
 
 from typing import NamedTuple
 
+from vidshift.nets import BACKBONES
+
 TOGETHER = " + "  # between the networks of an ensemble
 
 
@@ -51,8 +53,17 @@ HEAD_OF_400 = "parameters printed are those with a head of 400 classes"
 THE_SAME_NETWORK = "34.5 M is Table 11's; Tables 1 and 8 print 34.4 M for it"
 
 
+NO_COST = "no cost is printed"
+BOTH = "Tables 2, 5, VSN Table 2"
+
+
+def _tsm(network, frames, parameters, macs, tables, note=HEAD_OF_400, channels=3):
+    sizes = (network, KINETICS, frames, 224, parameters, macs, f"TSM {tables}")
+    return Published(*sizes, note=note, in_channels=channels)
+
+
 def _gsf(network: str, frames: int, parameters: str, macs: str, table: str, note=""):
-    side = 229 if network.startswith("inception_v3") else 224
+    side = BACKBONES[network.partition("/")[0]].crop
     return Published(
         network, SOMETHING, frames, side, parameters, macs, f"GSF {table}", "thop", note
     )
@@ -87,71 +98,30 @@ def _slowfast(side, frames, width, macs, parameters, tables, note=""):
 
 ROWS = (
     # ------------------------------------------------- TSM (Lin et al., ICCV 2019)
-    *(
-        Published(network, KINETICS, frames, 224, parameters, macs, source, note=note)
-        for network, frames, parameters, macs, source, note in (
-            (
-                "bn_inception/tsn",
-                8,
-                "10.7",
-                "16",
-                "TSM Table 2, VSN Table 2",
-                HEAD_OF_400,
-            ),
-            (
-                "resnet50/tsn",
-                8,
-                "24.3",
-                "33",
-                "TSM Table 2, RubiksNet Table 1 (TSN Large)",
-                HEAD_OF_400,
-            ),
-            (
-                "resnet50/tsm",
-                8,
-                "24.3",
-                "33",
-                "TSM Tables 2, 5, VSN Table 2, RubiksNet Table 1 (TSM Large)",
-                HEAD_OF_400,
-            ),
-            (
-                "resnet50/tsm",
-                16,
-                "24.3",
-                "65",
-                "TSM Tables 2, 5, VSN Table 2, A3D Table 1",
-                HEAD_OF_400,
-            ),
-            ("resnet50/i3d", 8, "33.0", "48", "TSM Table 5, I3D_replace", HEAD_OF_400),
-            (
-                "resnet50/tsm + resnet50/tsm",
-                (8, 16),
-                "48.6",
-                "98",
-                "TSM Table 2, ensemble",
-                HEAD_OF_400,
-            ),
-            ("mobilenet_v2/tsm", 8, "", "", "TSM Table 3", "no cost is printed"),
-            ("resnext101_32x4d/tsm", 8, "", "", "TSM Table 3", "no cost is printed"),
-            (
-                "resnet50/tsm:non_local=true",
-                8,
-                "",
-                "",
-                "TSM Table 3",
-                "no cost is printed; products of the attention are counted here",
-            ),
-        )
+    _tsm("bn_inception/tsn", 8, "10.7", "16", "Table 2, VSN Table 2"),
+    _tsm("resnet50/tsn", 8, "24.3", "33", "Table 2, RubiksNet Table 1 (TSN Large)"),
+    _tsm("resnet50/tsm", 8, "24.3", "33", f"{BOTH}, RubiksNet Table 1 (TSM Large)"),
+    _tsm("resnet50/tsm", 16, "24.3", "65", f"{BOTH}, A3D Table 1"),
+    _tsm("resnet50/i3d", 8, "33.0", "48", "Table 5, I3D_replace"),
+    _tsm("resnet50/tsm + resnet50/tsm", (8, 16), "48.6", "98", "Table 2, ensemble"),
+    _tsm("mobilenet_v2/tsm", 8, "", "", "Table 3", NO_COST),
+    _tsm("resnext101_32x4d/tsm", 8, "", "", "Table 3", NO_COST),
+    _tsm(
+        "resnet50/tsm:non_local=true",
+        8,
+        "",
+        "",
+        "Table 3",
+        f"{NO_COST}; products of the attention are counted here",
     ),
-    Published(
+    _tsm(
         "resnet50/tsm + resnet50/tsm",
-        KINETICS,
         16,
-        224,
         "48.6",
-        source="TSM Table 2, RGB + Flow, VSN Table 2",
-        note=f"{HEAD_OF_400}; no MACs are printed; flow as the official code stacks it",
-        in_channels=(3, FLOW),
+        "",
+        "Table 2, RGB + Flow, VSN Table 2",
+        f"{HEAD_OF_400}; no MACs are printed; flow as the official code stacks it",
+        (3, FLOW),
     ),
     # ------------------------------------------ VSN (Ma et al., arXiv 2019), Table 2
     _vsn("resnet50/vsn", KINETICS, "24.3", "33", f"RGB; {HEAD_OF_400}"),
@@ -224,8 +194,8 @@ ROWS = (
         _gsf(f'bn_inception/gsf:place="{place}"', 8, parameters, macs, "Table 1", note)
         for place, parameters, macs, note in (
             ("pool", "10.48", "16.51", "branch 1; its number is not explained there"),
-            ("double_3x3", "10.49", "16.52", "branch 2; see vidshift.shifts.gated.gsf"),
-            ("3x3", "10.5", "16.5", "branch 3; see vidshift.shifts.gated.gsf"),
+            ("double_3x3", "10.49", "16.52", "branch 2; see vidshift.shifts.gated.GSF"),
+            ("3x3", "10.5", "16.5", "branch 3; see vidshift.shifts.gated.GSF"),
             ("all", "10.62", "16.72", "all branches"),
         )
     ),
@@ -266,15 +236,8 @@ ROWS = (
     _gsf("resnet50/gsf:modules=8", 8, "23.95", "33.14", "Table 7"),
     _gsf("resnet50/gsf:modules=16", 8, "23.97", "33.4", "Tables 7, 8"),
     _gsf("bn_inception/tsn", 16, "10.45", "32.87", "Table 8, TSN"),
-    Published(
-        "resnet50/tsm",
-        KINETICS,
-        16,
-        224,
-        "24.3",
-        "65",
-        "GSF Table 8, TSM",
-        note=HEAD_OF_400,
+    _tsm("resnet50/tsm", 16, "24.3", "65", "Table 8")._replace(
+        source="GSF Table 8, TSM"
     ),
     _gsf("inception_v3/gsf", 8, "22.22", "26.96", "Table 8, 1 crop"),
     _gsf("inception_v3/gsf", 8, "22.22", "26.85", "Table 8, 3 crops"),

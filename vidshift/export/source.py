@@ -4,14 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from vidshift.config import Config
 from vidshift.description import Description, Input
 from vidshift.nets import names
-from vidshift.nets.weights import split
+from vidshift.nets.drawn import random_network
 from vidshift.pixels import official_pixels
 from vidshift.run import Run
 from vidshift.tasks import SINGLE_LABEL
@@ -57,7 +55,9 @@ def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
     pixels = official_pixels(network.backbone, bgr=False)
     return Source(
         network.name,
-        _drawn(network.abstract(num_classes=num_classes, num_frames=num_frames)),
+        random_network(
+            network.abstract(num_classes=num_classes, num_frames=num_frames)
+        ),
         Description(
             {"dtype": "float32"},
             Input(num_frames=num_frames, **pixels._asdict()),
@@ -65,27 +65,4 @@ def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
             SINGLE_LABEL,
             Config(),
         ),
-    )
-
-
-def _drawn(model: nnx.Module) -> nnx.Module:
-    """An abstract model with arrays that leave nothing out, as zeros would."""
-    skeleton, params, stats = split(model)
-    rng = np.random.default_rng(0)
-
-    def draw(name: str, like) -> jax.Array:
-        leaf = name.rsplit(".", 1)[-1]
-        if leaf in ("scale", "var", "temperature"):
-            array = rng.uniform(0.5, 1.5, like.shape)
-        elif leaf == "shift":
-            array = rng.uniform(-1.5, 1.5, like.shape)
-        elif leaf == "kernel":
-            array = rng.normal(0, np.prod(like.shape[:-1]) ** -0.5, like.shape)
-        else:
-            array = rng.normal(0, 0.1, like.shape)
-        return jnp.asarray(array, like.dtype)
-
-    return skeleton.merge(
-        {name: draw(name, like) for name, like in params.items()},
-        {name: draw(name, like) for name, like in stats.items()},
     )

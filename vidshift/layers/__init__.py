@@ -1,1 +1,1 @@
-"""What networks and schemes are built of; knows no site and no scheme."""
+"""Parts of networks and schemes; knows no site and no scheme."""

@@ -45,7 +45,7 @@ class BatchNorm(nnx.Module):
             self.group_clips = group_clips or None
 
     def scale_and_bias(self) -> tuple[jax.Array, jax.Array]:
-        """What evaluation multiplies by and adds, float32 `[C]` each."""
+        """Returns the factor and the summand of evaluation, float32 `[C]` each."""
         return self._affine(self.mean[...], self.var[...])
 
     def __call__(self, x: Frames | jax.Array) -> Frames | jax.Array:

@@ -1,4 +1,4 @@
-"""How many channels a slimmed network keeps (A3D)."""
+"""Number of channels that a slimmed network keeps (A3D)."""
 
 
 def kept(channels: int, width: float) -> int:

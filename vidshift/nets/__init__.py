@@ -1,5 +1,6 @@
-"""What mixes space: backbones, each taking a temporal scheme it knows nothing of."""
+"""Backbones, which mix space and take any temporal scheme that has a site there."""
 
-from vidshift.nets.zoo import BACKBONES, create, train_view
+from vidshift.nets.backbones import BACKBONES, Backbone
+from vidshift.nets.zoo import create, train_view
 
-__all__ = ["BACKBONES", "create", "train_view"]
+__all__ = ["BACKBONES", "Backbone", "create", "train_view"]

@@ -1,22 +1,21 @@
-"""What networks that mix time themselves share: the head over space and time."""
+"""Networks that mix time themselves: the head over space and time."""
 
 import math
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.network_input import check_clips
-from vidshift.layers.resolution import Resolution
-from vidshift.shifts.options import check_share, check_whole
+from vidshift.nets.video_network import VideoNetwork
+from vidshift.shifts.options import check_whole
 
 
-class ClipNetwork(nnx.Module):
-    """Clips `[B, T, H, W, in_channels]` to logits `[B, num_classes]`.
+class ClipNetwork(VideoNetwork):
+    """A network whose head pools over space and time.
 
-    A subclass builds its layers, calls this constructor, and writes `pathways`. The head
-    pools over space and time, so there are no logits of single frames.
+    A subclass builds its layers, calls this constructor, and writes `pathways`. There are
+    no logits of single frames.
 
     With `head_size` the head is the official one (SlowFast's repository): average
     pooling with a fixed window, that of clips of `num_frames` frames and `head_size`
@@ -27,46 +26,21 @@ class ClipNetwork(nnx.Module):
     the official code stops: slimmer budgets (A3D) need them.
 
     Args:
-      channels: of what the pathways give, all together.
-      dropout: share of pooled features dropped in training.
+      channels: of the pathways' features, all together.
       head_size: side in pixels of the clips that the window fits, or None for one
-        average over all that there is, whatever its size.
-      dtype: compute type; parameters and logits are float32.
+        average over all places, whatever the clip's size.
+      **network: see `VideoNetwork`.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        num_classes: int,
-        num_frames: int,
-        in_channels: int,
-        dropout: float,
-        head_size: int | None,
-        dtype,
-        rngs: nnx.Rngs,
-    ):
-        check_share("dropout", dropout)
+    def __init__(self, channels: int, *, head_size: int | None = None, **network):
         if head_size is not None:
             check_whole("head_size", head_size, 32)
-        self.dropout = nnx.Dropout(dropout, deterministic=True)
-        # N(0, 0.01) and zero bias, as in the official code.
-        self.fc = nnx.Linear(
-            channels,
-            num_classes,
-            kernel_init=nnx.initializers.normal(0.01),
-            dtype=dtype,
-            rngs=rngs,
-        )
+        # N(0, 0.01), as in the official code.
+        super().__init__(channels, spread=0.01, **network)
         self.head_size = head_size
-        self.resolution = Resolution()
-        self.in_channels = in_channels
-        self.num_frames = num_frames
-        self.num_classes = num_classes
-        self.dtype = dtype
 
     def shown(self, clips: jax.Array) -> jax.Array:
-        """What the pathways are given of clips."""
+        """Returns the clips that the pathways see."""
         return self.resolution.lower(clips)
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:

@@ -1,54 +1,28 @@
-"""What networks over frames share: the check of clips, the head, the consensus."""
+"""Networks over frames: the check of clips, the head, the consensus."""
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.network_input import check_clips, check_images
-from vidshift.layers.resolution import Resolution
-from vidshift.shifts.options import check_share
+from vidshift.nets.video_network import VideoNetwork
 
 
-class FrameNetwork(nnx.Module):
-    """Clips `[B, T, H, W, in_channels]` to logits `[B, num_classes]`.
+class FrameNetwork(VideoNetwork):
+    """A network whose head works frame by frame.
 
-    A subclass builds its layers, calls this constructor, and writes `body`. The head
-    works frame by frame (global average pool, dropout, linear) and the logits are
-    averaged over frames, TSN's consensus.
+    A subclass builds its layers, calls this constructor with the channels that `body`
+    gives, and writes `body`. The head is global average pooling, dropout and a linear
+    layer, and the logits are averaged over frames, TSN's consensus.
 
     Args:
-      channels: of what `body` gives.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      channels: of `body`'s features.
+      **network: see `VideoNetwork`.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        num_classes: int,
-        num_frames: int,
-        in_channels: int,
-        dropout: float,
-        dtype,
-        rngs: nnx.Rngs,
-    ):
-        check_share("dropout", dropout)
-        self.dropout = nnx.Dropout(dropout, deterministic=True)
-        # N(0, 0.001) and zero bias: the official initialisation of a new head.
-        self.fc = nnx.Linear(
-            channels,
-            num_classes,
-            kernel_init=nnx.initializers.normal(0.001),
-            dtype=dtype,
-            rngs=rngs,
-        )
-        self.resolution = Resolution()
-        self.in_channels = in_channels
-        self.num_frames = num_frames
-        self.num_classes = num_classes
-        self.dtype = dtype
+    def __init__(self, channels: int, **network):
+        # N(0, 0.001): the official initialisation of a new head.
+        super().__init__(channels, spread=0.001, **network)
 
     def body(self, x: Frames) -> Frames:
         """Everything before the head."""

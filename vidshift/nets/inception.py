@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
+from vidshift import shifts
 from vidshift.layers.pool import avg_pool, max_pool
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
+from vidshift.nets.units import conv_unit, in_order, placed
 from vidshift.shifts import Scheme, Site
 
 
@@ -56,21 +57,17 @@ class Block(NamedTuple):
     halves: str = ""
 
 
-class ChainOfUnits(nnx.Module):
-    """A `Chain`, with a slot `before` and one `after` it."""
+class ChainOfUnits(shifts.Block):
+    """A `Chain`."""
 
     def __init__(self, units: list[nnx.Module]):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         for unit in self.units:
             x = unit(x)
-        x = max_pool(x, 3, 2, 0, ceil_mode=True)
-        return x if self.after is None else self.after(x)
+        return max_pool(x, 3, 2, 0, ceil_mode=True)
 
 
 class InceptionBranch(nnx.Module):
@@ -95,23 +92,19 @@ class InceptionBranch(nnx.Module):
         return side_by_side([unit(x) for unit in forked]) if forked else x
 
 
-class InceptionBlock(nnx.Module):
-    """A `Block`, with a slot `before` and one `after` it all."""
+class InceptionBlock(shifts.Block):
+    """A `Block`."""
 
     def __init__(self, branches: dict[str, nnx.Module], halves: str):
-        self.before = nnx.data(None)
+        super().__init__()
         self.branches = nnx.Dict(branches)
         self.order = tuple(branches)
         self.halves = halves
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         if self.halves:
             x = _with_sides(self.halves, x)
-        x = side_by_side([self.branches[name](x) for name in self.order])
-        return x if self.after is None else self.after(x)
+        return side_by_side([self.branches[name](x) for name in self.order])
 
 
 def side_by_side(parts: list[Frames]) -> Frames:
@@ -137,8 +130,7 @@ class InceptionNetwork(FrameNetwork):
       scheme: how time is mixed (`vidshift.shifts`).
       stem: what comes first.
       stages: a `Block`, or a `Chain`, for each block of each stage.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
     """
 
     def __init__(
@@ -147,12 +139,10 @@ class InceptionNetwork(FrameNetwork):
         *,
         stem: tuple[Chain, ...],
         stages: tuple[tuple[Block | Chain, ...], ...],
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         unit = partial(conv_unit, use_bias=True, dtype=dtype, rngs=rngs)
         built, cin = [], in_channels
@@ -171,13 +161,7 @@ class InceptionNetwork(FrameNetwork):
             built.append(nnx.List(blocks))
         self.stages = nnx.List(built)
         super().__init__(
-            cin,
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            cin, in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
@@ -189,9 +173,7 @@ class InceptionNetwork(FrameNetwork):
         height, width = x.data.shape[:2]
         for chain in self.stem:
             x = chain(x)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
+        x = in_order(self.stages, x)
         if 0 in x.data.shape:
             raise ValueError(
                 f"clips of {height} x {width} are too small for {type(self).__name__}"
@@ -217,7 +199,7 @@ def _chain(row: Chain, cin, scheme, place, unit):
     cout = row.convs[-1].channels
     module = ChainOfUnits([u for *_, u in units])
     site = place(unit=None, units=len(units), in_channels=cin, out_channels=cout)
-    return scheme(site, module), cout
+    return scheme.place(site, module), cout
 
 
 def _block(row: Block, cin, scheme, place, unit):
@@ -228,19 +210,8 @@ def _block(row: Block, cin, scheme, place, unit):
     branches, cout = {}, 0
     for name, branch in row.branches.items():
         parts = _units(branch.convs, cin, unit, fork=branch.fork)
-        units = [
-            scheme(
-                place(
-                    unit=i,
-                    units=len(parts),
-                    in_channels=ci,
-                    out_channels=co,
-                    branch=name,
-                ),
-                module,
-            )
-            for i, (ci, co, module) in enumerate(parts)
-        ]
+        in_branch = partial(place, units=len(parts), branch=name)
+        units = placed(scheme, in_branch, parts)
         stride = 2 if row.halves else 1
         branches[name] = InceptionBranch(units, branch.pool, stride, branch.fork)
         last = parts[-2:] if branch.fork else parts[-1:]
@@ -249,4 +220,4 @@ def _block(row: Block, cin, scheme, place, unit):
     site = place(
         unit=None, units=sum(lengths.values()), in_channels=cin, out_channels=cout
     )
-    return scheme(site, module), cout
+    return scheme.place(site, module), cout

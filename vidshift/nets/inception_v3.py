@@ -23,7 +23,7 @@ def _side_35(projection: int) -> Block:
 
 
 def _side_17(inner: int) -> Block:
-    """One tower reads over 7x7 places once ("3x3"), the other twice ("double_3x3")."""
+    """Its tower "3x3" reads over 7x7 places once, "double_3x3" twice."""
     return Block(
         {
             "1x1": Branch((Conv(192),)),

@@ -10,8 +10,8 @@ from flax import nnx
 from kernels import Frames
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
-from vidshift.shifts import Scheme, Site
+from vidshift.nets.units import conv_unit, in_order, placed
+from vidshift.shifts import Block, Scheme, Site
 from vidshift.shifts.options import check_number
 
 STEM = 32  # channels, at any width
@@ -28,24 +28,19 @@ STAGES = (
 )
 
 
-class InvertedResidual(nnx.Module):
-    """`units(x)`, plus x where `residual`; a slot `before` and one `after` it all."""
+class InvertedResidual(Block):
+    """`units(x)`, plus x where `residual`."""
 
     def __init__(self, units: list[nnx.Module], residual: bool):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
         self.residual = residual
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         y = x
         for unit in self.units:
             y = unit(y)
-        if self.residual:
-            y = y.like(y.data + x.data)
-        return y if self.after is None else self.after(y)
+        return y.like(y.data + x.data) if self.residual else y
 
 
 class Row(NamedTuple):
@@ -66,8 +61,8 @@ def block_rows(stages, width_mult: float) -> list[list[Row]]:
     rows, cin = [], STEM
     for expand, channels, length, stride in stages:
         cout = channels if expand == 1 else _wide(channels, width_mult)
-        rest = [Row(cout, cout, 1, expand)] * (length - 1)
-        rows.append([Row(cin, cout, stride, expand), *rest])
+        others = [Row(cout, cout, 1, expand)] * (length - 1)
+        rows.append([Row(cin, cout, stride, expand), *others])
         cin = cout
     return rows
 
@@ -104,8 +99,7 @@ class MobileNetV2(FrameNetwork):
         1.4, 24 channels become 32 there and 40 here), stem and first stage included.
       width: share of the channels that are kept, each number a multiple of 8 (A3D); of
         those at `width_mult`, which is another network.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
 
     Raises:
       ValueError: a `width_mult` that is not a positive number.
@@ -118,12 +112,10 @@ class MobileNetV2(FrameNetwork):
         stages,
         width_mult=1.0,
         width=1.0,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         check_number("width_mult", width_mult, above=0)
         unit = partial(conv_unit, activation=nnx.relu6, dtype=dtype, rngs=rngs)
@@ -144,33 +136,20 @@ class MobileNetV2(FrameNetwork):
                     residual=row.residual,
                     width=width,
                 )
-                units = [
-                    scheme(place(unit=i, in_channels=ci, out_channels=co), module)
-                    for i, (ci, co, module) in enumerate(parts)
-                ]
+                units = placed(scheme, place, parts)
                 site = place(unit=None, in_channels=row.cin, out_channels=row.cout)
-                blocks.append(scheme(site, InvertedResidual(units, row.residual)))
+                blocks.append(scheme.place(site, InvertedResidual(units, row.residual)))
             built.append(nnx.List(blocks))
         self.stages = nnx.List(built)
         last = _wide(1280, max(width_mult, 1.0))
         self.last = unit(slim(rows[-1][-1].cout), slim(last), 1)
         super().__init__(
-            slim(last),
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            slim(last), in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
         """To `[H/32, W/32]`, rounded up."""
-        x = self.stem(x)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return self.last(x)
+        return self.last(in_order(self.stages, self.stem(x)))
 
 
 def _wide(channels: int, width_mult: float) -> int:

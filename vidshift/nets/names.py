@@ -12,7 +12,7 @@ from vidshift.shifts import SCHEMES
 
 
 class Network(NamedTuple):
-    """What a name says; the scheme is TSN where none is named."""
+    """Network that a name means; the scheme is TSN where none is named."""
 
     backbone: str
     temporal: str
@@ -20,13 +20,13 @@ class Network(NamedTuple):
 
     @property
     def name(self) -> str:
-        given = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
-        return f"{self.backbone}/{self.temporal}{given and ':'}{given}"
+        options = ",".join(f"{k}={json.dumps(v)}" for k, v in self.options.items())
+        return f"{self.backbone}/{self.temporal}{options and ':'}{options}"
 
     def under_tsn(self) -> "Network":
         """Keeps what is an option of the backbone."""
-        own = BACKBONES[self.backbone].options
-        kept = {k: v for k, v in self.options.items() if k in own}
+        names = BACKBONES[self.backbone].options
+        kept = {k: v for k, v in self.options.items() if k in names}
         return Network(self.backbone, "tsn", kept)
 
     def abstract(self, **arguments) -> nnx.Module:

@@ -13,28 +13,24 @@ from kernels import Frames
 from vidshift.layers.pool import max_pool
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import conv_unit
-from vidshift.shifts import Scheme, Site
+from vidshift.nets.units import conv_unit, in_order, placed
+from vidshift.shifts import Block, Scheme, Site
 
 
-class ResidualBlock(nnx.Module):
-    """`relu(units(x) + shortcut(x))`, with a slot `before` and one `after` it all."""
+class ResidualBlock(Block):
+    """`relu(units(x) + shortcut(x))`."""
 
     def __init__(self, units: list[nnx.Module], shortcut: nnx.Module | None):
-        self.before = nnx.data(None)
+        super().__init__()
         self.units = nnx.List(units)
         self.shortcut = nnx.data(shortcut)
-        self.after = nnx.data(None)
 
-    def __call__(self, x: Frames) -> Frames:
-        if self.before is not None:
-            x = self.before(x)
+    def inside(self, x: Frames) -> Frames:
         y = x
         for unit in self.units:
             y = unit(y)
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        y = y.like(nnx.relu(y.data + shortcut.data))
-        return y if self.after is None else self.after(y)
+        return y.like(nnx.relu(y.data + shortcut.data))
 
 
 def basic_units(cin, width, stride, unit):
@@ -69,8 +65,7 @@ class ResNet(FrameNetwork):
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling, for
         sides of 32 to 64 pixels.
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
+      **network: see `VideoNetwork`.
     """
 
     def __init__(
@@ -82,12 +77,10 @@ class ResNet(FrameNetwork):
         base=64,
         width=1.0,
         small_stem=False,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
 
@@ -107,26 +100,17 @@ class ResNet(FrameNetwork):
                 place = partial(
                     Site, stage, block, length, units=len(parts), width=width
                 )
-                units = [
-                    scheme(place(unit=i, in_channels=ci, out_channels=co), module)
-                    for i, (ci, co, module) in enumerate(parts)
-                ]
+                units = placed(scheme, place, parts)
                 shortcut = None
                 if stride != 1 or cin != cout:
                     shortcut = slim_unit(cin, cout, 1, stride, activation=None)
                 site = place(unit=None, in_channels=cin, out_channels=cout)
-                built.append(scheme(site, ResidualBlock(units, shortcut)))
+                built.append(scheme.place(site, ResidualBlock(units, shortcut)))
                 cin = cout
             stages.append(nnx.List(built))
         self.stages = nnx.List(stages)
         super().__init__(
-            kept(cin, width),
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            kept(cin, width), in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def body(self, x: Frames) -> Frames:
@@ -134,10 +118,7 @@ class ResNet(FrameNetwork):
         x = self.stem(x)
         if self.max_pool:
             x = max_pool(x, 3, 2, 1)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
-        return x
+        return in_order(self.stages, x)
 
 
 # One basic block a stage and a small stem: for tests and the quick start.

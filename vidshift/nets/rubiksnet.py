@@ -8,7 +8,9 @@ In between features are clips `[B, T, H, W, C]`, or in a stream a frame of each,
 `[H, W, B, C]`; a layer can tell by the number of axes.
 """
 
+import dataclasses
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,31 +18,141 @@ from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
-from vidshift.nets.units import he_fan_out
+from vidshift.nets.units import in_order
 from vidshift.shifts import Scheme, Site
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.options import check_choice, check_flag
-from vidshift.shifts.rubiks import (
-    MAX_SHIFT,
-    ROWS,
-    Shift2D,
-    Shift3D,
-)
-from vidshift.shifts.temporal import TemporalShift
+from vidshift.shifts.rubiks import MAX_SHIFT, ROWS, Shift2D, Shift3D
+from vidshift.shifts.temporal import TSN
 
-# How time is mixed; "spatial" is the image network that the others start from.
-VARIANTS = ("interpolated", "quantized", "attention", "spatial")
+
+class Variant(NamedTuple):
+    """The way in which a network's blocks mix time.
+
+    in_time: by their own shifts, which are 3-D; `time` and `time_init` are its options.
+    quantize: the shifts are rounded.
+    attention: by an `AttentionShift` before the first convolution, which training turns
+      into a `WholeShift`; `taps`, `attention_init` and `hardened` are its options.
+    sites: by the scheme, which is asked at blocks and at their first unit.
+    """
+
+    in_time: bool = False
+    quantize: bool = False
+    attention: bool = False
+    sites: bool = False
+
+
+VARIANTS = {
+    "interpolated": Variant(in_time=True),
+    "quantized": Variant(in_time=True, quantize=True),
+    "attention": Variant(attention=True),
+    # The image network that the others start from.
+    "spatial": Variant(sites=True),
+}
+
+
+@dataclasses.dataclass(kw_only=True)
+class ShiftOptions:
+    """Options of a network's shifts, by their names in `vidshift.create`.
+
+    Args:
+      variant: a name in `VARIANTS`: the learned 3-D shift, the same rounded, an attention
+        over frames with a 2-D shift, or the 2-D shift alone.
+      space, time: "learned" or "fixed" (the paper's Table 4): ShiftNet's and TSM's
+        distances. `time` is of the first two variants.
+      time_init: start of learned distances in time, see
+        `vidshift.shifts.rubiks.first_time_row`; of the first two variants.
+      causal: read no later frame (ours: no such network has been published). Learned
+        distances in time act as -|t|, fixed ones are causal TSM's, and the attention
+        chooses from the present frame and the `taps - 1` before it. Parameters have the
+        same shapes.
+      taps: frames that the attention chooses from, an odd number.
+      attention_init: "paper" or "code" (`vidshift.shifts.attention.INITS`).
+      hardened: the "attention" variant after training, whose attention has become whole
+        shifts (`vidshift.shifts.attention.harden`).
+      max_shift: of learned shifts, in places (`vidshift.shifts.rubiks.Shift3D`).
+
+    Raises:
+      ValueError: a value that an option does not take, or an option of another variant.
+    """
+
+    variant: str = "interpolated"
+    space: str = "learned"
+    time: str = "learned"
+    time_init: str | None = None
+    causal: bool = False
+    taps: int | None = None
+    attention_init: str | None = None
+    hardened: bool = False
+    max_shift: float = MAX_SHIFT
+
+    def __post_init__(self):
+        check_choice("variant", self.variant, tuple(VARIANTS))
+        check_choice("time", self.time, ROWS)
+        self.kind = VARIANTS[self.variant]
+        in_time = self.kind.in_time
+        if self.time == "fixed" and not in_time:
+            raise ValueError(
+                f"time='fixed' is of the variants 'interpolated' and 'quantized', whose "
+                f"shift has time; variant={self.variant!r} has none to fix"
+            )
+        if self.time_init is not None and not (in_time and self.time == "learned"):
+            raise ValueError(
+                f"time_init={self.time_init!r} is of the variants 'interpolated' and "
+                f"'quantized' with a learned time, got {self.variant!r} with "
+                f"time={self.time!r}"
+            )
+        of_attention = self.taps is not None or self.attention_init is not None
+        if not self.kind.attention and (of_attention or self.hardened):
+            raise ValueError(
+                "taps, attention_init and hardened are of the variant 'attention', got "
+                f"variant={self.variant!r}"
+            )
+        check_flag("hardened", self.hardened)
+        check_flag("causal", self.causal)
+
+    def shift(self, channels: int, stride: int, rngs: nnx.Rngs) -> Shift3D:
+        """A new shift of a block."""
+        shared = {"stride": stride, "space": self.space, "max_shift": self.max_shift}
+        if not self.kind.in_time:
+            return Shift2D(channels, **shared, rngs=rngs)
+        return Shift3D(
+            channels,
+            time=self.time,
+            time_init="uni1" if self.time_init is None else self.time_init,
+            causal=self.causal,
+            quantize=self.kind.quantize,
+            **shared,
+            rngs=rngs,
+        )
+
+    def attention(
+        self, channels: int, rngs: nnx.Rngs
+    ) -> AttentionShift | WholeShift | None:
+        """A new attention of a block, hardened or not, in a variant that has one."""
+        if not self.kind.attention:
+            return None
+        options = {"taps": self.taps, "init": self.attention_init}
+        options = {name: value for name, value in options.items() if value is not None}
+        if not self.hardened:
+            return AttentionShift(channels, causal=self.causal, **options, rngs=rngs)
+        options.pop("init", None)
+        return WholeShift(channels, causal=self.causal, **options)
+
+
+SHIFT_OPTIONS = tuple(field.name for field in dataclasses.fields(ShiftOptions))
 
 
 def in_slot(layer: nnx.Module | None, clips: jax.Array) -> jax.Array:
-    """What a scheme has put in a slot, on clips; its layers take `Frames`."""
+    """Clips after the layer that a scheme has put in a slot; layers take `Frames`."""
     if layer is None:
         return clips
     if clips.ndim == 4:
         return layer(Frames(clips, frames=1)).data
-    if isinstance(layer, TemporalShift):  # takes either: no reordering around it
+    if getattr(layer, "takes_clips", False):  # no reordering around it
         return layer(clips)
     return layer(Frames.of(clips)).clips()
 
@@ -64,7 +176,7 @@ class PointUnit(nnx.Module):
         return self.finish(self.conv(in_slot(self.before, clips)))
 
     def finish(self, clips: jax.Array) -> jax.Array:
-        """What follows the convolution."""
+        """Returns features after the norm and the activation."""
         y = self.norm(in_slot(self.between, clips))
         return in_slot(self.after, nnx.relu(y))
 
@@ -89,24 +201,27 @@ class ShiftBlock(nnx.Module):
 
     def __init__(
         self,
-        norm: BatchNorm,
+        cin,
+        width,
         unit: nnx.Module,
-        shift: Shift3D,
-        out: nnx.Linear,
+        options,
         *,
-        shortcut: nnx.Linear | None,
-        attention: AttentionShift | WholeShift | None,
-        se: SqueezeExcite | None,
+        stride,
+        squeeze,
+        linear,
+        norm,
+        rngs,
     ):
         self.before = nnx.data(None)
-        self.norm = norm
-        self.attention = nnx.data(attention)
+        self.norm = norm(cin)
         self.unit = unit
-        self.stride = shift.stride
-        self.shift = shift
-        self.se = nnx.data(se)
-        self.out = out
-        self.shortcut = nnx.data(shortcut)
+        self.stride = stride
+        self.shift = options.shift(width, stride, rngs)
+        self.out = linear(width, width)
+        alike = stride == 1 and cin == width
+        self.shortcut = nnx.data(None if alike else linear(cin, width))
+        self.attention = nnx.data(options.attention(cin, rngs))
+        self.se = nnx.data(SqueezeExcite(width, linear) if squeeze else None)
         self.after = nnx.data(None)
 
     def __call__(self, clips: jax.Array) -> jax.Array:
@@ -118,10 +233,11 @@ class ShiftBlock(nnx.Module):
             for side in sides(a):
                 places[side] = slice(None, None, self.stride)
             shortcut = self.shortcut(a[tuple(places)])
-        if isinstance(self.attention, WholeShift):
-            y = self.unit.finish(self.attention(a, self.unit.conv.kernel[...]))
-        else:
-            y = self.unit(a if self.attention is None else self.attention(a))
+        y = (
+            self.unit(a)
+            if self.attention is None
+            else self.attention.into(self.unit, a)
+        )
         if self.se is None:
             y = self.shift(y, self.out.kernel[...])
         else:
@@ -129,153 +245,69 @@ class ShiftBlock(nnx.Module):
         return in_slot(self.after, y + shortcut)
 
 
+class Size(NamedTuple):
+    """Blocks and channels of each stage; `squeeze` after each shift.
+
+    The first stage keeps the stem's side, the others halve it.
+    """
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    squeeze: bool = False
+
+
 class RubiksNet(FrameNetwork):
     """A network of shifts over clips; see `FrameNetwork` for the head.
 
     Args:
-      scheme: how time is mixed besides; the "spatial" variant alone asks it, at its
-        blocks and at the first of their two convolutions.
-      blocks: of each stage; the first stage keeps the stem's side, the others halve it.
-      widths: channels of each stage.
-      squeeze: squeeze-and-excitation after each shift.
-      variant: "interpolated", the learned 3-D shift; "quantized", the same, rounded;
-        "attention", whose time is mixed by an `AttentionShift` before each block's first
-        convolution and whose shift is 2-D; "spatial", the 2-D shift alone.
-      space, time: "learned" or "fixed" (the paper's Table 4): ShiftNet's and TSM's
-        distances. `time` is of the first two variants.
-      time_init: what learned distances in time start from, see
-        `vidshift.shifts.rubiks.first_time_row`; of the first two variants.
-      causal: read no later frame (ours: no such network has been published). Learned
-        distances in time act as -|t|, fixed ones are causal TSM's, and the attention
-        chooses from the present frame and the `taps - 1` before it. Parameters have the
-        same shapes.
-      taps: frames that the attention chooses from, an odd number.
-      attention_init: "paper" or "code" (`vidshift.shifts.attention.INITS`).
-      hardened: the "attention" variant after training, whose attention has become whole
-        shifts (`vidshift.shifts.attention.harden`).
-      max_shift: of learned shifts, in places (`vidshift.shifts.rubiks.Shift3D`).
-      dropout: share of pooled features dropped in training.
-      dtype: compute type; parameters and logits are float32.
-
-    Raises:
-      ValueError: an option that is none of these, or a fixed time in a variant whose
-        shift has none.
+      scheme: how time is mixed besides; the "spatial" variant alone asks it.
+      **options: see `ShiftOptions` and `VideoNetwork`.
     """
 
     def __init__(
         self,
         scheme: Scheme,
+        size: Size,
         *,
-        blocks,
-        widths,
-        squeeze=False,
-        variant="interpolated",
-        space="learned",
-        time="learned",
-        time_init=None,
-        causal=False,
-        taps=None,
-        attention_init=None,
-        hardened=False,
-        max_shift=MAX_SHIFT,
-        num_classes: int,
-        num_frames: int,
-        in_channels=3,
-        dropout=0.0,
+        in_channels: int = 3,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **options,
     ):
-        check_choice("variant", variant, VARIANTS)
-        check_choice("time", time, ROWS)
-        in_3d = variant in ("interpolated", "quantized")
-        if time == "fixed" and not in_3d:
-            raise ValueError(
-                f"time='fixed' is of the variants 'interpolated' and 'quantized', whose "
-                f"shift has time; variant={variant!r} has none to fix"
-            )
-        if time_init is not None and not (in_3d and time == "learned"):
-            raise ValueError(
-                f"time_init={time_init!r} is of the variants 'interpolated' and "
-                f"'quantized' with a learned time, got {variant!r} with time={time!r}"
-            )
-        of_attention = {"taps": taps, "init": attention_init}
-        of_attention = {k: v for k, v in of_attention.items() if v is not None}
-        if variant != "attention" and (of_attention or hardened):
-            raise ValueError(
-                "taps, attention_init and hardened are of the variant 'attention', got "
-                f"variant={variant!r}"
-            )
-        check_flag("hardened", hardened)
-        check_flag("causal", causal)
-        of_attention["causal"] = causal
-        new_attention = lambda channels: None
-        if hardened:
-            of_attention.pop("init", None)
-            new_attention = partial(WholeShift, **of_attention)
-        elif variant == "attention":
-            new_attention = partial(AttentionShift, **of_attention, rngs=rngs)
-        of_shift = {"space": space, "max_shift": max_shift, "rngs": rngs}
-        if in_3d:
-            quantize = variant == "quantized"
-            of_shift |= {"time_init": "uni1" if time_init is None else time_init}
-            of_shift |= {"causal": causal, "quantize": quantize}
-            new_shift = partial(Shift3D, time=time, **of_shift)
-        else:
-            new_shift = partial(Shift2D, **of_shift)
-        linear = partial(
-            nnx.Linear, use_bias=False, kernel_init=he_fan_out, dtype=dtype, rngs=rngs
-        )
+        network = {k: v for k, v in options.items() if k not in SHIFT_OPTIONS}
+        options = {k: v for k, v in options.items() if k in SHIFT_OPTIONS}
+        options = ShiftOptions(**options)
+        scheme = scheme if options.kind.sites else TSN()
+        shared = {"kernel_init": he_fan_out, "dtype": dtype, "rngs": rngs}
+        linear = partial(nnx.Linear, use_bias=False, **shared)
         norm = partial(BatchNorm, dtype=dtype)
-        cin = widths[0]
+        layers = {"linear": linear, "norm": norm, "rngs": rngs}
+        cin = size.widths[0]
+        around = ((1, 1), (1, 1))
         self.stem = FrameConv(
-            in_channels,
-            cin,
-            (3, 3),
-            (2, 2),
-            padding=((1, 1), (1, 1)),
-            use_bias=False,
-            kernel_init=he_fan_out,
-            dtype=dtype,
-            rngs=rngs,
+            in_channels, cin, (3, 3), (2, 2), padding=around, use_bias=False, **shared
         )
         stages = []
-        for stage, (length, width) in enumerate(zip(blocks, widths, strict=True)):
-            built = []
+        for stage, (length, width) in enumerate(zip(*size[:2], strict=True)):
+            blocks = []
             for block in range(length):
-                stride = 2 if stage > 0 and block == 0 else 1
+                site = partial(Site, stage, block, length, units=2)
+                site = partial(site, in_channels=cin, out_channels=width)
                 unit = PointUnit(linear(cin, width), norm(width))
-                place = partial(
-                    Site, stage, block, length, in_channels=cin, out_channels=width
-                )
-                if variant == "spatial":
-                    unit = scheme(place(unit=0, units=2), unit)
-                new = ShiftBlock(
-                    norm(cin),
-                    unit,
-                    new_shift(width, stride=stride),
-                    linear(width, width),
-                    shortcut=linear(cin, width) if stride > 1 or cin != width else None,
-                    attention=new_attention(cin),
-                    se=SqueezeExcite(width, linear) if squeeze else None,
-                )
-                if variant == "spatial":
-                    new = scheme(place(unit=None, units=2), new)
-                built.append(new)
+                unit = scheme.place(site(unit=0), unit)
+                stride = 2 if stage > 0 and block == 0 else 1
+                form = {"stride": stride, "squeeze": size.squeeze}
+                new = ShiftBlock(cin, width, unit, options, **form, **layers)
+                blocks.append(scheme.place(site(unit=None), new))
                 cin = width
-            stages.append(nnx.List(built))
+            stages.append(nnx.List(blocks))
         self.stages = nnx.List(stages)
         self.norm = norm(cin)
         self.streaming = False
-        self.variant = variant
-        self.max_shift = float(max_shift)
+        self.kind = options.kind
+        self.max_shift = float(options.max_shift)
         super().__init__(
-            cin,
-            num_classes=num_classes,
-            num_frames=num_frames,
-            in_channels=in_channels,
-            dropout=dropout,
-            dtype=dtype,
-            rngs=rngs,
+            cin, in_channels=in_channels, dtype=dtype, rngs=rngs, **network
         )
 
     def start_stream(self) -> None:
@@ -289,22 +321,18 @@ class RubiksNet(FrameNetwork):
         """
         x = self.stem(x)
         clips = x.data if self.streaming else x.clips()
-        for stage in self.stages:
-            for block in stage:
-                clips = block(clips)
+        clips = in_order(self.stages, clips)
         clips = nnx.relu(self.norm(clips))
         return x.like(clips) if self.streaming else Frames.of(clips)
 
 
-def _tier(width: int, blocks, **options):
+def _tier(width: int, blocks: tuple[int, ...], **options):
     widths = tuple(width * n for n in (1, 1, 2, 4, 8))
-    return partial(RubiksNet, blocks=blocks, widths=widths, **options)
+    return partial(RubiksNet, size=Size(blocks, widths, **options))
 
 
 # For tests and clips of 32 pixels. Its channels fill ShiftNet's 3x3 windows evenly.
-rubiksnet_micro = partial(
-    RubiksNet, blocks=(1, 1, 1), widths=(27, 54, 108), max_shift=2.0
-)
+rubiksnet_micro = partial(RubiksNet, size=Size((1, 1, 1), (27, 54, 108)), max_shift=2.0)
 # Table A1, and before it the stage of the stem's side.
 rubiksnet_tiny = _tier(54, (1, 3, 4, 6, 3))
 rubiksnet_small = _tier(72, (1, 3, 4, 6, 3), squeeze=True)

@@ -18,13 +18,11 @@ import numpy as np
 from flax import nnx
 
 from kernels import Frames
-from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
-from vidshift.layers.time_conv import TimeConv
 from vidshift.layers.width import kept
 from vidshift.nets.clip_network import ClipNetwork
 from vidshift.nets.resnet import ResidualBlock
-from vidshift.nets.units import conv_unit, he_fan_out
+from vidshift.nets.units import conv_unit, in_order
 from vidshift.shifts import Scheme, Unit
 
 RESNET50 = (3, 4, 6, 3)
@@ -34,7 +32,7 @@ FAST_TIME = (3, 3, 3, 3)
 
 
 class Channels(NamedTuple):
-    """Of a pathway: after the stem, within and after the blocks of each stage."""
+    """Channels of a pathway: after the stem, within and after each stage's blocks."""
 
     stem: int
     inner: tuple[int, ...]
@@ -42,7 +40,7 @@ class Channels(NamedTuple):
 
     @classmethod
     def of(cls, base: int, width: float = 1.0, *, stages: int = 4) -> "Channels":
-        """Of a ResNet with `base` channels, each number slimmed to `width` (A3D)."""
+        """Channels of a ResNet of that base, each number slimmed to `width` (A3D)."""
         inner = [base * 2**stage for stage in range(stages)]
         slim = partial(kept, width=width)
         return cls(
@@ -54,28 +52,6 @@ class Channels(NamedTuple):
 # gives twice as many as it reads: those after the stem and the stages 0, 1 and 2.
 FAST = Channels.of(8)
 LATERAL = tuple(2 * c for c in (FAST.stem, *FAST.outer[:3]))
-
-
-def time_unit(cin, cout, kernel, stride=(1, 1, 1), *, activation=nnx.relu, dtype, rngs):
-    """A convolution over frames and time, batch norm, activation.
-
-    `kernel` and `stride` are (time, height, width); half of the kernel is padded.
-    """
-    if kernel[0] == 1:
-        own = {"activation": activation, "dtype": dtype, "rngs": rngs}
-        return conv_unit(cin, cout, kernel[1:], stride[1], **own)
-    conv = TimeConv(
-        cin,
-        cout,
-        kernel,
-        stride,
-        padding=tuple((k // 2, k // 2) for k in kernel),
-        use_bias=False,
-        kernel_init=he_fan_out,
-        dtype=dtype,
-        rngs=rngs,
-    )
-    return Unit(conv, BatchNorm(cout, dtype=dtype), activation)
 
 
 def stem_and_stages(
@@ -117,7 +93,7 @@ class Slow(ClipNetwork):
       base: channels of the stem and of the first stage's inner convolutions.
       small_stem: a 3x3 convolution of stride 2 instead of 7x7 and max pooling.
       width: share of the channels that are kept, each number a multiple of 8 (A3D).
-      dropout, head_size: see `ClipNetwork`.
+      **network: see `ClipNetwork`.
     """
 
     def __init__(
@@ -128,13 +104,10 @@ class Slow(ClipNetwork):
         base=64,
         small_stem=False,
         width=1.0,
-        num_classes: int,
-        num_frames: int,
         in_channels=3,
-        dropout=0.0,
-        head_size=None,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         del scheme
         channels = Channels.of(base, width, stages=len(blocks))
@@ -145,31 +118,26 @@ class Slow(ClipNetwork):
             time=SLOW_TIME[-len(blocks) :],
             blocks=blocks,
             in_channels=in_channels,
-            unit=partial(time_unit, dtype=dtype, rngs=rngs),
+            unit=partial(conv_unit, dtype=dtype, rngs=rngs),
         )
         super().__init__(
             channels.outer[-1],
-            num_classes=num_classes,
-            num_frames=num_frames,
             in_channels=in_channels,
-            dropout=dropout,
-            head_size=head_size,
             dtype=dtype,
             rngs=rngs,
+            **network,
         )
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:
         x = self.stem(Frames.of(clips))
         if self.max_pool:
             x = max_pool(x, 3, 2, 1)
-        for stage in self.stages:
-            for block in stage:
-                x = block(x)
+        x = in_order(self.stages, x)
         return [(x, self.num_frames)]
 
 
 class Pathway(nnx.Module):
-    """One of SlowFast's."""
+    """A pathway of SlowFast."""
 
     def __init__(self, channels: Channels, **layers):
         self.stem, self.stages = stem_and_stages(channels, **layers)
@@ -189,7 +157,7 @@ class SlowFast(ClipNetwork):
       blocks: residual blocks of the four stages, in both pathways.
       width: share of the Slow pathway's channels that are kept, each number a multiple
         of 8; the Fast pathway and the lateral convolutions stay whole (A3D).
-      dropout, head_size: see `ClipNetwork`.
+      **network: see `ClipNetwork`.
     """
 
     def __init__(
@@ -200,13 +168,11 @@ class SlowFast(ClipNetwork):
         lateral_time: int,
         blocks=RESNET50,
         width=1.0,
-        num_classes: int,
         num_frames: int,
         in_channels=3,
-        dropout=0.0,
-        head_size=None,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
+        **network,
     ):
         del scheme
         if num_frames % alpha:
@@ -215,7 +181,7 @@ class SlowFast(ClipNetwork):
             )
         self.alpha = alpha
         slow = Channels.of(64, width)
-        unit = partial(time_unit, dtype=dtype, rngs=rngs)
+        unit = partial(conv_unit, dtype=dtype, rngs=rngs)
         pathway = partial(Pathway, blocks=blocks, in_channels=in_channels, unit=unit)
         self.slow = pathway(slow, stem=(1, 7, 7), time=SLOW_TIME, lateral=LATERAL)
         self.fast = pathway(FAST, stem=(5, 7, 7), time=FAST_TIME)
@@ -224,13 +190,11 @@ class SlowFast(ClipNetwork):
         )
         super().__init__(
             FAST.outer[-1] + slow.outer[-1],
-            num_classes=num_classes,
-            num_frames=num_frames,
             in_channels=in_channels,
-            dropout=dropout,
-            head_size=head_size,
             dtype=dtype,
             rngs=rngs,
+            num_frames=num_frames,
+            **network,
         )
 
     def pathways(self, clips: jax.Array) -> list[tuple[Frames, int]]:

@@ -14,7 +14,7 @@ Arrays = dict[str, jax.Array | np.ndarray | jax.ShapeDtypeStruct]
 
 @runtime_checkable
 class Mergeable(Protocol):
-    """What makes a network of arrays: a skeleton, or one that changes them first."""
+    """Maker of a network from arrays: a skeleton, or one that changes them first."""
 
     def merge(self, params: Arrays, stats: Arrays) -> nnx.Module: ...
 

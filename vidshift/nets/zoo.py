@@ -1,97 +1,22 @@
-"""Names of backbones, and `create`, which joins a backbone and a temporal scheme."""
+"""`create`, which joins a backbone and a temporal scheme by their names."""
 
-import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.layers.resolution import FRAME_RULES, Resolution
-from vidshift.nets import (
-    bn_inception,
-    inception_v3,
-    mobilenet_v2,
-    resnet,
-    rubiksnet,
-    slowfast,
-)
-from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError
+from vidshift.nets.backbones import BACKBONES
+from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError, Scheme
 from vidshift.shifts.options import check_choice, check_flag, check_whole
+from vidshift.shifts.site import Combined
 
-
-@dataclasses.dataclass(frozen=True)
-class Backbone:
-    """A constructor, its own options, and what it makes of a scheme's options.
-
-    `scheme_options` holds, for a scheme's name, what only the whole network knows.
-    """
-
-    make: Callable
-    options: tuple[str, ...] = ("dropout", "width")
-    scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
-
-
-# RubiksNet's own options.
-RUBIKSNET = ("dropout", "variant", "space", "time", "time_init", "max_shift")
-RUBIKSNET += ("taps", "attention_init", "hardened", "causal")
-# Options of Slow and SlowFast.
-SLOWFAST = ("dropout", "head_size", "width")
-BACKBONES = {
-    "resnet_tiny": Backbone(resnet.resnet_tiny),
-    "resnet18": Backbone(resnet.resnet18),
-    "resnet34": Backbone(resnet.resnet34),
-    "resnet50": Backbone(resnet.resnet50),
-    # Official TSM shifts every second block of a network with a third stage this long.
-    "resnet101": Backbone(
-        resnet.resnet101, scheme_options={"tsm": {"every_second_block": True}}
-    ),
-    "resnext101_32x4d": Backbone(
-        resnet.resnext101_32x4d,
-        # Its groups of channels are no leading slices: it cannot be slimmed.
-        options=("dropout",),
-        scheme_options={"tsm": {"every_second_block": True}},
-    ),
-    # Half of its blocks' channels, but no quarter, is always a multiple of 4.
-    "mobilenet_v2": Backbone(
-        mobilenet_v2.mobilenet_v2,
-        options=("dropout", "width_mult", "width"),
-        scheme_options={"gsm": {"ratio": 0.5}, "gsf": {"ratio": 0.5}},
-    ),
-    "bn_inception": Backbone(
-        bn_inception.BNInception,
-        options=("dropout",),  # branches side by side are no leading slices
-        scheme_options={
-            "tsm": {"placement": "block"},
-            "gsm": {"ratio": 1.0},
-            "gsf": {"ratio": 1.0},
-        },
-    ),
-    "inception_v3": Backbone(
-        inception_v3.InceptionV3,
-        options=("dropout",),
-        scheme_options={
-            "tsm": {"placement": "block"},
-            # Official GSM differs from GSF in mixed_3, and leaves mixed_6 out.
-            "gsm": {"ratio": 1.0, "elsewhere": {(1, 0): "double_3x3", (1, 3): None}},
-            "gsf": {"ratio": 1.0},
-        },
-    ),
-    "rubiksnet_micro": Backbone(rubiksnet.rubiksnet_micro, RUBIKSNET),
-    "rubiksnet_tiny": Backbone(rubiksnet.rubiksnet_tiny, RUBIKSNET),
-    "rubiksnet_small": Backbone(rubiksnet.rubiksnet_small, RUBIKSNET),
-    "rubiksnet_medium": Backbone(rubiksnet.rubiksnet_medium, RUBIKSNET),
-    "rubiksnet_large": Backbone(rubiksnet.rubiksnet_large, RUBIKSNET),
-    "slow_tiny": Backbone(slowfast.slow_tiny, SLOWFAST),
-    "slow_8x8_r50": Backbone(slowfast.slow_8x8_r50, SLOWFAST),
-    "slowfast_4x16_r50": Backbone(slowfast.slowfast_4x16_r50, SLOWFAST),
-    "slowfast_8x8_r50": Backbone(slowfast.slowfast_8x8_r50, SLOWFAST),
-}
-# Of every network: the resolution at which it looks at clips.
+# Options of every network: the resolution at which it looks at clips.
 RESOLUTION = Resolution._fields
-# What a scheme may ask for by name besides its options.
+# Arguments that a scheme may ask for by name besides its options.
 OF_NETWORK = ("num_frames", "dtype", "rngs")
 
 
@@ -147,14 +72,69 @@ def create(
       ValueError: a name or an option that does not exist, with the right ones.
       NoPlaceError: a backbone and a scheme that do not go together.
     """
-    base = pick("backbone", backbone, BACKBONES)
-    make_scheme = pick("temporal scheme", temporal, SCHEMES)
-    of_scheme = inspect.signature(make_scheme).parameters.keys() - set(OF_NETWORK)
-    known = {*of_scheme, *base.options, *BEFORE, *AFTER, *RESOLUTION}
+    row = pick("backbone", backbone, BACKBONES)
+    named = pick("temporal scheme", temporal, SCHEMES)
+    _check_names(backbone, temporal, options)
+    sizes = {"num_classes": num_classes, "num_frames": num_frames}
+    sizes |= {"in_channels": in_channels}
+    for name, value in sizes.items():
+        check_whole(name, value, 1)
+    options = {name: value for name, value in options.items() if value is not None}
+    resolution = _resolution(options)
+    keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
+    network = sizes | {"dtype": _floating(dtype), "rngs": keys}
+    scheme_options = dict(row.scheme_options.get(temporal, {}))
+    scheme_options |= _only(options, _options(named))
+    # Schemes see the frame count after subsampling.
+    subsampled = network | {"num_frames": resolution.frames or num_frames}
+    schemes = _schemes(temporal, scheme_options, options, subsampled)
+    mixes_time = row.mixes_time(options)
+    _check_together(backbone, schemes, mixes_time, options)
+    model = row.make(
+        Combined(schemes.values()), **network, **_only(options, row.options)
+    )
+    _check_places(backbone, schemes, {temporal: scheme_options})
+    keys.close()
+    model.resolution = resolution
+    # No frame reads a later one, so that a stream can be seen frame by frame.
+    model.causal = all(scheme.causal for scheme in schemes.values())
+    model.causal &= not mixes_time or options.get("causal", False)
+    return model
+
+
+def _only(options: Mapping, names: Iterable[str]) -> dict:
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _options(scheme: type[Scheme]) -> set[str]:
+    """Names of a scheme's options."""
+    return inspect.signature(scheme).parameters.keys() - set(OF_NETWORK)
+
+
+def _schemes(
+    temporal: str, scheme_options: Mapping, options: Mapping, network: Mapping
+) -> dict[str, Scheme]:
+    """The named scheme between those that options add, by name."""
+
+    def make(kind: type[Scheme], **options) -> Scheme:
+        asked = inspect.signature(kind).parameters.keys() & set(OF_NETWORK)
+        return kind(**options, **_only(network, asked))
+
+    def added(table: Mapping) -> dict[str, Scheme]:
+        for name in table:
+            check_flag(name, options.get(name, False))
+        return {name: make(table[name]) for name in table if options.get(name)}
+
+    named = {temporal: make(SCHEMES[temporal], **scheme_options)}
+    return added(BEFORE) | named | added(AFTER)
+
+
+def _check_names(backbone: str, temporal: str, options: Mapping) -> None:
+    of_scheme, of_backbone = _options(SCHEMES[temporal]), BACKBONES[backbone].options
+    known = {*of_scheme, *of_backbone, *BEFORE, *AFTER, *RESOLUTION}
     if "causal" not in of_scheme:  # the backbone's alone says nothing of the scheme
         known -= {"causal"}
-    known = sorted(known)
-    unknown = sorted(options.keys() - set(known))
+    unknown = sorted(options.keys() - known)
     if "width" in unknown:
         raise ValueError(
             f"{backbone} cannot be slimmed: of what it computes at a width, the weights "
@@ -163,82 +143,22 @@ def create(
     if unknown:
         raise ValueError(
             f"{backbone} with {temporal} has no option {', '.join(unknown)}; "
-            f"it takes: {', '.join(known)}"
+            f"it takes: {', '.join(sorted(known))}"
         )
-    sizes = {"num_classes": num_classes, "num_frames": num_frames}
-    for name, value in (sizes | {"in_channels": in_channels}).items():
-        check_whole(name, value, 1)
+
+
+def _floating(dtype) -> jnp.dtype:
     try:
         dtype = jnp.dtype(dtype)
     except TypeError:
         dtype = None
     if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError("dtype must be a floating type, such as jnp.bfloat16")
-    options = {name: value for name, value in options.items() if value is not None}
-    resolution = _resolution({k: v for k, v in options.items() if k in RESOLUTION})
-    keys = Keys(nnx.Rngs(0) if rngs is None else rngs)
-    network = {"num_frames": num_frames, "dtype": dtype, "rngs": keys}
-    # What is left of a clip is what frames are to a scheme.
-    of_network = network | {"num_frames": resolution.frames or num_frames}
-
-    def scheme_of(make, options):
-        asked = inspect.signature(make).parameters.keys() & of_network.keys()
-        return Counted(make(**options, **{name: of_network[name] for name in asked}))
-
-    scheme_options = dict(base.scheme_options.get(temporal, {}))
-    scheme_options |= {k: v for k, v in options.items() if k in of_scheme}
-    schemes = {temporal: scheme_of(make_scheme, scheme_options)}
-    for name in (*BEFORE, *AFTER):
-        if _flag(name, options) and options.get("causal"):
-            raise ValueError(f"{name} reads later frames, which causal=True forbids")
-    itself = "causal" not in base.options and mixes_time(backbone, options)
-    if itself and options.get("causal"):
-        raise ValueError(
-            f"{backbone} reads later frames by itself, which causal=True forbids"
-        )
-    shuffled = options.get("shuffle_stages") or (1,)
-    if temporal == "vsn" and options.get("temporal_pool") and any(shuffled):
-        raise ValueError(
-            f"vsn's weights belong to num_frames={num_frames} frames, of which "
-            "temporal_pool leaves half after the first stage: shuffle_stages=(0,) alone "
-            "goes with it"
-        )
-    for name, make in BEFORE.items():
-        if _flag(name, options):
-            schemes = {name: scheme_of(make, {})} | schemes
-    for name, make in AFTER.items():
-        if _flag(name, options):
-            schemes[name] = scheme_of(make, {})
-
-    def all_of_them(site, module):
-        for scheme in schemes.values():
-            module = scheme(site, module)
-        return module
-
-    model = base.make(
-        all_of_them,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        **network,
-        **{k: v for k, v in options.items() if k in base.options},
-    )
-    for name, scheme in schemes.items():
-        if name != "tsn" and (scheme.missing or not scheme.used):
-            raise NoPlaceError(
-                f"{backbone} has no place for {name}"
-                + f" in {', '.join(sorted(scheme.missing))}" * bool(scheme.missing)
-                + f" with {scheme_options}" * bool(scheme_options and name == temporal)
-            )
-    keys.close()
-    model.resolution = resolution
-    added = any(_flag(name, options) for name in (*BEFORE, *AFTER))
-    alone = temporal == "tsn" and not mixes_time(backbone, options) and not added
-    # Whether no frame reads a later one, so that a stream can be seen frame by frame.
-    model.causal = alone or options.get("causal", False)
-    return model
+    return dtype
 
 
-def _resolution(options: dict) -> Resolution:
+def _resolution(options: Mapping) -> Resolution:
+    options = _only(options, RESOLUTION)
     for name in ("side", "frames"):
         if name in options:
             check_whole(name, options[name], 1)
@@ -247,8 +167,36 @@ def _resolution(options: dict) -> Resolution:
     return Resolution(**options)
 
 
+def _check_together(
+    backbone: str, schemes: Mapping[str, Scheme], mixes_time: bool, options: Mapping
+) -> None:
+    """Refuses options of a backbone and its schemes that contradict each other."""
+    forbidden = "which causal=True forbids"
+    for name, scheme in schemes.items():
+        if options.get("causal") and not scheme.causal:
+            raise ValueError(f"{name} reads later frames, {forbidden}")
+    itself = mixes_time and "causal" not in BACKBONES[backbone].options
+    if options.get("causal") and itself:
+        raise ValueError(f"{backbone} reads later frames by itself, {forbidden}")
+    for scheme in schemes.values():
+        scheme.check_beside(options)
+
+
+def _check_places(
+    backbone: str, schemes: Mapping[str, Scheme], options: Mapping[str, dict]
+) -> None:
+    for name, scheme in schemes.items():
+        sites, with_options = scheme.unmet(), options.get(name)
+        if sites is not None:
+            raise NoPlaceError(
+                f"{backbone} has no place for {name}"
+                + f" in {sites}" * bool(sites)
+                + f" with {with_options}" * bool(with_options)
+            )
+
+
 class Keys(nnx.Rngs):
-    """The keys that an `nnx.Rngs` gives for parameters, which it then has given.
+    """Keys for parameters from an `nnx.Rngs`, whose own count follows in `close`.
 
     Its own counter is an array. While a program is traced, flax asks at every count for
     the sharding of a value that has none, which takes milliseconds, more for each layer.
@@ -256,45 +204,15 @@ class Keys(nnx.Rngs):
 
     def __init__(self, rngs: nnx.Rngs):
         self.stream = rngs.params
-        self.given = 0
+        self.drawn = 0
 
     def params(self):
-        count = self.stream.count[...] + self.given
-        self.given += 1
+        count = self.stream.count[...] + self.drawn
+        self.drawn += 1
         return jax.random.fold_in(self.stream.key[...], count)
 
     def close(self) -> None:
-        self.stream.count.set_value(self.stream.count[...] + self.given)
-
-
-class Counted:
-    """A scheme that counts the sites it changed something at."""
-
-    def __init__(self, scheme):
-        self.scheme = scheme
-        self.used = 0
-        self.missing = getattr(scheme, "missing", set())
-
-    def __call__(self, site, module):
-        before = dict(vars(module))
-        new = self.scheme(site, module)
-        self.used += new is not module or any(
-            vars(module)[name] is not value for name, value in before.items()
-        )
-        return new
-
-
-def mixes_time(backbone: str, options: Mapping) -> bool:
-    """Whether a backbone reads several frames without any scheme."""
-    if "variant" in BACKBONES[backbone].options:
-        return options.get("variant") != "spatial"
-    return backbone.startswith("slow")
-
-
-def _flag(name: str, options: Mapping) -> bool:
-    value = options.get(name, False)
-    check_flag(name, value)
-    return value
+        self.stream.count.set_value(self.stream.count[...] + self.drawn)
 
 
 def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:

@@ -1,4 +1,4 @@
-"""How a RubiksNet with attention spends its shifts: Figure 5 of the paper, by layer."""
+"""Shifts that a RubiksNet's attention chose: Figure 5 of the paper, by layer."""
 
 import pathlib
 
@@ -19,7 +19,7 @@ DEPTH = ListedColormap(colormaps["viridis"](np.linspace(0, 0.92, 256)))
 def shares_by_layer(
     layers: list[tuple[str, AttentionShift | WholeShift]], budget: float | None
 ) -> dict:
-    """What the picture shows, for JSON.
+    """Returns the picture's figures, for JSON.
 
     Args:
       layers: by name, from the input on, all with the same taps. A hardened one is an

@@ -3,8 +3,8 @@
 import itertools
 import pathlib
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from vidshift.adaptive.table import Table, changed
 
@@ -14,10 +14,8 @@ COLOURS = {"side": "red", "frames": "green", "width": "blue", "several": "black"
 
 def draw_budgets(path: pathlib.Path, table: Table) -> None:
     """A PNG: every sub-network a dot, the best for each budget joined by lines."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
     costs, accuracies = (
         np.array([getattr(row, name) for row in table.rows])
         for name in ("gflops", "top1")
@@ -48,4 +46,3 @@ def draw_budgets(path: pathlib.Path, table: Table) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)

@@ -1,4 +1,4 @@
-"""What the gates of GSM and GSF do to a split's clips: Figure 8 of GSF's paper."""
+"""Gates of GSM and GSF on a split's clips: Figure 8 of GSF's paper."""
 
 import functools
 import math
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from kernels import Frames
 from vidshift.data.loading.loader import Batches
+from vidshift.layers.named import layers_of
 from vidshift.nets.weights import Arrays, Skeleton
 from vidshift.shifts.gate import Gate, GateShiftFuse
 
@@ -36,7 +37,7 @@ class Watched(nnx.Module):
 
 
 def histogram(gates: Float[Array, "B T H W 2"], clips: Bool[Array, " B"]) -> dict:
-    """Of the gates of some clips, by half: `counts` int32 `[2, BINS]`, sums `[2]`."""
+    """Counts gates of some clips, by half: `counts` int32 `[2, BINS]`, sums `[2]`."""
     bins = jnp.clip(((gates + 1) / 2 * BINS).astype(jnp.int32), 0, BINS - 1)
     used = jnp.broadcast_to(clips.reshape(-1, 1, 1, 1, 1), gates.shape)
     counts = [
@@ -62,7 +63,9 @@ def make_gates_step(skeleton: Skeleton, normalise: Callable, names: list[str]):
     def gates_step(params: Arrays, stats: Arrays, video, index):
         model = skeleton.merge(params, stats)
         found = {}
-        for name, layer in _with_gate(model):
+        for name, layer in layers_of(model, GateShiftFuse):
+            if name not in names:  # its gate is fixed
+                continue
             note = functools.partial(found.__setitem__, name)
             layer.gate = Watched(layer.gate, note)
         model(normalise(video))
@@ -71,18 +74,10 @@ def make_gates_step(skeleton: Skeleton, normalise: Callable, names: list[str]):
     return gates_step
 
 
-def _with_gate(model: nnx.Module) -> list[tuple[str, GateShiftFuse]]:
-    return [
-        (".".join(map(str, path)), layer)
-        for path, layer in nnx.iter_modules(model)
-        if isinstance(layer, GateShiftFuse) and layer.gate is not None
-    ]
-
-
 def gates_by_layer(
     gates_step, params: Arrays, stats: Arrays, batches: Batches, names: list[str]
 ) -> dict:
-    """What the picture shows, for JSON, of all clips of a split that can be decoded.
+    """Returns the picture's figures, for JSON, over all clips that can be decoded.
 
     Args:
       gates_step: of `make_gates_step`.

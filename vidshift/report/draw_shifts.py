@@ -1,4 +1,4 @@
-"""How far a RubiksNet's shifts go in time and space: Figure 6 of the paper, by layer."""
+"""Distances of a RubiksNet's shifts in time and space: Figure 6 of the paper, by layer."""
 
 import pathlib
 
@@ -17,7 +17,7 @@ GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 
 
 def shifts_by_layer(layers: list[tuple[str, Shift3D]]) -> dict:
-    """What the picture shows, for JSON: the shifts that act, bounded and rounded.
+    """Returns the picture's figures, for JSON: the shifts that act, bounded and rounded.
 
     Args:
       layers: by name, from the input on.

@@ -1,30 +1,36 @@
-"""How time is mixed: schemes, each a function from a site of a backbone to a module."""
+"""Schemes, which mix time: each a class that fills the sites of a backbone."""
 
-from vidshift.shifts import non_local, temporal_pool
-from vidshift.shifts.gated import gsf, gsm
-from vidshift.shifts.inflated import i3d
-from vidshift.shifts.shuffle import vsn
-from vidshift.shifts.site import NoPlaceError, Scheme, Site, Unit, put
-from vidshift.shifts.temporal import tsm, tsn
+from vidshift.shifts.gated import GSF, GSM
+from vidshift.shifts.inflated import I3D
+from vidshift.shifts.non_local import NonLocalBlocks
+from vidshift.shifts.shuffle import VSN
+from vidshift.shifts.site import (
+    Block,
+    FrameMixer,
+    NoPlaceError,
+    Scheme,
+    Site,
+    Unit,
+)
+from vidshift.shifts.temporal import TSM, TSN
+from vidshift.shifts.temporal_pool import TemporalPooling
 
-# name -> function of options that gives a scheme. An option named `rngs`, `dtype` or
-# `num_frames` is the network's own.
-SCHEMES = {"tsn": tsn, "tsm": tsm, "vsn": vsn, "gsm": gsm, "gsf": gsf, "i3d": i3d}
+# Name -> `Scheme`, whose constructor's arguments are its options. A new scheme is a row.
+SCHEMES = {"tsn": TSN, "tsm": TSM, "vsn": VSN, "gsm": GSM, "gsf": GSF, "i3d": I3D}
 
-# Option of `vidshift.create` -> what it adds under any scheme, itself a scheme: before
-# the named one sees a site, or after.
-BEFORE = {"temporal_pool": temporal_pool.temporal_pool}
-AFTER = {"non_local": non_local.non_local}
+# Option of `vidshift.create` -> the scheme that it adds to any other: before the named
+# one sees a site, or after.
+BEFORE = {"temporal_pool": TemporalPooling}
+AFTER = {"non_local": NonLocalBlocks}
 
 __all__ = [
     "AFTER",
     "BEFORE",
     "SCHEMES",
+    "Block",
+    "FrameMixer",
     "NoPlaceError",
     "Scheme",
     "Site",
     "Unit",
-    "put",
-    "tsm",
-    "tsn",
 ]

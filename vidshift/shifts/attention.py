@@ -20,8 +20,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from kernels import shift3d, shift3d_conv
+from vidshift.layers.named import layers_of
 from vidshift.shifts.in_stream import MixOfPast, concrete
 from vidshift.shifts.options import check_choice, check_flag
+from vidshift.shifts.site import FrameMixer
 
 # Bounds of the weights' first uniform draw: the paper's, and the official code's, which
 # gives the same probabilities and gradients a twentieth as large.
@@ -55,12 +57,12 @@ def attention(
 
 
 def distances(taps: int, *, causal: bool = False) -> range:
-    """Those of an attention's taps: around zero, or up to it."""
+    """Distances of an attention's taps: around zero, or up to it."""
     first = 1 - taps if causal else -(taps // 2)
     return range(first, first + taps)
 
 
-class AttentionShift(nnx.Module):
+class AttentionShift(FrameMixer):
     """A soft choice of whole shifts in time: each channel mixes its neighbouring frames.
 
     `y[t] = sum over taps of p[c, tap] x[t + distances[tap]]`, with p of `attention` and
@@ -105,6 +107,10 @@ class AttentionShift(nnx.Module):
         self.in_time = MixOfPast(np.asarray(self.attention()).T[::-1])
         del self.weight, self.temperature
 
+    def into(self, unit: nnx.Module, clips: jax.Array) -> jax.Array:
+        """The unit of the mixed clips."""
+        return unit(self(clips))
+
     def attention(self) -> Float[Array, "C taps"]:
         """The share of each tap, from the past on."""
         return attention(self.weight[...], self.temperature[...])
@@ -125,7 +131,7 @@ class AttentionShift(nnx.Module):
         return total.astype(clips.dtype)
 
 
-class WholeShift(nnx.Module):
+class WholeShift(FrameMixer):
     """Moves each channel by its own whole number of frames: a hardened `AttentionShift`.
 
     Only data is moved: each value is one of the clip's, bit for bit, or zero.
@@ -152,6 +158,10 @@ class WholeShift(nnx.Module):
         self.in_time = MixOfPast(chosen.astype(np.float32))
         del self.distance
 
+    def into(self, unit: nnx.Module, clips: jax.Array) -> jax.Array:
+        """The unit of the shifted clips, shift and convolution in one kernel."""
+        return unit.finish(self(clips, unit.conv.kernel[...]))
+
     def __call__(
         self,
         clips: Float[Array, "*places C"],
@@ -177,19 +187,13 @@ def check_taps(taps: int) -> None:
 
 def attention_layers(model: nnx.Module) -> list[tuple[str, AttentionShift]]:
     """The attention shifts of a network by name, from the input on."""
-    found = [
-        (path, module)
-        for path, module in nnx.iter_modules(model)
-        if isinstance(module, AttentionShift)
-    ]
-    found.sort(key=lambda item: item[0])
-    return [(".".join(map(str, path)), module) for path, module in found]
+    return layers_of(model, AttentionShift)
 
 
 def shifted_shares(
     model: nnx.Module,
 ) -> tuple[Float[Array, " layers"], Float[Array, " layers"]]:
-    """How much of each attention shift goes to other frames, from the input on.
+    """Returns how much of each attention goes to other frames, from the input on.
 
     Returns:
       The attention that distances other than zero have, the mean over channels

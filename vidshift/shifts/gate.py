@@ -14,27 +14,16 @@ direction, but by its gate and its fusion alone; leaving the first half unmoved 
 would take half of the module's view of time.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from kernels import Frames, temporal_shift
+from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.shifts.past import FrameBefore, exchange, new_past
-
-# PyTorch's for a convolution's kernel: uniform within 1 / sqrt(fan_in).
-torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
-
-def _torch_bias(fan_in: int):
-    """PyTorch's for the bias of a convolution of that fan-in."""
-    bound = 1 / math.sqrt(fan_in)
-    return lambda key, shape, dtype: jax.random.uniform(
-        key, shape, dtype, -bound, bound
-    )
+from vidshift.shifts.site import FrameMixer
 
 
 class Gate(nnx.Module):
@@ -61,7 +50,7 @@ class Gate(nnx.Module):
         shape, fan_in = (3, 3, 3, channels // 2, 2), 27 * channels // 2
         zeros = nnx.initializers.zeros
         kernel_init = zeros if zero else torch_default
-        bias_init = zeros if zero else _torch_bias(fan_in)
+        bias_init = zeros if zero else torch_bias(fan_in)
         self.kernel = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
         self.bias = nnx.Param(bias_init(rngs.params(), (2,), jnp.float32))
         self.dtype = dtype
@@ -114,7 +103,7 @@ class Gate(nnx.Module):
         return second + moved[..., :2] + moved[..., 2:] + bias
 
 
-class GateShiftFuse(nnx.Module):
+class GateShiftFuse(FrameMixer):
     """Moves a gated part of each half of the channels by a frame, and fuses the rest.
 
     With the halves `x1, x2` of the channels that are processed, `y = gate * x` and
@@ -141,6 +130,7 @@ class GateShiftFuse(nnx.Module):
       ValueError: `processed` is not a multiple of 4 between 4 and `channels`.
     """
 
+    title = "a gate's shift"
     FIXED = (1, -1, 0)
 
     def __init__(
@@ -180,7 +170,7 @@ class GateShiftFuse(nnx.Module):
                     (3, 3),
                     padding=((1, 1), (2, 0) if causal else (1, 1)),
                     kernel_init=fusion_init,
-                    bias_init=_torch_bias(2 * 9),
+                    bias_init=torch_bias(2 * 9),
                     rngs=rngs,
                 )
                 for _ in range(2)

@@ -1,33 +1,21 @@
 """GSM and GSF: a gate, a shift and a fusion between a convolution and its norm."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from flax import nnx
 
-from vidshift.shifts.gate import GateShiftFuse, torch_default
+from vidshift.layers.initializers import he_fan_out, torch_default
+from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.options import check_choice, check_flag, check_number, check_whole
-from vidshift.shifts.site import Scheme, Site, put
+from vidshift.shifts.site import Scheme, Site
 
 GATES = ("learned", *GateShiftFuse.FIXED)
 FUSIONS = ("learned", "sum")
 BRANCHES = ("1x1", "3x3", "double_3x3", "pool")
 
-# In ResNet the official code draws every 2-D convolution like this, the fusion's too; in
-# Inception they stay as PyTorch makes them.
-he_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
-
-def gsf(
-    *,
-    dtype,
-    rngs: nnx.Rngs,
-    ratio: float = 0.25,
-    place: str | None = None,
-    modules: int | None = None,
-    gate: str | int = "learned",
-    fusion: str = "learned",
-    causal: bool = False,
-) -> Scheme:
+class GSF(Scheme):
     """Gate-Shift-Fuse (Sudhakaran et al., TPAMI 2023; the official code's form).
 
     Tables 3 and 4 and the code put the module of a residual branch after its last
@@ -65,148 +53,143 @@ def gsf(
       ValueError: a value that an option does not take, a place that the network does not
         have, or a number of channels that is no multiple of 4.
     """
-    return _scheme(
-        dtype=dtype,
-        rngs=rngs,
-        ratio=ratio,
-        place=place,
-        modules=modules,
-        gate=gate,
-        fusion=fusion,
-        causal=causal,
-    )
 
+    zero_gate = False
+    # Blocks of Inception whose place is another one: (stage, block) -> branch or None.
+    elsewhere: Mapping[tuple[int, int], str | None] = MappingProxyType({})
 
-def gsm(
-    *,
-    dtype,
-    rngs: nnx.Rngs,
-    ratio: float = 0.25,
-    place: str | None = None,
-    modules: int | None = None,
-    gate: str | int = "learned",
-    causal: bool = False,
-    elsewhere: Mapping[tuple[int, int], str | None] | None = None,
-) -> Scheme:
-    """The Gate-Shift Module (Sudhakaran et al., CVPR 2020): GSF that fuses by a sum.
+    def __init__(
+        self,
+        *,
+        dtype,
+        rngs: nnx.Rngs,
+        ratio: float = 0.25,
+        place: str | None = None,
+        modules: int | None = None,
+        gate: str | int = "learned",
+        fusion: str = "learned",
+        causal: bool = False,
+    ):
+        check_number("ratio", ratio, above=0, at_most=1)
+        check_choice("gate", gate, GATES)
+        check_choice("fusion", fusion, FUSIONS)
+        check_flag("causal", causal)
+        self.ratio, self.chosen_place, self.modules = ratio, place, modules
+        self.causal = causal
+        self.options = {"gate": gate, "fusion": fusion, "causal": causal}
+        self.options |= {"dtype": dtype, "rngs": rngs}
+        self.missing = set()
+        if modules is not None:
+            check_whole("modules", modules, 1)
+            self.missing.add(f"{modules} blocks")
+        # (stage, block) -> its units with a gate and what was in their slots, from the
+        # input on.
+        self.gated = {}
 
-    Its gate starts at zero, GSF's as PyTorch's convolutions do.
-
-    Args:
-      dtype, rngs, ratio, place, modules, gate, causal: see `gsf`. GSM was published for Inception
-        with all channels.
-      elsewhere: with no `place`, for a block `(stage, block)` of Inception the branch
-        whose first unit has the module there, or None for no module: InceptionV3's
-        official GSM has two such blocks.
-
-    Raises:
-      ValueError: see `gsf`.
-    """
-    return _scheme(
-        dtype=dtype,
-        rngs=rngs,
-        ratio=ratio,
-        place=place,
-        modules=modules,
-        gate=gate,
-        fusion="sum",
-        causal=causal,
-        zero_gate=True,
-        elsewhere=elsewhere,
-    )
-
-
-def _scheme(
-    *,
-    dtype,
-    rngs,
-    ratio,
-    place,
-    modules,
-    gate,
-    fusion,
-    causal,
-    zero_gate=False,
-    elsewhere: Mapping[tuple[int, int], str | None] | None = None,
-) -> Scheme:
-    elsewhere = {} if elsewhere is None else elsewhere
-    check_number("ratio", ratio, above=0, at_most=1)
-    check_choice("gate", gate, GATES)
-    check_choice("fusion", fusion, FUSIONS)
-    check_flag("causal", causal)
-    # What `create` reports when it is done.
-    missing = {f"block {b} of stage {s}" for s, b in elsewhere}
-    if modules is not None:
-        check_whole("modules", modules, 1)
-        missing.add(f"{modules} blocks")
-
-    # (stage, block) -> its units with a gate and what was in their slots, from the input.
-    gated = {}
-
-    def scheme(site: Site, module):
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
         if site.whole_block or not (site.residual or site.branch):
             return module
-        missing.discard(f"block {site.block} of stage {site.stage}")
-        if not _here(site, place, elsewhere):
+        self.missing.discard(f"block {site.block} of stage {site.stage}")
+        if not self._gates(site):
             return module
-        channels = int(site.out_channels * ratio)
+        channels = int(site.out_channels * self.ratio)
         channels += channels % 2
         if channels % 4 or not channels:
             raise ValueError(
-                f"ratio={ratio}: {channels} of the {site.out_channels} channels of unit "
-                f"{site.unit} in block {site.block} of stage {site.stage} are no multiple "
-                "of 4, which the gate's halves need"
+                f"ratio={self.ratio}: {channels} of the {site.out_channels} channels of "
+                f"unit {site.unit} in block {site.block} of stage {site.stage} are no "
+                "multiple of 4, which the gate's halves need"
             )
         if channels > site.kept_out:
             raise ValueError(
                 f"width={site.width} keeps {site.kept_out} of the {site.out_channels} "
                 f"channels of stage {site.stage}, fewer than the {channels} that pass the "
-                f"gate (ratio={ratio})"
+                f"gate (ratio={self.ratio})"
             )
+        # In ResNet the official code draws every 2-D convolution by He's rule, the
+        # fusion's too; in Inception they stay as PyTorch makes them.
         layer = GateShiftFuse(
             site.kept_out,
             channels,
-            gate=gate,
-            zero_gate=zero_gate,
-            fusion=fusion,
+            zero_gate=self.zero_gate,
             fusion_init=he_fan_out if site.residual else torch_default,
-            causal=causal,
-            dtype=dtype,
-            rngs=rngs,
+            **self.options,
         )
-        gated.setdefault((site.stage, site.block), []).append((module, module.between))
-        put(module, "between", layer)
-        if len(gated) == modules:
-            missing.discard(f"{modules} blocks")
-        if modules is not None and len(gated) > modules:
+        block = (site.stage, site.block)
+        self.gated.setdefault(block, []).append((module, module.between))
+        self.put(module, "between", layer)
+        if len(self.gated) == self.modules:
+            self.missing.discard(f"{self.modules} blocks")
+        if self.modules is not None and len(self.gated) > self.modules:
             # Which blocks are the last ones shows when they come.
-            for unit, before in gated.pop(next(iter(gated))):
+            for unit, before in self.gated.pop(next(iter(self.gated))):
                 unit.between = nnx.data(before)
         return module
 
-    scheme.missing = missing
-    return scheme
+    def _gates(self, site: Site) -> bool:
+        """Returns whether a unit is where the option `place` says."""
+        place, last = self.chosen_place, site.unit == site.units - 1
+        if site.residual:
+            convolutions = {f"conv{unit + 1}": unit for unit in range(site.units)}
+            _known(place, ("last", *convolutions, "all"))
+            if place in convolutions:
+                return site.unit == convolutions[place]
+            return last or place == "all"
+        _known(place, ("least", *BRANCHES, "all"))
+        least = site.least and site.unit == 0
+        if place == "all":
+            return last
+        if place in BRANCHES:
+            return last and site.branch == place if place in site.branches else least
+        where = (site.stage, site.block)
+        if place is None and where in self.elsewhere:
+            return site.unit == 0 and site.branch == self.elsewhere[where]
+        return least
 
 
-def _here(site: Site, place: str | None, elsewhere: Mapping) -> bool:
-    """Whether a unit is where the place says."""
-    last = site.unit == site.units - 1
-    if site.residual:
-        convolutions = {f"conv{unit + 1}": unit for unit in range(site.units)}
-        _known(place, ("last", *convolutions, "all"))
-        if place in convolutions:
-            return site.unit == convolutions[place]
-        return last or place == "all"
-    _known(place, ("least", *BRANCHES, "all"))
-    least = site.least and site.unit == 0
-    if place == "all":
-        return last
-    if place in BRANCHES:
-        return last and site.branch == place if place in site.branches else least
-    where = (site.stage, site.block)
-    if place is None and where in elsewhere:
-        return site.unit == 0 and site.branch == elsewhere[where]
-    return least
+class GSM(GSF):
+    """The Gate-Shift Module (Sudhakaran et al., CVPR 2020): GSF that fuses by a sum.
+
+    Its gate starts at zero, GSF's as PyTorch's convolutions do.
+
+    Args:
+      dtype, rngs, ratio, place, modules, gate, causal: see `GSF`. GSM was published for
+        Inception with all channels.
+      elsewhere: with no `place`, for a block `(stage, block)` of Inception the branch
+        whose first unit has the module there, or None for no module: InceptionV3's
+        official GSM has two such blocks.
+
+    Raises:
+      ValueError: see `GSF`.
+    """
+
+    zero_gate = True
+
+    def __init__(
+        self,
+        *,
+        dtype,
+        rngs: nnx.Rngs,
+        ratio: float = 0.25,
+        place: str | None = None,
+        modules: int | None = None,
+        gate: str | int = "learned",
+        causal: bool = False,
+        elsewhere: Mapping[tuple[int, int], str | None] | None = None,
+    ):
+        super().__init__(
+            dtype=dtype,
+            rngs=rngs,
+            ratio=ratio,
+            place=place,
+            modules=modules,
+            gate=gate,
+            fusion="sum",
+            causal=causal,
+        )
+        if elsewhere is not None:
+            self.elsewhere = elsewhere
+        self.missing |= {f"block {b} of stage {s}" for s, b in self.elsewhere}
 
 
 def _known(place: str | None, places: tuple[str, ...]) -> None:

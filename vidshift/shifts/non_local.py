@@ -1,6 +1,6 @@
 """Non-local blocks: every place of a clip attends to places of all its frames."""
 
-import math
+import dataclasses
 from functools import partial
 
 import jax
@@ -9,20 +9,17 @@ from flax import nnx
 
 from kernels import Frames
 from vidshift.layers.conv import FrameConv
+from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
-from vidshift.shifts.site import Scheme, Site, Unit, put
+from vidshift.shifts.site import Scheme, Site, Unit
 
 # (stage, block): those of ResNet-50 that the official TSM code names.
 BLOCKS = ((1, 0), (1, 2), (2, 0), (2, 2), (2, 4))
 
-# PyTorch's for a convolution: uniform within 1 / sqrt(fan_in), its bias too.
-torch_default = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
 
 def _conv(channels: int, out_channels: int, *, dtype, rngs: nnx.Rngs) -> FrameConv:
     """A 1x1 convolution with a bias; official weights are 1x1x1."""
-    bound = 1 / math.sqrt(channels)
     return FrameConv(
         channels,
         out_channels,
@@ -30,9 +27,7 @@ def _conv(channels: int, out_channels: int, *, dtype, rngs: nnx.Rngs) -> FrameCo
         (1, 1),
         padding=((0, 0), (0, 0)),
         kernel_init=torch_default,
-        bias_init=lambda key, shape, dtype: jax.random.uniform(
-            key, shape, dtype, -bound, bound
-        ),
+        bias_init=torch_bias(channels),
         dtype=dtype,
         rngs=rngs,
     )
@@ -104,7 +99,8 @@ class NonLocal(nnx.Module):
         return x.like(x.data + y.data)
 
 
-def non_local(*, dtype, rngs: nnx.Rngs) -> Scheme:
+@dataclasses.dataclass(kw_only=True)
+class NonLocalBlocks(Scheme):
     """A non-local block after five residual blocks, `BLOCKS`, under any other scheme.
 
     The official code takes ResNet-50 alone. A network that lacks one of them has no place
@@ -113,14 +109,17 @@ def non_local(*, dtype, rngs: nnx.Rngs) -> Scheme:
     Args:
       dtype, rngs: the network's.
     """
-    missing = {f"block {block} of stage {stage}" for stage, block in BLOCKS}
 
-    def scheme(site: Site, module):
-        here = f"block {site.block} of stage {site.stage}"
-        if site.residual and site.whole_block and here in missing:
-            missing.discard(here)
-            put(module, "after", NonLocal(site.kept_out, dtype=dtype, rngs=rngs))
+    dtype: jax.typing.DTypeLike
+    rngs: nnx.Rngs
+
+    def __post_init__(self):
+        self.missing = {f"block {block} of stage {stage}" for stage, block in BLOCKS}
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        name = f"block {site.block} of stage {site.stage}"
+        if site.residual and site.whole_block and name in self.missing:
+            self.missing.discard(name)
+            layer = NonLocal(site.kept_out, dtype=self.dtype, rngs=self.rngs)
+            self.put(module, "after", layer)
         return module
-
-    scheme.missing = missing
-    return scheme

@@ -1,4 +1,4 @@
-"""What a layer keeps of a stream's earlier frames.
+"""State that a layer keeps of a stream's earlier frames.
 
 Offline a network sees whole clips. In a stream it sees one frame of each of B streams at
 a time, features `[H, W, B, C]`, and a layer that mixes time remembers what the frames to
@@ -20,7 +20,7 @@ class Past(nnx.Variable):
 
 
 def new_past() -> Past:
-    """One of no shape yet: the first frame says which (`exchange`)."""
+    """Returns a past of no shape yet: the first frame gives it one (`exchange`)."""
     return Past(jnp.zeros(()))
 
 

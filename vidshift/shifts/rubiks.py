@@ -28,6 +28,7 @@ from vidshift.shifts.in_stream import (
     interpolation,
 )
 from vidshift.shifts.options import check_choice, check_flag, check_number
+from vidshift.shifts.site import FrameMixer
 
 ROWS = ("learned", "fixed")
 # The official code has no bound. A kernel for a TPU needs one, and this is the widest for
@@ -94,7 +95,7 @@ def first_time_row(
     return pattern + float(found[2]) * jax.random.normal(rngs.params(), drawn.shape)
 
 
-class Shift3D(nnx.Module):
+class Shift3D(FrameMixer):
     """`kernels.shift3d` as a layer, with the 1x1 convolution after it if given one.
 
     Args:

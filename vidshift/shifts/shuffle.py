@@ -4,18 +4,20 @@ VSN (Ma et al., "Learning Efficient Video Representation with Video Shuffle Netw
 2019). No official code exists; where the text leaves a choice there is an option.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from flax import nnx
 
 from kernels import Frames
 from vidshift.shifts.options import check_choice, check_whole
-from vidshift.shifts.site import NoPlaceError, Scheme, Site, put
-from vidshift.shifts.temporal import tsm
+from vidshift.shifts.site import FrameMixer, NoPlaceError, Scheme, Site
+from vidshift.shifts.temporal import TSM
 
 SHUFFLE_BLOCKS = ("compact", "headtail")
 OTHER_BLOCKS = ("tsm", "tsn")
-INVERSES = ("before_norm", "after_norm")
+# Name -> the slot of a unit that holds the inverse.
+INVERSES = {"before_norm": "between", "after_norm": "after"}
 
 
 def video_shuffle(x: Frames) -> Frames:
@@ -45,12 +47,14 @@ def video_shuffle(x: Frames) -> Frames:
     return x.like(y.swapaxes(3, 5).reshape(x.data.shape))
 
 
-class VideoShuffle(nnx.Module):
+class VideoShuffle(FrameMixer):
     """`video_shuffle` as a layer, for clips of one length.
 
     A convolution after it has a filter for each group, so its weights belong to clips of
     that many frames.
     """
+
+    title = "VSN's shuffle"
 
     def __init__(self, frames: int):
         self.frames = frames
@@ -65,15 +69,8 @@ class VideoShuffle(nnx.Module):
         return video_shuffle(x)
 
 
-def vsn(
-    *,
-    num_frames: int,
-    shuffle_block: str = "compact",
-    shuffle_stages: Sequence[int] | None = None,
-    other_blocks: str = "tsm",
-    inverse: str = "before_norm",
-    fold_div: int = 8,
-) -> Scheme:
+@dataclasses.dataclass(kw_only=True)
+class VSN(Scheme):
     """Shuffles the last residual block of a stage, and shifts the other blocks.
 
     The paper has four shuffled blocks, in res2 to res5, and TSM's residual shift in every
@@ -101,58 +98,74 @@ def vsn(
         of one frame's channels alone, as a depthwise one is; also from `create`, for
         `shuffle_stages` that have no residual last block.
     """
-    for name, value, allowed in (
-        ("shuffle_block", shuffle_block, SHUFFLE_BLOCKS),
-        ("other_blocks", other_blocks, OTHER_BLOCKS),
-        ("inverse", inverse, INVERSES),
-    ):
-        check_choice(name, value, allowed)
-    if shuffle_stages is not None:
-        if not (isinstance(shuffle_stages, list | tuple) and shuffle_stages):
-            raise ValueError(
-                "shuffle_stages must be whole numbers from 0, at least one, got "
-                f"{shuffle_stages!r}"
-            )
-        for stage in shuffle_stages:
-            check_whole("shuffle_stages", stage, 0)
-    elsewhere = tsm(fold_div=fold_div)
-    around = {"before_norm": "between", "after_norm": "after"}[inverse]
-    missing = {"any stage"}
-    if shuffle_stages is not None:
-        missing = {f"stage {stage}" for stage in shuffle_stages}
 
-    def shuffle(site: Site, module, back: str):
+    of_frames = True
+
+    num_frames: int
+    shuffle_block: str = "compact"
+    shuffle_stages: Sequence[int] | None = None
+    other_blocks: str = "tsm"
+    inverse: str = "before_norm"
+    fold_div: int = 8
+
+    def __post_init__(self):
+        check_choice("shuffle_block", self.shuffle_block, SHUFFLE_BLOCKS)
+        check_choice("other_blocks", self.other_blocks, OTHER_BLOCKS)
+        check_choice("inverse", self.inverse, tuple(INVERSES))
+        self.missing = {"any stage"}
+        stages = self.shuffle_stages
+        if stages is not None:
+            if not (isinstance(stages, list | tuple) and stages):
+                raise ValueError(
+                    "shuffle_stages must be whole numbers from 0, at least one, got "
+                    f"{stages!r}"
+                )
+            for stage in stages:
+                check_whole("shuffle_stages", stage, 0)
+            self.missing = {f"stage {stage}" for stage in stages}
+        self.elsewhere = TSM(fold_div=self.fold_div)
+
+    def check_beside(self, options: Mapping) -> None:
+        shuffled = self.shuffle_stages or (1,)
+        if options.get("temporal_pool") and any(shuffled):
+            raise ValueError(
+                f"vsn's weights belong to num_frames={self.num_frames} frames, of which "
+                "temporal_pool leaves half after the first stage: shuffle_stages=(0,) "
+                "alone goes with it"
+            )
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        chosen = self.shuffle_stages is None or site.stage in self.shuffle_stages
+        if not (chosen and site.residual and site.last_block):
+            if self.other_blocks == "tsm":
+                module = self.elsewhere.place(site, module)
+            return module
+        if self.shuffle_block == "headtail" and site.whole_block:
+            self._shuffle(site, module, "after")
+        if self.shuffle_block == "compact" and site.unit == 1:
+            groups = module.conv.feature_group_count
+            if self.num_frames > 1 and groups % self.num_frames == 0:
+                raise NoPlaceError(
+                    f"no place for vsn in stage {site.stage}: a convolution in {groups} "
+                    f"groups of channels mixes none of {self.num_frames} frames that are "
+                    'shuffled right before it; shuffle_block="headtail" does'
+                )
+            self._shuffle(site, module, INVERSES[self.inverse])
+        return module
+
+    def _shuffle(self, site: Site, module: nnx.Module, back: str) -> None:
+        """Shuffles before a module and, in the slot `back`, back again."""
         if site.width != 1:
             raise ValueError(
                 f"width={site.width}: a network under vsn cannot be slimmed, since frames "
                 "trade groups of all its channels"
             )
         for channels in (site.in_channels, site.out_channels):
-            if channels % num_frames:
+            if channels % self.num_frames:
                 raise ValueError(
                     f"the {channels} channels of stage {site.stage} do not divide into "
-                    f"groups for num_frames={num_frames}"
+                    f"groups for num_frames={self.num_frames}"
                 )
-        put(module, "before", VideoShuffle(num_frames))
-        put(module, back, VideoShuffle(num_frames))
-        missing.difference_update({"any stage", f"stage {site.stage}"})
-
-    def scheme(site: Site, module):
-        chosen = shuffle_stages is None or site.stage in shuffle_stages
-        if not (chosen and site.residual and site.last_block):
-            return module if other_blocks == "tsn" else elsewhere(site, module)
-        if shuffle_block == "headtail" and site.whole_block:
-            shuffle(site, module, "after")
-        if shuffle_block == "compact" and site.unit == 1:
-            groups = module.conv.feature_group_count
-            if num_frames > 1 and groups % num_frames == 0:
-                raise NoPlaceError(
-                    f"no place for vsn in stage {site.stage}: a convolution in {groups} "
-                    f"groups of channels mixes none of {num_frames} frames that are "
-                    'shuffled right before it; shuffle_block="headtail" does'
-                )
-            shuffle(site, module, around)
-        return module
-
-    scheme.missing = missing
-    return scheme
+        for slot in ("before", back):
+            self.put(module, slot, VideoShuffle(self.num_frames))
+        self.missing -= {"any stage", f"stage {site.stage}"}

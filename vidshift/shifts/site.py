@@ -1,16 +1,16 @@
 """Where in a backbone time can be mixed, and the slots a scheme may fill there.
 
 A backbone hands every *unit* (convolution, norm, activation) and every residual
-*block* to a scheme, a function `(site, module) -> module`, and uses what comes back.
-A scheme fills the module's slots or returns another module for it, so a backbone knows
-no scheme and a scheme touches one file.
+*block* to a scheme's `place`, and uses the module that it returns. A scheme fills the
+module's slots or replaces the module, so a backbone knows no scheme and a scheme touches
+one file.
 
 Slots keep the parameters' names: a network's weights have the same names under every
 scheme, and only what a scheme adds is new. A TSN run initialises a TSM run as it is.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 
 from flax import nnx
 
@@ -77,19 +77,100 @@ class Site:
         return self.block == self.blocks - 1
 
 
-# One that is asked for particular places keeps those that it has not met in an attribute
-# `missing`, a set of words.
-Scheme = Callable[[Site, nnx.Module], nnx.Module]
-
-
 class NoPlaceError(ValueError):
     """A backbone without a place for what was asked for."""
 
 
-def put(module: nnx.Module, slot: str, layer: nnx.Module) -> None:
-    """Fills a slot, after what is in it already."""
-    there = getattr(module, slot)
-    setattr(module, slot, layer if there is None else nnx.Sequential(there, layer))
+class Scheme:
+    """A way to mix time, which a backbone asks for every one of its sites.
+
+    A subclass takes its options as keyword arguments, and writes `place`. Arguments named
+    `num_frames`, `dtype` and `rngs` are the network's.
+
+    Attributes:
+      causal: no frame reads a later one.
+      of_frames: weights belong to clips of `num_frames` frames.
+      missing: names of the sites that it was asked for and has not met so far.
+    """
+
+    causal = False
+    of_frames = False
+    missing = frozenset()
+    _filled = 0
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        """Returns the module with its slots filled, or another one that replaces it."""
+        raise NotImplementedError
+
+    def put(self, module: nnx.Module, slot: str, layer: nnx.Module) -> None:
+        """Fills a slot, after the layer that is in it already."""
+        before = getattr(module, slot)
+        layer = layer if before is None else nnx.Sequential(before, layer)
+        setattr(module, slot, self.filled(layer))
+
+    def filled(self, module: nnx.Module) -> nnx.Module:
+        """Counts a site as filled, by a module that is returned as it is."""
+        self._filled += 1
+        return module
+
+    def unmet(self) -> str | None:
+        """Names the sites that it was asked for and did not find; None if it found all.
+
+        An empty string says that the backbone has no site for it at all.
+        """
+        if self.missing:
+            return ", ".join(sorted(self.missing))
+        return None if self._filled else ""
+
+    def check_beside(self, options: Mapping) -> None:
+        """Refuses other options of the network that contradict the scheme's own.
+
+        Raises:
+          ValueError: an option contradicts the scheme.
+        """
+
+
+class Combined(Scheme):
+    """Schemes that are asked for a site one after the other."""
+
+    def __init__(self, schemes: Iterable[Scheme]):
+        self.schemes = tuple(schemes)
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        for scheme in self.schemes:
+            module = scheme.place(site, module)
+        return module
+
+
+class FrameMixer(nnx.Module):
+    """A layer that mixes frames, perhaps without an array that a checkpoint would name.
+
+    Attributes:
+      title: name of the layer in messages.
+      causal: no frame reads a later one.
+      takes_clips: it may be called with clips `[B, T, ..., C]` instead of `Frames`.
+    """
+
+    title = "a layer that mixes frames"
+    causal = False
+    takes_clips = False
+
+
+class Block(nnx.Module):
+    """A block with a slot `before` and one `after` it; a subclass writes `inside`."""
+
+    def __init__(self):
+        self.before = nnx.data(None)
+        self.after = nnx.data(None)
+
+    def inside(self, x: Frames) -> Frames:
+        raise NotImplementedError
+
+    def __call__(self, x: Frames) -> Frames:
+        if self.before is not None:
+            x = self.before(x)
+        x = self.inside(x)
+        return x if self.after is None else self.after(x)
 
 
 class Unit(nnx.Module):
@@ -113,7 +194,7 @@ class Unit(nnx.Module):
         return self.finish(self.conv(x))
 
     def finish(self, x: Frames) -> Frames:
-        """What follows the convolution."""
+        """Returns features after the norm, the activation and the slots around them."""
         if self.between is not None:
             x = self.between(x)
         x = self.norm(x)

@@ -1,5 +1,6 @@
 """TSN, which does not mix time, and TSM, which shifts whole frames of some channels."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -9,26 +10,39 @@ from flax import nnx
 from kernels import Frames, temporal_shift, temporal_shift_conv
 from vidshift.shifts.options import check_choice, check_flag, check_whole
 from vidshift.shifts.past import exchange, new_past
-from vidshift.shifts.site import Scheme, Site, Unit, put
+from vidshift.shifts.site import FrameMixer, Scheme, Site, Unit
 
 PLACEMENTS = ("blockres", "block")
 
 
-def tsn(*, causal: bool = False) -> Scheme:
+class TSN(Scheme):
     """Frames are seen one by one; only the logits are averaged (Wang et al., 2016).
 
-    `causal` changes nothing: no frame is read but the present one. (`create` refuses it
-    for a backbone that mixes time by itself.)
+    The option `causal` changes nothing: no frame is read but the present one. (`create`
+    refuses it for a backbone that mixes time by itself.)
     """
-    check_flag("causal", causal)
-    return lambda site, module: module
+
+    causal = True
+
+    def __init__(self, *, causal: bool = False):
+        check_flag("causal", causal)
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        return module
+
+    def unmet(self) -> None:
+        """Asks for no site."""
 
 
-class TemporalShift(nnx.Module):
+class TemporalShift(FrameMixer):
     """`kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`.
 
     In a stream it keeps the channels that the next frame reads (section 4.2).
     """
+
+    title = "TSM's shift"
+    takes_clips = True
+    causal = property(lambda self: self.direction == "past")
 
     def __init__(self, fold: int, direction: str):
         self.fold = fold
@@ -78,7 +92,7 @@ class ShiftedUnit(Unit):
 
 
 def _pointwise(module) -> bool:
-    """Whether a module is a unit with nothing but a 1x1 convolution of stride 1."""
+    """Returns whether a module is a unit of a plain 1x1 convolution of stride 1."""
     if not isinstance(module, Unit) or module.before is not None:
         return False
     conv = module.conv
@@ -86,13 +100,8 @@ def _pointwise(module) -> bool:
     return plain and set(conv.kernel_size) == {1} and set(conv.strides) == {1}
 
 
-def tsm(
-    *,
-    fold_div: int = 8,
-    placement: str = "blockres",
-    causal: bool = False,
-    every_second_block: bool = False,
-) -> Scheme:
+@dataclasses.dataclass(kw_only=True)
+class TSM(Scheme):
     """The temporal shift module (Lin et al., ICCV 2019; the official code's form).
 
     Args:
@@ -112,37 +121,41 @@ def tsm(
       ValueError: a placement that does not exist, an option of another type, or a
         fold_div below 2 (1 when causal), for which the folds do not fit.
     """
-    check_flag("causal", causal)
-    check_flag("every_second_block", every_second_block)
-    check_whole("fold_div", fold_div, 0)
-    check_choice("placement", placement, PLACEMENTS)
-    if fold_div < (1 if causal else 2):
-        raise ValueError(f"fold_div={fold_div}: the folds do not fit in the channels")
-    direction = "past" if causal else "both"
 
-    def scheme(site: Site, module):
-        if placement == "block":
-            here = site.whole_block
-        else:
-            here = site.first_unit and not (every_second_block and site.block % 2)
-        if here:
-            fold = site.in_channels // fold_div
-            if not fold:
-                raise ValueError(
-                    f"fold_div={fold_div} leaves nothing to shift of the "
-                    f"{site.in_channels} channels of stage {site.stage}"
-                )
-            moved = fold if causal else 2 * fold
-            if moved > site.kept_in:
-                raise ValueError(
-                    f"width={site.width} keeps {site.kept_in} of the {site.in_channels} "
-                    f"channels of stage {site.stage}, fewer than the {moved} that tsm "
-                    "moves"
-                )
-            shift = TemporalShift(fold, direction)
-            if _pointwise(module):
-                return ShiftedUnit(shift, module)
-            put(module, "before", shift)
+    fold_div: int = 8
+    placement: str = "blockres"
+    causal: bool = False
+    every_second_block: bool = False
+
+    def __post_init__(self):
+        check_flag("causal", self.causal)
+        check_flag("every_second_block", self.every_second_block)
+        check_whole("fold_div", self.fold_div, 0)
+        check_choice("placement", self.placement, PLACEMENTS)
+        if self.fold_div < (1 if self.causal else 2):
+            raise ValueError(
+                f"fold_div={self.fold_div}: the folds do not fit in the channels"
+            )
+
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
+        skipped = self.every_second_block and site.block % 2
+        in_branch = site.first_unit and not skipped
+        if not (site.whole_block if self.placement == "block" else in_branch):
+            return module
+        fold = site.in_channels // self.fold_div
+        if not fold:
+            raise ValueError(
+                f"fold_div={self.fold_div} leaves nothing to shift of the "
+                f"{site.in_channels} channels of stage {site.stage}"
+            )
+        moved = fold if self.causal else 2 * fold
+        if moved > site.kept_in:
+            raise ValueError(
+                f"width={site.width} keeps {site.kept_in} of the {site.in_channels} "
+                f"channels of stage {site.stage}, fewer than the {moved} that tsm moves"
+            )
+        shift = TemporalShift(fold, "past" if self.causal else "both")
+        if _pointwise(module):
+            return self.filled(ShiftedUnit(shift, module))
+        self.put(module, "before", shift)
         return module
-
-    return scheme

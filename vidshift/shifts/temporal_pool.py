@@ -7,15 +7,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 from kernels import Frames
-from vidshift.shifts.site import Scheme, Site, put
+from vidshift.shifts.site import FrameMixer, Scheme, Site
 
 
-class TemporalPool(nnx.Module):
+class TemporalPool(FrameMixer):
     """The largest value of three frames around every second one.
 
     `y[t] = max(x[2 t - 1], x[2 t], x[2 t + 1])`; beyond a clip's ends is -inf. T frames
     become T / 2, rounded up. (The official code cannot run with an odd number.)
     """
+
+    title = "pooling over time"
 
     def __call__(self, x: Frames) -> Frames:
         x.check()
@@ -33,16 +35,14 @@ class TemporalPool(nnx.Module):
         return dataclasses.replace(x, data=data, frames=y.shape[2])
 
 
-def temporal_pool() -> Scheme:
+class TemporalPooling(Scheme):
     """Pools before the first block of stage 1 (ResNet's `layer2`), shortcut included.
 
-    As the official TSM code's option of that name. It goes before what the other scheme
-    puts there: that works on half as many frames, and so does the head.
+    It is the option of that name of the official TSM code. The pooling goes before what
+    the other scheme puts there, which works on half as many frames, as the head does.
     """
 
-    def scheme(site: Site, module):
+    def place(self, site: Site, module: nnx.Module) -> nnx.Module:
         if site.whole_block and (site.stage, site.block) == (1, 0):
-            put(module, "before", TemporalPool())
+            self.put(module, "before", TemporalPool())
         return module
-
-    return scheme

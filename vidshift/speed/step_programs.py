@@ -1,4 +1,4 @@
-"""What `vidshift.speed` times: programs without arguments, on random weights and clips."""
+"""Programs without arguments that `vidshift.speed` times, on random weights and clips."""
 
 import functools
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from vidshift.config import Config
 from vidshift.data.sources.split import Split
+from vidshift.nets.drawn import random_network
 from vidshift.nets.weights import Arrays, split
 from vidshift.training.experiment import Experiment
 from vidshift.training.state import TrainState
@@ -33,8 +33,7 @@ def compiled(
       The program, without arguments, and `compile_seconds` and `program_bytes`
       (arguments, results and working memory).
     """
-    skeleton, params, stats = split(model)
-    params, stats = random_weights(params), random_weights(stats)
+    skeleton, params, stats = split(random_network(model))
     if measure == "train":
         function, arguments = _train_step(model, params, stats, clips)
     else:
@@ -67,19 +66,6 @@ class TrainLoop:
     def __call__(self) -> dict:
         self.state, metrics = self.step(self.state, self.batch)
         return metrics
-
-
-def random_weights(like: Arrays) -> Arrays:
-    """Arrays under which features neither vanish nor grow without end."""
-    rng = np.random.default_rng(0)
-
-    def draw(name, shape):
-        if name.endswith((".scale", ".var")):
-            return rng.uniform(0.5, 1.5, shape)
-        spread = np.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.1
-        return spread * rng.standard_normal(shape)
-
-    return {k: jnp.asarray(draw(k, a.shape), a.dtype) for k, a in like.items()}
 
 
 def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Array):

@@ -12,11 +12,10 @@ from flax import nnx
 
 from vidshift.config import DTYPES
 from vidshift.nets import create
+from vidshift.nets.drawn import random_network
 from vidshift.nets.names import Network, parse
-from vidshift.nets.weights import split
 from vidshift.nets.zoo import pick
 from vidshift.run import Run
-from vidshift.speed.step_programs import random_weights
 from vidshift.stream.network import make
 
 # Of a camera.
@@ -77,8 +76,7 @@ def built(network: Network, dtype: str) -> nnx.Module:
             num_classes=CLASSES, num_frames=8, dtype=dtype, **network.options
         )
     )
-    skeleton, params, stats = split(shapes)
-    return skeleton.merge(random_weights(params), random_weights(stats))
+    return random_network(shapes)
 
 
 def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:

@@ -4,21 +4,22 @@ They are of Caffe's BN-Inception and of TensorFlow's Inception-V3, whose ports b
 start from. TSM's shifts of whole stages have no names.
 """
 
+import itertools
+
 import numpy as np
 
 from vidshift.nets.bn_inception import BNInception
 from vidshift.nets.inception_v3 import InceptionV3
 from vidshift.shifts.gate import GateShiftFuse
-from vidshift.shifts.temporal_pool import TemporalPool
+from vidshift.shifts.temporal import TemporalShift
 from vidshift.torch_weights.checks import (
-    WITHOUT_ARRAYS,
     Check,
     all_of,
     refuse_causal,
-    refuse_head_with,
+    refuse_head_unless,
 )
 from vidshift.torch_weights.gate import gate_rules
-from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule
+from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule, unit_rules
 
 
 def vector(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -71,12 +72,13 @@ def rules(stem, of_block, *, conv: str, norm: str, gate: str) -> tuple[Rule, ...
       conv, norm: what ends the names of a unit's convolution and norm.
       gate: what begins the name of a gate, before the convolution's; "" knows no gates.
     """
-    found = [*stem, (UNIT, of_block)]
-    return (
-        *(Rule(rf"{u}\.conv", _named("", n, conv), CONV_OR_ROW) for u, n in found),
-        *(Rule(rf"{u}\.norm", _named("", n, norm), NORM_OR_ROW) for u, n in found),
-        *(gate_rules(UNIT, _named(gate, of_block, conv)) if gate else ()),
+    leaves = {"conv_leaves": CONV_OR_ROW, "norm_leaves": NORM_OR_ROW}
+    units = (
+        unit_rules(path, _named("", name, conv), _named("", name, norm), **leaves)
+        for path, name in (*stem, (UNIT, of_block))
     )
+    gates = gate_rules(UNIT, _named(gate, of_block, conv)) if gate else ()
+    return (*itertools.chain(*units), *gates)
 
 
 def _named(begin: str, name, end: str):
@@ -108,7 +110,7 @@ INCEPTION_V3 = {
 
 
 def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
-    """Of GSF, GSM, of neither (TSN, and TSM's BN-Inception), and of ImageNet."""
+    """Families of GSF, GSM, neither (TSN, TSM's BN-Inception), and ImageNet."""
 
     def trained(name: str, gate: str, check: Check) -> Family:
         def recognise(names):
@@ -125,22 +127,19 @@ def _families(backbone, table: dict, *, first: str, heads: tuple[str, ...]):
             check=check,
         )
 
-    of_gates = all_of(refuse_causal, refuse_head_with(TemporalPool))
+    gated = all_of(refuse_causal, refuse_head_unless(TemporalShift, GateShiftFuse))
+    shifted = all_of(refuse_causal, refuse_head_unless(TemporalShift))
     return (
-        trained("gsf", "gsf_", of_gates),
-        trained("gsm", "gsm_", of_gates),
-        trained(
-            "tsm",
-            "",
-            all_of(refuse_causal, refuse_head_with(TemporalPool, GateShiftFuse)),
-        ),
+        trained("gsf", "gsf_", gated),
+        trained("gsm", "gsm_", gated),
+        trained("tsm", "", shifted),
         Family(
             "imagenet",
             backbone,
             lambda names: first in names,
             rules(**table, gate=""),
             heads=heads,
-            check=refuse_head_with(*WITHOUT_ARRAYS),
+            check=refuse_head_unless(),
         ),
     )
 

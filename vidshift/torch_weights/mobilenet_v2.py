@@ -17,17 +17,9 @@ from itertools import accumulate
 from flax import nnx
 
 from vidshift.nets.mobilenet_v2 import STAGES, MobileNetV2
-from vidshift.shifts.gate import GateShiftFuse
-from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
-from vidshift.shifts.temporal_pool import TemporalPool
-from vidshift.torch_weights.checks import (
-    WITHOUT_ARRAYS,
-    all_of,
-    refuse_causal,
-    refuse_head_with,
-)
-from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
+from vidshift.torch_weights.checks import all_of, refuse_causal, refuse_head_unless
+from vidshift.torch_weights.rules import Family, Rule, layers_in, unit_rules
 
 # Blocks are numbered through all stages there; 0 is the stem.
 FIRST = tuple(accumulate((length for _, _, length, _ in STAGES), initial=1))
@@ -49,12 +41,13 @@ def rules(conv, norm) -> tuple[Rule, ...]:
         return theirs
 
     return (
-        Rule(r"stem\.conv", lambda: "features.0.0", CONV),
-        Rule(r"stem\.norm", lambda: "features.0.1", NORM),
-        Rule(UNIT + r"\.conv", inside(conv), CONV),
-        Rule(UNIT + r"\.norm", inside(norm), NORM),
-        Rule(r"last\.conv", lambda: f"features.{FIRST[-1]}.0", CONV),
-        Rule(r"last\.norm", lambda: f"features.{FIRST[-1]}.1", NORM),
+        *unit_rules("stem", lambda: "features.0.0", lambda: "features.0.1"),
+        *unit_rules(UNIT, inside(conv), inside(norm)),
+        *unit_rules(
+            "last",
+            lambda: f"features.{FIRST[-1]}.0",
+            lambda: f"features.{FIRST[-1]}.1",
+        ),
     )
 
 
@@ -69,11 +62,8 @@ NESTED = rules(
 
 def directions(model: nnx.Module) -> dict[str, str]:
     """Path of a unit or block that is shifted -> in which direction."""
-    return {
-        ".".join(map(str, path)): module.before.direction
-        for path, module in nnx.iter_modules(model)
-        if isinstance(getattr(module, "before", None), TemporalShift)
-    }
+    shifts = layers_in(model, "before", TemporalShift)
+    return {path: shift.direction for path, shift in shifts.items()}
 
 
 def with_wrappers(model: nnx.Module):
@@ -113,7 +103,7 @@ def check_bare(model: nnx.Module, head: str) -> None:
         )
 
 
-no_head_elsewhere = refuse_head_with(VideoShuffle, TemporalPool, GateShiftFuse)
+no_head_elsewhere = refuse_head_unless(TemporalShift)
 
 FAMILIES = (
     Family(
@@ -141,6 +131,6 @@ FAMILIES = (
         lambda names: "features.1.conv.0.0.weight" in names,
         NESTED,
         heads=("classifier.1",),
-        check=refuse_head_with(*WITHOUT_ARRAYS),
+        check=refuse_head_unless(),
     ),
 )

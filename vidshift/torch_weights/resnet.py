@@ -3,50 +3,34 @@
 from flax import nnx
 
 from vidshift.nets.resnet import ResNet
-from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.non_local import NonLocal
-from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
-from vidshift.torch_weights.checks import (
-    WITHOUT_ARRAYS,
-    all_of,
-    refuse_causal,
-    refuse_head_with,
-)
+from vidshift.torch_weights.checks import all_of, refuse_causal, refuse_head_unless
 from vidshift.torch_weights.gate import gate_rules
-from vidshift.torch_weights.rules import CONV, NORM, Family, Rule
+from vidshift.torch_weights.rules import (
+    CONV,
+    NORM,
+    Family,
+    Rule,
+    layers_in,
+    unit_rules,
+)
 
 BLOCK = r"stages\.(\d+)\.(\d+)"
+
+
+def _in_block(*names: str):
+    """Official names of a block's modules, from its numbers and its unit's."""
+    return [lambda s, b, u=0, n=n: f"layer{s + 1}.{b}.{n.format(u + 1)}" for n in names]
+
+
 RULES = (
-    Rule(r"stem\.conv", lambda: "conv1", CONV),
-    Rule(r"stem\.norm", lambda: "bn1", NORM),
-    Rule(
-        BLOCK + r"\.units\.(\d+)\.conv",
-        lambda s, b, u: f"layer{s + 1}.{b}.conv{u + 1}",
-        CONV,
-    ),
-    Rule(
-        BLOCK + r"\.units\.(\d+)\.norm",
-        lambda s, b, u: f"layer{s + 1}.{b}.bn{u + 1}",
-        NORM,
-    ),
-    Rule(
-        BLOCK + r"\.shortcut\.conv",
-        lambda s, b: f"layer{s + 1}.{b}.downsample.0",
-        CONV,
-    ),
-    Rule(
-        BLOCK + r"\.shortcut\.norm",
-        lambda s, b: f"layer{s + 1}.{b}.downsample.1",
-        NORM,
-    ),
+    *unit_rules("stem", lambda: "conv1", lambda: "bn1"),
+    *unit_rules(BLOCK + r"\.units\.(\d+)", *_in_block("conv{}", "bn{}")),
+    *unit_rules(BLOCK + r"\.shortcut", *_in_block("downsample.0", "downsample.1")),
     *(
-        Rule(
-            BLOCK + rf"\.after\.{ours}",
-            lambda s, b, theirs=theirs: f"layer{s + 1}.{b}.nl.{theirs}",
-            leaves,
-        )
+        Rule(BLOCK + rf"\.after\.{ours}", *_in_block(f"nl.{theirs}"), leaves)
         for ours, theirs, leaves in (
             ("theta", "theta", CONV),
             # Each in a sequence with what follows it.
@@ -57,27 +41,20 @@ RULES = (
         )
     ),
     # Official networks have their gates after the last convolution of a bottleneck.
-    *gate_rules(BLOCK + r"\.units\.2", lambda s, b: f"layer{s + 1}.{b}.gsf"),
+    *gate_rules(BLOCK + r"\.units\.2", *_in_block("gsf")),
 )
 
 
 def with_wrappers(model: nnx.Module):
-    """What the official TSM code wraps has one more part in its name.
+    """Renames modules that the official TSM code wraps, by one more part of the name.
 
     A shifted convolution or block, and a whole layer that is pooled over time before, is
     a `.net`; a block that a non-local block follows is a `.block` beside its `.nl`.
     """
 
-    def having(slot: str, kind: type[nnx.Module]) -> set[str]:
-        return {
-            ".".join(map(str, path[: path.index(slot)]))
-            for path, module in nnx.iter_modules(model)
-            if slot in path and isinstance(module, kind)
-        }
-
-    shifted = having("before", TemporalShift)
-    pooled = having("before", TemporalPool)
-    attended = having("after", NonLocal)
+    shifted = layers_in(model, "before", TemporalShift)
+    pooled = layers_in(model, "before", TemporalPool)
+    attended = layers_in(model, "after", NonLocal)
 
     def rename(ours: str, theirs: str) -> str:
         stage, block, unit = (".".join(ours.split(".")[:n]) for n in (2, 3, 5))
@@ -104,7 +81,7 @@ OFFICIAL = {
     "prefix": "base_model.",
     "heads": ("new_fc", "base_model.fc"),
     "rename": with_wrappers,
-    "check": all_of(refuse_causal, refuse_head_with(VideoShuffle, GateShiftFuse)),
+    "check": all_of(refuse_causal, refuse_head_unless(TemporalShift, TemporalPool)),
 }
 FAMILIES = (
     # The gated networks' code has TSM's names for the rest.
@@ -121,6 +98,6 @@ FAMILIES = (
         ResNet,
         _has("layer1.0.bn1.weight"),
         RULES,
-        check=refuse_head_with(*WITHOUT_ARRAYS),
+        check=refuse_head_unless(),
     ),
 )

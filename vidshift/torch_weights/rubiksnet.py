@@ -69,9 +69,9 @@ def of_variant(model: RubiksNet):
     """The 3-D shift is a module in a module; attention and conv2 are a sequence."""
 
     def rename(ours: str, theirs: str) -> str:
-        if model.variant in ("interpolated", "quantized") and theirs.endswith(".as3"):
+        if model.kind.in_time and theirs.endswith(".as3"):
             return f"{theirs}.rubiks3d"
-        if model.variant == "attention" and theirs.endswith(".conv2"):
+        if model.kind.attention and theirs.endswith(".conv2"):
             return f"{theirs}.1"
         return theirs
 

@@ -1,4 +1,4 @@
-"""What a table of official names is made of."""
+"""Parts of a table of official names."""
 
 import dataclasses
 import re
@@ -46,7 +46,7 @@ NORM = {
 
 
 class Rule(NamedTuple):
-    """How modules of ours whose path matches are called there.
+    """The official name of modules of ours whose path matches.
 
     `theirs` takes the groups of the regular expression `ours`, numbers as `int`, and
     gives the module's official name without the family's prefix.
@@ -57,9 +57,30 @@ class Rule(NamedTuple):
     leaves: Mapping[str, Leaf]
 
 
+def unit_rules(
+    ours: str, conv: Callable, norm: Callable, *, conv_leaves=CONV, norm_leaves=NORM
+) -> tuple[Rule, Rule]:
+    """Rules of a unit's convolution and norm, from its path and their official names."""
+    return (
+        Rule(rf"{ours}\.conv", conv, conv_leaves),
+        Rule(rf"{ours}\.norm", norm, norm_leaves),
+    )
+
+
+def layers_in(
+    model: nnx.Module, slot: str, kind: type[nnx.Module]
+) -> dict[str, nnx.Module]:
+    """Layers of a kind in a slot, by the path of the unit or block that has the slot."""
+    return {
+        ".".join(map(str, path[: path.index(slot)])): module
+        for path, module in nnx.iter_modules(model)
+        if slot in path and isinstance(module, kind)
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """How one official code base names the arrays of one kind of backbone.
+    """Names that one official code base gives the arrays of one kind of backbone.
 
     `heads` are the names that it gives the classifier, our `fc`, without the prefix,
     and `head_leaves` its arrays.
@@ -83,7 +104,7 @@ class Family:
     check: Callable[[nnx.Module, str], None] = lambda model, head: None
 
     def names(self, model: nnx.Module) -> Callable[[str], tuple[str, Leaf]]:
-        """What gives the official name, and the leaf, of a variable's dotted path.
+        """Returns a function from a variable's dotted path to its official name and leaf.
 
         It raises a ValueError where no rule knows the path: no such official model
         exists.
@@ -96,9 +117,9 @@ class Family:
                 match = re.fullmatch(rule.ours, ours)
                 if match and leaf in rule.leaves:
                     groups = (int(g) if g.isdigit() else g for g in match.groups())
-                    found = rule.leaves[leaf]
+                    theirs = rule.leaves[leaf]
                     name = rename(ours, rule.theirs(*groups))
-                    return f"{self.prefix}{name}.{found.name}", found
+                    return f"{self.prefix}{name}.{theirs.name}", theirs
             raise ValueError(
                 f"{path} has no name in checkpoints of family {self.name!r}"
             )

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from vidshift.nets.slowfast import FAST, LATERAL, Slow, SlowFast
-from vidshift.torch_weights.rules import CONV, NORM, Family, Leaf, Rule, channels_last
+from vidshift.torch_weights.rules import (
+    CONV,
+    Family,
+    Leaf,
+    Rule,
+    channels_last,
+    unit_rules,
+)
 
 # Slow's layers have no pathway in their path.
 PATHWAY = r"(|slow\.|fast\.)"
@@ -17,7 +24,7 @@ BLOCK = PATHWAY + r"stages\.(\d+)\.(\d+)"
 
 
 def last_inputs_first(count: int) -> dict[str, Leaf]:
-    """Of a convolution or linear layer whose `count` last inputs come first here."""
+    """Leaves of a convolution or linear layer whose `count` last inputs come first here."""
 
     def to_ours(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         array = channels_last(array, shape)
@@ -44,11 +51,8 @@ def rules(
     """
 
     def pair(ours, names, fields, leaves=CONV):
-        conv, norm = names
-        return [
-            Rule(rf"{ours}\.conv", lambda *p: conv.format(**fields(*p)), leaves),
-            Rule(rf"{ours}\.norm", lambda *p: norm.format(**fields(*p)), NORM),
-        ]
+        conv, norm = (lambda *p, n=n: n.format(**fields(*p)) for n in names)
+        return unit_rules(ours, conv, norm, conv_leaves=leaves)
 
     def in_block(pathway, stage, block, unit=0):
         return {
@@ -112,50 +116,61 @@ PYTORCHVIDEO = rules(
 FUSED_HEAD = last_inputs_first(FAST.outer[-1])
 
 
-def pytorchvideo(prefix: str) -> tuple[Family, Family]:
+def families(
+    name: str,
+    rules: tuple[Rule, ...],
+    *,
+    slow: str,
+    fast: str,
+    heads: tuple[str, str],
+    prefix: str = "",
+) -> tuple[Family, Family]:
+    """Slow's family and SlowFast's.
+
+    Args:
+      slow, fast: names of an array of each; SlowFast's may have Slow's too.
+      heads: names of the classifiers.
+    """
+    slow, fast, *heads = (prefix + part for part in (slow, fast, *heads))
+    shared = {"rules": rules, "prefix": prefix}
     return (
         Family(
-            "pytorchvideo",
+            name,
             Slow,
-            lambda names: prefix + "blocks.0.conv.weight" in names,
-            PYTORCHVIDEO,
-            prefix=prefix,
-            heads=(prefix + "blocks.5.proj",),
+            lambda names: slow in names and fast not in names,
+            heads=(heads[0],),
+            **shared,
         ),
         Family(
-            "pytorchvideo",
+            name,
             SlowFast,
-            lambda names: (
-                prefix + "blocks.0.multipathway_blocks.1.conv.weight" in names
-            ),
-            PYTORCHVIDEO,
-            prefix=prefix,
-            heads=(prefix + "blocks.6.proj",),
+            lambda names: fast in names,
+            heads=(heads[1],),
             head_leaves=FUSED_HEAD,
+            **shared,
         ),
     )
 
 
 FAMILIES = (
-    Family(
+    *families(
         "pyslowfast",
-        Slow,
-        lambda names: (
-            "s1.pathway0_stem.conv.weight" in names
-            and "s1.pathway1_stem.conv.weight" not in names
-        ),
         PYSLOWFAST,
-        heads=("head.projection",),
+        slow="s1.pathway0_stem.conv.weight",
+        fast="s1.pathway1_stem.conv.weight",
+        heads=("head.projection",) * 2,
     ),
-    Family(
-        "pyslowfast",
-        SlowFast,
-        lambda names: "s1.pathway1_stem.conv.weight" in names,
-        PYSLOWFAST,
-        heads=("head.projection",),
-        head_leaves=FUSED_HEAD,
+    *(
+        family
+        # As SlowFast's repository saves PyTorchVideo's models that it trained.
+        for prefix in ("", "model.")
+        for family in families(
+            "pytorchvideo",
+            PYTORCHVIDEO,
+            slow="blocks.0.conv.weight",
+            fast="blocks.0.multipathway_blocks.1.conv.weight",
+            heads=("blocks.5.proj", "blocks.6.proj"),
+            prefix=prefix,
+        )
     ),
-    *pytorchvideo(""),
-    # As SlowFast's repository saves PyTorchVideo's models that it trained.
-    *pytorchvideo("model."),
 )

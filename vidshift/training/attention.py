@@ -1,4 +1,4 @@
-"""How RubiksNet's attention over frames is trained: its temperature and its budget."""
+"""Training of RubiksNet's attention over frames: its temperature and its budget."""
 
 import jax
 import jax.numpy as jnp

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Inflation(NamedTuple):
-    """How an array `here`, as it was drawn, is made from one that is `there`.
+    """Rule that makes an array `here`, as it was drawn, from one that is `there`.
 
     `fits` takes the two shapes and whether they are of a kernel that reads a clip's
     channels. `of_images`: `there` must be of a network that sees frames one by one.

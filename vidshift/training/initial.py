@@ -14,16 +14,13 @@ from flax import nnx
 from vidshift.checkpoints import CheckpointError
 from vidshift.class_names import difference
 from vidshift.description import Description, Input
-from vidshift.nets import create
+from vidshift.nets import BACKBONES, create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
-from vidshift.nets.zoo import BACKBONES, mixes_time
 from vidshift.run import Run
-from vidshift.shifts import AFTER, BEFORE
+from vidshift.shifts import AFTER, BEFORE, SCHEMES
 from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.inflation import find_inflation
 
-# Backbones that another one's weights fit, by that one.
-SAME_NAMES = {("resnet50", "slow_8x8_r50")}
 # Arguments of `vidshift.create` that are no options.
 ARGUMENTS = (
     "backbone",
@@ -119,7 +116,7 @@ def initial_weights(
 def is_image_network(model: dict) -> bool:
     """Whether a network (arguments of `vidshift.create`) sees frames one by one."""
     return (
-        not mixes_time(model["backbone"], model)
+        not BACKBONES[model["backbone"]].mixes_time(model)
         and model["temporal"] == "tsn"
         and not any(model.get(name) for name in (*BEFORE, *AFTER))
     )
@@ -127,14 +124,9 @@ def is_image_network(model: dict) -> bool:
 
 def as_image_network(model: dict) -> dict:
     """The arguments of the same network without what mixes time, if it has such a form."""
-    own = BACKBONES[model["backbone"]].options
-    image = {k: v for k, v in model.items() if k in (*ARGUMENTS, *own)}
-    image["temporal"] = "tsn"
-    if "variant" in own:
-        image["variant"] = "spatial"
-        for name in ("time", "time_init", "taps", "attention_init", "hardened"):
-            image.pop(name, None)
-    return image
+    row = BACKBONES[model["backbone"]]
+    image = {k: v for k, v in model.items() if k in (*ARGUMENTS, *row.options)}
+    return image | {"temporal": "tsn"} | dict(row.image_options or {})
 
 
 def shorten(names) -> str:
@@ -147,13 +139,13 @@ def shorten(names) -> str:
 
 
 def _check_network(source: str, theirs: dict, ours: dict) -> None:
-    pair = theirs["backbone"], ours["backbone"]
-    if pair[0] != pair[1] and pair not in SAME_NAMES:
+    backbone = ours["backbone"]
+    if theirs["backbone"] not in (backbone, *BACKBONES[backbone].starts_from):
         raise CheckpointError(
-            f"init={source} is a {pair[0]}, the network is a {pair[1]}"
+            f"init={source} is a {theirs['backbone']}, the network is a {backbone}"
         )
     frames = theirs["num_frames"], ours["num_frames"]
-    if theirs["temporal"] == "vsn" and frames[0] != frames[1]:
+    if SCHEMES[theirs["temporal"]].of_frames and frames[0] != frames[1]:
         raise CheckpointError(
             f"init={source} is under VSN, whose shuffle depends on the frames: its "
             f"weights belong to {frames[0]} frames, the network has {frames[1]}"

@@ -183,7 +183,7 @@ def make_optimizer(
 
 
 def describe(config: OptimConfig, batch_size: int) -> str:
-    """One line for the log: the learning rate and the rule it comes from."""
+    """Says the learning rate and the rule it comes from, in a line for the log."""
     peak = peak_learning_rate(config, batch_size)
     if config.lr_batch_size is None:
         return f"learning rate {peak:g} (not scaled with the batch)"

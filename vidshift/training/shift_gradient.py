@@ -1,4 +1,4 @@
-"""What is made of the gradient of learned shifts: its direction, for each channel.
+"""Direction of the gradient of learned shifts, for each channel.
 
 RubiksNet (Fan et al., ECCV 2020), equations 9 and 10, after Active Shift (Jeon and Kim,
 2018). A transformation of the gradient of the whole batch. The official code normalises

@@ -1,0 +1,45 @@
+"""The layers and facts that networks of every kind have: the head, dropout, sizes."""
+
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift.layers.resolution import Resolution
+from vidshift.shifts.options import check_share
+
+
+class VideoNetwork(nnx.Module):
+    """Clips `[B, T, H, W, in_channels]` to logits `[B, num_classes]`.
+
+    Args:
+      channels: of the features that the head classifies.
+      spread: standard deviation of a new head's weights; its bias is zero.
+      dropout: share of pooled features dropped in training.
+      dtype: compute type; parameters and logits are float32.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        spread: float,
+        num_classes: int,
+        num_frames: int,
+        in_channels: int = 3,
+        dropout: float = 0.0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        check_share("dropout", dropout)
+        self.dropout = nnx.Dropout(dropout, deterministic=True)
+        self.fc = nnx.Linear(
+            channels,
+            num_classes,
+            kernel_init=nnx.initializers.normal(spread),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.resolution = Resolution()
+        self.in_channels = in_channels
+        self.num_frames = num_frames
+        self.num_classes = num_classes
+        self.dtype = dtype
