@@ -77,20 +77,22 @@ def pytest_addoption(parser):
 # Before `-m` leaves out what is slow.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    def other(item, marker):
-        """Whether a marker of the test names some of its cases, and not this one."""
-        named = item.get_closest_marker(marker)
-        return named and not any(fnmatchcase(item.callspec.id, n) for n in named.args)
+    def holds(item, mark) -> bool:
+        names = mark.kwargs.get("but", ())
+        return not any(fnmatchcase(item.callspec.id, name) for name in names)
 
     for item in items:
-        if other(item, "quick"):
-            item.add_marker(pytest.mark.slow)
+        item.own_markers = [
+            mark
+            for mark in item.own_markers
+            if mark.name not in ("slow", "exhaustive") or holds(item, mark)
+        ]
     # A case that is named on the command line runs.
     if config.getoption("exhaustive") or any("[" in name for name in config.args):
         return
-    left_out = [item for item in items if other(item, "sample")]
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not other(item, "sample")]
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,13 @@ def with_masks(model, narrower):
     return model
 
 
-@pytest.mark.sample("tsm", "gsf", "slowfast")
+@pytest.mark.exhaustive(
+    but=(
+        "tsm",
+        "gsf",
+        "slowfast",
+    )
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_slicing_is_masking(name, width=0.63):
@@ -209,7 +215,7 @@ def test_what_cannot_be_slimmed_says_so(backbone, temporal, width, message):
         )
 
 
-@pytest.mark.quick("tsm")
+@pytest.mark.slow(but=("tsm",))
 @pytest.mark.parametrize("temporal", ["tsn", "tsm", "gsf", "i3d"])
 def test_every_array_of_mobilenet_is_a_leading_slice(temporal):
     make = lambda width: nnx.eval_shape(

@@ -132,21 +132,37 @@ def test_the_learning_rate_falls(path):
     assert last < 0.1 * peak
 
 
-@pytest.mark.quick(
-    "tiny",
-    "kinetics_tsm_resnet50_dense",
-    "something_v1_vsn_flow",
-    "epic_kitchens100_gsf_inception_v3",
-    "charades_slow_8x8",
+@pytest.mark.slow(
+    but=(
+        "tiny",
+        "kinetics_tsm_resnet50_dense",
+        "something_v1_vsn_flow",
+        "epic_kitchens100_gsf_inception_v3",
+        "charades_slow_8x8",
+    )
 )
-@pytest.mark.sample("tiny*", "folder", "kinetics_*", "*gsf_inception_v3", "charades*")
+@pytest.mark.exhaustive(
+    but=(
+        "tiny*",
+        "folder",
+        "kinetics_*",
+        "*gsf_inception_v3",
+        "charades*",
+    )
+)
 @every_config
 def test_a_config_has_a_network(path):
     kinds = optimizer.parameter_kinds(abstract(load(path)))
     assert {"weight", "norm", "head_weight", "head_bias"} <= set(kinds.values())
 
 
-@pytest.mark.sample("tiny_a3d", "kinetics_a3d_slow_8x8", "*multi_resolution")
+@pytest.mark.exhaustive(
+    but=(
+        "tiny_a3d",
+        "kinetics_a3d_slow_8x8",
+        "*multi_resolution",
+    )
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ADAPTIVE, ids=lambda path: path.stem)
 def test_a_config_has_its_sub_networks(path):
@@ -225,7 +241,14 @@ def test_rows_of_the_page_are_configs(row):
     check_names(config)
 
 
-@pytest.mark.sample("*rubiksnet*", "*stack=*", "*online*", "something_v1_gsf_resnet50*")
+@pytest.mark.exhaustive(
+    but=(
+        "*rubiksnet*",
+        "*stack=*",
+        "*online*",
+        "something_v1_gsf_resnet50*",
+    )
+)
 @pytest.mark.slow
 @every_row
 def test_rows_of_the_page_are_networks(row):

@@ -160,15 +160,17 @@ PARTS = [part.network for row in ROWS for part in row.parts()]
 
 
 @pytest.mark.slow
-@pytest.mark.sample(
-    "mobilenet_v2/tsm",
-    "resnet18/tsm",
-    "resnet50/i3d",
-    "resnet50/vsn",
-    "rubiksnet_large/*",
-    "bn_inception/gsf*",
-    "inception_v3/gsf",
-    "slowfast*",
+@pytest.mark.exhaustive(
+    but=(
+        "mobilenet_v2/tsm",
+        "resnet18/tsm",
+        "resnet50/i3d",
+        "resnet50/vsn",
+        "rubiksnet_large/*",
+        "bn_inception/gsf*",
+        "inception_v3/gsf",
+        "slowfast*",
+    )
 )
 @pytest.mark.parametrize(
     "name", {name.partition(":")[0]: name for name in PARTS}.values()
@@ -239,30 +241,32 @@ WHY = ("MACs here, one", "after the lateral convolutions")
 
 # A row of each network: more frames are more of the same.
 @pytest.mark.slow
-@pytest.mark.sample(
-    "* bn_inception/tsn",
-    "* resnet18/tsm",
-    "* resnet50/i3d",
-    "TSM Table 2, ensemble *",
-    "* mobilenet_v2/tsm",
-    "* resnext101_32x4d/tsm",
-    "* resnet50/tsm:non_local=true",
-    "* resnet50/vsn[01]",  # of RGB, of flow
-    "* resnet101/vsn1",
-    "* rubiksnet_tiny/tsn",
-    "* rubiksnet_large/tsn:*hardened=true",
-    '* bn_inception/gsf:place="all"',
-    "* bn_inception/gsf:ratio=0.75",
-    "* bn_inception/gsf:modules=5",
-    '* resnet50/gsf:*place="conv1"',
-    '* resnet50/gsf:*place="all"',
-    "* resnet50/gsf:ratio=0.125",
-    "* resnet50/gsf:modules=8",
-    "* inception_v3/gsf",
-    "* slow_8x8_r50/tsn",
-    "* slow_8x8_r50/tsn:width=0.63",
-    "* slowfast_4x16_r50/tsn:frames=2",
-    "* slowfast_4x16_r50/tsn:width=0.63,side=178,frames=2",
+@pytest.mark.exhaustive(
+    but=(
+        "* bn_inception/tsn",
+        "* resnet18/tsm",
+        "* resnet50/i3d",
+        "TSM Table 2, ensemble *",
+        "* mobilenet_v2/tsm",
+        "* resnext101_32x4d/tsm",
+        "* resnet50/tsm:non_local=true",
+        "* resnet50/vsn[01]",  # of RGB, of flow
+        "* resnet101/vsn1",
+        "* rubiksnet_tiny/tsn",
+        "* rubiksnet_large/tsn:*hardened=true",
+        '* bn_inception/gsf:place="all"',
+        "* bn_inception/gsf:ratio=0.75",
+        "* bn_inception/gsf:modules=5",
+        '* resnet50/gsf:*place="conv1"',
+        '* resnet50/gsf:*place="all"',
+        "* resnet50/gsf:ratio=0.125",
+        "* resnet50/gsf:modules=8",
+        "* inception_v3/gsf",
+        "* slow_8x8_r50/tsn",
+        "* slow_8x8_r50/tsn:width=0.63",
+        "* slowfast_4x16_r50/tsn:frames=2",
+        "* slowfast_4x16_r50/tsn:width=0.63,side=178,frames=2",
+    )
 )
 @pytest.mark.parametrize(
     "row",

@@ -222,27 +222,35 @@ class TestLargestBatch:
 
 
 # Each kind of network, and each data set.
-@pytest.mark.sample(
-    "charades_*",
-    "diving48_*",
-    "epic_kitchens100_gsf_resnet50",
-    "folder",
-    "hmdb51_tsm_resnet50",
-    "imagenet_*",
-    "jester_tsm_online_resnet50",
-    "kinetics_slowfast_4x16",
-    "moments_*",
-    "something_v1_gsf_bn_inception",
-    "something_v1_tsm_online_mobilenet_v2",
-    "something_v1_tsm_resnet50",
-    "something_v1_vsn_flow",
-    "something_v2_gsf_online_resnet50",
-    "something_v2_rubiksnet_aq",
-    "something_v2_rubiksnet_online",
-    "tiny*",
-    "ucf101_rubiksnet",
+@pytest.mark.exhaustive(
+    but=(
+        "charades_*",
+        "diving48_*",
+        "epic_kitchens100_gsf_resnet50",
+        "folder",
+        "hmdb51_tsm_resnet50",
+        "imagenet_*",
+        "jester_tsm_online_resnet50",
+        "kinetics_slowfast_4x16",
+        "moments_*",
+        "something_v1_gsf_bn_inception",
+        "something_v1_tsm_online_mobilenet_v2",
+        "something_v1_tsm_resnet50",
+        "something_v1_vsn_flow",
+        "something_v2_gsf_online_resnet50",
+        "something_v2_rubiksnet_aq",
+        "something_v2_rubiksnet_online",
+        "tiny*",
+        "ucf101_rubiksnet",
+    )
 )
-@pytest.mark.quick("something_v1_tsm_resnet50", "tiny", "tiny_a3d")
+@pytest.mark.slow(
+    but=(
+        "something_v1_tsm_resnet50",
+        "tiny",
+        "tiny_a3d",
+    )
+)
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_is_complete(path):
     config = runpy.run_path(path)["get_config"]()
@@ -494,7 +502,7 @@ def test_the_suggestion_has_been_compiled(monkeypatch):
 
 @pytest.mark.slow
 @needs_h100
-@pytest.mark.sample("8")
+@pytest.mark.exhaustive(but=("8",))
 @pytest.mark.parametrize("count", [1, 8])
 def test_h100(count):
     row = measure(tiny("tsn"), "h100", count)

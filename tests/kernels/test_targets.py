@@ -257,8 +257,13 @@ ENTRY %main (x: f32[16,72]) -> f32[] {
 
 @pytest.mark.slow
 # What is compiled for an H100 or a v5e by a kernel's own tests, or as a table below.
-@pytest.mark.sample(
-    "shift3d-v5e", "shift3d_conv-h100", "temporal_shift-h100", "temporal_shift_conv-v5e"
+@pytest.mark.exhaustive(
+    but=(
+        "shift3d-v5e",
+        "shift3d_conv-h100",
+        "temporal_shift-h100",
+        "temporal_shift_conv-v5e",
+    )
 )
 @pytest.mark.parametrize(
     ("op", "target"),
@@ -327,12 +332,14 @@ def test_a_row_that_does_not_compile_is_a_failure(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.sample(
-    "temporal_*",
-    "*-triton-*",
-    "shift3d*-rubiks_112",
-    "shift3d*-rubiks_14_stride",
-    "shift3d*-rubiks_28_wide",
+@pytest.mark.exhaustive(
+    but=(
+        "temporal_*",
+        "*-triton-*",
+        "shift3d*-rubiks_112",
+        "shift3d*-rubiks_14_stride",
+        "shift3d*-rubiks_28_wide",
+    )
 )
 @pytest.mark.parametrize(
     ("op", "implementation", "platform", "shape"),

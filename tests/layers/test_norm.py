@@ -114,7 +114,7 @@ def test_frozen_norms_stay_in_evaluation_mode(which, training):
     assert len(batch_norms(model)) == 6  # two a block, the stem's, one shortcut's
 
 
-@pytest.mark.quick("mobilenet_v2-*")
+@pytest.mark.slow(but=("mobilenet_v2-*",))
 @pytest.mark.parametrize(
     ("backbone", "first"),
     [
@@ -141,7 +141,7 @@ def test_a_frozen_norm_does_not_move_its_statistics():
     np.testing.assert_array_equal(var, layer.var[...])
 
 
-@pytest.mark.quick("True")
+@pytest.mark.slow(but=("True",))
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_frozen_norm_has_no_gradient_but_passes_one_on(frozen):
     layer = norm()

@@ -39,7 +39,12 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
-@pytest.mark.quick("2-kernel4-*", "2-kernel8-*")
+@pytest.mark.slow(
+    but=(
+        "2-kernel4-*",
+        "2-kernel8-*",
+    )
+)
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
     [
@@ -110,7 +115,7 @@ def test_bias_and_bfloat16():
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
 
 
-@pytest.mark.quick("4")
+@pytest.mark.slow(but=("4",))
 @pytest.mark.parametrize("stride", [1, 4])
 def test_devices_exchange_nothing(devices, stride):
     conv = time_conv(2, 2, (5, 1, 1), (stride, 1, 1))

@@ -74,7 +74,7 @@ OFFICIAL_GATES = {
 }
 
 
-@pytest.mark.quick("bn_inception-gsm")
+@pytest.mark.slow(but=("bn_inception-gsm",))
 @pytest.mark.parametrize(("backbone", "temporal"), OFFICIAL_GATES)
 def test_gates_are_the_official_ones(backbone, temporal):
     official = {
@@ -120,7 +120,12 @@ def test_blockres_has_no_place():
         abstract("bn_inception", "tsm", placement="blockres")
 
 
-@pytest.mark.quick("bn_inception-64-*", "inception_v3-224-*")
+@pytest.mark.slow(
+    but=(
+        "bn_inception-64-*",
+        "inception_v3-224-*",
+    )
+)
 @pytest.mark.parametrize(
     ("backbone", "side", "features"),
     [

@@ -71,7 +71,7 @@ def shifted(model) -> set[int]:
     return found
 
 
-@pytest.mark.quick("options2")
+@pytest.mark.slow(but=("options2",))
 @pytest.mark.parametrize(
     "options", [{"width_mult": w} for w in (0.5, 1.0, 1.4)] + [{"causal": True}]
 )
@@ -277,7 +277,7 @@ SHIFTED = ("1.conv.3", "3.conv.0.net", "3.conv.1", "9.conv.3", "17.conv.7")
 NESTED = ("1.conv.1", "3.conv.0.0", "3.conv.0.1", "9.conv.1.0", "17.conv.3")
 
 
-@pytest.mark.quick("new_fc")
+@pytest.mark.slow(but=("new_fc",))
 @pytest.mark.parametrize("head", ["new_fc", "base_model.classifier"])
 def test_official_tsm(files, head):
     given = {k.replace("new_fc", head): v for k, v in files["tsm"].items()}
@@ -346,7 +346,12 @@ def test_files_of_other_shifts(files, form, options, head, message):
     assert isinstance(model.stem.norm.bias.get_value(), jax.ShapeDtypeStruct)
 
 
-@pytest.mark.quick("bare-*", "torchvision-*")
+@pytest.mark.slow(
+    but=(
+        "bare-*",
+        "torchvision-*",
+    )
+)
 @pytest.mark.parametrize(
     ("form", "temporal", "options", "message"),
     [

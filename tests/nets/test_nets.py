@@ -60,17 +60,25 @@ OPTIONS = dict.fromkeys(
 )
 
 
-@pytest.mark.sample(
-    "*_micro",
-    "*_tiny",
-    "resnet18",
-    "resnet50",
-    "mobilenet_v2",
-    "bn_inception",
-    "slowfast_4x16_r50",
-    "rubiksnet_large",
+@pytest.mark.exhaustive(
+    but=(
+        "*_micro",
+        "*_tiny",
+        "resnet18",
+        "resnet50",
+        "mobilenet_v2",
+        "bn_inception",
+        "slowfast_4x16_r50",
+        "rubiksnet_large",
+    )
 )
-@pytest.mark.quick("rubiksnet_micro", "resnet_tiny", "slow_tiny")
+@pytest.mark.slow(
+    but=(
+        "rubiksnet_micro",
+        "resnet_tiny",
+        "slow_tiny",
+    )
+)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_output_shapes_parameter_counts_and_places(backbone):
     clips = jax.ShapeDtypeStruct((2, 8, 64, 64, 3), jnp.float32)
@@ -135,7 +143,12 @@ def test_wrong_clips():
         tiny()(jnp.zeros((2, 8, 8, 3)))
 
 
-@pytest.mark.quick("arguments[0-9]-*", "arguments1[0-3]-*")
+@pytest.mark.slow(
+    but=(
+        "arguments[0-9]-*",
+        "arguments1[0-3]-*",
+    )
+)
 @pytest.mark.parametrize(
     ("arguments", "options", "messages"),
     [

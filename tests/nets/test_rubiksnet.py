@@ -141,7 +141,7 @@ def block_by_hand(block, x, rows, stride):
     return y @ np.asarray(block.out.kernel[...]) + shortcut
 
 
-@pytest.mark.quick("options3-*")
+@pytest.mark.slow(but=("options3-*",))
 @pytest.mark.parametrize(
     ("options", "rows"),
     [
@@ -197,7 +197,7 @@ def test_variants(variant, kind, quantize, attention):
         assert isinstance(block.attention, AttentionShift) is attention
 
 
-@pytest.mark.quick("options2-*")
+@pytest.mark.slow(but=("options2-*",))
 @pytest.mark.parametrize(
     ("options", "frames"),
     [

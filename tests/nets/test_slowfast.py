@@ -37,7 +37,7 @@ def abstract(backbone, num_frames, **options):
 
 
 # A3D's Tables 9 to 11, in millions; exact sizes of the channels decide them.
-@pytest.mark.quick("Slow-0.5-8.3")
+@pytest.mark.slow(but=("Slow-0.5-8.3",))
 @pytest.mark.parametrize(
     ("make", "width", "millions"),
     [(Slow, 0.5, 8.3), (Slow, 0.73, 17.5), (SlowFast, 0.63, 14.5)],
@@ -53,7 +53,7 @@ def run(model, clips):
     return jax.jit(lambda m, c: m(c))(model, clips)
 
 
-@pytest.mark.sample("slowfast")
+@pytest.mark.exhaustive(but=("slowfast",))
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
 def test_a_larger_clip_gives_the_mean_of_its_positions(make):
@@ -109,7 +109,9 @@ def test_arguments_that_do_not_fit():
         abstract("slow_8x8_r50", 8).frame_logits  # noqa: B018
 
 
-@pytest.mark.sample("slow")  # tests/adaptive/test_slim.py has gradients of SlowFast
+@pytest.mark.exhaustive(
+    but=("slow",)
+)  # tests/adaptive/test_slim.py has gradients of SlowFast
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
 def test_gradients_are_finite(make):
@@ -162,7 +164,12 @@ def to_pytorchvideo(name: str, fast: bool) -> str:
     raise AssertionError(name)
 
 
-@pytest.mark.sample("-slow_8x8_r50", "model.-slowfast_4x16_r50")
+@pytest.mark.exhaustive(
+    but=(
+        "-slow_8x8_r50",
+        "model.-slowfast_4x16_r50",
+    )
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["slow_8x8_r50", "slowfast_4x16_r50"])
 @pytest.mark.parametrize("prefix", ["", "model."])

@@ -303,7 +303,12 @@ def test_counts_are_numbers_from_1(tsm, given, tmp_path, capsys):
 
 
 @pytest.mark.slow  # whole networks
-@pytest.mark.sample("gsm_bninception_8f", "rubiksnet_tiny_aq")
+@pytest.mark.exhaustive(
+    but=(
+        "gsm_bninception_8f",
+        "rubiksnet_tiny_aq",
+    )
+)
 @pytest.mark.parametrize(
     "case", ["tsm_r50_8f", "gsm_bninception_8f", "rubiksnet_tiny_aq"]
 )

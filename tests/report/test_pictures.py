@@ -88,7 +88,7 @@ def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
     assert "t" not in layer and len(layer["h"]) == 27
 
 
-@pytest.mark.quick("quantized")
+@pytest.mark.slow(but=("quantized",))
 @pytest.mark.parametrize("variant", ["interpolated", "quantized"])
 def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
     def change(params, stats):
@@ -205,7 +205,12 @@ def _frames(clip):
     return Frames.of(jnp.asarray(clip))
 
 
-@pytest.mark.quick("resnet_tiny-gsf-*", "rubiksnet_micro-*")
+@pytest.mark.slow(
+    but=(
+        "resnet_tiny-gsf-*",
+        "rubiksnet_micro-*",
+    )
+)
 @pytest.mark.parametrize(
     ("backbone", "temporal", "own"),
     [

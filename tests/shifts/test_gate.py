@@ -66,7 +66,7 @@ def test_official_values_in_evaluation(official):
     np.testing.assert_allclose(y, to_clips(given["y_eval"]), atol=1e-5)
 
 
-@pytest.mark.quick("gsf_25")
+@pytest.mark.slow(but=("gsf_25",))
 def test_official_values_and_statistics_in_training(official):
     layer, given = official
     training = nnx.view(layer, use_running_average=False)
@@ -184,7 +184,7 @@ def abstract(backbone="resnet50", temporal="gsf", **options) -> nnx.Module:
 
 # Added to ResNet-50's 23,864,558: 29 C + 40 a module with the norm's two vectors, and
 # for GSM, which has no fusion, 29 C + 2.
-@pytest.mark.quick("gsf-options3-*")
+@pytest.mark.slow(but=("gsf-options3-*",))
 @pytest.mark.parametrize(
     ("temporal", "options", "parameters"),
     [

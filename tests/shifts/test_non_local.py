@@ -128,7 +128,7 @@ def test_frames_too_small_to_pool():
         layer()(Frames.of(random_clips(1, 2, 4, 1, 6)))
 
 
-@pytest.mark.quick("resnet34-tsn")
+@pytest.mark.slow(but=("resnet34-tsn",))
 @pytest.mark.parametrize(
     ("backbone", "temporal"),
     [

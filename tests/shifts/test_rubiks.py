@@ -68,7 +68,12 @@ def test_what_a_learned_time_may_start_from():
     assert abs(noise.std() - 0.1) < 0.01 and abs(noise.mean()) < 0.01
 
 
-@pytest.mark.quick("Shift3D-*", "Shift2D-1")
+@pytest.mark.slow(
+    but=(
+        "Shift3D-*",
+        "Shift2D-1",
+    )
+)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kind", [Shift3D, Shift2D])
 def test_values(kind, stride):

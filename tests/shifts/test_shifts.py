@@ -28,7 +28,12 @@ def shifts(model: nnx.Module) -> dict[str, TemporalShift]:
 
 
 # The counts are those of the official code.
-@pytest.mark.quick("resnet34-16", "resnet18-8")
+@pytest.mark.slow(
+    but=(
+        "resnet34-16",
+        "resnet18-8",
+    )
+)
 @pytest.mark.parametrize(
     ("backbone", "count"),
     [
@@ -89,7 +94,12 @@ def test_a_scheme_that_adds_no_weights_keeps_all_names_and_shapes():
 
 
 # With one shift a block, three blocks reach three frames to either side.
-@pytest.mark.quick("tsn-options1-*", "tsm-options2-*")
+@pytest.mark.slow(
+    but=(
+        "tsn-options1-*",
+        "tsm-options2-*",
+    )
+)
 @pytest.mark.parametrize(
     ("temporal", "options", "reached"),
     [

@@ -123,7 +123,7 @@ def filled(model: nnx.Module, kind: type[nnx.Module]) -> dict[str, set[str]]:
 LAST = {0: 2, 1: 3, 2: 5, 3: 2}  # ResNet-50's last block of each stage
 
 
-@pytest.mark.quick("None-options1-*")
+@pytest.mark.slow(but=("None-options1-*",))
 @pytest.mark.parametrize(
     ("options", "unit", "slots"),
     [
@@ -164,7 +164,7 @@ def test_fold_div_is_that_of_the_other_blocks():
     assert [shift.fold for shift in shifts] == [16, 16, 32, 64]
 
 
-@pytest.mark.quick("headtail")
+@pytest.mark.slow(but=("headtail",))
 @pytest.mark.parametrize("shuffle_block", ["compact", "headtail"])
 def test_no_weights_are_added(shuffle_block):
     def shapes(model):

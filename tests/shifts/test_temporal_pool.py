@@ -57,7 +57,7 @@ def test_no_collectives_when_sharded_over_the_batch(devices):
     np.testing.assert_array_equal(program(shared), pooled(clips))
 
 
-@pytest.mark.quick("4-*")
+@pytest.mark.slow(but=("4-*",))
 @pytest.mark.parametrize(("frames", "options"), [(4, {}), (5, {"placement": "block"})])
 def test_a_network_after_it_works_on_the_frames_left(frames, options):
     """The same layers, with the pooling done by hand in between."""

@@ -150,8 +150,14 @@ SAMPLE += ["resnet18-tsm", "resnet50-gsf", "mobilenet-tsm", "bn_inception-gsm"]
 SAMPLE += ["rubiks_small"]
 
 
-@pytest.mark.sample(*SAMPLE)
-@pytest.mark.quick("tsm", "gsf", "rubiks-hardened")
+@pytest.mark.exhaustive(but=SAMPLE)
+@pytest.mark.slow(
+    but=(
+        "tsm",
+        "gsf",
+        "rubiks-hardened",
+    )
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_frame_is_answered_as_offline(name):
     backbone, temporal, options = NETWORKS[name]
@@ -171,7 +177,7 @@ def test_every_frame_is_answered_as_offline(name):
     assert largest_rank(model, video) <= 4
 
 
-@pytest.mark.quick("rubiks")
+@pytest.mark.slow(but=("rubiks",))
 @pytest.mark.parametrize("name", ["tsm", "gsf", "rubiks", "rubiks-hardened"])
 def test_streams_do_not_know_of_each_other(name):
     backbone, temporal, options = NETWORKS[name]

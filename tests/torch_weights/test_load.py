@@ -16,21 +16,28 @@ from vidshift.nets.weights import named_arrays
 from vidshift.torch_weights.load import is_weight, recognise
 
 
-@pytest.mark.sample(
-    "tsm_r18_8f",
-    "tsm_nl_r50_8f",
-    "tsm_r50_block_8f",
-    "gsf_r50_8f",
-    "tsm_online_mobilenetv2",
-    "gsf_bninception_8f",
-    "gsm_inceptionv3_8f",
-    "rubiksnet_tiny",
-    "rubiksnet_tiny_aq",
-    "slow_8x8_r50",
-    "slowfast_4x16_r50",
+@pytest.mark.exhaustive(
+    but=(
+        "tsm_r18_8f",
+        "tsm_nl_r50_8f",
+        "tsm_r50_block_8f",
+        "gsf_r50_8f",
+        "tsm_online_mobilenetv2",
+        "gsf_bninception_8f",
+        "gsm_inceptionv3_8f",
+        "rubiksnet_tiny",
+        "rubiksnet_tiny_aq",
+        "slow_8x8_r50",
+        "slowfast_4x16_r50",
+    )
 )
-@pytest.mark.quick(
-    "tsm_r18_8f", "tsm_online_mobilenetv2", "rubiksnet_tiny", "slow_8x8_r50"
+@pytest.mark.slow(
+    but=(
+        "tsm_r18_8f",
+        "tsm_online_mobilenetv2",
+        "rubiksnet_tiny",
+        "slow_8x8_r50",
+    )
 )
 @pytest.mark.parametrize(
     "case",
@@ -274,7 +281,7 @@ def test_a_networks_own_arrays_want_an_image_network_first():
         load_torch(model, state_dict("", "", "fc"), head="skip")
 
 
-@pytest.mark.quick("-tsn-*")
+@pytest.mark.slow(but=("-tsn-*",))
 @pytest.mark.parametrize(
     ("temporal", "options", "message"),
     [
@@ -298,7 +305,7 @@ def test_an_image_networks_file_goes_through_an_image_network(
         load_torch(model, given, head="skip")
 
 
-@pytest.mark.quick("tsm_r50_block_8f-tsm")
+@pytest.mark.slow(but=("tsm_r50_block_8f-tsm",))
 @pytest.mark.parametrize(
     ("case", "family"),
     [("gsf_r50_8f", "gsf"), ("tsm_nl_r50_8f", "tsm"), ("tsm_r50_block_8f", "tsm")],

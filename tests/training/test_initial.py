@@ -193,7 +193,7 @@ def test_kernels_over_time_need_an_image_network(written):
         start(folder, described(temporal="i3d"))
 
 
-@pytest.mark.quick("3-10")
+@pytest.mark.slow(but=("3-10",))
 @pytest.mark.parametrize(("there", "here"), [(3, 10), (10, 3)])
 def test_other_channels_of_a_clip(written, there, here):
     folder, source = written(in_channels=there)
@@ -287,7 +287,7 @@ def test_another_normalisation_is_named(written):
     )
 
 
-@pytest.mark.quick("quantized")
+@pytest.mark.slow(but=("quantized",))
 @pytest.mark.parametrize("variant", ["interpolated", "quantized", "attention"])
 def test_rubiksnet_from_its_spatial_variant(written, variant):
     folder, source = written("rubiksnet_micro", variant="spatial")

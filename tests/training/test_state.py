@@ -219,7 +219,7 @@ def test_hash_of_the_parameters():
         assert params_sha256(other) != first
 
 
-@pytest.mark.quick("2")
+@pytest.mark.slow(but=("2",))
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_eight_devices_compute_what_one_does(devices, accumulate):
     found = []

@@ -131,7 +131,7 @@ def test_fingerprint_sees_every_part(change):
     assert (fingerprint(*parts.values()) != fingerprint(*changed.values())).any()
 
 
-@pytest.mark.quick("thread")
+@pytest.mark.slow(but=("thread",))
 @pytest.mark.parametrize("kind", ["thread", "process"])
 def test_workers_change_nothing(kind):
     assert_same(take(6), take(6, workers=4, worker_kind=kind))

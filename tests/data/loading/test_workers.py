@@ -135,7 +135,7 @@ def test_a_process_that_dies_while_nobody_takes_results():
     assert taken == [1, dead, 4, 9, dead, 16, 25]
 
 
-@pytest.mark.quick("2")
+@pytest.mark.slow(but=("2",))
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_process_that_hangs_costs_its_item_alone(workers):
     began = time.monotonic()

@@ -145,21 +145,21 @@ def test_some_damaged_files():
 
 
 @pytest.mark.slow
-@pytest.mark.sample("21")
+@pytest.mark.exhaustive(but=("21",))
 @pytest.mark.parametrize("step", [7, 21])
 def test_files_that_are_cut_short_anywhere(step):
     check(truncated(step=step, edge_step=step // 7))
 
 
 @pytest.mark.slow
-@pytest.mark.sample("100")
+@pytest.mark.exhaustive(but=("100",))
 @pytest.mark.parametrize("each", [100, 300])
 def test_flipped_bits(each):
     check(flipped(each))
 
 
 @pytest.mark.slow
-@pytest.mark.sample("50")
+@pytest.mark.exhaustive(but=("50",))
 @pytest.mark.parametrize("each", [50, 150])
 def test_overwritten_bytes(each):
     check(overwritten(each))
@@ -205,7 +205,7 @@ def ids_of(out: pathlib.Path, stored_as: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.sample("fast")
+@pytest.mark.exhaustive(but=("fast",))
 @pytest.mark.parametrize("stored_as", STORAGES)
 def test_a_preparation_keeps_or_names_every_clip(tmp_path, stored_as):
     source, out = tmp_path / "source", tmp_path / "out"

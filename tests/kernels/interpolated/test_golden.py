@@ -32,7 +32,12 @@ def golden_rows():
 
 
 # The TPU's kernel is interpreted, which takes long.
-@pytest.mark.sample("xla-*", "pallas_tpu-*-2-False")
+@pytest.mark.exhaustive(
+    but=(
+        "xla-*",
+        "pallas_tpu-*-2-False",
+    )
+)
 @pytest.mark.parametrize(
     ("implementation", "max_shift", "dtype", "stride", "quantize"), list(golden_rows())
 )

@@ -35,7 +35,7 @@ def sum_of_squares(f):
     return lambda x, shift: jnp.sum(f(x, shift) ** 2)
 
 
-@pytest.mark.quick("bounded")
+@pytest.mark.slow(but=("bounded",))
 def test_mapped_over_clips_and_shifts(f, x, shift):
     shifts = jnp.stack([shift, -shift, 0 * shift])
     each = [f(x[i : i + 1], s) for i, s in enumerate(shifts)]
@@ -45,18 +45,22 @@ def test_mapped_over_clips_and_shifts(f, x, shift):
     close_sums(mapped, np.stack([gradient(x, s) for s in shifts]), x)
 
 
-@pytest.mark.sample(
-    "bounded-whole-AxisType.Auto-('data',)",
-    "bounded-split-AxisType.Explicit-('data',)",
-    "bounded-whole-AxisType.Auto-('data', 'model')",
-    "unbounded-split-AxisType.Auto-('clips',)",
-    "unbounded-split-AxisType.Explicit-('data', 'model')",
-    "unbounded-whole-AxisType.Explicit-('clips',)",
+@pytest.mark.exhaustive(
+    but=(
+        "bounded-whole-AxisType.Auto-('data',)",
+        "bounded-split-AxisType.Explicit-('data',)",
+        "bounded-whole-AxisType.Auto-('data', 'model')",
+        "unbounded-split-AxisType.Auto-('clips',)",
+        "unbounded-split-AxisType.Explicit-('data', 'model')",
+        "unbounded-whole-AxisType.Explicit-('clips',)",
+    )
 )
-@pytest.mark.quick(
-    "bounded-whole-AxisType.Auto-('data',)",
-    "bounded-split-AxisType.Explicit-('data',)",
-    "unbounded-split-AxisType.Auto-('clips',)",
+@pytest.mark.slow(
+    but=(
+        "bounded-whole-AxisType.Auto-('data',)",
+        "bounded-split-AxisType.Explicit-('data',)",
+        "unbounded-split-AxisType.Auto-('clips',)",
+    )
 )
 @pytest.mark.parametrize("axes", [("data",), ("clips",), ("data", "model")], ids=str)
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
@@ -74,7 +78,7 @@ def test_on_a_mesh(f, x, shift, axes, kind, split):
     close_sums(dshift, np.asarray(expected[1]), x)
 
 
-@pytest.mark.quick("unbounded")
+@pytest.mark.slow(but=("unbounded",))
 def test_exported_for_several_platforms(f, x, shift):
     (batch,) = jax.export.symbolic_shape("b")
     features = jax.ShapeDtypeStruct((batch, *SHAPE[1:]), jnp.float32)
@@ -83,7 +87,7 @@ def test_exported_for_several_platforms(f, x, shift):
         close_values(made.call(x, shift), np.asarray(f(x, shift)))
 
 
-@pytest.mark.quick("bounded")
+@pytest.mark.slow(but=("bounded",))
 def test_second_derivatives_are_those_of_plain_jax(f, x, shift):
     def second(**options):
         g = functools.partial(f, **options)

@@ -99,7 +99,9 @@ ALL_CASES = [
     pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
     for name in CASES
 ]
-sampled = pytest.mark.sample(*(name for name in CASES if name not in EXHAUSTIVE))
+sampled = pytest.mark.exhaustive(
+    but=tuple(name for name in CASES if name not in EXHAUSTIVE)
+)
 
 
 def options(case: Case) -> dict:
@@ -267,12 +269,14 @@ def test_compiles_for_an_absent_h100():
 
 @needs_jax_triton
 @pytest.mark.slow
-@pytest.mark.sample(
-    "rubiks_56-*",
-    "rubiks_14_stride-*",
-    "rubiks_28_wide-*",
-    "rubiks_112_stride-bfloat16-backward",  # the largest map
-    "rubiks_tiny_56-float32-backward",  # channels no power of two
+@pytest.mark.exhaustive(
+    but=(
+        "rubiks_56-*",
+        "rubiks_14_stride-*",
+        "rubiks_28_wide-*",
+        "rubiks_112_stride-bfloat16-backward",  # the largest map
+        "rubiks_tiny_56-float32-backward",  # channels no power of two
+    )
 )
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -290,7 +294,6 @@ def test_says_what_it_cannot_do():
         )
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("name", CASES)
 def test_on_the_gpu_equals_the_reference(name):
     if jax.default_backend() != "gpu":

@@ -87,15 +87,17 @@ def check(case: Case, implementation: str, max_shift) -> None:
 
 
 # The TPU's kernel is interpreted, which takes long; of most, others say as much.
-@pytest.mark.sample(
-    "*-xla",
-    "[!m]*-xla_bounded",
-    "usual-*",
-    "one_frame-*",
-    "one_place-*",
-    "stride_*",
-    "shift_*",
-    "many_channels-pallas*",
+@pytest.mark.exhaustive(
+    but=(
+        "*-xla",
+        "[!m]*-xla_bounded",
+        "usual-*",
+        "one_frame-*",
+        "one_place-*",
+        "stride_*",
+        "shift_*",
+        "many_channels-pallas*",
+    )
 )
 @pytest.mark.parametrize(("case", "implementation", "max_shift"), list(rows()))
 def test_definition(case, implementation, max_shift):
@@ -103,7 +105,12 @@ def test_definition(case, implementation, max_shift):
 
 
 @pytest.mark.slow
-@pytest.mark.sample("1.0-2", "2.0-1")
+@pytest.mark.exhaustive(
+    but=(
+        "1.0-2",
+        "2.0-1",
+    )
+)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("reach", [1.0, 2.0])
 def test_map_in_several_blocks(monkeypatch, reach, stride):
@@ -119,7 +126,7 @@ def test_map_in_several_blocks(monkeypatch, reach, stride):
     check(case, "pallas_tpu", max_shift)
 
 
-@pytest.mark.quick("xla*")
+@pytest.mark.slow(but=("xla*",))
 def test_far_outside(variant):
     shift = np.zeros((3, 6), np.float32)
     far = [1e3, -1e3, 1e30, np.inf, -np.inf, np.nan]
@@ -200,7 +207,13 @@ def bits(x) -> np.ndarray:
     return x.view(f"u{x.dtype.itemsize}")
 
 
-@pytest.mark.sample("xla*", "*-bfloat16-int8", "*-float32-quantize")
+@pytest.mark.exhaustive(
+    but=(
+        "xla*",
+        "*-bfloat16-int8",
+        "*-float32-quantize",
+    )
+)
 @pytest.mark.parametrize(
     ("name", "dtype", "kind"),
     [

@@ -32,7 +32,13 @@ def call(shape, direction):
 
 
 # As test_kernels_targets has it for both directions together.
-@pytest.mark.sample("rubiks_56", "rubiks_14_stride", "rubiks_28_wide")
+@pytest.mark.exhaustive(
+    but=(
+        "rubiks_56",
+        "rubiks_14_stride",
+        "rubiks_28_wide",
+    )
+)
 @pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
 def test_each_byte_is_moved_about_once(shape):
     """Both directions, but for halos: x, y; x, dy, dx. The shifted x is nowhere."""

@@ -210,7 +210,6 @@ def test_says_what_it_cannot_do(shape, outputs, message):
         )
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("name", CASES)
 def test_on_the_gpu_equals_the_reference(name):
     if jax.default_backend() != "gpu":

@@ -59,7 +59,14 @@ def check(implementation, name, dtype, max_shift=ONE, relu=True):
         assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.sample("xla-*", "*-one_frame", "*-two_tiles", "*-*strided")
+@pytest.mark.exhaustive(
+    but=(
+        "xla-*",
+        "*-one_frame",
+        "*-two_tiles",
+        "*-*strided",
+    )
+)
 @pytest.mark.parametrize(("implementation", "name"), PARAMETERS)
 def test_equals_autodiff_of_the_composition(implementation, name):
     check(implementation, name, jnp.float32)

@@ -315,7 +315,12 @@ def _check_resources(name, shape, dtype):
 
 
 @needs_triton
-@pytest.mark.sample("24-bfloat16", "160-float32")
+@pytest.mark.exhaustive(
+    but=(
+        "24-bfloat16",
+        "160-float32",
+    )
+)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("channels", [24, 160])  # MobileNetV2's first and last
 def test_registers_suffice_for_other_folds(channels, dtype):
@@ -392,7 +397,6 @@ def test_refuses_to_guess_a_gpu():
         gpu.shift(x, move=Move(1, "both"))
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("name", CASES)
 def test_on_the_gpu_equals_the_reference(name):
     if jax.default_backend() != "gpu":
