@@ -2,7 +2,8 @@
 
 from vidshift.config import Config, ModelConfig, OptimConfig
 from vidshift.data.device.augment import Augment
-from vidshift.pixels import CAFFE, official_pixels
+from vidshift.nets import BACKBONES
+from vidshift.pixels import official_pixels
 from vidshift.recipes import clips
 
 
@@ -49,7 +50,7 @@ def train(
             # "rand-m9-mstd0.5" of main.py; the paper has it for EPIC-Kitchens alone.
             augment=Augment(rand_ops=2, rand_magnitude=9.0, rand_std=0.5),
             flip=True,  # left and right swap the class
-            **official_pixels(backbone, bgr=backbone in CAFFE)._asdict(),
+            **official_pixels(backbone, bgr=BACKBONES[backbone].bgr)._asdict(),
         ),
         optim=OptimConfig(
             lr=0.01,
