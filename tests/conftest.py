@@ -46,7 +46,6 @@ install_import_hook(
 
 import jax
 import pytest
-from PIL import Image
 
 # Tracing makes many objects that live on, which Python would walk over and over again.
 gc.set_threshold(50_000, 20, 50)
@@ -139,6 +138,8 @@ def here(monkeypatch):
 @pytest.fixture(scope="session")
 def image() -> bytes:
     """A grey JPEG."""
+    from PIL import Image
+
     from tests.data.preparation.test_prepare import SIDE
 
     file = io.BytesIO()
