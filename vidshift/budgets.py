@@ -159,7 +159,6 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
     protocol = pick("protocol", options.protocol, PROTOCOLS)
     name = options.split or full.config.data.validation_split
     split = full.split(name, options)
-    view = protocol.view(view)
     steps = [
         evaluate.make_eval_step(
             subnetwork(full, one),
@@ -185,8 +184,7 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
         ({}, {}),
         devices,
         view=view,
-        clips=protocol.clips,
-        crops=protocol.crops,
+        protocol=protocol,
         batch_size=options.batch_size,
         # Before every batch it is asked whether to stop.
         stop=lambda: bar.update() and False,

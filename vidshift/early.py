@@ -37,6 +37,7 @@ from vidshift.devices import mesh
 from vidshift.evaluation import evaluate
 from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
 from vidshift.evaluation.evaluate import Scores
+from vidshift.evaluation.protocols import Protocol
 from vidshift.report.draw_early import draw_early
 from vidshift.run import Run
 
@@ -116,7 +117,7 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         ({}, {}),
         devices,
         view=view,
-        clips=clips,
+        protocol=Protocol(clips, crops=1),
         batch_size=options.batch_size,
         say=functools.partial(print, file=sys.stderr, flush=True),
         workers=run.description.config.data.workers,

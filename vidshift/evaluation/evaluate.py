@@ -40,11 +40,9 @@ class Scores:
     task: Task = SINGLE_LABEL
 
     def by_name(self, classes: Sequence[str], others: Sequence[str]) -> "Scores":
-        """The same with classes in the order of `others`, which has the same names."""
-        if list(classes) == list(others):
-            return self
-        place = {name: number for number, name in enumerate(classes)}
-        order = [place[name] for name in others]
+        """Returns the scores with classes in the order of `others`, of the same names."""
+        numbers = {name: number for number, name in enumerate(classes)}
+        order = [numbers[name] for name in others]
         return dataclasses.replace(
             self,
             logits=self.logits[:, order],
@@ -53,7 +51,7 @@ class Scores:
 
     @property
     def labelled(self) -> bool:
-        """Whether clips have labels, so that figures can be made.
+        """Says whether clips have labels, so that figures can be made.
 
         Raises:
           ValueError: some have one and some do not.
@@ -162,24 +160,22 @@ def evaluate(
     Raises:
       ValueError: not one video could be decoded.
     """
-    found, ids = [], {}
+    parts, ids = [], {}
     began = said = time.monotonic()
     for rows in batches:
         if stop():
             return None
         ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
         result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
-        found.append([part[result[2] >= 0] for part in result])
+        parts.append([array[result[2] >= 0] for array in result])
         now = time.monotonic()
         if now - said >= SECONDS_BETWEEN_LINES:
-            said, done = now, sum(len(index) for _, _, index in found)
+            said, done = now, sum(len(index) for _, _, index in parts)
             left = (now - began) / max(done, 1) * (videos - done)
             say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
-    if not found:
+    if not parts:
         raise ValueError("the split has no video")
-    logits, labels, index = (
-        np.concatenate(parts) for parts in zip(*found, strict=True)
-    )
+    logits, labels, index = map(np.concatenate, zip(*parts, strict=True))
     if not len(index):
         reasons = "; ".join(reason for _, reason in batches.failures[-1:])
         raise ValueError(f"no video can be decoded: {reasons}")
@@ -201,8 +197,7 @@ def score(
     mesh: Mesh,
     *,
     view: View,
-    clips: int = 1,
-    crops: int | str = 1,
+    protocol: Protocol,
     batch_size: int,
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda line: None,
@@ -215,7 +210,8 @@ def score(
       eval_step: `(params, stats, batch) -> (logits, label, index)`.
       weights: parameters and statistics, on every device.
       mesh: of all devices.
-      view, clips, crops: of `vidshift.data.eval_batches`.
+      view: of the network; the protocol may crop more of it.
+      protocol: clips and crops of each video.
       batch_size: videos at a time, or fewer if the split has fewer.
       stop, say: of `evaluate`.
       **loading: workers and processes, of `vidshift.data.eval_batches`.
@@ -223,9 +219,9 @@ def score(
     videos = len(data.source)
     with eval_batches(
         data,
-        view,
-        clips=clips,
-        crops=crops,
+        protocol.view(view),
+        clips=protocol.clips,
+        crops=protocol.crops,
         batch_size=fitting_batch(batch_size, videos, mesh),
         **loading,
     ) as batches:

@@ -77,7 +77,10 @@ def go_on(
     check_same_run(stored, description, workdir)
     state = saved.restore(step, like=like)
     say(f"going on from step {step} of {workdir}")
-    before, now = (dataclasses.asdict(it.config) for it in (stored, description))
+    before, now = (
+        dataclasses.asdict(stored.config),
+        dataclasses.asdict(description.config),
+    )
     for line in changed_fields(before, now):
         say(f"  changed since: {line}")
     return state
