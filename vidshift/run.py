@@ -22,7 +22,7 @@ from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video
 from vidshift.description import Description
-from vidshift.nets.hardening import for_evaluation, has_attention, hardening
+from vidshift.nets.hardening import for_evaluation, hardening, has_attention
 from vidshift.nets.weights import Arrays
 
 logger = logging.getLogger("vidshift")
