@@ -226,6 +226,7 @@ def test_budgets_compare(backwards):
     assert run.split("test", options).classes == CLASSES[::-1]
 
 
+@pytest.mark.slow  # five processes
 def test_eval_compares_and_maps(backwards, tmp_path):
     flags = [f"--workdir={backwards}", f"--out={tmp_path}"]
     _, err = finish(start_program("eval.py", *flags), code=2)

@@ -11,6 +11,7 @@ for the server of a test without public labels. With `--video` a video file is
 classified instead.
 """
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -99,7 +100,9 @@ class Evaluated(NamedTuple):
 
 
 def main() -> None:
-    protocol = chosen_protocol()
+    protocol = pick("protocol", FLAGS.protocol, PROTOCOLS)
+    if FLAGS.average:
+        protocol = dataclasses.replace(protocol, average=FLAGS.average)
     if FLAGS.out:
         check_out("--out", FLAGS.out, folder=True)
     if FLAGS.submission:
@@ -131,11 +134,6 @@ def main() -> None:
     else:
         default = pathlib.Path(FLAGS.scores[0]).parent
     publish(result, pathlib.Path(FLAGS.out or default))
-
-
-def chosen_protocol() -> Protocol:
-    protocol = pick("protocol", FLAGS.protocol, PROTOCOLS)
-    return protocol.averaging(FLAGS.average) if FLAGS.average else protocol
 
 
 def chosen_weights(names: list[str]) -> list[float] | None:

@@ -132,30 +132,6 @@ def test_the_learning_rate_falls(path):
     assert last < 0.1 * peak
 
 
-@pytest.mark.slow(
-    but=(
-        "tiny",
-        "kinetics_tsm_resnet50_dense",
-        "something_v1_vsn_flow",
-        "epic_kitchens100_gsf_inception_v3",
-        "charades_slow_8x8",
-    )
-)
-@pytest.mark.exhaustive(
-    but=(
-        "tiny*",
-        "folder",
-        "kinetics_*",
-        "*gsf_inception_v3",
-        "charades*",
-    )
-)
-@every_config
-def test_a_config_has_a_network(path):
-    kinds = optimizer.parameter_kinds(abstract(load(path)))
-    assert {"weight", "norm", "head_weight", "head_bias"} <= set(kinds.values())
-
-
 @pytest.mark.exhaustive(
     but=(
         "tiny_a3d",
@@ -186,6 +162,8 @@ def test_a_docstring_says_how_to_run_it(path):
         assert (ROOT / named).is_file(), named
     for line in own:
         overridden(path, *flags_in(line))
+    for flag in flags_in(text):
+        check(overridden(path, flag))
     for protocol in re.findall(r"--protocol=(\S+)", text):
         assert protocol.rstrip("`,.") in PROTOCOLS
     if not path.stem.startswith(("tiny", "folder", "imagenet")):
@@ -195,12 +173,6 @@ def test_a_docstring_says_how_to_run_it(path):
         data = load(path).data
         assert line.split()[3] == data.name
         assert ("--modality=flow" in line) == (len(data.mean) == 1)
-
-
-@every_config
-def test_flags_that_a_docstring_names_are_fields(path):
-    for flag in flags_in(runpy.run_path(path)["__doc__"]):
-        check(overridden(path, flag))
 
 
 class Row(NamedTuple):

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support.commands import TINY, finish, start_program
 from tests.support.runs_for_streams import write_run
 from vidshift import early
 from vidshift.data import eval_batches
@@ -134,28 +133,3 @@ def test_the_command(make_run, tmp_path, capsys):
         assert early.main([given[0], *wrong]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("early: error: ") and message in line
-
-
-@pytest.mark.slow
-def test_at_the_end_a_trained_stream_has_eval_pys_accuracy(tmp_path, data_dir):
-    workdir = tmp_path / "run"
-    flags = [f"--config.{k}={v}" for k, v in TINY.items()]
-    finish(
-        start_program(
-            "train.py",
-            f"--workdir={workdir}",
-            f"--config.data.dir={data_dir}",
-            *flags,
-            "--config.model.causal=true",
-            "--config.data.num_frames=4",
-            "--config.validate_epochs=9",
-            "--config.steps=24",
-        )
-    )
-    scores, _ = finish(start_program("eval.py", f"--workdir={workdir}"))
-    figures, _ = finish(
-        start_program("-m", "vidshift.early", f"--workdir={workdir}", "--batch-size=8")
-    )
-    (row,) = json.loads(figures)["rows"]
-    assert row["accuracy"][-1] == json.loads(scores)["top1"]
-    assert row["sees"] == "streamed" and row["clips"] == 30

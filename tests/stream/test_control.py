@@ -161,12 +161,6 @@ def test_typed_lines_change_the_budget(adaptive):
     budget.close()
 
 
-def test_lines_come_from_stdin(adaptive, clip, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("what\n"))
-    _, said = call(capsys, "--workdir", adaptive, "--video", clip, "--budget=1")
-    assert any("'what' is none of `budget GFLOPS`" in line for line in said)
-
-
 @pytest.mark.parametrize(
     ("interval", "wanted"),
     [pytest.param(1e3, "16x4,1", marks=pytest.mark.slow), (1e-6, "16x2,0.5")],
@@ -174,8 +168,11 @@ def test_lines_come_from_stdin(adaptive, clip, capsys, monkeypatch):
 def test_auto_measures_and_keeps_up(
     adaptive, clip, capsys, monkeypatch, interval, wanted
 ):
-    """With 1,000 s for each answer the largest does, with 1 us only the smallest."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
+    """With 1,000 s for each answer the largest does, with 1 us only the smallest.
+
+    Lines that change the budget come from stdin meanwhile.
+    """
+    monkeypatch.setattr("sys.stdin", io.StringIO("what\n"))
     largest, asked = control.Largest, []
 
     def fixed(seconds, given):
@@ -184,8 +181,9 @@ def test_auto_measures_and_keeps_up(
 
     monkeypatch.setattr(control, "Largest", fixed)
     arguments = ["--workdir", adaptive, "--video", clip, "--budget=auto", "--window=5"]
-    figures, _ = call(capsys, *arguments)
+    figures, said = call(capsys, *arguments)
     assert figures["subnetworks"] == {wanted: 8}
+    assert any("'what' is none of `budget GFLOPS`" in line for line in said)
     ((seconds, given),) = asked
     # 20 frames a second, answered every fifth.
     assert given == pytest.approx(0.25)

@@ -151,13 +151,7 @@ SAMPLE += ["rubiks_small"]
 
 
 @pytest.mark.exhaustive(but=SAMPLE)
-@pytest.mark.slow(
-    but=(
-        "tsm",
-        "gsf",
-        "rubiks-hardened",
-    )
-)
+@pytest.mark.slow(but=("rubiks-hardened",))  # and those of the next test
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_frame_is_answered_as_offline(name):
     backbone, temporal, options = NETWORKS[name]
@@ -177,7 +171,7 @@ def test_every_frame_is_answered_as_offline(name):
     assert largest_rank(model, video) <= 4
 
 
-@pytest.mark.slow(but=("rubiks",))
+@pytest.mark.slow(but=("tsm", "gsf"))
 @pytest.mark.parametrize("name", ["tsm", "gsf", "rubiks", "rubiks-hardened"])
 def test_streams_do_not_know_of_each_other(name):
     backbone, temporal, options = NETWORKS[name]

@@ -178,10 +178,7 @@ def test_steps_fall_at_the_start_of_their_epochs():
     np.testing.assert_allclose(
         rates(config, [0, 19, 20, 44, 45, 99]), [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6
     )
-
-
-def test_no_steps():
-    config = OptimConfig(lr=1.0, schedule="step", step_epochs=())
+    config.step_epochs = ()
     assert rates(config, [0, 99]) == [1.0, 1.0]
 
 

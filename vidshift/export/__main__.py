@@ -208,8 +208,7 @@ def describe(options, network, made: program.Program, prepare) -> dict:
         "input": shown,
         "versions": {
             name: importlib.metadata.version(name.replace("_", "-"))
-            for name in ("vidshift", "jax", *NEEDS[options.format])
-            if name != "vidshift"
+            for name in ("jax", *NEEDS[options.format])
         },
     }
 
