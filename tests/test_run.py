@@ -101,13 +101,6 @@ def test_a_video_is_read_as_the_run_reads_it(run, video):
     np.testing.assert_array_equal(clips, wanted)
 
 
-def test_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
-        load(tmp_path)
-    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
-        read_clip(VIDEO, tmp_path)
-
-
 def test_a_causal_attention_is_hardened_to_the_past():
     names = {"backbone": "rubiksnet_micro", "temporal": "tsn", "variant": "attention"}
     model = names | {"num_classes": 2, "num_frames": 4, "causal": True}

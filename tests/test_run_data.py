@@ -1,6 +1,5 @@
 """A run joined with data: the lists of classes are compared, and mapped by name."""
 
-import argparse
 import json
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import budgets, early, pictures
+from vidshift import early, pictures
 from vidshift.config import Config, DataConfig
 from vidshift.data.annotations.mirrored import NO_MIRROR
 from vidshift.data.sources import motion_clips
@@ -215,15 +214,6 @@ def test_commands_compare(main, arguments, backwards, capsys):
     assert "are in another order: class 0 is 'fading out' of the run" in (
         capsys.readouterr().err
     )
-
-
-def test_budgets_compare(backwards):
-    run = budgets.FullNetwork.read(backwards, "last")
-    options = argparse.Namespace(data_dir=None, map_classes=False)
-    with pytest.raises(ValueError, match="--map-classes takes them by name"):
-        run.split("test", options)
-    options.map_classes = True
-    assert run.split("test", options).classes == CLASSES[::-1]
 
 
 @pytest.mark.slow  # five processes

@@ -153,7 +153,9 @@ class Run:
                     f"{self.checkpoint} was trained with {field}={ours}, and {place} has "
                     f"{field}={kind[field]}"
                 )
-        if len(self.classes) == len(split.classes) and self._unnamed():
+        numbers = tuple(map(str, range(len(split.classes))))
+        trained = (self.checkpoint / "training").is_dir()
+        if self.classes == numbers and not trained:  # converted, without names
             print(
                 f"{self.checkpoint} has no names of classes: its {len(self.classes)} are "
                 f"taken in the order of {place}",
@@ -183,12 +185,6 @@ class Run:
         if not len(mapped.source):
             raise ValueError(f"{message}; no clip of the split has a class of the run")
         return mapped
-
-    def _unnamed(self) -> bool:
-        """Says whether a checkpoint was converted with numbers in place of names."""
-        numbers = tuple(map(str, range(len(self.classes))))
-        trained = (self.checkpoint / "training").is_dir()
-        return self.classes == numbers and not trained
 
     def read_clip(
         self,

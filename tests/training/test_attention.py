@@ -1,6 +1,5 @@
 """Temperature, budget and what the train step says of a network with attention."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -45,10 +44,10 @@ def batch(seed=5) -> dict[str, np.ndarray]:
     return noise(4, 2, 8, seed=seed)
 
 
-def begin(*, taps=3, causal=False, **optim) -> TrainRun:
+def begin(*, causal=False, **optim) -> TrainRun:
     """Begins to train a small network with attention, for 5 steps."""
     config = OptimConfig(**optim)
-    options = {"variant": "attention", "taps": taps, "causal": causal}
+    options = {"variant": "attention", "causal": causal}
     return TrainRun(
         lambda: create("rubiksnet_micro", num_classes=4, num_frames=2, **options),
         config,
@@ -103,12 +102,3 @@ def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate, causal):
         10 * float(soft.mean()), rel=1e-4
     )
     assert moved[10.0] < moved[0.0]
-
-
-@pytest.mark.slow
-def test_taps_reach_the_train_step():
-    run = begin(taps=5)
-    shape = jax.eval_shape(run.step, run.state, batch())[1]["moved_channels"].shape
-    assert shape == (3,)
-    weight = run.state.params["stages.0.0.attention.weight"]
-    assert weight.shape == (27, 5)

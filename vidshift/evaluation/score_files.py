@@ -47,8 +47,8 @@ def read(path: pathlib.Path) -> ScoreFile:
     if not path.is_file():
         raise ValueError(f"{path}: no such file of scores")
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
         logits, labels = arrays["logits"], arrays["labels"]
         ids = tuple(arrays["ids"].tolist())
         classes = tuple(arrays["classes"].tolist())

@@ -43,7 +43,12 @@ def convert(program: Program) -> onnx.ModelProto:
     }
     inputs = [graph.made(name, like) for name, like in program.inputs]
     values |= dict(zip(jaxpr.invars, inputs, strict=True))
-    _know_batch(graph, inputs)
+    if graph.batch is not None:
+        # The free size is that of an axis of the first input.
+        axis = [isinstance(n, int) for n in inputs[0].shape].index(False)
+        sizes = graph.add("Shape", [inputs[0].name])
+        at = graph.weight(np.array([axis], np.int64))
+        graph.batch_name = graph.add("Gather", [sizes, at], axis=0)
 
     def read(atom) -> Value:
         return graph.constant(atom.val) if isinstance(atom, Literal) else values[atom]
@@ -87,14 +92,3 @@ def _needed(jaxpr) -> set[int]:
             found.add(id(eqn))
             wanted.update(a for a in eqn.invars if not isinstance(a, Literal))
     return found
-
-
-def _know_batch(graph: Graph, inputs: list[Value]) -> None:
-    """Reads the free size from the first input, where there is one."""
-    if graph.batch is None:
-        return
-    first = inputs[0]
-    axis = [isinstance(n, int) for n in first.shape].index(False)
-    sizes = graph.add("Shape", [first.name])
-    at = graph.weight(np.array([axis], np.int64))
-    graph.batch_name = graph.add("Gather", [sizes, at], axis=0)

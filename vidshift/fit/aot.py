@@ -142,7 +142,11 @@ def measure(program: Program, target: str, mesh: Mesh) -> dict:
     """
     chip = chips.CHIPS[target]
     start = time.perf_counter()
-    with _kernels_for(chip):
+    compiling_for = contextlib.nullcontext()
+    if chip.compute_capability is not None:
+        # Triton asks the GPU at hand which one to compile for; here is none.
+        compiling_for = triton_gpu.compiling_for(chip.compute_capability)
+    with compiling_for:
         traced = program.step.trace(*program.arguments)
         row = {
             "fits": False,
@@ -211,26 +215,19 @@ def _size_bytes(tree) -> int:
     return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
-def _kernels_for(chip: chips.Chip):
-    """Triton asks the GPU at hand which one to compile for; here is none."""
-    if chip.compute_capability is None:
-        return contextlib.nullcontext()
-    return triton_gpu.compiling_for(chip.compute_capability)
-
-
 def _needed(error: Exception) -> int | None:
-    """Bytes that the TPU's compiler says a program would need."""
-    found = re.search(r"\(([\d.]+)([KMGT])\) exceeds available", str(error))
-    return found and int(float(found[1]) * 1024 ** (" KMGT".index(found[2])))
+    """Reads how many bytes a program would need from the TPU compiler's error."""
+    size = re.search(r"\(([\d.]+)([KMGT])\) exceeds available", str(error))
+    return size and int(float(size[1]) * 1024 ** (" KMGT".index(size[2])))
 
 
 def _on_links(exchanged: dict[str, hlo.Collective], count: int) -> float:
-    """Bytes that each chip has to send at least, when all send alike.
+    """Returns the bytes that each chip has to send at least, when all send alike.
 
     A sum goes around twice, first to be added up, then to be handed out.
     """
     share = (count - 1) / count
     return sum(
-        share * (2 if kind == "all-reduce" else 1) * found.size_bytes
-        for kind, found in exchanged.items()
+        share * (2 if kind == "all-reduce" else 1) * collective.size_bytes
+        for kind, collective in exchanged.items()
     )

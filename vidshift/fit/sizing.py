@@ -103,8 +103,12 @@ def report(
             return measure("train", network, program)
 
         best = largest_batch(at, rows[0], unit=unit)
-        if not as_json:
-            print(_suggestion(best, unit))
+        if not as_json and best is None:
+            print(
+                f"\nno batch that was tried fits; the smallest there could be is {unit}"
+            )
+        elif not as_json:
+            print(f"\nthe largest batch that fits is about {best['batch']}, compiled:")
         if best:
             rows.append(say(best | {"suggested": True}))
     return rows
@@ -266,9 +270,3 @@ def _cell(value, divisor, decimals) -> str:
     if value is None:
         return "-"
     return value if divisor is None else f"{value / divisor:.{decimals}f}"
-
-
-def _suggestion(best: dict | None, unit: int) -> str:
-    if best is None:
-        return f"\nno batch that was tried fits; the smallest there could be is {unit}"
-    return f"\nthe largest batch that fits is about {best['batch']}, compiled:"

@@ -114,13 +114,6 @@ def schedule(
     return lr
 
 
-def shift_rate(config: OptimConfig, *, steps_per_epoch: float) -> optax.Schedule:
-    """Learning rate of shifts over that of the other parameters, by step."""
-    shift = config.shift
-    warmup_steps = round(shift.warmup_epochs * steps_per_epoch)
-    return lambda step: jnp.where(step < warmup_steps, shift.warmup_lr, shift.lr)
-
-
 def make_optimizer(
     config: OptimConfig,
     kinds: dict[str, str],
@@ -167,9 +160,14 @@ def make_optimizer(
         )
         clip = optax.masked(clip, {name: name not in shifts for name in kinds})
     if shifts:
-        rate = shift_rate(config, steps_per_epoch=steps_per_epoch)
+        slow_steps = round(config.shift.warmup_epochs * steps_per_epoch)
         slow = optax.masked(
-            optax.scale_by_schedule(rate), {name: name in shifts for name in kinds}
+            optax.scale_by_schedule(
+                lambda step: jnp.where(
+                    step < slow_steps, config.shift.warmup_lr, config.shift.lr
+                )
+            ),
+            {name: name in shifts for name in kinds},
         )
     return optax.chain(
         normalise,

@@ -97,7 +97,7 @@ def check_same_run(
     before, now = _fixed(stored), _fixed(wanted)
     differing = [
         f"{name} is {before.get(name)!r} there and {now.get(name)!r} here"
-        for name in sorted(before | now, key=_model_first)
+        for name in sorted(before | now, key=lambda n: (not n.startswith("model."), n))
         if before.get(name) != now.get(name)
     ]
     classes = difference(
@@ -122,10 +122,6 @@ def _fixed(description: Description) -> dict:
         "optim.ema": description.config.optim.ema,
         "optim.momentum": description.config.optim.momentum,
     }
-
-
-def _model_first(name: str) -> tuple[bool, str]:
-    return not name.startswith("model."), name
 
 
 def changed_fields(stored: dict, wanted: dict, prefix: str = "") -> list[str]:
