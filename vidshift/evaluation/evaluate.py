@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vidshift.data.loading.loader import Batches, eval_batches
-from vidshift.data.loading.shape_buckets import ShapeBuckets
+from vidshift.data.loading.loader import eval_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.view import View
@@ -133,63 +132,6 @@ def make_eval_step(
     return jax.jit(eval_step, out_shardings=everywhere)
 
 
-def evaluate(
-    eval_step,
-    params: Arrays,
-    stats: Arrays,
-    batches: Batches | ShapeBuckets,
-    mesh: Mesh,
-    *,
-    task: Task = SINGLE_LABEL,
-    stop: Callable[[], bool] = lambda: False,
-    videos: int = 0,
-    say: Callable[[str], None] = lambda line: None,
-) -> Scores | None:
-    """Runs a split's batches; rows with index -1 are padding and left out.
-
-    Args:
-      batches: of `vidshift.data.eval_batches`: this process's rows.
-      task: of the split.
-      stop: asked before every batch; True gives the evaluation up.
-      videos: of the split, for `say`.
-      say: takes a line every 10 seconds.
-
-    Returns:
-      The scores in the order of the split, the same in every process; None if stopped.
-
-    Raises:
-      ValueError: not one video could be decoded.
-    """
-    parts, ids = [], {}
-    began = said = time.monotonic()
-    for rows in batches:
-        if stop():
-            return None
-        ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
-        result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
-        parts.append([array[result[2] >= 0] for array in result])
-        now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said, done = now, sum(len(index) for _, _, index in parts)
-            left = (now - began) / max(done, 1) * (videos - done)
-            say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
-    if not parts:
-        raise ValueError("the split has no video")
-    logits, labels, index = map(np.concatenate, zip(*parts, strict=True))
-    if not len(index):
-        reasons = "; ".join(reason for _, reason in batches.failures[-1:])
-        raise ValueError(f"no video can be decoded: {reasons}")
-    order = np.argsort(index)
-    return Scores(
-        logits[order],
-        labels[order],
-        index[order],
-        tuple(ids.get(row, "") for row in index[order].tolist()),
-        tuple(batches.failures),
-        task,
-    )
-
-
 def score(
     data: Split,
     eval_step: Callable,
@@ -203,20 +145,29 @@ def score(
     say: Callable[[str], None] = lambda line: None,
     **loading,
 ) -> Scores | None:
-    """Loads a split and evaluates it.
+    """Evaluates a split.
 
     Args:
       data: the split.
-      eval_step: `(params, stats, batch) -> (logits, label, index)`.
+      eval_step: `(params, stats, batch) -> (logits, label, index)`; rows with index -1
+        are padding and left out.
       weights: parameters and statistics, on every device.
       mesh: of all devices.
       view: of the network; the protocol may crop more of it.
       protocol: clips and crops of each video.
       batch_size: videos at a time, or fewer if the split has fewer.
-      stop, say: of `evaluate`.
+      stop: asked before every batch; True gives the evaluation up.
+      say: takes a line every 10 seconds.
       **loading: workers and processes, of `vidshift.data.eval_batches`.
+
+    Returns:
+      The scores in the order of the split, the same in every process; None if stopped.
+
+    Raises:
+      ValueError: not one video could be decoded.
     """
-    videos = len(data.source)
+    videos, parts, ids = len(data.source), [], {}
+    began = said = time.monotonic()
     with eval_batches(
         data,
         protocol.view(view),
@@ -225,13 +176,30 @@ def score(
         batch_size=fitting_batch(batch_size, videos, mesh),
         **loading,
     ) as batches:
-        return evaluate(
-            eval_step,
-            *weights,
-            batches,
-            mesh,
-            task=data.task,
-            videos=videos,
-            stop=stop,
-            say=say,
-        )
+        for rows in batches:
+            if stop():
+                return None
+            names = rows.pop("id").tolist()
+            ids |= dict(zip(rows["index"].tolist(), names, strict=True))
+            result = jax.device_get(eval_step(*weights, shard_batch(mesh, rows)))
+            parts.append([array[result[2] >= 0] for array in result])
+            now = time.monotonic()
+            if now - said >= SECONDS_BETWEEN_LINES:
+                said, done = now, sum(len(index) for _, _, index in parts)
+                left = (now - began) / max(done, 1) * (videos - done)
+                say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
+    if not parts:
+        raise ValueError("the split has no video")
+    logits, labels, index = map(np.concatenate, zip(*parts, strict=True))
+    if not len(index):
+        reasons = "; ".join(reason for _, reason in batches.failures[-1:])
+        raise ValueError(f"no video can be decoded: {reasons}")
+    order = np.argsort(index)
+    return Scores(
+        logits[order],
+        labels[order],
+        index[order],
+        tuple(ids.get(row, "") for row in index[order].tolist()),
+        tuple(batches.failures),
+        data.task,
+    )
