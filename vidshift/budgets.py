@@ -63,7 +63,7 @@ AS_TRAINED = ("scales", "area", "short_sides", "inverse_short_sides")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FullNetwork:
-    """A run's full network, with the weights that its sub-networks share."""
+    """Full network of a run, with the weights that its sub-networks share."""
 
     run: Run
     params: Arrays

@@ -43,7 +43,7 @@ from vidshift.run import Run
 
 
 def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
-    """`(params, stats, batch) -> (logits [B, shares, classes], label, index)`, of clips."""
+    """Builds `(params, stats, batch) -> (logits [B, shares, classes], label, index)`."""
 
     graphdef, weights = nnx.split(model)
     run = jax.jit(lambda weights, x: nnx.merge(graphdef, weights)(normalise(x)))
@@ -60,7 +60,7 @@ def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
 def stream_step(
     model: nnx.Module, normalise: Callable, steps: Callable[[int], np.ndarray]
 ) -> Callable:
-    """The same of streams.
+    """Builds the step of `clip_step` for streams.
 
     Args:
       steps: (row of the split) to how many frames have come at each share.
@@ -87,7 +87,7 @@ def stream_step(
 
 
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
-    """A run's scores of a split: logits `[N, shares, classes]`, and what it is."""
+    """Scores a split, logits `[N, shares, classes]`, and describes the run."""
     run = Run.open(workdir, options.checkpoint)
     split = run.split(
         options.split, data_dir=options.data_dir, map_classes=options.map_classes
@@ -157,7 +157,7 @@ def row(workdir: str | os.PathLike, options) -> dict:
 
 
 def lines(rows: list[dict]) -> list[str]:
-    """A Markdown table."""
+    """Returns a Markdown table."""
     head = " | ".join(f"{share:.0%}" for share in SHARES)
     return [
         f"| frames seen | {head} |",

@@ -122,7 +122,7 @@ def _gates(
 
 
 class Some:
-    """So many records of a source, evenly spread over it."""
+    """Source of some records of another, evenly spread over it."""
 
     def __init__(self, source, count: int):
         self.source, self.count = source, count

@@ -49,11 +49,11 @@ CHECKED_FRAMES = 5  # of each stream
 
 
 class MismatchError(Exception):
-    """What was exported computes something else."""
+    """The exported file computes something else."""
 
 
 def module_of(form: str):
-    """What writes a format.
+    """Imports the module that writes a format.
 
     Raises:
       ValueError: what it needs is not installed.
@@ -90,7 +90,7 @@ def source_of(options) -> source.Source:
 
 
 def sizes(options, network: source.Source) -> tuple[int, ...]:
-    """T, H, W and C of the clips that are given."""
+    """Returns T, H, W and C of the clips that the file takes."""
     shown = network.description.input
     height, width = options.size or (shown.crop, shown.crop)
     return shown.num_frames, height, width, network.channels
@@ -178,7 +178,7 @@ def default_out(options) -> pathlib.Path:
 
 
 def describe(options, network, made: program.Program, prepare) -> dict:
-    """What the JSON beside the file says; sizes that are free are "B"."""
+    """Returns the JSON beside the file; sizes that are free are "B"."""
 
     def listed(arrays):
         return [

@@ -16,7 +16,7 @@ TOLERANCE = 1e-4  # float32, the same function, another order of summation
 
 
 def random_clips(shape: tuple[int, ...], dtype) -> np.ndarray:
-    """Frames that differ everywhere: of pixels, or normalised."""
+    """Draws frames that differ everywhere, of pixels or normalised."""
     rng = np.random.default_rng(0)
     if np.dtype(dtype) == np.uint8:
         return rng.integers(0, 256, shape, np.uint8)
@@ -26,7 +26,7 @@ def random_clips(shape: tuple[int, ...], dtype) -> np.ndarray:
 def largest_difference(
     path: pathlib.Path, original: Callable, many: list[np.ndarray]
 ) -> float:
-    """Runs a file in another process; the largest difference over the largest logit.
+    """Runs a file in another process; returns the largest difference of logits.
 
     Args:
       path: the file, with its description beside it.
@@ -49,7 +49,7 @@ def largest_difference(
 
 
 def run_elsewhere(*files: pathlib.Path) -> None:
-    """`replay.main` in another process, which has nothing of this one's.
+    """Runs `replay.main` in another process, which has nothing of this one's.
 
     Raises:
       ValueError: it fails, or crashes.

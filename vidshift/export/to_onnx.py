@@ -34,7 +34,7 @@ def write(program: Program, path: pathlib.Path) -> dict:
 
 
 def convert(program: Program) -> onnx.ModelProto:
-    """The program's equations, one after another, by the table of rules."""
+    """Converts the program's equations one after another, by the table of rules."""
     closed = jax.make_jaxpr(program.function)(*program.shapes)
     graph, jaxpr = Graph(program.batch), closed.jaxpr
     values: dict = {
@@ -75,17 +75,17 @@ def convert(program: Program) -> onnx.ModelProto:
 
 
 def _whole(value: Value) -> bool:
-    """Whether it is a constant that has all its sizes."""
+    """Says whether a value is a constant that has all its sizes."""
     return value.array is not None and value.array.shape == tuple(value.shape)
 
 
 def _fixed(eqn) -> bool:
-    """Whether no size of its results depends on the batch."""
+    """Says whether no size of an equation's results depends on the batch."""
     return all(isinstance(n, int) for var in eqn.outvars for n in var.aval.shape)
 
 
 def _needed(jaxpr) -> set[int]:
-    """The equations that a result depends on."""
+    """Returns the ids of the equations that a result depends on."""
     wanted, found = set(jaxpr.outvars), set()
     for eqn in reversed(jaxpr.eqns):
         if wanted.intersection(eqn.outvars):

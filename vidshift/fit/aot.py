@@ -41,7 +41,7 @@ class Program(NamedTuple):
 
 
 def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
-    """The step that `train.py` runs.
+    """Builds the step that `train.py` runs.
 
     Args:
       config: of the experiment.
@@ -68,7 +68,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
 
 
 def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
-    """The step of validation during a run of `train.py`; arguments as above."""
+    """Builds the step of validation during a run of `train.py`; arguments as above."""
     experiment = _experiment(config, network)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
     step, as_evaluated = experiment.eval_step(mesh, protocol)
@@ -123,7 +123,7 @@ PROGRAMS = {"train": train_program, "eval": eval_program}
 
 
 def without_shift(network: dict) -> dict:
-    """The same network under TSN: without its scheme and the scheme's options."""
+    """Returns the network under TSN, without its scheme and the scheme's options."""
     kept = ("backbone", "num_classes", "num_frames", "dtype")
     kept += pick("backbone", network["backbone"], BACKBONES).options
     return {k: v for k, v in network.items() if k in kept} | {"temporal": "tsn"}

@@ -60,7 +60,7 @@ def main(options) -> int:
 
 
 def _network(options) -> tuple[str, nnx.Module, int]:
-    """A run's network or one by name, of random weights; what to call it; its side."""
+    """Returns the name, the network, of a run or of random weights, and its side."""
     if options.workdir is not None:
         run = Run.open(options.workdir, options.checkpoint)
         return str(run.checkpoint), run.network(), run.view.crop
@@ -80,7 +80,7 @@ def built(network: Network, dtype: str) -> nnx.Module:
 
 
 def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:
-    """A step of so many streams, from the host to the host, that has been compiled."""
+    """Compiles a step of some streams, from the host to the host."""
     init, step = make(model)
     cache = init(streams, side)
     frame = np.random.default_rng(0).standard_normal(
@@ -109,7 +109,7 @@ def percentiles(seconds: np.ndarray) -> dict[str, float]:
 
 
 def compared(model: nnx.Module, name: str, side: int, options) -> dict:
-    """A step of one stream beside TSN's, in turns; the median of their ratios.
+    """Times a step of one stream beside TSN's, in turns; returns the median ratio too.
 
     Raises:
       ValueError: the network is a run's, which has no TSN of its own.

@@ -130,7 +130,7 @@ def stream(
 
 
 def stretch_of(options, pixel_aspect: str) -> Fraction:
-    """What a file's frames are scaled by; a camera's pixels are square."""
+    """Returns the factor of a file's frame widths; a camera's pixels are square."""
     if options.video is None:
         return SQUARE
     label = os.fspath(options.video)

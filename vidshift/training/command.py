@@ -117,7 +117,7 @@ def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
 
 
 def _fault_of_file(file: str, error: Exception) -> str | None:
-    """An error that a config file made, and its line; None for others."""
+    """Describes an error that a config file made, with its line; None for others."""
     if isinstance(error, SyntaxError) and _same(error.filename, file):
         return f"line {error.lineno}: {error.msg}"
     if isinstance(error, AttributeError) and "'get_config'" in str(error):
