@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.commands import (
     arguments,
+    errors,
     fails,
     failures,
     finish,
@@ -117,11 +118,6 @@ def test_everything_at_once_resumes_exactly(tmp_path, data_dir):
     assert trajectory(cut) == trajectory(whole)
     assert [x["step"] for x in of_kind(cut, "train")] == list(range(1, 9))
     assert of_kind(whole, "train")[-1]["lr"] == pytest.approx(0.005)
-
-
-def errors(err):
-    """What a run wrote to stderr, but for the drawing of its clips."""
-    return [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
 
 
 WRONG = [

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.support.commands import (
+    errors,
     fails,
     finish,
     of_kind,
@@ -126,8 +127,7 @@ def test_when_one_process_has_an_error_each_ends_in_a_line(tmp_path, data_dir):
 
 
 def own_line(process) -> str:
-    _, err = finish(process, code=2)
-    (line,) = [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+    (line,) = errors(finish(process, code=2)[1])
     return line.removeprefix("train.py: error: ")
 
 
