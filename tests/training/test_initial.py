@@ -267,7 +267,7 @@ def test_another_normalisation_is_named(written):
 
 
 @pytest.mark.slow(but=("quantized",))
-@pytest.mark.parametrize("variant", ["interpolated", "quantized", "attention"])
+@pytest.mark.parametrize("variant", ["quantized", "attention"])
 def test_rubiksnet_from_its_spatial_variant(written, variant):
     folder, source = written("rubiksnet_micro", variant="spatial")
     found, drawn, report = start(folder, described("rubiksnet_micro", variant=variant))
