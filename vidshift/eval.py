@@ -247,9 +247,7 @@ def together(
         for member, weight in zip(members, weights or [1.0] * len(members), strict=True)
     ]
     return first._replace(
-        scores=scores,
-        stem=joint_stem(),
-        described={"members": lines},
+        scores=scores, stem=joint_stem(), described={"members": lines}
     )
 
 

@@ -60,9 +60,7 @@ def describe(config) -> dict:
     stack = getattr(config.data.options, "stack", 1)
     flow = getattr(config.data.options, "modality", "rgb") == "flow"
     return model_arguments(
-        config,
-        num_classes=CLASSES[config.data.name],
-        channels=2 * stack if flow else 3,
+        config, num_classes=CLASSES[config.data.name], channels=2 * stack if flow else 3
     )
 
 
@@ -132,13 +130,7 @@ def test_the_learning_rate_falls(path):
     assert last < 0.1 * peak
 
 
-@pytest.mark.exhaustive(
-    but=(
-        "tiny_a3d",
-        "kinetics_a3d_slow_8x8",
-        "*multi_resolution",
-    )
-)
+@pytest.mark.exhaustive(but=("tiny_a3d", "kinetics_a3d_slow_8x8", "*multi_resolution"))
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ADAPTIVE, ids=lambda path: path.stem)
 def test_a_config_has_its_sub_networks(path):
@@ -214,12 +206,7 @@ def test_rows_of_the_page_are_configs(row):
 
 
 @pytest.mark.exhaustive(
-    but=(
-        "*rubiksnet*",
-        "*stack=*",
-        "*online*",
-        "something_v1_gsf_resnet50*",
-    )
+    but=("*rubiksnet*", "*stack=*", "*online*", "something_v1_gsf_resnet50*")
 )
 @pytest.mark.slow
 @every_row
@@ -252,9 +239,7 @@ def test_the_page_has_every_experiment():
 
 
 # Options that a network has without being given them.
-DEFAULTS = {
-    "resnet50/gsf": {"ratio": 0.25, "place": "conv3", "modules": 16},
-}
+DEFAULTS = {"resnet50/gsf": {"ratio": 0.25, "place": "conv3", "modules": 16}}
 
 
 def network(config) -> tuple:

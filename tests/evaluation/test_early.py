@@ -54,11 +54,7 @@ def frame_logits(run) -> np.ndarray:
 
 def scored(run):
     options = SimpleNamespace(
-        checkpoint="best",
-        data_dir=None,
-        split="test",
-        batch_size=8,
-        map_classes=False,
+        checkpoint="best", data_dir=None, split="test", batch_size=8, map_classes=False
     )
     described, _, scores = early.score(run, options)
     return described["sees"], scores

@@ -228,13 +228,7 @@ class TestLargestBatch:
         "ucf101_rubiksnet",
     )
 )
-@pytest.mark.slow(
-    but=(
-        "something_v1_tsm_resnet50",
-        "tiny",
-        "tiny_a3d",
-    )
-)
+@pytest.mark.slow(but=("something_v1_tsm_resnet50", "tiny", "tiny_a3d"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_is_complete(path):
     config = runpy.run_path(path)["get_config"]()

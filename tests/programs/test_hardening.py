@@ -14,11 +14,7 @@ from tests.support.commands import TINY, finish, start_program
 from tests.support.files import VIDEOS
 from vidshift import checkpoints, compare, load, read_clip
 from vidshift.nets.weights import named_arrays
-from vidshift.shifts.attention import (
-    WholeShift,
-    attention_layers,
-    with_temperature,
-)
+from vidshift.shifts.attention import WholeShift, attention_layers, with_temperature
 from vidshift.training.log import read_metrics
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"

@@ -74,12 +74,7 @@ def test_a_new_temperature_each_step_compiles_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive(
-    but=(
-        "2-False",
-        "1-True",
-    )
-)
+@pytest.mark.exhaustive(but=("2-False", "1-True"))
 @pytest.mark.parametrize(("accumulate", "causal"), [(1, False), (2, False), (1, True)])
 def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate, causal):
     losses, moved = {}, {}

@@ -34,10 +34,7 @@ def _changed(part, fields):
 
 @pytest.mark.parametrize(
     "fields",
-    [
-        {},
-        {"config__seed": 1, "config__optim__lr": 0.5, "config__data__dir": "x"},
-    ],
+    [{}, {"config__seed": 1, "config__optim__lr": 0.5, "config__data__dir": "x"}],
 )
 def test_a_run_goes_on_with_another_recipe(fields):
     check_same_run(DESCRIPTION, changed(**fields), "runs/a")

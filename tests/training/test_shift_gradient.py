@@ -60,10 +60,7 @@ def test_a_channel_without_a_gradient_stays_where_it_is():
     assert time.tolist() == [[2.0], [0.0], [0.0]]
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [(2, [[0.6], [0.8]]), (1, [[1.0]])],
-)
+@pytest.mark.parametrize(("rows", "expected"), [(2, [[0.6], [0.8]]), (1, [[1.0]])])
 def test_fewer_rows_are_space_or_time(rows, expected):
     gradient = jnp.asarray([[3.0], [4.0]])[:rows]
     found = normalised(gradient, form="official", time_factor=0.1)

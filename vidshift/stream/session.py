@@ -23,10 +23,7 @@ from vidshift.stream.watcher import answering, find, taken_fps
 
 
 def stream(
-    options,
-    *,
-    open_source: Callable[[], Iterator],
-    stop: Callable[[], bool],
+    options, *, open_source: Callable[[], Iterator], stop: Callable[[], bool]
 ) -> int:
     """Watches a source; prints a JSON line.
 

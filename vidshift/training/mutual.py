@@ -252,9 +252,7 @@ class MutualStep:
             for one, run in imitators.items()
         }
         lowered[UPDATE] = jax.jit(
-            self.update,
-            out_shardings=(self.everywhere,) * 2,
-            donate_argnames="state",
+            self.update, out_shardings=(self.everywhere,) * 2, donate_argnames="state"
         ).lower(state, batch, grads, stats, seen)
         return lowered
 

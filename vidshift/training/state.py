@@ -13,11 +13,7 @@ from flax import nnx
 
 from vidshift.config import OptimConfig
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
-from vidshift.shifts.attention import (
-    attention_layers,
-    shifted_shares,
-    with_temperature,
-)
+from vidshift.shifts.attention import attention_layers, shifted_shares, with_temperature
 from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.attention import budget_loss
 
