@@ -185,8 +185,6 @@ class Experiment:
         """Returns `(split's name, parameters, statistics) -> figures`, or None if stopped.
 
         Args:
-          devices: that evaluate.
-          protocol: of the evaluation.
           open_split: name of a split to the split.
           **options: of `evaluate.score`.
         """

@@ -22,14 +22,8 @@ from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.inflation import find_inflation
 
 # Arguments of `vidshift.create` that are no options.
-ARGUMENTS = (
-    "backbone",
-    "temporal",
-    "num_classes",
-    "num_frames",
-    "dtype",
-    "in_channels",
-)
+ARGUMENTS = ("backbone", "temporal", "num_classes", "num_frames", "dtype")
+ARGUMENTS += ("in_channels",)
 
 
 def initial_weights(

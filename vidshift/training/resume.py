@@ -27,11 +27,8 @@ def open_checkpoints(
     """Locks a run's folder, sets damaged checkpoints aside and opens the others.
 
     Args:
-      config: of the run.
-      workdir: of the run.
       best_by: the figure of a validation that is a checkpoint's score.
       cleanup: closes the checkpoints and releases the lock.
-      say: takes a line.
 
     Raises:
       CheckpointError: another process trains there, or no checkpoint is whole.
@@ -61,11 +58,8 @@ def go_on(
     """Returns the state of a run's last checkpoint, or `like` where it has none.
 
     Args:
-      saved: the run's checkpoints.
       like: the state of step 0.
       description: of the run that was asked for.
-      workdir: of the run.
-      say: takes a line.
 
     Raises:
       CheckpointError: the folder holds a run of another network or data.
