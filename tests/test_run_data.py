@@ -232,7 +232,8 @@ def test_eval_compares_and_maps(backwards, tmp_path):
     first, other = line["scores"], tmp_path / "other.npz"
     order = np.arange(12)[::-1]
     logits, labels = scores["logits"][:, order], order[scores["labels"]]
-    np.savez(other, ids=scores["ids"], logits=logits, labels=labels, classes=CLASSES)
+    mapped = {"logits": logits, "labels": labels, "classes": CLASSES}
+    np.savez(other, **dict(scores) | mapped)
     flags = [f"--scores={first}", f"--scores={other}", f"--out={tmp_path / 'both'}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
     assert f"{other} has other classes than {first}: they are in another order" in err

@@ -22,7 +22,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -72,15 +72,14 @@ def stream_step(
         del params, stats
         video, index = batch["video"][:, 0], np.asarray(batch["index"])
         batch_size, frames = video.shape[:2]
-        cache, found = init(batch_size, video.shape[2:4]), []
+        cache, each = init(batch_size, video.shape[2:4]), []
         for t in range(frames):
             # The clip is a stream of its own: it begins after the video's first frame.
             reset = np.full(batch_size, t == 1)
             logits, cache = one(cache, normalise(video[:, t]), reset)
-            found.append(logits)
-        found = jnp.stack(found, 1)
-        at = np.stack([steps(row) if row >= 0 else steps(-1) for row in index.tolist()])
-        logits = jnp.take_along_axis(found, jnp.asarray(at)[..., None], axis=1)
+            each.append(logits)
+        at = jnp.asarray(np.stack([steps(row) for row in index.tolist()]))
+        logits = jnp.take_along_axis(jnp.stack(each, 1), at[..., None], axis=1)
         return logits, batch["label"], batch["index"]
 
     return step
@@ -123,18 +122,15 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         workers=run.description.config.data.workers,
         worker_kind="thread",  # it is this process that notes the lengths
     )
+    about = run.description.model
+    causal = "causal " if about.get("causal") else ""
     described = {
         "workdir": str(workdir),
         "checkpoint": run.step,
-        "network": _name(run.description.model),
+        "network": f"{causal}{about['temporal'].upper()} {about['backbone']}",
         "sees": "streamed" if streamed else "clips",
     }
     return described, split, scores
-
-
-def _name(model: Mapping) -> str:
-    causal = "causal " if model.get("causal") else ""
-    return f"{causal}{model['temporal'].upper()} {model['backbone']}"
 
 
 def row(workdir: str | os.PathLike, options) -> dict:
@@ -147,12 +143,12 @@ def row(workdir: str | os.PathLike, options) -> dict:
     ]
     if not scores.labelled:
         raise ValueError(f"the clips of split {options.split} have no labels")
-    figure = split.task.best_by
+    name = split.task.best_by
     return described | {
         "clips": len(scores.labels),
         "failed": len(scores.failures),
-        "figure": figure,
-        "accuracy": [own[figure] for own in each],
+        "figure": name,
+        "accuracy": [figures[name] for figures in each],
     }
 
 

@@ -131,8 +131,8 @@ def stretch_of(options, pixel_aspect: str) -> Fraction:
     if options.video is None:
         return SQUARE
     label = os.fspath(options.video)
-    found = index_of(label).pixel_aspect
-    return aspects.stretch(found, pixel_aspect, of=label, label=label)
+    stored = index_of(label).pixel_aspect
+    return aspects.stretch(stored, pixel_aspect, of=label, label=label)
 
 
 def source_of(options, camera: Callable = sources.camera) -> Callable[[], Iterator]:
