@@ -18,7 +18,6 @@ CONFIGS = {
     "import nowhere_at_all\n": "line 1: ModuleNotFoundError: No module named 'nowhere",
     "def get_config():\n    return 1 / 0\n": "line 2: ZeroDivisionError",
     "def get_config():\n    return {}\n": "must return a vidshift.config.Config",
-    "hello\n": "line 1: NameError",
     "def get_config(name):\n    return name\n": "missing 1 required positional",
     "\0": "null bytes",
 }

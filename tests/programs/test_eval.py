@@ -52,14 +52,6 @@ def test_scores_of_every_clip_give_the_printed_accuracy(scored):
 
 
 @pytest.mark.slow
-def test_several_clips_and_crops(run_dir, tmp_path):
-    stdout, _ = run_eval(
-        f"--workdir={run_dir}", "--protocol=2x3", "--batch_size=7", f"--out={tmp_path}"
-    )
-    assert json.loads(stdout)["clips"] == 30
-
-
-@pytest.mark.slow
 def test_networks_and_files_of_scores_together(run_dir, scored, tmp_path):
     first, _ = scored
     stdout, _ = run_eval(

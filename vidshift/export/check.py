@@ -42,9 +42,9 @@ def largest_difference(
         given, answers = (pathlib.Path(folder, f"{n}.npz") for n in ("clips", "logits"))
         np.savez(given, *many)
         run_elsewhere(path, given, answers)
-        with np.load(answers) as found:
-            found = [found[name] for name in found.files]
-    differences = [np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)]
+        with np.load(answers) as file:
+            logits = [file[name] for name in file.files]
+    differences = [np.abs(a - b).max() for a, b in zip(logits, wanted, strict=True)]
     return float(np.max(differences) / max(np.abs(a).max() for a in wanted))
 
 

@@ -13,6 +13,9 @@ import tqdm
 from tensorboardX import SummaryWriter
 
 METRICS_FILE = "metrics.jsonl"
+# Metrics of a train step that are one number, as far as the step has them.
+NUMBERS = ("loss", "top1", "lr", "grad_norm")
+NUMBERS += ("distillation", "temperature", "attention_moved")
 
 
 class NotFiniteError(ArithmeticError):
@@ -183,13 +186,8 @@ class RunLog:
         Raises:
           NotFiniteError: the loss or its gradient is NaN or infinite.
         """
-        names = ("loss", "top1", "lr", "grad_norm")
-        if "distillation" in metrics:
-            names += ("distillation",)
+        values = {name: float(metrics[name]) for name in NUMBERS if name in metrics}
         by_layer = metrics.get("moved_channels")
-        if by_layer is not None:
-            names += ("temperature", "attention_moved")
-        values = {name: float(metrics[name]) for name in names}
         if by_layer is not None:
             values["moved_channels"] = float(by_layer.mean())
         drawn = {k: metrics[k] for k in ("subnetworks",) if k in metrics}
