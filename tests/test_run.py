@@ -133,3 +133,8 @@ def test_a_home_folder_in_paths(tmp_path, monkeypatch):
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=f"{tmp_path}/w.pth"):
         read_torch("~/w.pth")
+
+
+def test_without_attention_nothing_is_read_to_harden(run, monkeypatch):
+    monkeypatch.delattr(checkpoints, "read_weights")
+    assert Run.open(run).hardening() == {}

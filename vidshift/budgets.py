@@ -262,20 +262,24 @@ def _grids(full: FullNetwork, options) -> list[Sequence[float]]:
     adaptive = full.config.adaptive
     names = ("widths", "sides", "frames")
     grids = [getattr(options, name) for name in names]
-    missing = [name for name, given in zip(names, grids) if not given]
+    missing = [name for name, grid in zip(names, grids) if not grid]
     if missing and adaptive.mode != "mutual":
         raise ValueError(
             f"{full.run.checkpoint} was not trained with sub-networks (adaptive.mode=mutual), "
             f"so which to evaluate must be said: --{', --'.join(missing)}"
         )
-    return [given or getattr(adaptive, name) for name, given in zip(names, grids)]
+    return [grid or getattr(adaptive, name) for name, grid in zip(names, grids)]
 
 
 def _cost(full: FullNetwork, one: SubNetwork, crop: int):
     arguments = one.of(full.model)
-    own = {k: v for k, v in arguments.items() if k not in ARGUMENTS and v is not None}
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name not in ARGUMENTS and value is not None
+    }
     return cost(
-        Network(arguments["backbone"], arguments["temporal"], own),
+        Network(arguments["backbone"], arguments["temporal"], options),
         classes=arguments["num_classes"],
         frames=arguments["num_frames"],
         side=crop,
@@ -341,9 +345,9 @@ def main(argv: list[str] | None = None) -> int:
     add("--save", metavar="DIR", help="write the network for the budget there")
     options = parser.parse_args(argv)
     for name in ("crop", "batch_size", "gflops", "latency_ms"):
-        given = getattr(options, name)
-        if given is not None and not given > 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {given}")
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if (options.calibration_batches or 0) < 0:
         raise ValueError("--calibration-batches must be 0 or more")
     full = FullNetwork.read(options.workdir, options.checkpoint)
