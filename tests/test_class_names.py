@@ -71,11 +71,6 @@ def test_no_such_list(content, message, tmp_path):
         read_class_names(path)
 
 
-def test_no_such_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_class_names(tmp_path / "a.txt")
-
-
 @pytest.mark.parametrize(
     ("ours", "theirs", "says"),
     [

@@ -101,13 +101,6 @@ def test_a_video_is_read_as_the_run_reads_it(run, video):
     np.testing.assert_array_equal(clips, wanted)
 
 
-def test_no_run(tmp_path):
-    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
-        load(tmp_path)
-    with pytest.raises(CheckpointError, match="is no run or checkpoint"):
-        read_clip(VIDEO, tmp_path)
-
-
 def test_a_causal_attention_is_hardened_to_the_past():
     names = {"backbone": "rubiksnet_micro", "temporal": "tsn", "variant": "attention"}
     model = names | {"num_classes": 2, "num_frames": 4, "causal": True}
@@ -140,3 +133,8 @@ def test_a_home_folder_in_paths(tmp_path, monkeypatch):
     (tmp_path / "w.pth").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=f"{tmp_path}/w.pth"):
         read_torch("~/w.pth")
+
+
+def test_without_attention_nothing_is_read_to_harden(run, monkeypatch):
+    monkeypatch.delattr(checkpoints, "read_weights")
+    assert Run.open(run).hardening() == {}

@@ -1,6 +1,5 @@
 """A run joined with data: the lists of classes are compared, and mapped by name."""
 
-import argparse
 import json
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import budgets, early, pictures
+from vidshift import early, pictures
 from vidshift.config import Config, DataConfig
 from vidshift.data.annotations.mirrored import NO_MIRROR
 from vidshift.data.sources import motion_clips
@@ -217,15 +216,7 @@ def test_commands_compare(main, arguments, backwards, capsys):
     )
 
 
-def test_budgets_compare(backwards):
-    run = budgets.FullNetwork.read(backwards, "last")
-    options = argparse.Namespace(data_dir=None, map_classes=False)
-    with pytest.raises(ValueError, match="--map-classes takes them by name"):
-        run.split("test", options)
-    options.map_classes = True
-    assert run.split("test", options).classes == CLASSES[::-1]
-
-
+@pytest.mark.slow  # five processes
 def test_eval_compares_and_maps(backwards, tmp_path):
     flags = [f"--workdir={backwards}", f"--out={tmp_path}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
@@ -241,7 +232,8 @@ def test_eval_compares_and_maps(backwards, tmp_path):
     first, other = line["scores"], tmp_path / "other.npz"
     order = np.arange(12)[::-1]
     logits, labels = scores["logits"][:, order], order[scores["labels"]]
-    np.savez(other, ids=scores["ids"], logits=logits, labels=labels, classes=CLASSES)
+    mapped = {"logits": logits, "labels": labels, "classes": CLASSES}
+    np.savez(other, **dict(scores) | mapped)
     flags = [f"--scores={first}", f"--scores={other}", f"--out={tmp_path / 'both'}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
     assert f"{other} has other classes than {first}: they are in another order" in err

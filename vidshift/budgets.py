@@ -63,7 +63,7 @@ AS_TRAINED = ("scales", "area", "short_sides", "inverse_short_sides")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FullNetwork:
-    """A run's full network, with the weights that its sub-networks share."""
+    """Full network of a run, with the weights that its sub-networks share."""
 
     run: Run
     params: Arrays
@@ -114,7 +114,7 @@ def subnetwork(full: FullNetwork, one: SubNetwork) -> Narrow:
 def calibrate(
     full: FullNetwork, subnetworks, view: View, options, devices
 ) -> list[Arrays]:
-    """Statistics of each sub-network over the same training batches."""
+    """Computes each sub-network's statistics over the same training batches."""
     config = full.config
     batches = options.calibration_batches
     if batches is None:
@@ -145,21 +145,18 @@ def calibrate(
         for _ in _progress(range(batches), "calibrating", "batch"):
             clips, _ = prepared(mesh.shard_batch(devices, next(loader)))
             for i, program in enumerate(programs):
-                found = program(*weights, clips)
-                totals[i] = (
-                    found
-                    if totals[i] is None
-                    else jax.tree.map(jnp.add, totals[i], found)
-                )
+                sums = program(*weights, clips)
+                if totals[i] is not None:
+                    sums = jax.tree.map(jnp.add, totals[i], sums)
+                totals[i] = sums
     return [jax.device_get(jax.tree.map(lambda a: a / batches, t)) for t in totals]
 
 
 def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
-    """Scores of a split, `logits` [N, sub-networks, classes]."""
+    """Scores a split: `logits` [N, sub-networks, classes]."""
     protocol = pick("protocol", options.protocol, PROTOCOLS)
     name = options.split or full.config.data.validation_split
     split = full.split(name, options)
-    view = protocol.view(view)
     steps = [
         evaluate.make_eval_step(
             subnetwork(full, one),
@@ -175,8 +172,8 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
     stats = mesh.replicate(devices, stats)
 
     def all_of_them(_params, _stats, batch):
-        found = [step(params, own, batch) for step, own in zip(steps, stats)]
-        return jnp.stack([logits for logits, *_ in found], 1), *found[0][1:]
+        results = [step(params, stat, batch) for step, stat in zip(steps, stats)]
+        return jnp.stack([logits for logits, *_ in results], 1), *results[0][1:]
 
     bar = _progress(None, f"evaluating on {name}", "batch")
     return evaluate.score(
@@ -185,8 +182,7 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
         ({}, {}),
         devices,
         view=view,
-        clips=protocol.clips,
-        crops=protocol.crops,
+        protocol=protocol,
         batch_size=options.batch_size,
         # Before every batch it is asked whether to stop.
         stop=lambda: bar.update() and False,
@@ -195,7 +191,7 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
 
 
 def latency(full: FullNetwork, one: SubNetwork, stats: Arrays, crop: int) -> float:
-    """Milliseconds of one clip, the median of `LATENCY_RUNS`, with its own weights."""
+    """Measures milliseconds of one clip, the median of `LATENCY_RUNS`."""
     network = subnetwork(full, one)
     params = jax.device_put(narrow(full.params, network.params))
     stats = jax.device_put(stats)
@@ -233,15 +229,15 @@ def tabulate(full: FullNetwork, options) -> table.Table:
     scores = score(full, subnetworks, stats, view, options, devices)
     rows = []
     for i, one in enumerate(_progress(subnetworks, "timing", "network")):
-        own = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
+        figures = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
         rows.append(
             table.Row(
                 one,
                 crop,
                 gflops=costs[i].macs / 1e9,
                 parameters=costs[i].parameters,
-                top1=own["top1"],
-                top5=own["top5"],
+                top1=figures["top1"],
+                top5=figures["top5"],
                 latency_ms=None
                 if options.no_latency
                 else latency(full, one, stats[i], crop),
@@ -252,12 +248,10 @@ def tabulate(full: FullNetwork, options) -> table.Table:
     if options.calibration_batches == 0:
         return made  # to be seen, not to be used
     full.folder.mkdir(exist_ok=True)
-    for row, own in zip(rows, stats):
-        table.write_statistics(full.folder, row, own)
-    old = None
-    if (full.folder / table.TABLE_FILE).exists():
-        old = table.read(full.folder)
-    made = table.merge(made, old)
+    for row, statistics_of_row in zip(rows, stats):
+        table.write_statistics(full.folder, row, statistics_of_row)
+    exists = (full.folder / table.TABLE_FILE).exists()
+    made = table.merge(made, table.read(full.folder) if exists else None)
     table.write(full.folder, made)
     draw_budgets(full.folder / "budgets.png", made)
     return made
@@ -268,20 +262,24 @@ def _grids(full: FullNetwork, options) -> list[Sequence[float]]:
     adaptive = full.config.adaptive
     names = ("widths", "sides", "frames")
     grids = [getattr(options, name) for name in names]
-    missing = [name for name, given in zip(names, grids) if not given]
+    missing = [name for name, grid in zip(names, grids) if not grid]
     if missing and adaptive.mode != "mutual":
         raise ValueError(
             f"{full.run.checkpoint} was not trained with sub-networks (adaptive.mode=mutual), "
             f"so which to evaluate must be said: --{', --'.join(missing)}"
         )
-    return [given or getattr(adaptive, name) for name, given in zip(names, grids)]
+    return [grid or getattr(adaptive, name) for name, grid in zip(names, grids)]
 
 
 def _cost(full: FullNetwork, one: SubNetwork, crop: int):
     arguments = one.of(full.model)
-    own = {k: v for k, v in arguments.items() if k not in ARGUMENTS and v is not None}
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name not in ARGUMENTS and value is not None
+    }
     return cost(
-        Network(arguments["backbone"], arguments["temporal"], own),
+        Network(arguments["backbone"], arguments["temporal"], options),
         classes=arguments["num_classes"],
         frames=arguments["num_frames"],
         side=crop,
@@ -347,9 +345,9 @@ def main(argv: list[str] | None = None) -> int:
     add("--save", metavar="DIR", help="write the network for the budget there")
     options = parser.parse_args(argv)
     for name in ("crop", "batch_size", "gflops", "latency_ms"):
-        given = getattr(options, name)
-        if given is not None and not given > 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {given}")
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if (options.calibration_batches or 0) < 0:
         raise ValueError("--calibration-batches must be 0 or more")
     full = FullNetwork.read(options.workdir, options.checkpoint)

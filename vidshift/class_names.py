@@ -54,10 +54,10 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def listed(names: Iterable[str], separator: str = ", ") -> str:
+def listed(names: Iterable[str]) -> str:
     """Returns the first names in quotes, and how many more there are."""
     names = list(names)
-    shown = separator.join(map(repr, names[:MOST_LISTED]))
+    shown = ", ".join(map(repr, names[:MOST_LISTED]))
     more = len(names) - MOST_LISTED
     return f"{shown} and {more} more" if more > 0 else shown
 
@@ -94,7 +94,7 @@ def difference(
 
 
 def read_class_names(path: pathlib.Path) -> tuple[str, ...]:
-    """The names in the order of their numbers.
+    """Reads names in the order of their numbers.
 
     Args:
       path: a text file with a name a line, or a `.json` file with a list, or with an

@@ -65,7 +65,7 @@ COLUMNS = {
 
 
 def train(name: str, workdir: pathlib.Path, flags: list[str]) -> list[str]:
-    """Cells of a row: name, top-1, right pair, minutes.
+    """Trains and returns the cells of a row: name, top-1, right pair, minutes.
 
     Raises:
       CalledProcessError: a run that failed.
@@ -84,16 +84,13 @@ def train(name: str, workdir: pathlib.Path, flags: list[str]) -> list[str]:
 
 
 def hardening(workdir: pathlib.Path) -> list[str]:
-    """Cells of a row with attention, from the last checkpoint."""
+    """Evaluates the last checkpoint; returns the cells of a row with attention."""
     lines = []
     for form in ("", "soft"):
         out = workdir / "evaluation" / f"last{form}"
         command = [sys.executable, "eval.py", f"--workdir={workdir}"]
-        command += [
-            "--checkpoint=last",
-            f"--out={out}",
-            *([f"--{form}"] if form else []),
-        ]
+        command += ["--checkpoint=last", f"--out={out}"]
+        command += [f"--{form}"] if form else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         lines.append(json.loads(done.stdout.splitlines()[-1]))
     hard, soft = (np.load(line["scores"])["logits"].argmax(1) for line in lines)
@@ -105,14 +102,14 @@ def hardening(workdir: pathlib.Path) -> list[str]:
     ]
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser("vidshift.compare", __doc__)
     parser.add_argument("--table", choices=TABLES, default="schemes")
     parser.add_argument("--out", default="runs/compare", help="folder of the runs")
     arguments, for_train = parser.parse_known_args(argv)
     if not pathlib.Path("train.py").is_file():
-        print("compare: error: there is no train.py in this folder", file=sys.stderr)
-        return 2
+        raise ValueError("there is no train.py in this folder")
     columns, table = COLUMNS[arguments.table], []
     for name, differs in TABLES[arguments.table].items():
         folder = name.replace(",", "").replace(" ", "_")
@@ -122,8 +119,7 @@ def main(argv: list[str] | None = None) -> int:
             if differs[: len(ATTENTION)] == ATTENTION:
                 cells += hardening(workdir)
         except (subprocess.CalledProcessError, ValueError) as error:
-            print(f"compare: error: {name}: {error}", file=sys.stderr)
-            return 2
+            raise ValueError(f"{name}: {error}") from error
         cells += [""] * (columns.count("|") - 1 - len(cells))
         table.append(f"| {' | '.join(cells)} |")
     ruler = "|" + "---|" * (columns.count("|") - 1)

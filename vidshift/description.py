@@ -62,6 +62,8 @@ class Input:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Description:
+    """A network, the input that it takes, its classes, and the config that trained it."""
+
     # Arguments of `vidshift.create`.
     model: Mapping[str, Any]
     input: Input

@@ -22,7 +22,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -37,12 +37,13 @@ from vidshift.devices import mesh
 from vidshift.evaluation import evaluate
 from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
 from vidshift.evaluation.evaluate import Scores
+from vidshift.evaluation.protocols import Protocol
 from vidshift.report.draw_early import draw_early
 from vidshift.run import Run
 
 
 def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
-    """`(params, stats, batch) -> (logits [B, shares, classes], label, index)`, of clips."""
+    """Builds `(params, stats, batch) -> (logits [B, shares, classes], label, index)`."""
 
     graphdef, weights = nnx.split(model)
     run = jax.jit(lambda weights, x: nnx.merge(graphdef, weights)(normalise(x)))
@@ -59,7 +60,7 @@ def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
 def stream_step(
     model: nnx.Module, normalise: Callable, steps: Callable[[int], np.ndarray]
 ) -> Callable:
-    """The same of streams.
+    """Builds the step of `clip_step` for streams.
 
     Args:
       steps: (row of the split) to how many frames have come at each share.
@@ -71,22 +72,21 @@ def stream_step(
         del params, stats
         video, index = batch["video"][:, 0], np.asarray(batch["index"])
         batch_size, frames = video.shape[:2]
-        cache, found = init(batch_size, video.shape[2:4]), []
+        cache, each = init(batch_size, video.shape[2:4]), []
         for t in range(frames):
             # The clip is a stream of its own: it begins after the video's first frame.
             reset = np.full(batch_size, t == 1)
             logits, cache = one(cache, normalise(video[:, t]), reset)
-            found.append(logits)
-        found = jnp.stack(found, 1)
-        at = np.stack([steps(row) if row >= 0 else steps(-1) for row in index.tolist()])
-        logits = jnp.take_along_axis(found, jnp.asarray(at)[..., None], axis=1)
+            each.append(logits)
+        at = jnp.asarray(np.stack([steps(row) for row in index.tolist()]))
+        logits = jnp.take_along_axis(jnp.stack(each, 1), at[..., None], axis=1)
         return logits, batch["label"], batch["index"]
 
     return step
 
 
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
-    """A run's scores of a split: logits `[N, shares, classes]`, and what it is."""
+    """Scores a split, logits `[N, shares, classes]`, and describes the run."""
     run = Run.open(workdir, options.checkpoint)
     split = run.split(
         options.split, data_dir=options.data_dir, map_classes=options.map_classes
@@ -116,24 +116,21 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         ({}, {}),
         devices,
         view=view,
-        clips=clips,
+        protocol=Protocol(clips, crops=1),
         batch_size=options.batch_size,
         say=functools.partial(print, file=sys.stderr, flush=True),
         workers=run.description.config.data.workers,
         worker_kind="thread",  # it is this process that notes the lengths
     )
+    about = run.description.model
+    causal = "causal " if about.get("causal") else ""
     described = {
         "workdir": str(workdir),
         "checkpoint": run.step,
-        "network": _name(run.description.model),
+        "network": f"{causal}{about['temporal'].upper()} {about['backbone']}",
         "sees": "streamed" if streamed else "clips",
     }
     return described, split, scores
-
-
-def _name(model: Mapping) -> str:
-    causal = "causal " if model.get("causal") else ""
-    return f"{causal}{model['temporal'].upper()} {model['backbone']}"
 
 
 def row(workdir: str | os.PathLike, options) -> dict:
@@ -146,17 +143,17 @@ def row(workdir: str | os.PathLike, options) -> dict:
     ]
     if not scores.labelled:
         raise ValueError(f"the clips of split {options.split} have no labels")
-    figure = split.task.best_by
+    name = split.task.best_by
     return described | {
         "clips": len(scores.labels),
         "failed": len(scores.failures),
-        "figure": figure,
-        "accuracy": [own[figure] for own in each],
+        "figure": name,
+        "accuracy": [figures[name] for figures in each],
     }
 
 
 def lines(rows: list[dict]) -> list[str]:
-    """A Markdown table."""
+    """Returns a Markdown table."""
     head = " | ".join(f"{share:.0%}" for share in SHARES)
     return [
         f"| frames seen | {head} |",

@@ -11,6 +11,7 @@ for the server of a test without public labels. With `--video` a video file is
 classified instead.
 """
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -99,7 +100,9 @@ class Evaluated(NamedTuple):
 
 
 def main() -> None:
-    protocol = chosen_protocol()
+    protocol = pick("protocol", FLAGS.protocol, PROTOCOLS)
+    if FLAGS.average:
+        protocol = dataclasses.replace(protocol, average=FLAGS.average)
     if FLAGS.out:
         check_out("--out", FLAGS.out, folder=True)
     if FLAGS.submission:
@@ -123,19 +126,14 @@ def main() -> None:
             raise ValueError("--submission needs a --workdir, which knows the data set")
     members = [from_file(pathlib.Path(path)) for path in FLAGS.scores]
     members = [score(run, protocol) for run in runs] + members
-    whole = members[0]
+    result = members[0]
     if len(members) > 1:
-        whole = together(members, names, weights, protocol)
+        result = together(members, names, weights, protocol)
     if runs:
         default = runs[0].folder / "evaluation"
     else:
         default = pathlib.Path(FLAGS.scores[0]).parent
-    publish(whole, pathlib.Path(FLAGS.out or default))
-
-
-def chosen_protocol() -> Protocol:
-    protocol = pick("protocol", FLAGS.protocol, PROTOCOLS)
-    return protocol.averaging(FLAGS.average) if FLAGS.average else protocol
+    publish(result, pathlib.Path(FLAGS.out or default))
 
 
 def chosen_weights(names: list[str]) -> list[float] | None:
@@ -189,9 +187,8 @@ def score(run: Run, protocol: Protocol) -> Evaluated:
         eval_step,
         mesh.replicate(devices, tuple(weights)),
         devices,
-        view=protocol.view(run.view),
-        clips=protocol.clips,
-        crops=protocol.crops,
+        view=run.view,
+        protocol=protocol,
         batch_size=FLAGS.batch_size,
         say=say,
         workers=data.workers,
@@ -209,17 +206,17 @@ def score(run: Run, protocol: Protocol) -> Evaluated:
 
 
 def say(line: str) -> None:
-    """A line for the person who waits; figures go to stdout."""
+    """Prints a line for the person who waits; figures go to stdout."""
     print(line, file=sys.stderr, flush=True)
 
 
 def joint_stem() -> str:
-    """Not the name of a single network's files, which are kept."""
+    """Returns another name than that of a single network's files, which are kept."""
     return f"{FLAGS.split}-{FLAGS.protocol}-ensemble"
 
 
 def from_file(path: pathlib.Path) -> Evaluated:
-    """The scores of an earlier evaluation."""
+    """Reads the scores of an earlier evaluation."""
     scores, classes = score_files.read(path)
     return Evaluated(
         scores, classes, stem=joint_stem(), described={"scores": str(path)}
@@ -232,7 +229,7 @@ def together(
     weights: list[float] | None,
     protocol: Protocol,
 ) -> Evaluated:
-    """Several networks as one."""
+    """Combines several networks' scores into one network's."""
     first = members[0]
     members = [
         in_order_of(first.classes, member, names[0], name)
@@ -250,37 +247,35 @@ def together(
         for member, weight in zip(members, weights or [1.0] * len(members), strict=True)
     ]
     return first._replace(
-        scores=scores,
-        stem=joint_stem(),
-        described={"members": lines},
+        scores=scores, stem=joint_stem(), described={"members": lines}
     )
 
 
 def in_order_of(
     classes: tuple[str, ...], member: Evaluated, first: str, name: str
 ) -> Evaluated:
-    """A network's scores in the order of the first network's classes."""
+    """Returns a network's scores in the order of the first network's classes."""
     differs = difference(classes, member.classes, us=first, them=name)
     if not differs:
         return member
     message = f"{name} has other classes than {first}: {differs}"
-    here, there = list(map(clean, classes)), list(map(clean, member.classes))
-    once = len(set(here)) == len(here) == len(there)
-    if not once or set(here) != set(there) or not member.scores.task.one_list:
+    wanted, present = list(map(clean, classes)), list(map(clean, member.classes))
+    once = len(set(wanted)) == len(wanted) == len(present)
+    if not once or set(wanted) != set(present) or not member.scores.task.one_list:
         raise ValueError(message)
     if not FLAGS.map_classes:
         raise ValueError(f"{message}; --map-classes takes them by name")
-    scores = member.scores.by_name(there, here)
+    scores = member.scores.by_name(present, wanted)
     return member._replace(scores=scores, classes=classes)
 
 
-def publish(whole: Evaluated, out: pathlib.Path) -> None:
+def publish(result: Evaluated, out: pathlib.Path) -> None:
     """Writes the scores and prints the figures."""
-    scores, classes = whole.scores, whole.classes
+    scores, classes = result.scores, result.classes
     out.mkdir(parents=True, exist_ok=True)
-    score_files.write(out / f"{whole.stem}.npz", scores, classes)
+    score_files.write(out / f"{result.stem}.npz", scores, classes)
     single = scores.task == SINGLE_LABEL and scores.labelled
-    confusion = out / f"{whole.stem}.png" if single else None
+    confusion = out / f"{result.stem}.png" if single else None
     if confusion:
         confusion_matrix.draw_confusion(confusion, scores, classes)
     by_class = scores.per_class() if scores.labelled else [math.nan] * len(classes)
@@ -290,19 +285,21 @@ def publish(whole: Evaluated, out: pathlib.Path) -> None:
     for name, reason in scores.failures:
         print(f"not scored: {name}: {reason}", file=sys.stderr)
     if FLAGS.submission:
-        submission.write(pathlib.Path(FLAGS.submission), scores, classes, whole.dataset)
+        submission.write(
+            pathlib.Path(FLAGS.submission), scores, classes, result.dataset
+        )
     line = {
-        **whole.described,
-        "dataset": whole.dataset,
+        **result.described,
+        "dataset": result.dataset,
         "split": FLAGS.split,
         "protocol": FLAGS.protocol,
-        **scores.summary(whole.reversed_labels),
+        **scores.summary(result.reversed_labels),
         "failed": len(scores.failures),
         "per_class": {
             name: None if math.isnan(share) else float(share)
             for name, share in zip(classes, by_class, strict=True)
         },
-        "scores": str(out / f"{whole.stem}.npz"),
+        "scores": str(out / f"{result.stem}.npz"),
         "confusion": confusion and str(confusion),
         "submission": FLAGS.submission,
     }

@@ -18,7 +18,6 @@ if __name__ == "__main__":
 
 import argparse
 import dataclasses
-import itertools
 import json
 import pathlib
 import sys
@@ -37,10 +36,24 @@ from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.rubiks import Shift3D
 
+# Options of a network that its pictures name.
+SHOWN = ("causal", "variant", "space", "time")
+SHOWN += ("ratio", "place", "modules", "gate", "fusion")
+
 
 @errors.reported
 def main(argv: list[str] | None = None) -> int:
-    print(json.dumps(pictures(_parser().parse_args(argv))))
+    parser = make_parser("python -m vidshift.pictures", __doc__)
+    add = parser.add_argument
+    add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
+    add("--checkpoint", choices=("best", "last"), default="best")
+    add("--out", metavar="DIR", help="default: pictures/ of the run")
+    data_dir = "--data_dir", "--data-dir"
+    add(*data_dir, metavar="DIR", help="where the dataset lies, if moved")
+    add("--map-classes", action="store_true", help=MAP_CLASSES)
+    add("--split", default="validation", help="whose clips gates are shown")
+    add("--clips", type=count, default=64, help="how many of them; 64")
+    print(json.dumps(pictures(parser.parse_args(argv))))
     return 0
 
 
@@ -54,23 +67,18 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     run = Run.open(options.workdir, options.checkpoint)
     model = run.network(soft=True)
     name = _named(run.description.model)
-    found = {}
+    drawings = {}
     if layers := layers_of(model, (AttentionShift, WholeShift)):
         budget = run.description.config.optim.attention.budget
         figures = draw_attention.shares_by_layer(layers, budget)
-        found["attention"] = draw_attention.draw, figures
+        drawings["attention"] = draw_attention.draw, figures
     layers = layers_of(model, Shift3D)
     if any(layer.shift is not None for _, layer in layers):
-        found["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
-    gates = [
-        n for n, layer in layers_of(model, GateShiftFuse) if layer.gate is not None
-    ]
-    if gates:
-        found["gates"] = (
-            draw_gates.draw,
-            _gates(model, gates, run, options),
-        )
-    if not found:
+        drawings["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
+    layers = layers_of(model, GateShiftFuse)
+    if gates := [name for name, layer in layers if layer.gate is not None]:
+        drawings["gates"] = draw_gates.draw, _gates(model, gates, run, options)
+    if not drawings:
         raise ValueError(
             f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates, "
             "where they are learned"
@@ -78,7 +86,7 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     out = pathlib.Path(options.out or run.folder / "pictures")
     out.mkdir(parents=True, exist_ok=True)
     files = {}
-    for kind, (draw, figures) in found.items():
+    for kind, (draw, figures) in drawings.items():
         path = out / f"{kind}-step{run.step}.png"
         about = {"network": name, "checkpoint": str(run.checkpoint)}
         path.with_suffix(".json").write_text(json.dumps(about | figures) + "\n")
@@ -114,7 +122,7 @@ def _gates(
 
 
 class Some:
-    """So many records of a source, evenly spread over it."""
+    """Source of some records of another, evenly spread over it."""
 
     def __init__(self, source, count: int):
         self.source, self.count = source, count
@@ -127,34 +135,8 @@ class Some:
 
 
 def _named(model: Mapping) -> str:
-    own = (
-        "causal",
-        "variant",
-        "space",
-        "time",
-        "ratio",
-        "place",
-        "modules",
-        "gate",
-        "fusion",
-    )
-    given = [f"{key}={model[key]}" for key in own if key in model]
     name = f"{model['backbone']}/{model['temporal']}"
-    return ", ".join(itertools.chain([name], given))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("python -m vidshift.pictures", __doc__)
-    add = parser.add_argument
-    add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
-    add("--checkpoint", choices=("best", "last"), default="best")
-    add("--out", metavar="DIR", help="default: pictures/ of the run")
-    data_dir = "--data_dir", "--data-dir"
-    add(*data_dir, metavar="DIR", help="where the dataset lies, if moved")
-    add("--map-classes", action="store_true", help=MAP_CLASSES)
-    add("--split", default="validation", help="whose clips gates are shown")
-    add("--clips", type=count, default=64, help="how many of them; 64")
-    return parser
+    return ", ".join([name, *(f"{k}={model[k]}" for k in SHOWN if k in model)])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video
 from vidshift.description import Description
-from vidshift.nets.hardening import for_evaluation, hardening
+from vidshift.nets.hardening import for_evaluation, hardening, has_attention
 from vidshift.nets.weights import Arrays
 
 logger = logging.getLogger("vidshift")
@@ -108,7 +108,10 @@ class Run:
 
     def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict:
         """Returns figures of what hardening changes; {} without attention."""
-        return hardening(dict(self.description.model), *(weights or self.weights()))
+        model = dict(self.description.model)
+        if not has_attention(model):
+            return {}  # and no array is read
+        return hardening(model, *(weights or self.weights()))
 
     def split(
         self, name: str, *, data_dir: str | None = None, map_classes: bool = False
@@ -150,7 +153,9 @@ class Run:
                     f"{self.checkpoint} was trained with {field}={ours}, and {place} has "
                     f"{field}={kind[field]}"
                 )
-        if len(self.classes) == len(split.classes) and self._unnamed():
+        numbers = tuple(map(str, range(len(split.classes))))
+        trained = (self.checkpoint / "training").is_dir()
+        if self.classes == numbers and not trained:  # converted, without names
             print(
                 f"{self.checkpoint} has no names of classes: its {len(self.classes)} are "
                 f"taken in the order of {place}",
@@ -163,7 +168,7 @@ class Run:
         if not differs:
             return split
         message = f"{self.checkpoint} and {place} have other classes: {differs}"
-        known, offered = set(map(clean, self.classes)), set(map(clean, split.classes))
+        known, offered = (set(map(clean, it.classes)) for it in (self, split))
         if not (task.one_list and len(known) == len(self.classes) and known & offered):
             raise ValueError(message)
         if not map_classes:
@@ -180,12 +185,6 @@ class Run:
         if not len(mapped.source):
             raise ValueError(f"{message}; no clip of the split has a class of the run")
         return mapped
-
-    def _unnamed(self) -> bool:
-        """Says whether a checkpoint was converted with numbers in place of names."""
-        numbers = tuple(map(str, range(len(self.classes))))
-        trained = (self.checkpoint / "training").is_dir()
-        return self.classes == numbers and not trained
 
     def read_clip(
         self,
@@ -233,10 +232,8 @@ def load(
 
     Args:
       run: a run's directory, one checkpoint in it, or a converted checkpoint.
-      which: "best" by validation top-1, or "last".
-      soft: leave a RubiksNet's attention as it was trained; else it is hardened, and
-        a warning is logged where channels had not decided.
-      dtype: compute type; None is the run's own.
+      which: "best" by the validation's score, or "last".
+      soft, dtype: see `Run.network`.
 
     Raises:
       CheckpointError: nothing complete is there.

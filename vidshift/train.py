@@ -23,10 +23,8 @@ from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Prefetch
 from vidshift.description import model_arguments
 from vidshift.devices import mesh, peers
-from vidshift.evaluation import evaluate
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
-from vidshift.nets.hardening import hardening
 from vidshift.nets.zoo import pick
 from vidshift.training import command, optimizer, resume
 from vidshift.training.data import open_data
@@ -92,48 +90,34 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     )
     description, task = experiment.description, data.train.task
     saved = resume.open_checkpoints(config, workdir, task.best_by, cleanup, say)
-    first = saved.latest() or 0
+    start_step = saved.latest() or 0
     weights = experiment.weights()
-    if config.init and not first:
+    if config.init and not start_step:
         *weights, report = initial_weights(config.init, *weights, description)
         say(report)
-    if first > steps:
-        raise ValueError(f"{workdir} is at step {first} already, beyond {steps} steps")
+    if start_step > steps:
+        raise ValueError(
+            f"{workdir} is at step {start_step} already, beyond {steps} steps"
+        )
     state = mesh.replicate(devices, experiment.new_state(*weights))
     state = resume.go_on(saved, state, description, workdir, say)
 
     # ------------------------------------------------------------------ steps
     train_step = experiment.train_step(devices, say)
-    eval_step, as_evaluated = experiment.eval_step(devices, protocol)
-
-    def score(split_name, params, stats):
-        """Returns the figures of a split; None if asked to stop."""
-        split = data.open(split_name)
-        scores = evaluate.score(
-            split,
-            eval_step,
-            as_evaluated(params, stats),
-            devices,
-            view=protocol.view(config.data.view()),
-            clips=protocol.clips,
-            crops=protocol.crops,
-            batch_size=config.eval_batch_size,
-            stop=lambda: mesh.any_process(bool(stop)),
-            say=log.say,
-            **loading,
-        )
-        if scores and not scores.labelled:
-            raise ValueError(f"the clips of {split_name} have no labels to score")
-        return scores and (
-            scores.summary(split.reversed_labels)
-            | hardening(description.model, params, stats)
-        )
-
-    # ------------------------------------------------------------------- loop
     log = RunLog(
-        workdir, step=first, steps=steps, log_steps=config.log_steps, chief=chief
+        workdir, step=start_step, steps=steps, log_steps=config.log_steps, chief=chief
     )
     cleanup.callback(log.close)
+    score = experiment.scorer(
+        devices,
+        protocol,
+        data.open,
+        stop=lambda: mesh.any_process(bool(stop)),
+        say=log.say,
+        **loading,
+    )
+
+    # ------------------------------------------------------------------- loop
     log.say(
         f"{config.model.backbone} with {config.model.temporal}: "
         f"{sum(p.size for p in state.params.values()):,} parameters, "
@@ -148,7 +132,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             config.data.view(),
             batch_size=config.batch_size,
             seed=config.seed,
-            start_step=first,
+            start_step=start_step,
             flip=config.data.flip,
             augment=config.data.augment,
             max_failed_share=config.data.max_failed_share,
@@ -157,33 +141,34 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         put,
     )
     cleanup.callback(batches.close)
-    running = InFlight(
+    in_flight = InFlight(
         log, config.batch_size, batches.failures, leaving=mesh.any_process(bool(stop))
     )
-    # Up to `first` only: another process may still be dropping the lines after it.
-    validated = [step for step in validations(workdir) if step <= first]
+    # Up to `start_step` only: another process may still be dropping the lines after it.
+    validated = [step for step in validations(workdir) if step <= start_step]
     try:
-        for step in range(first, steps + 1):
+        for step in range(start_step, steps + 1):
             checkpoint_score = None
-            at_validation = step > 0 and step % data.validate_steps == 0
-            validation_due = step == steps or at_validation
+            validation_due = step == steps or (
+                step > 0 and step % data.validate_steps == 0
+            )
             if validation_due and config.data.validation_split:
-                running.finish(all_but=0)
-                if step not in validated and not running.leaving:
+                in_flight.finish(all_but=0)
+                if step not in validated and not in_flight.leaving:
                     figures = score(config.data.validation_split, *state.evaluated())
-                    running.leaving |= figures is None
+                    in_flight.leaving |= figures is None
                     if figures:
                         checkpoint_score = {task.best_by: figures[task.best_by]}
                         if step in saved.steps():  # by a run that left before this
                             saved.add_score(step, checkpoint_score)
                         log.figures("validation", step, figures, task.metrics)
                 log.restart_clock()
-            extra = config.checkpoint.every_steps
-            extra_due = extra and step % extra == 0
-            if step > first and (validation_due or running.leaving or extra_due):
-                running.finish(all_but=0)
+            every_steps = config.checkpoint.every_steps
+            extra_due = every_steps and step % every_steps == 0
+            if step > start_step and (validation_due or in_flight.leaving or extra_due):
+                in_flight.finish(all_but=0)
                 saved.save(step, state, description.to_json(), score=checkpoint_score)
-            if running.leaving or step == steps:
+            if in_flight.leaving or step == steps:
                 break
             with jax.transfer_guard("disallow"):
                 began = time.perf_counter()
@@ -191,24 +176,24 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 waited = time.perf_counter() - began
                 # Any process's wish to stop reaches all of them with the step's metrics.
                 # Of this moment: the rest of the batch has been there for a while.
-                own_clips = config.batch_size // jax.process_count()
-                batch |= put({"stop": np.full(own_clips, bool(stop))})
-                if step == first:
+                clips_here = config.batch_size // jax.process_count()
+                batch |= put({"stop": np.full(clips_here, bool(stop))})
+                if step == start_step:
                     log.say("compiling the train step")
                 state, metrics = train_step(step, state, batch)
-                if step == first:
+                if step == start_step:
                     jax.block_until_ready(metrics)
                     seconds = time.perf_counter() - began
                     log.say(f"the first step took {seconds:.0f} s, compiling included")
-                running.append(step + 1, metrics, waited)
-                running.finish(all_but=2)
+                in_flight.append(step + 1, metrics, waited)
+                in_flight.finish(all_but=2)
     except NotFiniteError as error:
         saved.wait()
         last = saved.latest()
         good = "missing: none was saved" if last is None else f"that of step {last}"
         raise NotFiniteError(f"{error}; the last good checkpoint is {good}") from None
     saved.wait()
-    if running.leaving:
+    if in_flight.leaving:
         log.say(f"stopped at step {step} of {workdir}; the same command goes on")
         return stop.exit_code
     log.line("end", steps, params_sha256=params_sha256(jax.device_get(state.params)))

@@ -7,16 +7,12 @@ import jax
 import numpy as np
 import pytest
 
+import vidshift
 from tests.support.commands import environment
-from tests.support.networks import random_network
-from vidshift import checkpoints, create
-from vidshift.config import Config, DataConfig, ModelConfig
-from vidshift.data import Split
-from vidshift.description import Description
+from tests.support.runs_for_streams import write_run
 from vidshift.export import __main__ as export
 from vidshift.export import check, load, replay
 from vidshift.export.program import Program
-from vidshift.nets.weights import split
 
 SIZE = ("--size", "32", "24")
 
@@ -100,25 +96,12 @@ def test_streams(form, tmp_path, capsys):
     assert kept == ["logits", *(f"next.{name}" for name in names[1:])]
 
 
-def save_run(folder, **options):
-    """A run's checkpoint of random weights, in bfloat16, with a normalisation."""
-    config = Config(
-        model=ModelConfig("resnet_tiny", "tsm", dtype="bfloat16", **options),
-        data=DataConfig("", num_frames=4, crop=32, mean=(0.1, 0.2, 0.3)),
-    )
-    classes = Split(source=[], classes=("left", "right"))
-    description = Description.of(config, classes)
-    model = random_network(lambda: create(**description.model | {"dtype": "float32"}))
-    _, params, stats = split(model)
-    numpy = jax.tree.map(np.asarray, (params, stats))
-    checkpoints.write_weights(folder, *numpy, description.to_json())
-    return model
-
-
 @pytest.mark.slow
 def test_a_run(tmp_path, capsys):
     """In float32, normalised as the run says, in the run's folder."""
-    model = save_run(tmp_path)
+    data = {"crop": 32, "mean": (0.1, 0.2, 0.3)}
+    write_run(tmp_path, data=data, classes=("left", "right"), dtype="bfloat16")
+    model = vidshift.load(tmp_path, dtype="float32")
     argv = ["--workdir", str(tmp_path), "--format=stablehlo", "--batch=1"]
     assert export.main(argv) == 0
     out = tmp_path / "export" / "clip.stablehlo"
@@ -127,8 +110,8 @@ def test_a_run(tmp_path, capsys):
     assert network.description["classes"] == ["left", "right"]
     clips = check.random_clips((1, 4, 32, 32, 3), np.uint8)
     std = np.array(network.description["normalisation"]["std"])
-    seen = ((clips / 255 - [0.1, 0.2, 0.3]) / std).astype(np.float32)
-    wanted = jax.jit(lambda clips: model(clips))(seen)
+    normalised = ((clips / 255 - [0.1, 0.2, 0.3]) / std).astype(np.float32)
+    wanted = jax.jit(lambda clips: model(clips))(normalised)
     np.testing.assert_allclose(network(clips), wanted, atol=1e-4, rtol=0)
 
 

@@ -47,22 +47,6 @@ def measure(config, target, count, step="train"):
     return aot.measure(aot.PROGRAMS[step](config, network, mesh), target, mesh)
 
 
-def run(*arguments):
-    # Without the tests' fake devices and platform: the command arranges its own.
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "vidshift.fit", *arguments],
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-
-
 class TestFlops:
     def count(self, function, *shapes):
         arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
@@ -244,13 +228,7 @@ class TestLargestBatch:
         "ucf101_rubiksnet",
     )
 )
-@pytest.mark.slow(
-    but=(
-        "something_v1_tsm_resnet50",
-        "tiny",
-        "tiny_a3d",
-    )
-)
+@pytest.mark.slow(but=("something_v1_tsm_resnet50", "tiny", "tiny_a3d"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_is_complete(path):
     config = runpy.run_path(path)["get_config"]()
@@ -461,12 +439,22 @@ def test_the_command_refuses_in_one_line():
 @pytest.mark.slow
 @needs_v5e
 def test_the_command():
-    done = run(
-        *("--config", "configs/something_v2_tsm_resnet50.py", "--target", "v5e"),
-        *("--chips", "256", "--no-suggest", "--json"),
-        *("--config.model.backbone=resnet_tiny", "--config.data.crop=32"),
-        "--config.model.temporal=tsn",  # has nothing beside it
-        *("--config.batch_size=256", "--config.eval_batch_size=256"),
+    command = [sys.executable, "-m", "vidshift.fit"]
+    command += ["--config", "configs/something_v2_tsm_resnet50.py", "--target", "v5e"]
+    command += ["--chips", "256", "--no-suggest", "--json", "--config.data.crop=32"]
+    command += ["--config.model.backbone=resnet_tiny"]
+    command += ["--config.model.temporal=tsn"]  # has nothing beside it
+    command += ["--config.batch_size=256", "--config.eval_batch_size=256"]
+    # Without the tests' fake devices and platform: the command arranges its own.
+    but = ("XLA_FLAGS", "JAX_PLATFORMS")
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k not in but},
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -502,12 +490,10 @@ def test_the_suggestion_has_been_compiled(monkeypatch):
 
 @pytest.mark.slow
 @needs_h100
-@pytest.mark.exhaustive(but=("8",))
-@pytest.mark.parametrize("count", [1, 8])
-def test_h100(count):
-    row = measure(tiny("tsn"), "h100", count)
+def test_h100():
+    row = measure(tiny("tsn"), "h100", 8)
     assert row["fits"] and row["moved_bytes"] > 0
-    assert set(row["collectives"]) == ({"all-reduce"} if count > 1 else set())
+    assert set(row["collectives"]) == {"all-reduce"}
 
 
 def test_other_frames_than_rgb_are_refused():

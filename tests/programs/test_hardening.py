@@ -10,15 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support.commands import TINY, finish, start_program
+from tests.support.commands import TINY, finish, of_kind, start_program
 from tests.support.files import VIDEOS
 from vidshift import checkpoints, compare, load, read_clip
 from vidshift.nets.weights import named_arrays
-from vidshift.shifts.attention import (
-    WholeShift,
-    attention_layers,
-    with_temperature,
-)
+from vidshift.shifts.attention import WholeShift, attention_layers, with_temperature
 from vidshift.training.log import read_metrics
 
 VIDEO = VIDEOS / "arm_wrestling.mp4"
@@ -53,23 +49,20 @@ def run(row):
     return row[0]
 
 
-def of_kind(run, kind):
-    return [line for line in read_metrics(run) if line["kind"] == kind]
-
-
 @pytest.mark.slow
 def test_the_log_says_what_moves_and_how_warm_it_is(run):
-    steps = of_kind(run, "train")
+    lines = read_metrics(run)
+    steps = of_kind(lines, "train")
     wanted = 2.0 * 5e-4 ** (np.arange(6) / 5)
     np.testing.assert_allclose([x["temperature"] for x in steps], wanted, rtol=1e-5)
     assert all(0 <= x["attention_moved"] <= 1 for x in steps)
-    by_layer = of_kind(run, "shifts")
+    by_layer = of_kind(lines, "shifts")
     assert [x["step"] for x in by_layer] == [3, 6]
     for line in by_layer:
         assert len(line["moved_channels"]) == 3
         whole = steps[line["step"] - 1]["moved_channels"]
         assert np.mean(line["moved_channels"]) == pytest.approx(whole, abs=1e-6)
-    (test,) = of_kind(run, "test")
+    (test,) = of_kind(lines, "test")
     assert test["attention_channels"] == 27 + 27 + 54
     assert 0 <= test["undecided_channels"] <= 108
 

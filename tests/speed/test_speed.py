@@ -42,19 +42,6 @@ def check(row, temporal, measure, batch):
 
 
 @pytest.mark.slow
-def test_rows_of_a_network_beside_tsn():
-    out = run("resnet_tiny/tsm", "--dtype=float32", "--json", "--no-train")
-    rows = [json.loads(line) for line in out.splitlines()]
-    places = [(m, b, t) for m, b in BATCHES.items() for t in ("tsn", "tsm")]
-    for row, (measure, batch, temporal) in zip(rows, places, strict=True):
-        check(row, temporal, measure, batch)
-        assert (row["dtype"], row["frames"]) == ("float32", 2)
-    for tsn, tsm in (rows[:2], rows[2:]):
-        assert tsn["times_tsn"] == 1
-        assert tsm["times_tsn"] == pytest.approx(tsm["seconds"] / tsn["seconds"])
-
-
-@pytest.mark.slow
 def test_the_whole_command_as_a_process():
     arguments = ("resnet_tiny/tsm", *SMALL, "--dtype=bfloat16", "--json")
     done = subprocess.run(
@@ -69,10 +56,12 @@ def test_the_whole_command_as_a_process():
     assert done.returncode == 0, done.stderr
     rows = iter(map(json.loads, done.stdout.splitlines()))
     for measure, batch in (BATCHES | {"train": 3}).items():
-        for temporal in ("tsn", "tsm"):
-            row = next(rows)
+        tsn, tsm = next(rows), next(rows)
+        for temporal, row in (("tsn", tsn), ("tsm", tsm)):
             check(row, temporal, measure, batch)
-            assert row["dtype"] == "bfloat16"
+            assert (row["dtype"], row["frames"]) == ("bfloat16", 2)
+        assert tsn["times_tsn"] == 1
+        assert tsm["times_tsn"] == pytest.approx(tsm["seconds"] / tsn["seconds"])
     assert not list(rows)
 
 

@@ -4,19 +4,17 @@ import dataclasses
 import functools
 import io
 import itertools
-import json
 import time
 
 import numpy as np
 import pytest
 
 import vidshift
-from tests.support.runs_for_streams import CLASSES, write_run, write_video
+from tests.support.runs_for_streams import call, shares, softmax, write_run, write_video
 from vidshift import create
 from vidshift.adaptive import Narrow, SubNetwork, narrow, table
 from vidshift.data.media import video
 from vidshift.run import BUDGETS, Run
-from vidshift.stream import __main__ as command
 from vidshift.stream import control
 from vidshift.stream.answering import cut
 
@@ -80,13 +78,6 @@ def clip(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", 40, fps=20.0)
 
 
-def call(capsys, *arguments, code=0):
-    found = command.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    assert found == code, err
-    return json.loads(out) if out else None, err.splitlines()
-
-
 @pytest.mark.slow
 def test_a_budget_chooses_a_sub_network(adaptive, clip, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -106,10 +97,7 @@ def test_a_budget_chooses_a_sub_network(adaptive, clip, capsys, monkeypatch):
         assert figures["subnetworks"] == (wanted and {wanted: 2})
         network = loaded.at(wanted) if wanted else vidshift.load(adaptive)
         logits = np.asarray(network(seen))[0]
-        shares = {guess["class"]: guess["share"] for guess in figures["top"]}
-        powers = np.exp(logits - logits.max())
-        wanted = dict(zip(CLASSES, powers / powers.sum(), strict=True))
-        assert shares == pytest.approx(wanted, abs=1e-4)
+        assert shares(figures) == pytest.approx(softmax(logits), abs=1e-4)
     # Without a window the largest of the table.
     figures, _ = call(capsys, *arguments[:4], "--fps=5")
     assert figures["subnetworks"] == {"16x4,1": 10} and figures["sees"] == "windows"
@@ -161,12 +149,6 @@ def test_typed_lines_change_the_budget(adaptive):
     budget.close()
 
 
-def test_lines_come_from_stdin(adaptive, clip, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("what\n"))
-    _, said = call(capsys, "--workdir", adaptive, "--video", clip, "--budget=1")
-    assert any("'what' is none of `budget GFLOPS`" in line for line in said)
-
-
 @pytest.mark.parametrize(
     ("interval", "wanted"),
     [pytest.param(1e3, "16x4,1", marks=pytest.mark.slow), (1e-6, "16x2,0.5")],
@@ -174,8 +156,11 @@ def test_lines_come_from_stdin(adaptive, clip, capsys, monkeypatch):
 def test_auto_measures_and_keeps_up(
     adaptive, clip, capsys, monkeypatch, interval, wanted
 ):
-    """With 1,000 s for each answer the largest does, with 1 us only the smallest."""
-    monkeypatch.setattr("sys.stdin", io.StringIO())
+    """With 1,000 s for each answer the largest does, with 1 us only the smallest.
+
+    Lines that change the budget come from stdin meanwhile.
+    """
+    monkeypatch.setattr("sys.stdin", io.StringIO("what\n"))
     largest, asked = control.Largest, []
 
     def fixed(seconds, given):
@@ -184,8 +169,9 @@ def test_auto_measures_and_keeps_up(
 
     monkeypatch.setattr(control, "Largest", fixed)
     arguments = ["--workdir", adaptive, "--video", clip, "--budget=auto", "--window=5"]
-    figures, _ = call(capsys, *arguments)
+    figures, said = call(capsys, *arguments)
     assert figures["subnetworks"] == {wanted: 8}
+    assert any("'what' is none of `budget GFLOPS`" in line for line in said)
     ((seconds, given),) = asked
     # 20 frames a second, answered every fifth.
     assert given == pytest.approx(0.25)

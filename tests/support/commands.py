@@ -97,10 +97,14 @@ def train(workdir, data_dir, **options):
     return read_metrics(workdir)
 
 
+def errors(err: str) -> list[str]:
+    """What a run wrote to stderr, but for the drawing of its clips."""
+    return [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+
+
 def fails(workdir, data_dir, **fields) -> str:
-    """The one line in which a run ends, but for the drawing of its clips."""
-    _, err = finish(start(workdir, data_dir, **fields), code=2)
-    (line,) = [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+    """The one line in which a run ends."""
+    (line,) = errors(finish(start(workdir, data_dir, **fields), code=2)[1])
     return line
 
 

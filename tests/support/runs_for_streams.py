@@ -1,6 +1,7 @@
 """Runs of small networks that were never trained, and videos for them."""
 
 import functools
+import json
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, encode
 from vidshift.description import Description
 from vidshift.nets.weights import split
+from vidshift.stream import __main__ as command
 
 CLASSES = ("left", "right", "up", "down")
 SIDE = 16
@@ -40,3 +42,19 @@ def pictures(number: int, height: int = 24, width: int = 32) -> np.ndarray:
 def write_video(path, number: int = 12, *, fps: float = 25.0):
     path.write_bytes(encode(pictures(number), fps=fps))
     return path
+
+
+def call(capsys, *arguments, code=0, **options):
+    """-> the JSON line of `vidshift.stream`, and the lines of stderr."""
+    assert command.main([str(a) for a in arguments], **options) == code
+    out, err = capsys.readouterr()
+    return json.loads(out) if out else None, err.splitlines()
+
+
+def shares(figures) -> dict[str, float]:
+    return {guess["class"]: guess["share"] for guess in figures["top"]}
+
+
+def softmax(logits) -> dict[str, float]:
+    powers = np.exp(logits - logits.max())
+    return dict(zip(CLASSES, (powers / powers.sum()).tolist(), strict=True))

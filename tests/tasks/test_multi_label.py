@@ -81,13 +81,3 @@ def test_classes_of_a_video_are_questions_of_their_own(several_run):
     assert shares == sorted(shares, reverse=True)
     # No softmax: two of eighteen are right, so that the sum is near 200.
     assert len(shares) == 18 and sum(shares) > 120
-
-
-@pytest.mark.slow
-def test_what_is_for_one_label_is_one_line(tmp_path, data_dir):
-    fields = FIELDS | {"optim__label_smoothing": 0.1}
-    _, err = run("train.py", *arguments(tmp_path, data_dir, **fields), code=2)
-    assert err.splitlines()[-1] == (
-        "train.py: error: config.optim.label_smoothing=0.1 is for one label a clip, "
-        "but these clips have several: it must be 0"
-    )

@@ -7,10 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data.preparation.test_prepare import (
-    grey_video,
-    run,
-)
+from tests.data.preparation.test_prepare import grey_video, run
 from tests.support.commands import finish, start_program
 from tests.support.miniatures import make
 from vidshift.config import Config

@@ -1,18 +1,14 @@
 """Temperature, budget and what the train step says of a network with attention."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.support.networks import random_network
-from vidshift import create, train_view
+from tests.support.train_steps import TrainRun, noise
+from vidshift import create
 from vidshift.config import AttentionConfig, OptimConfig
-from vidshift.nets.weights import split
 from vidshift.shifts.attention import shifted_shares, with_temperature
 from vidshift.training.attention import budget_loss, temperature
-from vidshift.training.optimizer import make_optimizer, parameter_kinds
-from vidshift.training.state import make_train_step, new_state
 
 
 def test_temperature_falls_exponentially_then_stays():
@@ -44,46 +40,19 @@ def test_budget_is_the_mean_over_layers():
         loss(budget=0.1, budget_norm="l2")
 
 
-def batch(seed=5, clips=4) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {
-        "video": rng.normal(size=(clips, 2, 8, 8, 3)).astype(np.float32),
-        "label": rng.integers(0, 4, clips).astype(np.int32),
-        "fingerprint": rng.integers(0, 2**32, (clips, 2), np.uint32),
-        "stop": np.zeros(clips, bool),
-    }
+def batch(seed=5) -> dict[str, np.ndarray]:
+    return noise(4, 2, 8, seed=seed)
 
 
-class Run:
-    """A small network with attention, its steps compiled once a run."""
-
-    def __init__(self, *, steps=5, taps=3, causal=False, **optim):
-        config = OptimConfig(**optim)
-        model = random_network(
-            lambda: create(
-                "rubiksnet_micro",
-                num_classes=4,
-                num_frames=2,
-                variant="attention",
-                taps=taps,
-                causal=causal,
-            )
-        )
-        kinds = parameter_kinds(model)
-        tx = make_optimizer(config, kinds, lambda _: 0.1, steps_per_epoch=steps)
-        self.skeleton, params, stats = split(train_view(model))
-        self.state = new_state(params, stats, tx, ema=config.ema is not None)
-        self.step = make_train_step(
-            self.skeleton,
-            tx,
-            lambda step: 0.1,
-            lambda rows: (rows["video"], rows["label"]),
-            config,
-            seed=3,
-            temperature=temperature(
-                config.attention, steps=steps, steps_per_epoch=steps
-            ),
-        )
+def begin(*, causal=False, **optim) -> TrainRun:
+    """Begins to train a small network with attention, for 5 steps."""
+    config = OptimConfig(**optim)
+    options = {"variant": "attention", "causal": causal}
+    return TrainRun(
+        lambda: create("rubiksnet_micro", num_classes=4, num_frames=2, **options),
+        config,
+        temperature=temperature(config.attention, steps=5, steps_per_epoch=5),
+    )
 
 
 def temperatures(arrays) -> list[float]:
@@ -92,7 +61,7 @@ def temperatures(arrays) -> list[float]:
 
 @pytest.mark.slow
 def test_a_new_temperature_each_step_compiles_nothing():
-    run, found = Run(ema=0.9), []
+    run, found = begin(ema=0.9), []
     state = run.state
     for step in range(5):
         state, metrics = run.step(state, batch(step))
@@ -105,17 +74,12 @@ def test_a_new_temperature_each_step_compiles_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive(
-    but=(
-        "2-False",
-        "1-True",
-    )
-)
+@pytest.mark.exhaustive(but=("2-False", "1-True"))
 @pytest.mark.parametrize(("accumulate", "causal"), [(1, False), (2, False), (1, True)])
 def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate, causal):
     losses, moved = {}, {}
     for weight in (0.0, 10.0):
-        run = Run(
+        run = begin(
             accumulate=accumulate,
             causal=causal,
             momentum=0.0,
@@ -133,12 +97,3 @@ def test_the_budget_is_part_of_the_loss_and_its_gradient(accumulate, causal):
         10 * float(soft.mean()), rel=1e-4
     )
     assert moved[10.0] < moved[0.0]
-
-
-@pytest.mark.slow
-def test_taps_reach_the_train_step():
-    run = Run(taps=5)
-    shape = jax.eval_shape(run.step, run.state, batch())[1]["moved_channels"].shape
-    assert shape == (3,)
-    weight = run.state.params["stages.0.0.attention.weight"]
-    assert weight.shape == (27, 5)

@@ -9,57 +9,29 @@ import pytest
 from flax import nnx
 from jax.sharding import Mesh
 
-from tests.support.networks import random_network, resnet
-from vidshift import train_view
+from tests.support.networks import resnet
+from tests.support.train_steps import TrainRun, noise
 from vidshift.config import OptimConfig
 from vidshift.devices import mesh
 from vidshift.layers.norm import freeze
-from vidshift.nets.weights import named_arrays, split
+from vidshift.nets.weights import named_arrays
 from vidshift.tasks.losses import cross_entropy
-from vidshift.training.optimizer import make_optimizer, parameter_kinds
-from vidshift.training.state import (
-    clips_fingerprint,
-    make_train_step,
-    new_state,
-    params_sha256,
-)
+from vidshift.training.state import clips_fingerprint, params_sha256
 
 
 def batch(clips: int = 16) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(5)
-    return {
-        "video": rng.normal(size=(clips, 2, 4, 4, 3)).astype(np.float32),
-        "label": rng.integers(0, 4, clips).astype(np.int32),
-        "fingerprint": rng.integers(0, 2**32, (clips, 2), np.uint32),
-        "stop": np.zeros(clips, bool),
-    }
+    return noise(clips, 2, 4)
 
 
-class Run:
-    """A stem and a head, trained on what `batch` gives."""
+def begin(*, norms="none", dropout=0.0, lr=0.1, **optim) -> TrainRun:
+    """Begins to train a stem and a head on what `batch` gives."""
 
-    def __init__(self, *, norms="none", dropout=0.0, lr=0.1, **optim):
-        config = OptimConfig(**optim)
+    def make():
+        model = resnet((), dropout=dropout)
+        freeze(model, norms)
+        return model
 
-        def make():
-            model = resnet((), dropout=dropout)
-            freeze(model, norms)
-            return model
-
-        model = random_network(make)
-        kinds = parameter_kinds(model)
-        tx = make_optimizer(config, kinds, lambda step: lr, steps_per_epoch=1)
-        self.skeleton, params, stats = split(train_view(model))
-        self.state = new_state(params, stats, tx, ema=config.ema is not None)
-        self.step = make_train_step(
-            self.skeleton,
-            tx,
-            lambda step: lr,
-            lambda rows: (rows["video"], rows["label"]),
-            config,
-            seed=3,
-            temperature=lambda step: 1.0,  # there is no attention
-        )
+    return TrainRun(make, OptimConfig(**optim), lr=lr)
 
 
 def copied(tree):
@@ -75,7 +47,7 @@ def assert_trees_close(found, wanted, **tolerance):
 
 @pytest.mark.slow
 def test_a_step_is_the_gradient_of_the_mean_loss():
-    run = Run(momentum=0.0, weight_decay=0.0, clip_norm=None, label_smoothing=0.1)
+    run = begin(momentum=0.0, weight_decay=0.0, clip_norm=None, label_smoothing=0.1)
     before, stats, rows = copied(run.state.params), run.state.stats, batch()
 
     def loss(params):
@@ -97,10 +69,11 @@ def test_a_step_is_the_gradient_of_the_mean_loss():
     assert int(state.step) == 1 and not bool(metrics["stop"])
 
 
-def test_any_row_may_ask_to_stop():
-    run, rows = Run(), batch()
+def test_any_row_may_ask_to_stop_and_the_state_is_donated():
+    run, rows = begin(), batch()
     rows["stop"][5] = True
     assert bool(run.step(run.state, rows)[1]["stop"])
+    assert all(array.is_deleted() for array in run.state.params.values())
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -112,7 +85,7 @@ def statistics_after(run, params, stats, video):
 
 @pytest.mark.slow
 def test_accumulation_changes_nothing_but_batch_statistics():
-    whole, parts = Run(norms="all"), Run(norms="all", accumulate=2)
+    whole, parts = begin(norms="all"), begin(norms="all", accumulate=2)
     a, metrics_a = whole.step(whole.state, batch())
     b, metrics_b = parts.step(parts.state, batch())
     assert_trees_close(b.params, a.params, rtol=1e-5, atol=1e-6)
@@ -120,7 +93,7 @@ def test_accumulation_changes_nothing_but_batch_statistics():
 
 
 def test_each_part_moves_the_statistics():
-    run, rows = Run(accumulate=2), batch()
+    run, rows = begin(accumulate=2), batch()
     params, stats = copied((run.state.params, run.state.stats))
     for part in (slice(0, None, 2), slice(1, None, 2)):
         stats = statistics_after(run, params, stats, rows["video"][part])
@@ -129,7 +102,7 @@ def test_each_part_moves_the_statistics():
 
 
 def test_moving_average():
-    run = Run(ema=0.75)
+    run = begin(ema=0.75)
     start = copied(run.state.ema)
     assert set(start) == set(run.state.params) | set(run.state.stats)
     state, _ = run.step(run.state, batch())
@@ -142,7 +115,7 @@ def test_moving_average():
 
 
 def test_without_an_average_the_weights_are_evaluated():
-    state = Run().state
+    state = begin().state
     assert state.ema == {} and state.evaluated() == (state.params, state.stats)
 
 
@@ -159,17 +132,10 @@ def test_fingerprint_depends_on_the_clips_and_their_order():
     assert (found != clips_fingerprint(clips.at[7].add(1))).all()
 
 
-def test_the_state_is_donated():
-    run = Run()
-    given = run.state
-    run.step(given, batch())
-    assert all(array.is_deleted() for array in given.params.values())
-
-
 @pytest.mark.slow
 def test_dropout_depends_on_the_seed_and_step_alone():
     def losses():
-        run = Run(norms="all", dropout=0.5, lr=0.0)  # nothing else changes the loss
+        run = begin(norms="all", dropout=0.5, lr=0.0)  # nothing else changes the loss
         state, found = run.state, []
         for _ in range(3):
             state, metrics = run.step(state, batch())
@@ -183,11 +149,11 @@ def test_dropout_depends_on_the_seed_and_step_alone():
 
 @pytest.mark.slow
 def test_parts_have_their_own_dropout():
-    run = Run(norms="all", dropout=0.5, lr=0.0, accumulate=2)
+    run = begin(norms="all", dropout=0.5, lr=0.0, accumulate=2)
     half = batch(8)
     # Each clip twice, so that both parts hold the same clips.
     twice = {name: np.repeat(array, 2, axis=0) for name, array in half.items()}
-    one = Run(norms="all", dropout=0.5, lr=0.0)
+    one = begin(norms="all", dropout=0.5, lr=0.0)
     together = float(run.step(run.state, twice)[1]["loss"])
     key = jax.random.fold_in(jax.random.key(3), 0)
 
@@ -224,7 +190,7 @@ def test_hash_of_the_parameters():
 def test_eight_devices_compute_what_one_does(devices, accumulate):
     found = []
     for where in (Mesh(np.asarray(jax.devices()[:1]), ("data",)), devices):
-        run = Run(accumulate=accumulate, ema=0.9, clip_norm=0.1)
+        run = begin(accumulate=accumulate, ema=0.9, clip_norm=0.1)
         state, metrics = run.step(
             mesh.replicate(where, run.state), mesh.shard_batch(where, batch())
         )

@@ -69,7 +69,7 @@ def remove(folder: pathlib.Path, item: str) -> None:
 
 
 def _names(folder: pathlib.Path) -> Iterator[str]:
-    """Relative paths of the files below a folder, hidden ones left out."""
+    """Yields relative paths of the files below a folder, without hidden ones."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         hidden = file.name.startswith(".")

@@ -31,7 +31,7 @@ class CheckpointError(ValueError):
 
 
 def find(path: str | pathlib.Path, which: str = "best") -> pathlib.Path:
-    """The checkpoint's own folder, from a run's directory or that folder itself.
+    """Finds a checkpoint's folder, from a run's directory or the folder itself.
 
     Args:
       path: a run's directory, or one checkpoint (`RUN/checkpoints/STEP`); `~` is the
@@ -72,7 +72,7 @@ def read_description(checkpoint: pathlib.Path) -> dict:
 
 
 def read_weights(checkpoint: pathlib.Path) -> tuple[Arrays, Arrays]:
-    """The (parameters, statistics) of a checkpoint as NumPy arrays by name."""
+    """Reads a checkpoint's (parameters, statistics) as NumPy arrays by name."""
     with (
         quiet(),
         readable(checkpoint, "weights"),
@@ -121,7 +121,7 @@ def complete_steps(root: pathlib.Path) -> list[int]:
 
 
 def _stored_score(checkpoint: pathlib.Path) -> float | None:
-    """The score in a checkpoint's files; None without one, or if it is damaged."""
+    """Reads a checkpoint's score; None without one, or if it is damaged."""
     file = checkpoint / "metrics" / "metrics"
     try:
         reason = checksums.damage(checkpoint, "metrics")
@@ -136,7 +136,7 @@ def _stored_score(checkpoint: pathlib.Path) -> float | None:
 
 
 def only_value(metrics: dict[str, float]) -> float:
-    """The one figure that a checkpoint was given, such as `{"top1": 0.5}`."""
+    """Returns the one figure that a checkpoint was given, such as `{"top1": 0.5}`."""
     (value,) = metrics.values()
     return value
 
@@ -157,7 +157,7 @@ def readable(checkpoint: pathlib.Path, item: str):
 
 @contextlib.contextmanager
 def quiet():
-    """Orbax warns about what reading a checkpoint means to do: read only, no metadata."""
+    """Silences Orbax's warnings that a checkpoint is only read, without metadata."""
     level = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.ERROR)
     try:

@@ -47,9 +47,7 @@ def lock(workdir: str | pathlib.Path):
         raise CheckpointError(f"another process trains in {path} already") from None
 
 
-def _mend_score(
-    checkpoint: pathlib.Path, step: int, score: dict[str, float] | None
-) -> str:
+def _mend_score(checkpoint: pathlib.Path, score: dict[str, float] | None) -> str:
     """Writes a damaged score anew, or removes it where it is not known."""
     checksums.remove(checkpoint, "metrics")
     if score is None:
@@ -84,7 +82,7 @@ def set_damaged_aside(
         checkpoint = workdir / DIRECTORY / str(step)
         reason = checksums.damage(checkpoint, but="metrics")
         if not reason and checksums.damage(checkpoint, "metrics"):
-            lines.append(_mend_score(checkpoint, step, scores.get(step)))
+            lines.append(_mend_score(checkpoint, scores.get(step)))
         if reason:
             moves.append(checkpoint)
             lines.append(f"{checkpoint} is damaged and set aside: {reason}")

@@ -44,7 +44,7 @@ def _leave_at_once() -> None:
 
 @contextlib.contextmanager
 def interrupted_at_once():
-    """Within it Ctrl-C ends the process: for JAX's first look for its devices."""
+    """Lets Ctrl-C end the process, while JAX first looks for its devices."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -99,13 +99,13 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def imported() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt again."""
+    """Makes Ctrl-C a KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def expand_home(argument: str) -> str:
-    """`--name=~/x` with the home folder, as a shell does it for `~/x` alone."""
+    """Expands `--name=~/x` as a shell does `~/x` alone."""
     name, equals, value = argument.partition("=")
     if argument.startswith("-") and equals and value.startswith("~"):
         return f"{name}={os.path.expanduser(value)}"
@@ -113,7 +113,7 @@ def expand_home(argument: str) -> str:
 
 
 def program() -> str:
-    """The running command's name: train.py, or pictures for `-m vidshift.pictures`."""
+    """Returns the command's name: train.py, or pictures for `-m vidshift.pictures`."""
     path = pathlib.Path(sys.argv[0])
     if path.stem == "__main__":
         return path.parent.name
@@ -132,7 +132,7 @@ def fail(reason: str | BaseException) -> NoReturn:
 
 
 def as_line(error: str | BaseException) -> str:
-    """An error's text in one line; what to install where an import failed."""
+    """Returns an error in one line, with what to install where an import failed."""
     if is_disk_error(error):
         place = f" ({error.filename})" if error.filename else ""
         return f"cannot write: {error.strerror}{place}; free some space and start again"
@@ -161,6 +161,6 @@ def _uncaught(kind, error, trace) -> None:
 
 
 def _uncaught_in_a_thread(given) -> None:
-    """The main thread meets a full disk too and says it; other errors show here."""
+    """Shows errors but a full disk, which the main thread meets too and says."""
     if os.environ.get("VIDSHIFT_TRACEBACK") or not is_disk_error(given.exc_value):
         threading.__excepthook__(given)

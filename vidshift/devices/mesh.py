@@ -1,5 +1,7 @@
 """Processes and devices: starting up together, one mesh, arrays spread over it."""
 
+import collections
+
 import jax
 import numpy as np
 from jax._src.clusters import ClusterEnv
@@ -62,26 +64,22 @@ def start_distributed(
 
 
 def process_table() -> str:
-    """One line a process: its index, kind and number of devices."""
-    counts: dict[int, int] = {}
-    for device in jax.devices():
-        counts[device.process_index] = counts.get(device.process_index, 0) + 1
-    kind = jax.devices()[0].device_kind
-    lines = [
-        f"process {index}: {count} x {kind}" + (" <- this one" * (index == here))
-        for here in [jax.process_index()]
+    """Returns a line for each process: its index, kind and number of devices."""
+    counts = collections.Counter(device.process_index for device in jax.devices())
+    kind, this = jax.devices()[0].device_kind, jax.process_index()
+    return "\n".join(
+        f"process {index}: {count} x {kind}" + " <- this one" * (index == this)
         for index, count in sorted(counts.items())
-    ]
-    return "\n".join(lines)
+    )
 
 
 def make_mesh() -> Mesh:
-    """All devices of all processes on one axis, `data`."""
+    """Returns all devices of all processes on one axis, `data`."""
     return Mesh(np.asarray(jax.devices()), ("data",))
 
 
 def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:
-    """A batch must be spread evenly.
+    """Refuses a batch that cannot be spread evenly.
 
     Raises:
       ValueError: it does not divide by devices times parts.
@@ -92,12 +90,12 @@ def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:
 
 
 def fitting_batch(size: int, clips: int, mesh: Mesh) -> int:
-    """The batch size, or what holds all clips at once if that is less."""
+    """Returns the batch size, or what holds all clips at once if that is less."""
     return min(size, -(-clips // mesh.size) * mesh.size)
 
 
 def shard_batch(mesh: Mesh, rows: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-    """This process's contiguous rows of each array -> global arrays over the batch."""
+    """Makes global arrays over the batch from this process's contiguous rows."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     with jax.transfer_guard("allow"):
         return {
@@ -107,7 +105,7 @@ def shard_batch(mesh: Mesh, rows: dict[str, np.ndarray]) -> dict[str, jax.Array]
 
 
 def replicate(mesh: Mesh, tree):
-    """The same arrays on every device."""
+    """Returns the same arrays on every device."""
     sharding = NamedSharding(mesh, PartitionSpec())
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
@@ -117,7 +115,7 @@ def replicate(mesh: Mesh, tree):
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any process; all must ask together."""
+    """Says whether the flag is set in any process; all must ask together."""
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.asarray(flag)).any())

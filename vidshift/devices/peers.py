@@ -116,7 +116,7 @@ class Peers:
 
     # ---------------------------------------------------------------- meeting
     def gather(self, port: int, timeout_seconds: float) -> int:
-        """Process 0 waits for the others -> a free port for JAX, which all know."""
+        """Waits for the other processes; returns a free port for JAX."""
         until = time.monotonic() + timeout_seconds
         with _listen_everywhere(port) as door:
             door.settimeout(0.2)
@@ -159,7 +159,7 @@ class Peers:
         self._add(index, link)
 
     def visit(self, address: tuple[str, int], timeout_seconds: float) -> int:
-        """Another process goes to process 0 -> JAX's port there, once all have come."""
+        """Connects to process 0; returns JAX's port there, once all have come."""
         until = time.monotonic() + timeout_seconds
         while True:
             try:
@@ -357,7 +357,7 @@ def _listen_everywhere(port: int) -> socket.socket:
 
 
 def _free_port(wanted: int) -> int:
-    """The port that is wanted, which a firewall can let through, or any free one."""
+    """Returns the port wanted, which a firewall can let through, or any free one."""
     try:
         probe = socket.create_server(("", wanted))
     except (OSError, OverflowError):
@@ -372,7 +372,7 @@ def _send(link: socket.socket, line: str) -> None:
 
 
 def _lines(link: socket.socket, silence_seconds: int) -> Iterator[str]:
-    """What comes, until the connection closes.
+    """Yields the lines that come, until the connection closes.
 
     Raises:
       TimeoutError: nothing came for so long. Only time in which this process itself ran

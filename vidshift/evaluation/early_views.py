@@ -14,16 +14,16 @@ SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 def observed(num_video_frames: int, share: float) -> int:
-    """How many frames have been seen, at least one."""
+    """Returns the number of frames seen, at least one."""
     return max(1, math.floor(share * num_video_frames + 1e-6))
 
 
 @dataclasses.dataclass(slots=True)
 class ObservedView(View):
-    """For each share of `SHARES` the clip of the video so far."""
+    """View of the video so far, a clip for each fraction in `SHARES`."""
 
     def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
-        """int64 `[shares, T]`."""
+        """Returns frame numbers, int64 `[shares, T]`."""
         del clips
         seen = [observed(num_video_frames, share) for share in SHARES]
         return np.concatenate([View.test_indices(self, n, fps, 1) for n in seen])
@@ -31,19 +31,19 @@ class ObservedView(View):
 
 @dataclasses.dataclass(slots=True)
 class StreamedView(View):
-    """The video's first frame, and the frames of its clip in evaluation.
+    """View of a video's first frame and the frames of its clip in evaluation.
 
     Its `num_frames` is one more than the network's.
     """
 
     def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
-        """int64 `[1, 1 + T]`."""
+        """Returns frame numbers, int64 `[1, 1 + T]`."""
         of_clip = dataclasses.replace(self, num_frames=self.num_frames - 1)
         chosen = View.test_indices(of_clip, num_video_frames, fps, clips)
         return np.pad(chosen, ((0, 0), (1, 0)))
 
     def steps(self, num_video_frames: int, fps: float) -> np.ndarray:
-        """How many frames of the clip have come at each share, int64 `[shares]`."""
+        """Counts the clip's frames that have come at each share, int64 `[shares]`."""
         chosen = self.test_indices(num_video_frames, fps, 1)[0, 1:]
         # Of a short video "dense" begins again: what comes later is not seen earlier.
         latest = np.maximum.accumulate(chosen)
@@ -52,7 +52,7 @@ class StreamedView(View):
 
 
 class Noting:
-    """A split's source that remembers how long its videos are, by row."""
+    """Source that remembers the length of each video, by row."""
 
     def __init__(self, source: Source):
         self._source = source

@@ -14,7 +14,7 @@ def combine(
     weights: Sequence[float] | None = None,
     of: str = "logits",
 ) -> Scores:
-    """The weighted mean of scores, clip by clip of the same id.
+    """Returns the weighted mean of scores, clip by clip of the same id.
 
     Clips that a member did not score are left out and listed in `failures`.
 
@@ -49,18 +49,16 @@ def combine(
                 f"{name} has labels of another kind than {names[0]}: {member.task} and "
                 f"{first.task}"
             )
-    kept = [id for id in first.ids if all(id in own for own in rows)]
+    kept = [id for id in first.ids if all(id in by_id for by_id in rows)]
     if not kept:
         raise ValueError(f"no clip was scored by all of {', '.join(names)}")
     failures = dict(failure for member in members for failure in member.failures)
-    for own, name in zip(rows, names, strict=True):
-        for member in members:
-            for id in member.ids:
-                if id not in own:
-                    failures.setdefault(id, f"{id}: not scored by {name}")
+    for by_id, name in zip(rows, names, strict=True):
+        for id in (id for member in members for id in member.ids if id not in by_id):
+            failures.setdefault(id, f"{id}: not scored by {name}")
     labels = first.labels[[rows[0][id] for id in kept]]
-    for member, own, name in zip(others, rows[1:], names[1:], strict=True):
-        theirs = member.labels[[own[id] for id in kept]]
+    for member, by_id, name in zip(others, rows[1:], names[1:], strict=True):
+        theirs = member.labels[[by_id[id] for id in kept]]
         if theirs.shape != labels.shape or (theirs != labels).any():
             raise ValueError(f"{name} and {names[0]} have other labels for a clip")
     scored = lambda member: (
@@ -69,8 +67,8 @@ def combine(
         else member.logits.astype(np.float64)
     )
     total = sum(
-        weight * scored(member)[[own[id] for id in kept]]
-        for member, own, weight in zip(members, rows, weights, strict=True)
+        weight * scored(member)[[by_id[id] for id in kept]]
+        for member, by_id, weight in zip(members, rows, weights, strict=True)
     ) / sum(weights)
     if of == "softmax":
         total = first.task.logits_of(total)

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vidshift.data.loading.loader import Batches, eval_batches
-from vidshift.data.loading.shape_buckets import ShapeBuckets
+from vidshift.data.loading.loader import eval_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.view import View
@@ -40,11 +39,9 @@ class Scores:
     task: Task = SINGLE_LABEL
 
     def by_name(self, classes: Sequence[str], others: Sequence[str]) -> "Scores":
-        """The same with classes in the order of `others`, which has the same names."""
-        if list(classes) == list(others):
-            return self
-        place = {name: number for number, name in enumerate(classes)}
-        order = [place[name] for name in others]
+        """Returns the scores with classes in the order of `others`, of the same names."""
+        numbers = {name: number for number, name in enumerate(classes)}
+        order = [numbers[name] for name in others]
         return dataclasses.replace(
             self,
             logits=self.logits[:, order],
@@ -53,7 +50,7 @@ class Scores:
 
     @property
     def labelled(self) -> bool:
-        """Whether clips have labels, so that figures can be made.
+        """Says whether clips have labels, so that figures can be made.
 
         Raises:
           ValueError: some have one and some do not.
@@ -135,26 +132,33 @@ def make_eval_step(
     return jax.jit(eval_step, out_shardings=everywhere)
 
 
-def evaluate(
-    eval_step,
-    params: Arrays,
-    stats: Arrays,
-    batches: Batches | ShapeBuckets,
+def score(
+    data: Split,
+    eval_step: Callable,
+    weights: tuple[Arrays, Arrays],
     mesh: Mesh,
     *,
-    task: Task = SINGLE_LABEL,
+    view: View,
+    protocol: Protocol,
+    batch_size: int,
     stop: Callable[[], bool] = lambda: False,
-    videos: int = 0,
     say: Callable[[str], None] = lambda line: None,
+    **loading,
 ) -> Scores | None:
-    """Runs a split's batches; rows with index -1 are padding and left out.
+    """Evaluates a split.
 
     Args:
-      batches: of `vidshift.data.eval_batches`: this process's rows.
-      task: of the split.
+      data: the split.
+      eval_step: `(params, stats, batch) -> (logits, label, index)`; rows with index -1
+        are padding and left out.
+      weights: parameters and statistics, on every device.
+      mesh: of all devices.
+      view: of the network; the protocol may crop more of it.
+      protocol: clips and crops of each video.
+      batch_size: videos at a time, or fewer if the split has fewer.
       stop: asked before every batch; True gives the evaluation up.
-      videos: of the split, for `say`.
       say: takes a line every 10 seconds.
+      **loading: workers and processes, of `vidshift.data.eval_batches`.
 
     Returns:
       The scores in the order of the split, the same in every process; None if stopped.
@@ -162,24 +166,31 @@ def evaluate(
     Raises:
       ValueError: not one video could be decoded.
     """
-    found, ids = [], {}
+    videos, parts, ids = len(data.source), [], {}
     began = said = time.monotonic()
-    for rows in batches:
-        if stop():
-            return None
-        ids |= dict(zip(rows["index"].tolist(), rows.pop("id").tolist(), strict=True))
-        result = jax.device_get(eval_step(params, stats, shard_batch(mesh, rows)))
-        found.append([part[result[2] >= 0] for part in result])
-        now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said, done = now, sum(len(index) for _, _, index in found)
-            left = (now - began) / max(done, 1) * (videos - done)
-            say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
-    if not found:
+    with eval_batches(
+        data,
+        protocol.view(view),
+        clips=protocol.clips,
+        crops=protocol.crops,
+        batch_size=fitting_batch(batch_size, videos, mesh),
+        **loading,
+    ) as batches:
+        for rows in batches:
+            if stop():
+                return None
+            names = rows.pop("id").tolist()
+            ids |= dict(zip(rows["index"].tolist(), names, strict=True))
+            result = jax.device_get(eval_step(*weights, shard_batch(mesh, rows)))
+            parts.append([array[result[2] >= 0] for array in result])
+            now = time.monotonic()
+            if now - said >= SECONDS_BETWEEN_LINES:
+                said, done = now, sum(len(index) for _, _, index in parts)
+                left = (now - began) / max(done, 1) * (videos - done)
+                say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
+    if not parts:
         raise ValueError("the split has no video")
-    logits, labels, index = (
-        np.concatenate(parts) for parts in zip(*found, strict=True)
-    )
+    logits, labels, index = map(np.concatenate, zip(*parts, strict=True))
     if not len(index):
         reasons = "; ".join(reason for _, reason in batches.failures[-1:])
         raise ValueError(f"no video can be decoded: {reasons}")
@@ -190,52 +201,5 @@ def evaluate(
         index[order],
         tuple(ids.get(row, "") for row in index[order].tolist()),
         tuple(batches.failures),
-        task,
+        data.task,
     )
-
-
-def score(
-    data: Split,
-    eval_step: Callable,
-    weights: tuple[Arrays, Arrays],
-    mesh: Mesh,
-    *,
-    view: View,
-    clips: int = 1,
-    crops: int | str = 1,
-    batch_size: int,
-    stop: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = lambda line: None,
-    **loading,
-) -> Scores | None:
-    """Loads a split and evaluates it.
-
-    Args:
-      data: the split.
-      eval_step: `(params, stats, batch) -> (logits, label, index)`.
-      weights: parameters and statistics, on every device.
-      mesh: of all devices.
-      view, clips, crops: of `vidshift.data.eval_batches`.
-      batch_size: videos at a time, or fewer if the split has fewer.
-      stop, say: of `evaluate`.
-      **loading: workers and processes, of `vidshift.data.eval_batches`.
-    """
-    videos = len(data.source)
-    with eval_batches(
-        data,
-        view,
-        clips=clips,
-        crops=crops,
-        batch_size=fitting_batch(batch_size, videos, mesh),
-        **loading,
-    ) as batches:
-        return evaluate(
-            eval_step,
-            *weights,
-            batches,
-            mesh,
-            task=data.task,
-            videos=videos,
-            stop=stop,
-            say=say,
-        )

@@ -26,12 +26,8 @@ class Protocol:
     def views(self) -> int:
         return num_views(self.clips, self.crops)
 
-    def averaging(self, what: str) -> "Protocol":
-        """The same views, of which something else is averaged."""
-        return dataclasses.replace(self, average=what)
-
     def view(self, view: View) -> View:
-        """What a network that is trained on `view` is shown."""
+        """Returns the view of a network that is trained on `view`."""
         return dataclasses.replace(view, crop=view.resize) if self.full else view
 
 

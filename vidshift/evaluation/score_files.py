@@ -10,9 +10,6 @@ import numpy as np
 from vidshift import tasks
 from vidshift.evaluation.evaluate import Scores
 
-# Of a file whose clips have one label.
-NONE = np.zeros(0, int)
-
 
 class ScoreFile(NamedTuple):
     scores: Scores
@@ -47,14 +44,14 @@ def read(path: pathlib.Path) -> ScoreFile:
     if not path.is_file():
         raise ValueError(f"{path}: no such file of scores")
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
         logits, labels = arrays["logits"], arrays["labels"]
         ids = tuple(arrays["ids"].tolist())
         classes = tuple(arrays["classes"].tolist())
-        names, sizes = (arrays.get(k, NONE) for k in ("tasks", "task_classes"))
-        several = dict(zip(names.tolist(), sizes.tolist(), strict=True))
-        multi_label = bool(arrays.get("multi_label", False))
+        names, sizes = arrays["tasks"].tolist(), arrays["task_classes"].tolist()
+        several = dict(zip(names, sizes, strict=True))
+        multi_label = bool(arrays["multi_label"])
         task = tasks.from_json({"multi_label": multi_label, "tasks": several})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(

@@ -10,7 +10,11 @@ from vidshift.evaluation.evaluate import Scores
 
 
 def check(dataset: str) -> None:
-    """Raises ValueError where a data set's server is not known."""
+    """Refuses a data set whose server is not known.
+
+    Raises:
+      ValueError: naming those that are.
+    """
     known = [name for name, it in DATASETS.items() if it.submission]
     if dataset not in known:
         raise ValueError(
@@ -21,16 +25,10 @@ def check(dataset: str) -> None:
 def write(
     path: pathlib.Path, scores: Scores, classes: Sequence[str], dataset: str
 ) -> None:
-    """Writes a line for each clip that was scored.
-
-    Args:
-      path: of the file.
-      scores: of the clips.
-      classes: names of all classes.
-      dataset: its name.
+    """Writes a line for each clip that was scored, as the data set's server takes it.
 
     Raises:
-      ValueError: the data set's server is not known.
+      ValueError: the server is not known.
     """
     check(dataset)
     best = np.argsort(-scores.logits, axis=1, kind="stable")[:, :5]

@@ -10,15 +10,8 @@ from vidshift import lazy
 if TYPE_CHECKING:
     from vidshift.export.replay import Exported, load
 
-__all__ = [
-    "Exported",
-    "load",
-]
+__all__ = ["Exported", "load"]
 
 __getattr__, __dir__ = lazy.attributes(
-    __name__,
-    {
-        "Exported": "vidshift.export.replay",
-        "load": "vidshift.export.replay",
-    },
+    __name__, {"Exported": "vidshift.export.replay", "load": "vidshift.export.replay"}
 )

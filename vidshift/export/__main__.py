@@ -49,11 +49,11 @@ CHECKED_FRAMES = 5  # of each stream
 
 
 class MismatchError(Exception):
-    """What was exported computes something else."""
+    """The exported file computes something else."""
 
 
 def module_of(form: str):
-    """What writes a format.
+    """Imports the module that writes a format.
 
     Raises:
       ValueError: what it needs is not installed.
@@ -79,23 +79,6 @@ def batch_of(text: str) -> int | str:
 batch_of.__name__ = "whole number or symbolic"  # what argparse calls other text
 
 
-def source_of(options) -> source.Source:
-    if options.workdir:
-        return source.of_run(options.workdir, options.checkpoint)
-    return source.of_name(
-        options.network,
-        num_classes=options.num_classes,
-        num_frames=options.num_frames,
-    )
-
-
-def sizes(options, network: source.Source) -> tuple[int, ...]:
-    """T, H, W and C of the clips that are given."""
-    shown = network.description.input
-    height, width = options.size or (shown.crop, shown.crop)
-    return shown.num_frames, height, width, network.channels
-
-
 def export(options: argparse.Namespace) -> dict:
     """Writes the file that the command's options ask for; says what is in it.
 
@@ -106,20 +89,27 @@ def export(options: argparse.Namespace) -> dict:
     writer = module_of(options.format)
     if options.out:
         errors.check_out("--out", options.out, folder=False)
-    network = source_of(options)
+    if options.workdir:
+        network = source.of_run(options.workdir, options.checkpoint)
+    else:
+        network = source.of_name(
+            options.network,
+            num_classes=options.num_classes,
+            num_frames=options.num_frames,
+        )
     batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
     if batch == "symbolic" and not writer.SYMBOLIC:
         raise ValueError(f"{options.format} has a fixed batch: --batch N")
     size = batch
     if batch == "symbolic":
         (size,) = jax_export.symbolic_shape("B")
-    frames, *picture = sizes(options, network)
-    clip = (frames, *picture) if options.kind == "clip" else tuple(picture)
-    prepare, dtype = network.prepare(), jnp.uint8
+    shown = network.description.input
+    prepare, dtype, channels = network.prepare(), jnp.uint8, network.channels
     if not options.normalise:
         prepare, dtype = lambda x: x, jnp.float32
-        picture[-1] = network.model.in_channels
-        clip = (*clip[:-1], picture[-1])
+        channels = network.model.in_channels
+    picture = (*(options.size or (shown.crop, shown.crop)), channels)
+    clip = (shown.num_frames, *picture) if options.kind == "clip" else picture
     made = program.make_program(
         options.kind, network.model, prepare, (size, *clip), dtype
     )
@@ -138,7 +128,7 @@ def export(options: argparse.Namespace) -> dict:
         description["sha256"] = replay.sha256(partial)
         beside = replay.beside(partial)
         beside.write_text(json.dumps(description, indent=1))
-        length = frames if options.kind == "clip" else CHECKED_FRAMES
+        length = shown.num_frames if options.kind == "clip" else CHECKED_FRAMES
         many = [
             check.random_clips((n, length, *picture), dtype)
             for n in ((1, 3) if batch == "symbolic" else (batch,))
@@ -155,8 +145,8 @@ def export(options: argparse.Namespace) -> dict:
         os.replace(partial, out)
         os.replace(beside, replay.beside(out))
     finally:
-        for rest in (partial, replay.beside(partial)):
-            rest.unlink(missing_ok=True)
+        for unfinished in (partial, replay.beside(partial)):
+            unfinished.unlink(missing_ok=True)
     return {
         "file": str(out),
         "bytes": out.stat().st_size,
@@ -178,7 +168,7 @@ def default_out(options) -> pathlib.Path:
 
 
 def describe(options, network, made: program.Program, prepare) -> dict:
-    """What the JSON beside the file says; sizes that are free are "B"."""
+    """Returns the JSON beside the file; sizes that are free are "B"."""
 
     def listed(arrays):
         return [
@@ -208,8 +198,7 @@ def describe(options, network, made: program.Program, prepare) -> dict:
         "input": shown,
         "versions": {
             name: importlib.metadata.version(name.replace("_", "-"))
-            for name in ("vidshift", "jax", *NEEDS[options.format])
-            if name != "vidshift"
+            for name in ("jax", *NEEDS[options.format])
         },
     }
 

@@ -16,7 +16,7 @@ TOLERANCE = 1e-4  # float32, the same function, another order of summation
 
 
 def random_clips(shape: tuple[int, ...], dtype) -> np.ndarray:
-    """Frames that differ everywhere: of pixels, or normalised."""
+    """Draws frames that differ everywhere, of pixels or normalised."""
     rng = np.random.default_rng(0)
     if np.dtype(dtype) == np.uint8:
         return rng.integers(0, 256, shape, np.uint8)
@@ -26,7 +26,7 @@ def random_clips(shape: tuple[int, ...], dtype) -> np.ndarray:
 def largest_difference(
     path: pathlib.Path, original: Callable, many: list[np.ndarray]
 ) -> float:
-    """Runs a file in another process; the largest difference over the largest logit.
+    """Runs a file in another process; returns the largest difference of logits.
 
     Args:
       path: the file, with its description beside it.
@@ -42,14 +42,14 @@ def largest_difference(
         given, answers = (pathlib.Path(folder, f"{n}.npz") for n in ("clips", "logits"))
         np.savez(given, *many)
         run_elsewhere(path, given, answers)
-        with np.load(answers) as found:
-            found = [found[name] for name in found.files]
-    differences = [np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)]
+        with np.load(answers) as file:
+            logits = [file[name] for name in file.files]
+    differences = [np.abs(a - b).max() for a, b in zip(logits, wanted, strict=True)]
     return float(np.max(differences) / max(np.abs(a).max() for a in wanted))
 
 
 def run_elsewhere(*files: pathlib.Path) -> None:
-    """`replay.main` in another process, which has nothing of this one's.
+    """Runs `replay.main` in another process, which has nothing of this one's.
 
     Raises:
       ValueError: it fails, or crashes.

@@ -12,7 +12,7 @@ IR_VERSION = 8  # of ONNX 1.12, the oldest that knows this set of operations
 
 
 class NoRuleError(ValueError):
-    """An operation of JAX that has no counterpart here."""
+    """An operation of JAX has no counterpart here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Graph:
         self.batch_name = None
 
     def add(self, operation: str, inputs: list[str], **attributes) -> str:
-        """A node of one result, whose name is given; the same node is not added twice."""
+        """Adds a node of one result, unless it is there; returns the result's name."""
         key = (operation, *inputs, str(sorted(attributes.items())))
         if key not in self.known:
             self.known[key] = f"v{len(self.nodes)}"
@@ -49,7 +49,7 @@ class Graph:
         return self.known[key]
 
     def weight(self, array) -> str:
-        """The name of a tensor that is stored."""
+        """Stores a tensor; returns its name."""
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.known:
@@ -58,7 +58,7 @@ class Graph:
         return self.known[key]
 
     def integers(self, sizes) -> str:
-        """int64 numbers, of which some may depend on the batch."""
+        """Adds a tensor of int64 sizes, of which some may depend on the batch."""
         parts, plain = [], []
         for size in sizes:
             slope, offset = self.linear(size)
@@ -79,7 +79,7 @@ class Graph:
         return self.add("Concat", parts, axis=0) if len(parts) > 1 else parts[0]
 
     def linear(self, size) -> tuple[int, int]:
-        """(a, b) of a size a * batch + b."""
+        """Returns (a, b) of a size a * batch + b."""
         if isinstance(size, int | np.integer):
             return 0, int(size)
         at = [size._evaluate({str(self.batch): n}) for n in (1, 2, 3)]
@@ -95,7 +95,7 @@ class Graph:
         return Value("", tuple(shape), array.shape, order, array.dtype, array)
 
     def made(self, name, aval, *, order=None, stored=None) -> Value:
-        """The value of a node of ours."""
+        """Returns the value of a node."""
         shape, order = (
             tuple(aval.shape),
             range(len(aval.shape)) if order is None else order,
@@ -105,7 +105,7 @@ class Graph:
         return Value(name, shape, stored, order, np.dtype(aval.dtype))
 
     def ordered(self, x: Value, order) -> str:
-        """The tensor of a value in an order of axes, its sizes as stored."""
+        """Adds a value's tensor in an order of axes, with sizes as stored."""
         order = tuple(order)
         if x.array is not None:
             return self.weight(np.transpose(x.array, np.argsort(order)))
@@ -117,7 +117,7 @@ class Graph:
         return self.add("Transpose", [x.name], perm=perm)
 
     def spread(self, x: Value) -> Value:
-        """The value with all its sizes stored."""
+        """Returns the value with all its sizes stored."""
         if tuple(x.stored) == tuple(x.shape):
             return x
         if x.array is not None and all(isinstance(n, int) for n in x.shape):
@@ -130,12 +130,12 @@ class Graph:
         return Value(name, x.shape, x.shape, x.order, x.dtype)
 
     def plain(self, x: Value) -> str:
-        """The tensor of a value as the network sees it."""
+        """Adds a value's tensor as the network sees it."""
         x = self.spread(x)
         return self.ordered(x, range(len(x.shape)))
 
     def model(self, inputs: list[Value], outputs: list[tuple[str, Value]]):
-        """The whole, checked.
+        """Returns the model, checked.
 
         Args:
           inputs: their names are those of the graph's inputs.
@@ -169,5 +169,5 @@ class Graph:
 
 
 def size_of(shape) -> int:
-    """Of the sizes that are known, for choosing the largest."""
+    """Multiplies the sizes that are known, for choosing the largest array."""
     return math.prod(n for n in shape if isinstance(n, int))

@@ -83,7 +83,7 @@ def maximum(graph, eqn, x, y):
 
 
 def with_one(operation):
-    """Of x as one more node after another, such as Reciprocal(Sqrt(x))."""
+    """Makes a rule of a function of one tensor, such as Reciprocal(Sqrt(x))."""
     return functools.partial(elementwise, make=operation)
 
 
@@ -190,7 +190,7 @@ def split(graph, eqn, x):
 
 
 def _slice(graph, x: Value, aval, parts: dict) -> Value:
-    """Of some axes (start, end, step)."""
+    """Slices some axes, each by (start, end, step)."""
     starts, ends, steps = zip(*parts.values(), strict=True)
     axes = [x.order[axis] for axis in parts]
     name = graph.add(
@@ -241,7 +241,7 @@ def pad(graph, eqn, x, value):
 
 
 def iota(graph, eqn):
-    """Only the axis that counts is stored."""
+    """Stores only the axis that counts."""
     aval, axis = eqn.outvars[0].aval, eqn.params["dimension"]
     size, dtype = aval.shape[axis], np.dtype(aval.dtype)
     stored = [1] * len(aval.shape)
@@ -312,7 +312,7 @@ def dot_general(graph, eqn, x, y):
 
 
 def _matrices(graph, x, batch, rows, columns) -> str:
-    """x as matrices, one for each of the batch; the free size is -1."""
+    """Reshapes x to matrices, one for each of the batch; the free size is -1."""
     axes = [*batch, *rows, *columns]
     moved = [x.shape[axis] for axis in axes]
     order = [axes.index(axis) for axis in range(len(axes))]
@@ -324,7 +324,7 @@ def _matrices(graph, x, batch, rows, columns) -> str:
 
 
 def window(graph, eqn, x):
-    """Pooling, whose windows are over all axes but two."""
+    """Pools with windows over all axes but two."""
     given, aval = eqn.params, eqn.outvars[0].aval
     if any(n != 1 for n in (*given["base_dilation"], *given["window_dilation"])):
         raise NoRuleError("pooling with dilation")
@@ -353,7 +353,7 @@ def window(graph, eqn, x):
 
 
 def gather(graph, eqn, x, indices):
-    """Whole slices at given places of one axis (`jnp.take`), or one slice."""
+    """Takes full slices at positions of one axis (`jnp.take`), or one slice."""
     given, aval = eqn.params, eqn.outvars[0].aval
     numbers = given["dimension_numbers"]
     axes = numbers.start_index_map
@@ -387,7 +387,7 @@ def gather(graph, eqn, x, indices):
 
 
 def _take(graph, name, size, axis, i, indices, mode) -> str:
-    """Along one axis; of several each one's places are the same wherever the others are."""
+    """Takes along one axis after another, at independent positions."""
     places = indices[..., i]
     if indices.shape[-1] > 1:
         alone = np.moveaxis(places, i, 0).reshape(places.shape[i], -1)

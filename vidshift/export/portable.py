@@ -14,7 +14,7 @@ BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
 def portable(function: Callable, rules: Mapping[str, Callable] = {}) -> Callable:
-    """The same function of arrays to a tuple, without kernels of ours and without calls.
+    """Returns the function of arrays to a tuple without our kernels and without calls.
 
     A kernel becomes what a CPU runs, which is XLA's own operations: Triton's kernels are
     not understood by other releases of JAX, and no other runtime knows either kind.

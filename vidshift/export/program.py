@@ -39,7 +39,7 @@ def make_program(
     shape: tuple,
     dtype,
 ) -> Program:
-    """The program of one of `KINDS`.
+    """Builds the program of one of `KINDS`.
 
     Args:
       kind: "clip" takes whole clips to logits; "stream" a frame of each stream, with what
@@ -80,7 +80,7 @@ def make_program(
 
 
 def offline(kind: str, model: nnx.Module, prepare: Callable) -> Callable:
-    """What the exported program is compared with, of clips `[B, T, H, W, C]`.
+    """Builds the reference of an exported program, from clips `[B, T, H, W, C]`.
 
     The logits of clips `[B, K]`; of streams those of every frame of the whole clip,
     `[B, T, K]`, which no cache was needed for.

@@ -32,7 +32,7 @@ class Exported:
         return logits, dict(zip(cache, kept, strict=True))
 
     def init(self, batch: int) -> dict[str, np.ndarray]:
-        """The cache of streams that begin."""
+        """Returns the cache of streams that begin."""
         return {
             array["name"]: np.zeros(
                 [batch if size == "B" else size for size in array["shape"]],
@@ -79,7 +79,7 @@ OPEN = {"stablehlo": open_stablehlo, "onnx": open_onnx, "tflite": open_tflite}
 
 
 def beside(path) -> pathlib.Path:
-    """Where the description of a file is."""
+    """Returns the path of a file's description."""
     path = pathlib.Path(path).expanduser()
     return path.with_name(f"{path.name}.json")
 
@@ -90,7 +90,7 @@ def sha256(path: pathlib.Path) -> str:
 
 
 def load(path) -> Exported:
-    """An exported network, ready to call.
+    """Opens an exported network, ready to call.
 
     Args:
       path: what `python -m vidshift.export` wrote, with its JSON beside it.
@@ -111,7 +111,7 @@ def load(path) -> Exported:
 
 
 def replay(network: Exported, clips: np.ndarray) -> np.ndarray:
-    """The logits of clips, or of every frame of streams."""
+    """Computes the logits of clips, or of every frame of streams."""
     if network.description["kind"] == "clip":
         return np.asarray(network(clips))
     cache = network.init(len(clips))

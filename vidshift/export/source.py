@@ -24,17 +24,17 @@ class Source(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """Of the frames that are given, before normalisation."""
+        """Channels of the frames that the file takes, before normalisation."""
         differences = self.description.input.modality == "rgb_diff"
         return self.model.in_channels + 3 * differences
 
     def prepare(self) -> Callable[[jax.Array], jax.Array]:
-        """Pixels to what the network takes."""
+        """Returns the function from pixels to what the network takes."""
         return self.description.input.normalise("float32")
 
 
 def of_run(run: str, which: str) -> Source:
-    """The network of a run or checkpoint, computing in float32.
+    """Opens the network of a run or checkpoint, computing in float32.
 
     Raises:
       CheckpointError: nothing complete is there.
@@ -46,7 +46,7 @@ def of_run(run: str, which: str) -> Source:
 
 
 def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
-    """A network by its name on the command line, with random weights and statistics.
+    """Builds a network by its name on the command line, with random weights.
 
     Raises:
       ValueError: there is none of that name.

@@ -34,7 +34,7 @@ def write(program: Program, path: pathlib.Path) -> dict:
 
 
 def convert(program: Program) -> onnx.ModelProto:
-    """The program's equations, one after another, by the table of rules."""
+    """Converts the program's equations one after another, by the table of rules."""
     closed = jax.make_jaxpr(program.function)(*program.shapes)
     graph, jaxpr = Graph(program.batch), closed.jaxpr
     values: dict = {
@@ -43,7 +43,12 @@ def convert(program: Program) -> onnx.ModelProto:
     }
     inputs = [graph.made(name, like) for name, like in program.inputs]
     values |= dict(zip(jaxpr.invars, inputs, strict=True))
-    _know_batch(graph, inputs)
+    if graph.batch is not None:
+        # The free size is that of an axis of the first input.
+        axis = [isinstance(n, int) for n in inputs[0].shape].index(False)
+        sizes = graph.add("Shape", [inputs[0].name])
+        at = graph.weight(np.array([axis], np.int64))
+        graph.batch_name = graph.add("Gather", [sizes, at], axis=0)
 
     def read(atom) -> Value:
         return graph.constant(atom.val) if isinstance(atom, Literal) else values[atom]
@@ -70,31 +75,20 @@ def convert(program: Program) -> onnx.ModelProto:
 
 
 def _whole(value: Value) -> bool:
-    """Whether it is a constant that has all its sizes."""
+    """Says whether a value is a constant that has all its sizes."""
     return value.array is not None and value.array.shape == tuple(value.shape)
 
 
 def _fixed(eqn) -> bool:
-    """Whether no size of its results depends on the batch."""
+    """Says whether no size of an equation's results depends on the batch."""
     return all(isinstance(n, int) for var in eqn.outvars for n in var.aval.shape)
 
 
 def _needed(jaxpr) -> set[int]:
-    """The equations that a result depends on."""
+    """Returns the ids of the equations that a result depends on."""
     wanted, found = set(jaxpr.outvars), set()
     for eqn in reversed(jaxpr.eqns):
         if wanted.intersection(eqn.outvars):
             found.add(id(eqn))
             wanted.update(a for a in eqn.invars if not isinstance(a, Literal))
     return found
-
-
-def _know_batch(graph: Graph, inputs: list[Value]) -> None:
-    """Reads the free size from the first input, where there is one."""
-    if graph.batch is None:
-        return
-    first = inputs[0]
-    axis = [isinstance(n, int) for n in first.shape].index(False)
-    sizes = graph.add("Shape", [first.name])
-    at = graph.weight(np.array([axis], np.int64))
-    graph.batch_name = graph.add("Gather", [sizes, at], axis=0)

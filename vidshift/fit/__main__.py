@@ -48,35 +48,33 @@ from vidshift.fit.sizing import report
 from vidshift.training import command
 
 
+def define_flags() -> None:
+    config_flags.DEFINE_config_file("config", None, "A file in configs/.")
+    flags.DEFINE_enum("target", None, list(chips.CHIPS), "Kind of chip.")
+    flags.DEFINE_integer("chips", 1, "Chips of the slice.", lower_bound=1)
+    flags.DEFINE_integer(
+        "classes", None, "Classes, where the data set is not known.", lower_bound=1
+    )
+    flags.DEFINE_bool("suggest", True, "Look for the largest batch that fits.")
+    flags.DEFINE_bool("json", False, "One JSON object a row.")
+
+
 def main() -> None:
-    if OPTIONS["config"].value is None:
+    options = flags.FLAGS
+    if options.config is None:
         raise ValueError("give --config=FILE, a file in configs/")
-    if OPTIONS["target"].value is None:
+    if options.target is None:
         raise ValueError(f"give --target, one of {', '.join(chips.CHIPS)}")
     report(
-        OPTIONS["config"].value,
-        OPTIONS["target"].value,
-        count=OPTIONS["chips"].value,
-        classes=OPTIONS["classes"].value,
-        suggest=OPTIONS["suggest"].value,
-        as_json=OPTIONS["json"].value,
+        options.config,
+        options.target,
+        count=options.chips,
+        classes=options.classes,
+        suggest=options.suggest,
+        as_json=options.json,
     )
 
 
 if __name__ == "__main__":
-    OPTIONS = {
-        "config": config_flags.DEFINE_config_file(
-            "config", None, "A file in configs/."
-        ),
-        "target": flags.DEFINE_enum("target", None, list(chips.CHIPS), "Kind of chip."),
-        "chips": flags.DEFINE_integer("chips", 1, "Chips of the slice.", lower_bound=1),
-        "classes": flags.DEFINE_integer(
-            "classes", None, "Classes, where the data set is not known.", lower_bound=1
-        ),
-        "suggest": flags.DEFINE_bool(
-            "suggest", True, "Look for the largest batch that fits."
-        ),
-        "json": flags.DEFINE_bool("json", False, "One JSON object a row."),
-    }
     sys.argv = ["--nosuggest" if a == "--no-suggest" else a for a in sys.argv]
-    command.run(main)
+    command.run(main, define_flags)

@@ -41,7 +41,7 @@ class Program(NamedTuple):
 
 
 def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
-    """The step that `train.py` runs.
+    """Builds the step that `train.py` runs.
 
     Args:
       config: of the experiment.
@@ -68,7 +68,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
 
 
 def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
-    """The step of validation during a run of `train.py`; arguments as above."""
+    """Builds the step of validation during a run of `train.py`; arguments as above."""
     experiment = _experiment(config, network)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
     step, as_evaluated = experiment.eval_step(mesh, protocol)
@@ -123,7 +123,7 @@ PROGRAMS = {"train": train_program, "eval": eval_program}
 
 
 def without_shift(network: dict) -> dict:
-    """The same network under TSN: without its scheme and the scheme's options."""
+    """Returns the network under TSN, without its scheme and the scheme's options."""
     kept = ("backbone", "num_classes", "num_frames", "dtype")
     kept += pick("backbone", network["backbone"], BACKBONES).options
     return {k: v for k, v in network.items() if k in kept} | {"temporal": "tsn"}
@@ -142,7 +142,11 @@ def measure(program: Program, target: str, mesh: Mesh) -> dict:
     """
     chip = chips.CHIPS[target]
     start = time.perf_counter()
-    with _kernels_for(chip):
+    compiling_for = contextlib.nullcontext()
+    if chip.compute_capability is not None:
+        # Triton asks the GPU at hand which one to compile for; here is none.
+        compiling_for = triton_gpu.compiling_for(chip.compute_capability)
+    with compiling_for:
         traced = program.step.trace(*program.arguments)
         row = {
             "fits": False,
@@ -211,26 +215,19 @@ def _size_bytes(tree) -> int:
     return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
-def _kernels_for(chip: chips.Chip):
-    """Triton asks the GPU at hand which one to compile for; here is none."""
-    if chip.compute_capability is None:
-        return contextlib.nullcontext()
-    return triton_gpu.compiling_for(chip.compute_capability)
-
-
 def _needed(error: Exception) -> int | None:
-    """Bytes that the TPU's compiler says a program would need."""
-    found = re.search(r"\(([\d.]+)([KMGT])\) exceeds available", str(error))
-    return found and int(float(found[1]) * 1024 ** (" KMGT".index(found[2])))
+    """Reads how many bytes a program would need from the TPU compiler's error."""
+    size = re.search(r"\(([\d.]+)([KMGT])\) exceeds available", str(error))
+    return size and int(float(size[1]) * 1024 ** (" KMGT".index(size[2])))
 
 
 def _on_links(exchanged: dict[str, hlo.Collective], count: int) -> float:
-    """Bytes that each chip has to send at least, when all send alike.
+    """Returns the bytes that each chip has to send at least, when all send alike.
 
     A sum goes around twice, first to be added up, then to be handed out.
     """
     share = (count - 1) / count
     return sum(
-        share * (2 if kind == "all-reduce" else 1) * found.size_bytes
-        for kind, found in exchanged.items()
+        share * (2 if kind == "all-reduce" else 1) * collective.size_bytes
+        for kind, collective in exchanged.items()
     )

@@ -103,8 +103,12 @@ def report(
             return measure("train", network, program)
 
         best = largest_batch(at, rows[0], unit=unit)
-        if not as_json:
-            print(_suggestion(best, unit))
+        if not as_json and best is None:
+            print(
+                f"\nno batch that was tried fits; the smallest there could be is {unit}"
+            )
+        elif not as_json:
+            print(f"\nthe largest batch that fits is about {best['batch']}, compiled:")
         if best:
             rows.append(say(best | {"suggested": True}))
     return rows
@@ -138,7 +142,7 @@ def largest_batch(measure_at, first: dict, *, unit: int) -> dict | None:
 
 
 def _end_of_line(rows: dict[int, dict], unit: int) -> int | None:
-    """Where the line through the two largest batches of known size meets the aim."""
+    """Finds where the line through the two largest known batches meets the aim."""
     known = sorted(b for b, row in rows.items() if row["total_bytes"] is not None)
     if len(known) < 2:
         return None
@@ -173,7 +177,7 @@ def known_classes() -> dict[str, int]:
 
 
 def _whole_batches(config: Config, count: int) -> Config:
-    """The config with the next batches that can be shared out, which it says."""
+    """Raises batches to the next that divide by the chips, and says so."""
     for field, parts in (
         ("batch_size", config.optim.accumulate),
         ("eval_batch_size", 1),
@@ -196,7 +200,7 @@ def _whole_batches(config: Config, count: int) -> Config:
 def _measure(
     step: str, network: dict, program: aot.Program, *, target: str, mesh: Mesh
 ) -> dict:
-    """One row, with word on stderr of what takes so long."""
+    """Compiles one row, and says on stderr what takes so long."""
     batch = program.arguments[-1]["label"].size
     print(
         f"compiling the {step} step of {network['temporal']} for {mesh.size} {target}, "
@@ -266,9 +270,3 @@ def _cell(value, divisor, decimals) -> str:
     if value is None:
         return "-"
     return value if divisor is None else f"{value / divisor:.{decimals}f}"
-
-
-def _suggestion(best: dict | None, unit: int) -> str:
-    if best is None:
-        return f"\nno batch that was tried fits; the smallest there could be is {unit}"
-    return f"\nthe largest batch that fits is about {best['batch']}, compiled:"

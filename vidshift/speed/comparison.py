@@ -21,7 +21,7 @@ RESULTS += ("compile_seconds", "program_bytes", "error")
 
 
 def networks(name: str) -> list[Network]:
-    """Those that a NAME means.
+    """Returns the networks that a NAME means.
 
     Raises:
       ValueError: there is none of that name, or an option has no value.
@@ -32,7 +32,7 @@ def networks(name: str) -> list[Network]:
 
 
 def model_of(network: Network, *, dtype: str, frames: int) -> nnx.Module:
-    """The model, of shapes alone, with training's dropout."""
+    """Builds the model from shapes alone, with training's dropout."""
     dropout = {"dropout": ModelConfig().dropout}
     return network.abstract(
         num_classes=CLASSES, num_frames=frames, dtype=dtype, **dropout
@@ -40,7 +40,7 @@ def model_of(network: Network, *, dtype: str, frames: int) -> nnx.Module:
 
 
 def beside_tsn(names: list[str]) -> list[list[Network]]:
-    """What is timed together: a backbone under TSN first, then under its schemes."""
+    """Groups what is timed together: a backbone under TSN, then under its schemes."""
     groups = {}
     for network in (n for name in names for n in networks(name)):
         tsn = network.under_tsn()
@@ -53,7 +53,7 @@ def beside_tsn(names: list[str]) -> list[list[Network]]:
 def measure_group(
     group: list[Network], measure: str, shape: tuple, dtype: str, seconds: float
 ) -> list[dict]:
-    """The rows of a group, TSN's first; one that does not fit in memory says so."""
+    """Times a group, TSN first; a row that does not fit in memory says so."""
     programs, rows = {}, {}
     for network in group:
         rows[network.name] = row = {"name": network.name, **network._asdict()}
@@ -88,7 +88,7 @@ def measure_group(
 
 
 def out_of_memory(error: Exception) -> str:
-    """The reason for a row without times; any other error is raised again."""
+    """Returns the reason for a row without times; raises any other error again."""
     if not re.search("RESOURCE_EXHAUSTED|out of memory", str(error), re.IGNORECASE):
         raise error
     return "out of memory"

@@ -21,7 +21,7 @@ STEPS = 100_000  # of the schedule: so long that the learning rate hardly moves
 def compiled(
     model: nnx.Module, measure: str, clips: jax.Array
 ) -> tuple[Callable, dict]:
-    """A program that has run, on a device that holds all it needs.
+    """Compiles a program and runs it, on a device that holds all it needs.
 
     Args:
       model: in evaluation mode, of shapes alone (`nnx.eval_shape`).
@@ -58,7 +58,7 @@ def compiled(
 
 
 class TrainLoop:
-    """A step called again and again; its state is given up for the next one."""
+    """Calls a step again and again; each state is given up for the next one."""
 
     def __init__(self, step: Callable, state: TrainState, batch: dict):
         self.step, self.state, self.batch = step, state, batch

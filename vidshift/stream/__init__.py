@@ -11,14 +11,7 @@ if TYPE_CHECKING:
     from vidshift.stream.network import Cache, make
     from vidshift.stream.state import put, restore, save, take
 
-__all__ = [
-    "Cache",
-    "make",
-    "put",
-    "restore",
-    "save",
-    "take",
-]
+__all__ = ["Cache", "make", "put", "restore", "save", "take"]
 
 __getattr__, __dir__ = lazy.attributes(
     __name__,

@@ -21,13 +21,13 @@ Picture = UInt8[np.ndarray, "S S C"]
 
 
 def cut(rgb: UInt8[np.ndarray, "H W C"], view: View) -> Picture:
-    """A frame of any size as the run's evaluation shows it: resized, cut in the centre."""
+    """Resizes a frame of any size and cuts its centre, as the run's evaluation does."""
     size = {"resize": view.resize, "crop": view.crop}
     return eval_views.lay(rgb[None], **size, crops=1).frames[0]
 
 
 class FrameByFrame:
-    """A causal network: each picture is answered, and nothing is computed twice.
+    """Answers each picture by a causal network, computing nothing twice.
 
     Args:
       model: as of `stream.make`.
@@ -54,7 +54,7 @@ class FrameByFrame:
 
 
 def span_frames(view: View, fps: float) -> int:
-    """How many frames at `fps` a clip of evaluation spans.
+    """Returns the number of frames at `fps` that a clip of evaluation spans.
 
     Of "strided" it is the run's stride, of "dense" 64. Of "segments", whose clips are
     whole videos of any length, it is as many as a clip has.
@@ -68,7 +68,7 @@ def span_frames(view: View, fps: float) -> int:
 
 
 class Window:
-    """Any network: what evaluation would be shown of the video of the last frames.
+    """Shows any network the clip that evaluation takes of the last frames.
 
     A clip is chosen by time, so that its rate is right where frames are missing.
 
@@ -107,7 +107,7 @@ class Window:
         self._answered = 0
 
     def __call__(self, picture: Picture, time: float) -> Float[np.ndarray, " K"] | None:
-        """The logits, or None between two answers."""
+        """Returns the logits, or None between two answers."""
         self._began = time if self._began is None else self._began
         self._held.append((time, picture))
         oldest = time - self._span / self.fps
@@ -120,7 +120,7 @@ class Window:
         return self._averaged(np.asarray(self.program(clip))[0])
 
     def clip(self, time: float) -> UInt8[np.ndarray, "T S S C"]:
-        """Of the video of the last frames, those that evaluation takes."""
+        """Returns the frames that evaluation takes of the last frames' video."""
         shown = min(round((time - self._began) * self.fps) + 1, self._span)
         chosen = self.view.test_indices(shown, self.fps, 1)[0]
         # Half a frame later: the nearest one, not the one before it.
@@ -130,7 +130,7 @@ class Window:
         return np.stack([self._held[place][1] for place in places])
 
     def seconds(self, program: Callable) -> float:
-        """How long a program takes for a clip, the best of three, once it is compiled."""
+        """Times a compiled program for a clip, the best of three."""
         from kernels.analysis import timing
 
         shape = (1, self.view.num_frames, self.view.crop, self.view.crop, 3)

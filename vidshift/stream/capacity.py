@@ -11,7 +11,6 @@ import numpy as np
 from flax import nnx
 
 from vidshift.config import DTYPES
-from vidshift.nets import create
 from vidshift.nets.drawn import random_network
 from vidshift.nets.names import Network, parse
 from vidshift.nets.zoo import pick
@@ -43,7 +42,8 @@ def main(options) -> int:
     )
     rows, most, streams = [], 0, 1
     while streams <= options.largest:
-        seconds = step_seconds(model, streams, side, options.steps)
+        step = stepping(model, streams, side)
+        seconds = [_timed(step) for _ in range(options.steps)]
         row = {"streams": streams} | percentiles(seconds)
         row["keeps_up"] = row["p99_ms"] <= 1000 / fps
         rows.append(row)
@@ -60,27 +60,23 @@ def main(options) -> int:
 
 
 def _network(options) -> tuple[str, nnx.Module, int]:
-    """A run's network or one by name, of random weights; what to call it; its side."""
+    """Returns the name, the network, of a run or of random weights, and its side."""
     if options.workdir is not None:
         run = Run.open(options.workdir, options.checkpoint)
         return str(run.checkpoint), run.network(), run.view.crop
     pick("dtype", options.dtype, dict.fromkeys(DTYPES))
     network = parse(options.network)
-    return network.name, built(network, options.dtype), options.side
+    return network.name, _drawn(network, options.dtype), options.side
 
 
-def built(network: Network, dtype: str) -> nnx.Module:
-    make_it = functools.partial(create, network.backbone, network.temporal)
-    shapes = nnx.eval_shape(
-        lambda: make_it(
-            num_classes=CLASSES, num_frames=8, dtype=dtype, **network.options
-        )
+def _drawn(network: Network, dtype: str) -> nnx.Module:
+    return random_network(
+        network.abstract(num_classes=CLASSES, num_frames=8, dtype=dtype)
     )
-    return random_network(shapes)
 
 
 def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:
-    """A step of so many streams, from the host to the host, that has been compiled."""
+    """Compiles a step of some streams, from the host to the host."""
     init, step = make(model)
     cache = init(streams, side)
     frame = np.random.default_rng(0).standard_normal(
@@ -98,40 +94,34 @@ def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:
     return one
 
 
-def step_seconds(model: nnx.Module, streams: int, side: int, steps: int) -> np.ndarray:
-    one = stepping(model, streams, side)
-    return np.array([_timed(one) for _ in range(steps)])
-
-
-def percentiles(seconds: np.ndarray) -> dict[str, float]:
+def percentiles(seconds: list[float]) -> dict[str, float]:
     median, p99 = (1000 * np.percentile(seconds, (50, 99))).tolist()
     return {"median_ms": median, "p99_ms": p99}
 
 
 def compared(model: nnx.Module, name: str, side: int, options) -> dict:
-    """A step of one stream beside TSN's, in turns; the median of their ratios.
+    """Times a step of one stream beside TSN's, in turns; returns the median ratio too.
 
     Raises:
       ValueError: the network is a run's, which has no TSN of its own.
     """
     if options.network is None:
         raise ValueError("--compare takes --network, which TSN can be made of")
-    tsn = built(parse(name).under_tsn(), options.dtype)
+    tsn = _drawn(parse(name).under_tsn(), options.dtype)
     ours, theirs = (stepping(m, 1, side) for m in (model, tsn))
-    pairs = []
+    seconds = {ours: [], theirs: []}
     for turn in range(options.steps):
-        # Who begins takes turns too.
-        order = (ours, theirs) if turn % 2 else (theirs, ours)
-        times = {one: _timed(one) for one in order}
-        pairs.append((times[ours], times[theirs]))
-    found = np.array(pairs)
-    low, ratio, high = np.percentile(found[:, 0] / found[:, 1], (25, 50, 75)).tolist()
+        # The network that begins takes turns too.
+        for step in (ours, theirs) if turn % 2 else (theirs, ours):
+            seconds[step].append(_timed(step))
+    ratios = np.divide(seconds[ours], seconds[theirs])
+    low, ratio, high = np.percentile(ratios, (25, 50, 75)).tolist()
     return {
-        "pairs": len(found),
+        "pairs": options.steps,
         "times_tsn": ratio,
         "times_tsn_quartiles": [low, high],
-        **percentiles(found[:, 0]),
-        "tsn": percentiles(found[:, 1]),
+        **percentiles(seconds[ours]),
+        "tsn": percentiles(seconds[theirs]),
         "state_bytes": sum(a.nbytes for a in make(model)[0](1, side).values()),
     }
 

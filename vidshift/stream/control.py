@@ -20,7 +20,7 @@ ANSWERS, PATIENCE = 5, 20
 
 
 class Largest:
-    """The most accurate network that keeps up, from how long its answers take.
+    """Chooses the most accurate network that keeps up, from its answers' latencies.
 
     What a network takes is known from before the stream (`seconds`); the answers of the
     one that runs say by how much more it is here, beside all else that the machine does.
@@ -38,7 +38,7 @@ class Largest:
         self.row = self._best(0.0)
 
     def _best(self, more: float) -> Row:
-        """With `more` seconds for each answer than the network alone."""
+        """Chooses with `more` seconds for each answer than the network alone takes."""
         fits = [
             row for row, s in self._seconds.items() if s + more <= FITS * self._interval
         ]
@@ -112,7 +112,7 @@ class Budget:
         threading.Thread(target=read, daemon=True).start()
 
     def answered(self, seconds: float) -> None:
-        """After an answer: counts it, does what was asked, and switches."""
+        """Counts an answer, does what was asked, and switches."""
         name = str(self.row.subnetwork)
         self.answers[name] = self.answers.get(name, 0) + 1
         while not self._lines.empty():
@@ -131,7 +131,7 @@ class Budget:
         self._compiling.shutdown(wait=True, cancel_futures=True)
 
     def _asked(self, line: str) -> concurrent.futures.Future | None:
-        """What a line asks for, as it gets ready."""
+        """Prepares the network that a line asks for."""
         word, _, value = line.strip().partition(" ")
         if not word:
             return self._next
@@ -166,7 +166,7 @@ class Budget:
         return auto.row, programs[auto.row], auto
 
     def _switch(self, *, wait: bool) -> None:
-        """To what has got ready; the stream goes on with the old one until then."""
+        """Switches to a network that is ready; until then the old one goes on."""
         if self._next is None or not (wait or self._next.done()):
             return
         (row, program, self._auto), self._next = self._next.result(), None

@@ -80,7 +80,7 @@ def _started(model: nnx.Module) -> nnx.Module:
 def make(
     model: nnx.Module, *, average: str | int | None = None
 ) -> tuple[Callable[..., Cache], Callable[..., tuple[Float[Array, "B K"], Cache]]]:
-    """Makes a network see streams frame by frame; what it answers is what it would offline.
+    """Makes a network see streams frame by frame, with the answers it has offline.
 
     After t frames the logits are `model.frame_logits(clip)[:, t - 1]`, to rounding.
 
@@ -154,7 +154,7 @@ def make(
 
 
 def _averaged(logits: Array, own: Cache) -> tuple[Array, Cache]:
-    """The mean of logits so far, or of the last ones."""
+    """Averages the logits so far, or the last ones."""
     seen = own[SEEN] + 1
     if SUM in own:
         total = own[SUM] + logits

@@ -1,4 +1,4 @@
-"""A video with what a network makes of it drawn in."""
+"""A video with a network's answers drawn in."""
 
 import os
 import pathlib
@@ -19,8 +19,8 @@ from vidshift.tasks.kinds import Guess
 TICK = Fraction(1, 90_000)
 
 
-def draw(rgb: np.ndarray, guesses: Sequence[Guess], note: str = "") -> np.ndarray:
-    """Draws a bar and a name for each class in the upper left corner, and a line of text.
+def draw(rgb: np.ndarray, guesses: Sequence[Guess]) -> np.ndarray:
+    """Draws a bar and a name for each class in the upper left corner.
 
     Args:
       rgb: uint8 [H, W, 3].
@@ -38,9 +38,6 @@ def draw(rgb: np.ndarray, guesses: Sequence[Guess], note: str = "") -> np.ndarra
         canvas.rectangle((0, top, long, bottom), fill=(40, 130, 60, 200))
         text = f"{guess.probability:4.0%} {guess.name}"
         canvas.text((line // 4, top), text, fill="white", font=font)
-    if note:
-        place = (line // 4, len(guesses) * line)
-        canvas.text(place, note, fill="white", font=font, stroke_width=1, stroke_fill=0)
     return np.asarray(picture)
 
 
@@ -71,7 +68,7 @@ class Drawing:
         self._reformatter = VideoReformatter()
         self._last = -1
 
-    def add(self, frame: Frame, guesses: Sequence[Guess], note: str = "") -> None:
+    def add(self, frame: Frame, guesses: Sequence[Guess]) -> None:
         """Draws and writes a frame; one of another size is scaled to the first one's.
 
         Raises:
@@ -82,7 +79,7 @@ class Drawing:
             self._begin(rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2, frame.fps)
         size = self._stream.height, self._stream.width
         rgb = frame.show(size)
-        picture = av.VideoFrame.from_ndarray(draw(rgb, guesses, note), format="rgb24")
+        picture = av.VideoFrame.from_ndarray(draw(rgb, guesses), format="rgb24")
         picture = self._reformatter.reformat(picture, format="yuv420p", threads=1)
         self._last = max(self._last + 1, round(frame.time / TICK))
         picture.pts, picture.time_base = self._last, TICK

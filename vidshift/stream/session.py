@@ -23,10 +23,7 @@ from vidshift.stream.watcher import answering, find, taken_fps
 
 
 def stream(
-    options,
-    *,
-    open_source: Callable[[], Iterator],
-    stop: Callable[[], bool],
+    options, *, open_source: Callable[[], Iterator], stop: Callable[[], bool]
 ) -> int:
     """Watches a source; prints a JSON line.
 
@@ -130,12 +127,12 @@ def stream(
 
 
 def stretch_of(options, pixel_aspect: str) -> Fraction:
-    """What a file's frames are scaled by; a camera's pixels are square."""
+    """Returns the factor of a file's frame widths; a camera's pixels are square."""
     if options.video is None:
         return SQUARE
     label = os.fspath(options.video)
-    found = index_of(label).pixel_aspect
-    return aspects.stretch(found, pixel_aspect, of=label, label=label)
+    stored = index_of(label).pixel_aspect
+    return aspects.stretch(stored, pixel_aspect, of=label, label=label)
 
 
 def source_of(options, camera: Callable = sources.camera) -> Callable[[], Iterator]:

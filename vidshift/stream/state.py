@@ -1,4 +1,4 @@
-"""What a stream has seen, in a file: to go on later, or elsewhere."""
+"""State of a stream in a file, from which it goes on later or elsewhere."""
 
 import os
 import pathlib
@@ -11,12 +11,12 @@ from vidshift.stream.network import Cache
 
 
 def take(cache: Cache, stream: int) -> Cache:
-    """The state of one of several streams, as a cache of one."""
+    """Returns the state of one of several streams, as a cache of one."""
     return {name: a[..., stream : stream + 1, :] for name, a in cache.items()}
 
 
 def put(cache: Cache, stream: int, one: Cache) -> Cache:
-    """A cache in which one stream is replaced by another cache's only one.
+    """Replaces one stream of a cache by another cache's only one.
 
     Raises:
       ValueError: they are of other networks, sizes or averages.
@@ -50,24 +50,19 @@ def restore(path: str | os.PathLike, like: Cache) -> Cache:
       ValueError: the file is missing, damaged, or of another network or size.
     """
     try:
-        with np.load(pathlib.Path(path).expanduser(), allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        with np.load(pathlib.Path(path).expanduser(), allow_pickle=False) as file:
+            arrays = dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no state of a stream ({error})") from error
     _check(arrays, like, os.fspath(path))
     return {name: jnp.asarray(arrays[name], a.dtype) for name, a in like.items()}
 
 
-def _check(found, like, what: str) -> None:
-    shapes, needed = ({n: a.shape for n, a in c.items()} for c in (found, like))
-    if shapes != needed:
-        differing = sorted(
-            name
-            for name in shapes.keys() | needed.keys()
-            if shapes.get(name) != needed.get(name)
-        )
-        name = differing[0]
-        raise ValueError(
-            f"{what} is of another network, size or number of streams: {name} is "
-            f"{shapes.get(name)} there and {needed.get(name)} here"
-        )
+def _check(cache, like, what: str) -> None:
+    for name in sorted(cache.keys() | like.keys()):
+        shape, needed = (c[name].shape if name in c else None for c in (cache, like))
+        if shape != needed:
+            raise ValueError(
+                f"{what} is of another network, size or number of streams: {name} is "
+                f"{shape} there and {needed} here"
+            )

@@ -21,7 +21,7 @@ RECENT = 300
 
 
 class Figures:
-    """What a stream was, to be told at its end."""
+    """Figures of a stream, for its end."""
 
     def __init__(self):
         # Frames that came; of those that the network was to see, those that it saw, and
@@ -36,7 +36,7 @@ class Figures:
         self._began = time.perf_counter()
 
     def latency_ms(self, latest: int | None = None) -> dict[str, float] | None:
-        """Of the latest answers, or of all: `median` and `p99`."""
+        """Returns `median` and `p99` of the latest answers, or of all."""
         found = np.asarray(self.latencies[-latest:] if latest else self.latencies)
         if not len(found):
             return None
@@ -61,7 +61,7 @@ class Figures:
 
 
 class Live:
-    """One line, rewritten in place on a terminal; a line each time elsewhere."""
+    """Rewrites one line on a terminal; elsewhere writes a line each time."""
 
     def __init__(self, out: io.TextIOBase):
         self._out = out
@@ -78,7 +78,7 @@ class Live:
         self._out.flush()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Writes a line that stays."""
         self.close()
         self._out.write(f"{text}\n")
         self._out.flush()

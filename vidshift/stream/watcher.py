@@ -68,7 +68,7 @@ def taken_fps(fps: float, options) -> float:
 def answering(
     run: Run, network: nnx.Module | None, options, fps: float
 ) -> FrameByFrame | Window:
-    """The network, compiled; of sub-networks none is chosen yet.
+    """Compiles the network; of sub-networks none is chosen yet.
 
     Args:
       run: of the network.

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ class Guess(NamedTuple):
     name: str
 
 
+# An array of NumPy or of JAX; what is computed of it is of the same kind.
+AnyArray = TypeVar("AnyArray", np.ndarray, jax.Array)
 # A figure, or None where the data set has no such figure.
 Metric = Callable[[Scored], float | None]
 
@@ -100,16 +102,15 @@ class Task:
         """
         if over == "logits":
             return logits.mean(0)
-        parts = split_logits(
-            logits.astype(jnp.float32), self.sizes(logits.shape[-1]).values()
-        )
+        sizes = self.sizes(logits.shape[-1]).values()
+        parts = split_logits(logits.astype(jnp.float32), sizes)
         logs = jnp.concatenate([jax.nn.log_softmax(part) for part in parts], axis=-1)
         return jax.nn.logsumexp(logs, axis=0) - math.log(len(logits))
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Returns float64 probabilities of logits `[..., classes]`: softmax by group."""
-        ends = np.cumsum(list(self.sizes(logits.shape[-1]).values()))[:-1]
-        parts = np.split(logits.astype(np.float64), ends, axis=-1)
+        sizes = self.sizes(logits.shape[-1]).values()
+        parts = split_logits(logits.astype(np.float64), sizes)
         powers = [np.exp(part - part.max(-1, keepdims=True)) for part in parts]
         return np.concatenate([p / p.sum(-1, keepdims=True) for p in powers], axis=-1)
 
@@ -117,15 +118,13 @@ class Task:
         self, logits: np.ndarray, classes: Sequence[str], number: int
     ) -> list[Guess]:
         """Returns the most probable classes of logits `[classes]`, in each group."""
-        probabilities, guesses, first = self.probabilities(logits), [], 0
-        for size in self.sizes(len(classes)).values():
-            best = np.argsort(-probabilities[first : first + size], kind="stable")
-            guesses += [
-                Guess(float(probabilities[first + i]), classes[first + i])
-                for i in best[:number]
-            ]
-            first += size
-        return guesses
+        probabilities = self.probabilities(logits)
+        numbers = np.arange(len(classes))
+        return [
+            Guess(float(probabilities[i]), classes[i])
+            for group in split_logits(numbers, self.sizes(len(classes)).values())
+            for i in group[np.argsort(-probabilities[group], kind="stable")][:number]
+        ]
 
     def logits_of(self, probabilities: np.ndarray) -> np.ndarray:
         """Returns logits whose `probabilities` these are."""
@@ -341,8 +340,7 @@ class MultiTask(Task):
         _check_head_size(config, self.several)
 
     def _each(self, scored: Scored) -> list[Scored]:
-        ends = list(itertools.accumulate(self.tasks.values()))[:-1]
-        parts = np.split(scored.logits, ends, axis=1)
+        parts = split_logits(scored.logits, self.tasks.values())
         return [Scored(p, scored.labels[:, task]) for task, p in enumerate(parts)]
 
 
@@ -356,10 +354,11 @@ def from_json(fields: Mapping) -> Task:
     return MULTI_LABEL if fields["multi_label"] else SINGLE_LABEL
 
 
-def split_logits(logits: jax.Array, sizes: Iterable[int]) -> list[jax.Array]:
+def split_logits(logits: AnyArray, sizes: Iterable[int]) -> list[AnyArray]:
     """Splits logits `[..., classes]` into those of groups of classes, in order."""
-    ends = list(itertools.accumulate(sizes))
-    return jnp.split(logits, ends[:-1], axis=-1)
+    ends = list(itertools.accumulate(sizes))[:-1]
+    numpy = np if isinstance(logits, np.ndarray) else jnp
+    return numpy.split(logits, ends, axis=-1)
 
 
 def _wrong_label(label: Any, needed: str, *, multi_label: bool) -> ValueError:

@@ -1,4 +1,4 @@
-"""Figures from per-clip scores `[N, classes]` and labels.
+"""Metrics of per-clip scores `[N, classes]` and labels.
 
 Labels are `[N]`; those of the average precision are multi-hot `[N, classes]`.
 """
@@ -7,12 +7,14 @@ import numpy as np
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of clips whose label is among the k highest scores.
+    """Returns the fraction of clips whose label is among the k highest scores.
 
     A tie counts against the label: a network that scores all classes alike gets 0.
     """
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    rank = (~(scores < own)).sum(1)  # the label itself included; NaN is never right
+    of_label = np.take_along_axis(scores, labels[:, None], axis=1)
+    rank = (~(scores < of_label)).sum(
+        1
+    )  # the label itself included; NaN is never right
     return float((rank <= k).mean()) if len(labels) else float("nan")
 
 
@@ -24,7 +26,7 @@ def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def per_class(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Accuracy of each class `[classes]`, NaN where a class has no clip."""
+    """Returns the accuracy of each class `[classes]`, NaN where a class has no clip."""
     counts = confusion(scores, labels)
     with np.errstate(invalid="ignore"):
         return np.diag(counts) / counts.sum(1)
@@ -33,14 +35,14 @@ def per_class(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def right_pair(
     scores: np.ndarray, labels: np.ndarray, reversed_labels: tuple[int, ...]
 ) -> float:
-    """Share of clips predicted as their class or as that class played backwards."""
+    """Returns the fraction of clips predicted as their class or as that class played backwards."""
     predicted = scores.argmax(1)
     other = np.asarray(reversed_labels)[labels]
     return float(((predicted == labels) | (predicted == other)).mean())
 
 
 def average_precision(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of each class, `sum_n (R_n - R_(n-1)) P_n`; NaN where a class has no clip.
+    """Returns, for each class, `sum_n (R_n - R_(n-1)) P_n`; NaN where a class has no clip.
 
     `P_n` and `R_n` are precision and recall of the clips that score at least the n-th
     highest score, so clips of the same score count together: scikit-learn's
@@ -58,13 +60,13 @@ def _of_class(scores: np.ndarray, right: np.ndarray) -> float:
     order = np.argsort(-scores)
     scores, right = scores[order], right[order]
     last = np.append(scores[1:] != scores[:-1], True)  # of the clips of one score
-    found = right.cumsum()[last]
-    precision = found / (np.flatnonzero(last) + 1)
-    return float((np.diff(found, prepend=0) * precision).sum() / right.sum())
+    hits = right.cumsum()[last]
+    precision = hits / (np.flatnonzero(last) + 1)
+    return float((np.diff(hits, prepend=0) * precision).sum() / right.sum())
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of `average_precision` over the classes that have a clip.
+    """Returns the mean of `average_precision` over the classes that have a clip.
 
     Raises:
       ValueError: no clip has a label.

@@ -15,7 +15,7 @@ NORMS = {"absolute": jnp.abs, "squared": jnp.square}
 def temperature(
     config: AttentionConfig, *, steps: int, steps_per_epoch: float
 ) -> optax.Schedule:
-    """The softmax' temperature by step: exponential, then constant.
+    """Returns the softmax' temperature by step: exponential, then constant.
 
     The first step has `temperature_start`, the last of `anneal_epochs` and all later
     ones `temperature_end`.
@@ -35,7 +35,7 @@ def temperature(
 def budget_loss(
     config: AttentionConfig, shares: Float[Array, " layers"]
 ) -> Float[Array, ""]:
-    """Equation 8, times its weight: `||mean over layers of shares - budget||`.
+    """Computes equation 8 times its weight: `||mean over layers of shares - budget||`.
 
     Args:
       shares: the attention that other frames have, by layer (`shifted_shares`).

@@ -62,16 +62,13 @@ def _is_not_raised_too(record: logging.LogRecord) -> bool:
 
 def _joined(argv: list[str]) -> list[str]:
     """Returns `--config FILE` as `--config=FILE`, and `--data-dir` as `--data_dir`."""
-    argv = [re.sub(r"^--[\w-]+(?==|$)", _underscored, argument) for argument in argv]
+    underscored = lambda flag: "--" + flag[0][2:].replace("-", "_")
+    argv = [re.sub(r"^--[\w-]+(?==|$)", underscored, argument) for argument in argv]
     for at, argument in enumerate(argv[:-1]):
         if re.fullmatch("--?config", argument) and not argv[at + 1].startswith("-"):
             argv[at : at + 2] = [f"--config={argv[at + 1]}"]
             break
     return argv
-
-
-def _underscored(flag: re.Match) -> str:
-    return "--" + flag[0][2:].replace("-", "_")
 
 
 def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
@@ -117,7 +114,7 @@ def _parse(module: types.ModuleType, argv: list[str]) -> list[str]:
 
 
 def _fault_of_file(file: str, error: Exception) -> str | None:
-    """An error that a config file made, and its line; None for others."""
+    """Describes an error that a config file made, with its line; None for others."""
     if isinstance(error, SyntaxError) and _same(error.filename, file):
         return f"line {error.lineno}: {error.msg}"
     if isinstance(error, AttributeError) and "'get_config'" in str(error):
@@ -166,26 +163,26 @@ def _set_none(config, dotted: str) -> None:
 
 def _unknown_field(reason: str) -> str:
     """Turns what ml_collections says of a field into what a user can use."""
-    found = re.search(
+    match = re.search(
         r"Field (\S+) not found on dataclass <class '(.+)\.(\w+)'>", reason
     )
-    if not found:
-        found = re.search(
+    if not match:
+        match = re.search(
             r"Attribute <class '(.+)\.(\w+)'>\.(\w+) does not exist", reason
         )
-        if found:
-            return _no_such_field(found[3], found[1], found[2])
-        found = re.search(r"Attribute <class '(\w+)'>\.(\w+) does not.*: (\S+)", reason)
-        if found:
-            owner = found[3].rpartition(f".{found[2]}")[0]
-            return f"config.{owner} is a value ({found[1]}) and has no fields"
-        found = re.match(
+        if match:
+            return _no_such_field(match[3], match[1], match[2])
+        match = re.search(r"Attribute <class '(\w+)'>\.(\w+) does not.*: (\S+)", reason)
+        if match:
+            owner = match[3].rpartition(f".{match[2]}")[0]
+            return f"config.{owner} is a value ({match[1]}) and has no fields"
+        match = re.match(
             r"flag --(\S+)=.*: Unable to parse value .* as instance", reason
         )
-        if found:
-            return f"--{found[1]} has fields: set --{found[1]}.FIELD=value"
+        if match:
+            return f"--{match[1]} has fields: set --{match[1]}.FIELD=value"
         return reason
-    return _no_such_field(*found.groups())
+    return _no_such_field(*match.groups())
 
 
 def _no_such_field(field: str, module: str, name: str) -> str:

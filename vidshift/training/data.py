@@ -27,9 +27,7 @@ def open_data(
     """Opens a config's splits, building the data set first where it is missing.
 
     Args:
-      config: of the run.
       crops: of the protocol that validates.
-      say: takes a line.
 
     Raises:
       ValueError: a wrong name, or classes that cannot be trained or mirrored.

@@ -18,11 +18,11 @@ from vidshift.config import Config
 from vidshift.data.device.on_device import prepare
 from vidshift.data.sources.split import Split
 from vidshift.description import Description
-from vidshift.evaluation.evaluate import make_eval_step
+from vidshift.evaluation import evaluate
 from vidshift.evaluation.protocols import Protocol
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
-from vidshift.nets.hardening import for_evaluation
+from vidshift.nets.hardening import for_evaluation, hardening
 from vidshift.nets.weights import Arrays, split
 from vidshift.training import attention, optimizer
 from vidshift.training.mutual import MutualStep
@@ -102,8 +102,8 @@ class Experiment:
     ) -> "Experiment":
         """Builds an experiment around a network that is there already."""
         freeze(network, config.norm.freeze)
-        run = {"steps": steps, "steps_per_epoch": steps_per_epoch}
-        lr = optimizer.schedule(config.optim, batch_size=config.batch_size, **run)
+        length = {"steps": steps, "steps_per_epoch": steps_per_epoch}
+        lr = optimizer.schedule(config.optim, batch_size=config.batch_size, **length)
         kinds = optimizer.parameter_kinds(network)
         return cls(
             config,
@@ -111,7 +111,7 @@ class Experiment:
             network,
             prepare,
             lr,
-            attention.temperature(config.optim.attention, **run),
+            attention.temperature(config.optim.attention, **length),
             optimizer.make_optimizer(
                 config.optim, kinds, lr, steps_per_epoch=steps_per_epoch
             ),
@@ -163,9 +163,9 @@ class Experiment:
         )
 
     def eval_step(self, devices: Mesh, protocol: Protocol) -> tuple[Callable, Callable]:
-        """Returns the step that evaluates, and what makes its weights of the trained."""
+        """Returns the step that evaluates, and a function of the trained weights to its."""
         skeleton, as_evaluated = for_evaluation(dict(self.description.model))
-        step = make_eval_step(
+        step = evaluate.make_eval_step(
             skeleton,
             self.description.normalise,
             devices,
@@ -174,3 +174,40 @@ class Experiment:
             data=self.data,
         )
         return step, as_evaluated
+
+    def scorer(
+        self,
+        devices: Mesh,
+        protocol: Protocol,
+        open_split: Callable[[str], Split],
+        **options,
+    ) -> Callable[[str, Arrays, Arrays], dict | None]:
+        """Returns `(split's name, parameters, statistics) -> figures`, or None if stopped.
+
+        Args:
+          open_split: name of a split to the split.
+          **options: of `evaluate.score`.
+        """
+        step, as_evaluated = self.eval_step(devices, protocol)
+
+        def score(name: str, params: Arrays, stats: Arrays) -> dict | None:
+            split = open_split(name)
+            scores = evaluate.score(
+                split,
+                step,
+                as_evaluated(params, stats),
+                devices,
+                view=self.config.data.view(),
+                protocol=protocol,
+                batch_size=self.config.eval_batch_size,
+                **options,
+            )
+            if scores is None:
+                return None
+            if not scores.labelled:
+                raise ValueError(f"the clips of {name} have no labels to score")
+            return scores.summary(split.reversed_labels) | hardening(
+                dict(self.description.model), params, stats
+            )
+
+        return score

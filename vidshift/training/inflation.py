@@ -53,7 +53,7 @@ INFLATIONS = (
 
 
 def find_inflation(there, here, *, first: bool, of_images: bool) -> Inflation | None:
-    """The one that gives an array of `here`'s shape, if any does.
+    """Finds the rule that gives an array of `here`'s shape, if any does.
 
     Args:
       there, here: arrays.

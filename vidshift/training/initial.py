@@ -22,20 +22,14 @@ from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.inflation import find_inflation
 
 # Arguments of `vidshift.create` that are no options.
-ARGUMENTS = (
-    "backbone",
-    "temporal",
-    "num_classes",
-    "num_frames",
-    "dtype",
-    "in_channels",
-)
+ARGUMENTS = ("backbone", "temporal", "num_classes", "num_frames", "dtype")
+ARGUMENTS += ("in_channels",)
 
 
 def initial_weights(
     source: str, params: Arrays, stats: Arrays, description: Description
 ) -> tuple[Arrays, Arrays, str]:
-    """Weights of another run or converted checkpoint for a new network.
+    """Makes a new network's weights from those of a run or converted checkpoint.
 
     The head stays new where the classes differ. Where the source is an image network
     (TSN, or RubiksNet's spatial variant), so does what the new network has beyond the
@@ -114,7 +108,7 @@ def initial_weights(
 
 
 def is_image_network(model: dict) -> bool:
-    """Whether a network (arguments of `vidshift.create`) sees frames one by one."""
+    """Says whether a network (arguments of `create`) sees frames one by one."""
     return (
         not BACKBONES[model["backbone"]].mixes_time(model)
         and model["temporal"] == "tsn"
@@ -123,14 +117,14 @@ def is_image_network(model: dict) -> bool:
 
 
 def as_image_network(model: dict) -> dict:
-    """The arguments of the same network without what mixes time, if it has such a form."""
+    """Returns the network's arguments without those that mix time."""
     row = BACKBONES[model["backbone"]]
     image = {k: v for k, v in model.items() if k in (*ARGUMENTS, *row.options)}
     return image | {"temporal": "tsn"} | dict(row.image_options or {})
 
 
 def shorten(names) -> str:
-    """Names with `*` for numbers and how often; the first eight of them."""
+    """Lists names with `*` for numbers and how often; the first eight of them."""
     kinds = collections.Counter(
         re.sub(r"(?<=\.)\d+(?=\.)", "*", name) for name in sorted(names)
     )
@@ -153,7 +147,7 @@ def _check_network(source: str, theirs: dict, ours: dict) -> None:
 
 
 def _too_far(arrays: Arrays, model: dict) -> set[str]:
-    """Names of learned shifts that the network would take for its bound."""
+    """Returns names of learned shifts beyond the network's bound."""
     network = _abstract(model)
     return {
         name

@@ -1,4 +1,4 @@
-"""What a run says: a JSON-lines file with every step, TensorBoard, the terminal."""
+"""Log of a run: a JSON-lines file with every step, TensorBoard, the terminal."""
 
 import collections
 import json
@@ -13,6 +13,9 @@ import tqdm
 from tensorboardX import SummaryWriter
 
 METRICS_FILE = "metrics.jsonl"
+# Metrics of a train step that are one number, as far as the step has them.
+NUMBERS = ("loss", "top1", "lr", "grad_norm")
+NUMBERS += ("distillation", "temperature", "attention_moved")
 
 
 class NotFiniteError(ArithmeticError):
@@ -20,23 +23,23 @@ class NotFiniteError(ArithmeticError):
 
 
 def read_metrics(workdir: str | pathlib.Path) -> list[dict]:
-    """The lines of a run's metrics file; a last line cut short by a kill is dropped."""
+    """Returns the lines of a run's metrics file, without one cut short by a kill."""
     path = pathlib.Path(workdir) / METRICS_FILE
     if not path.exists():
         return []
     lines = path.read_bytes().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
         lines.pop()
-    found = []
+    records = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(json.loads(line))
+            records.append(json.loads(line))
         except ValueError as error:  # no UTF-8, or no JSON
             raise ValueError(
                 f"{path}, line {number}, is damaged ({error}): remove the line; the "
                 "checkpoints do not need it"
             ) from None
-    return found
+    return records
 
 
 def validations(workdir: str | pathlib.Path) -> dict[int, dict]:
@@ -125,17 +128,17 @@ class RunLog:
             )
 
     def restart_clock(self) -> None:
-        """Speed is measured from here, so that a validation is not step time."""
+        """Measures speed from here on, so that a validation is not step time."""
         self._began, self._first_step = time.perf_counter(), self._step
         self._waited = 0.0
 
     def say(self, text: str) -> None:
-        """A line for the person who watches."""
+        """Prints a line for the person who watches."""
         if self._chief:
             tqdm.tqdm.write(text) if self._bar else print(text, flush=True)
 
     def line(self, kind: str, step: int, **values) -> None:
-        """A line of the metrics file; its numbers go to TensorBoard too."""
+        """Writes a line of the metrics file, and its numbers to TensorBoard."""
         if not self._chief:
             return
         self._file.write(json.dumps({"kind": kind, "step": step} | values) + "\n")
@@ -171,20 +174,20 @@ class RunLog:
     def train(
         self, step: int, metrics: dict, *, clips: int, waited: float, failed: int = 0
     ) -> None:
-        """A finished step: its metrics, its clips, the seconds it waited for data.
+        """Logs a finished step.
 
-        `failed` counts the videos so far that could not be decoded.
+        Args:
+          step: number of updates done.
+          metrics: of the step.
+          clips: of the step.
+          waited: seconds for data.
+          failed: videos so far that could not be decoded.
 
         Raises:
           NotFiniteError: the loss or its gradient is NaN or infinite.
         """
-        names = ("loss", "top1", "lr", "grad_norm")
-        if "distillation" in metrics:
-            names += ("distillation",)
+        values = {name: float(metrics[name]) for name in NUMBERS if name in metrics}
         by_layer = metrics.get("moved_channels")
-        if by_layer is not None:
-            names += ("temperature", "attention_moved")
-        values = {name: float(metrics[name]) for name in names}
         if by_layer is not None:
             values["moved_channels"] = float(by_layer.mean())
         drawn = {k: metrics[k] for k in ("subnetworks",) if k in metrics}
@@ -220,23 +223,19 @@ class RunLog:
             waiting_share=waiting,
             failed_videos=failed,
         )
-        self.say(
+        text = (
             f"step {step}/{self._steps}  loss {values['loss']:.3f}  "
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
             f"waiting for data {100 * waiting:.0f} %  left {left}"
-            + (
-                f"  distillation {values['distillation']:.3f}"
-                if "distillation" in values
-                else ""
-            )
-            + (
-                f"  moved channels {100 * values['moved_channels']:.1f} %"
-                if "moved_channels" in values
-                else ""
-            )
-            + (f"  failed videos {failed}" if failed else "")
         )
+        if "distillation" in values:
+            text += f"  distillation {values['distillation']:.3f}"
+        if "moved_channels" in values:
+            text += f"  moved channels {100 * values['moved_channels']:.1f} %"
+        if failed:
+            text += f"  failed videos {failed}"
+        self.say(text)
         self.restart_clock()
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 
 def make_sampling(config: Config, model: dict) -> Sampling:
-    """What a run's steps draw from.
+    """Returns the sub-networks that a run's steps draw from.
 
     Raises:
       ValueError: nothing, more than there are programs for, or a network that cannot be.
@@ -73,7 +73,7 @@ def make_sampling(config: Config, model: dict) -> Sampling:
 
 
 def full_network(model: dict, crop: int) -> SubNetwork:
-    """The network itself, as its tables call it.
+    """Returns the full network, as its tables call it.
 
     Args:
       model: arguments of `vidshift.create`.
@@ -124,7 +124,7 @@ class MutualStep:
         self.programs: dict = {}
 
     def draw(self, step: int) -> tuple[SubNetwork | str, list[SubNetwork]]:
-        """What learns from labels in a step (of 0, 1, ...), and what from its answers."""
+        """Draws what learns from labels in a step (from 0), and what from its answers."""
         adaptive, seed = self.config.adaptive, self.config.seed
         if adaptive.mode == "multi_resolution":
             return self.sampling.draw(seed, step, 0)[0], []
@@ -153,7 +153,7 @@ class MutualStep:
         return train_view(network, group_clips=self.config.norm.group_clips)
 
     def learn(self, model: dict) -> Callable:
-        """The gradient of a network that learns from the labels."""
+        """Builds the gradient of a network that learns from the labels."""
         network = Narrow.of(lambda: self.in_training(model))
         loss = make_loss(network.skeleton, self.prepare, self.config.optim, self.task)
         gradient = jax.grad(loss, has_aux=True)
@@ -168,7 +168,7 @@ class MutualStep:
         return run
 
     def imitate(self, one: SubNetwork) -> Callable:
-        """Adds the gradient of a sub-network that learns from the full one's answers."""
+        """Builds what adds a sub-network's gradient, learned from the full one."""
         network = Narrow.of(lambda: self.in_training(one.of(self.model)))
         temperature = self.config.adaptive.temperature
 
@@ -209,7 +209,7 @@ class MutualStep:
         )
 
     def lower(self, state: TrainState, batch: Batch) -> dict:
-        """All programs, traced: of each sub-network, `FULL` and `UPDATE`.
+        """Traces all programs: of each sub-network, `FULL` and `UPDATE`.
 
         Arguments may be of shapes alone, with shardings.
         """
@@ -252,9 +252,7 @@ class MutualStep:
             for one, run in imitators.items()
         }
         lowered[UPDATE] = jax.jit(
-            self.update,
-            out_shardings=(self.everywhere,) * 2,
-            donate_argnames="state",
+            self.update, out_shardings=(self.everywhere,) * 2, donate_argnames="state"
         ).lower(state, batch, grads, stats, seen)
         return lowered
 
@@ -265,7 +263,7 @@ def _shape(a: jax.Array) -> jax.ShapeDtypeStruct:
 
 @contextlib.contextmanager
 def cache_hits() -> Iterator[list[str]]:
-    """A list that grows with every program that comes from the persistent cache."""
+    """Yields a list that grows with every program from the persistent cache."""
     found = []
 
     def listen(event: str, **_) -> None:

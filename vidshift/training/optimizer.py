@@ -36,7 +36,7 @@ BY_TYPE = {ShiftParam: "shift", AttentionParam: "attention"}
 
 
 def parameter_kinds(model: nnx.Module) -> dict[str, str]:
-    """Name of each parameter -> its kind.
+    """Returns each parameter's kind by name.
 
     That is a key of a `GROUPS` table, one of `BY_TYPE`, or "frozen".
     """
@@ -57,7 +57,7 @@ def parameter_kinds(model: nnx.Module) -> dict[str, str]:
 
 
 def peak_learning_rate(config: OptimConfig, batch_size: int) -> float:
-    """`lr`, scaled to the batch if `lr_batch_size` asks for it."""
+    """Returns `lr`, scaled to the batch if `lr_batch_size` asks for it."""
     if config.lr_batch_size is None:
         return config.lr
     return config.lr * batch_size / config.lr_batch_size
@@ -66,7 +66,7 @@ def peak_learning_rate(config: OptimConfig, batch_size: int) -> float:
 def schedule(
     config: OptimConfig, *, batch_size: int, steps: int, steps_per_epoch: float
 ) -> optax.Schedule:
-    """Learning rate by step: linear warm-up, then a cosine to zero or steps.
+    """Returns the learning rate by step: linear warm-up, then a cosine or steps.
 
     Raises:
       ValueError: a schedule that does not exist, or a warm-up longer than the run.
@@ -114,13 +114,6 @@ def schedule(
     return lr
 
 
-def shift_rate(config: OptimConfig, *, steps_per_epoch: float) -> optax.Schedule:
-    """Learning rate of shifts over that of the other parameters, by step."""
-    shift = config.shift
-    warmup_steps = round(shift.warmup_epochs * steps_per_epoch)
-    return lambda step: jnp.where(step < warmup_steps, shift.warmup_lr, shift.lr)
-
-
 def make_optimizer(
     config: OptimConfig,
     kinds: dict[str, str],
@@ -128,7 +121,7 @@ def make_optimizer(
     *,
     steps_per_epoch: float,
 ) -> optax.GradientTransformation:
-    """SGD with momentum over named arrays, in PyTorch's order of operations.
+    """Builds SGD with momentum over named arrays, in PyTorch's order of operations.
 
     Clip, add decay, accumulate momentum, multiply by the group's and the schedule's
     learning rate. Frozen parameters have no gradient (`nets.norm`), so they do not count
@@ -167,9 +160,14 @@ def make_optimizer(
         )
         clip = optax.masked(clip, {name: name not in shifts for name in kinds})
     if shifts:
-        rate = shift_rate(config, steps_per_epoch=steps_per_epoch)
+        slow_steps = round(config.shift.warmup_epochs * steps_per_epoch)
         slow = optax.masked(
-            optax.scale_by_schedule(rate), {name: name in shifts for name in kinds}
+            optax.scale_by_schedule(
+                lambda step: jnp.where(
+                    step < slow_steps, config.shift.warmup_lr, config.shift.lr
+                )
+            ),
+            {name: name in shifts for name in kinds},
         )
     return optax.chain(
         normalise,

@@ -27,11 +27,8 @@ def open_checkpoints(
     """Locks a run's folder, sets damaged checkpoints aside and opens the others.
 
     Args:
-      config: of the run.
-      workdir: of the run.
       best_by: the figure of a validation that is a checkpoint's score.
       cleanup: closes the checkpoints and releases the lock.
-      say: takes a line.
 
     Raises:
       CheckpointError: another process trains there, or no checkpoint is whole.
@@ -61,11 +58,8 @@ def go_on(
     """Returns the state of a run's last checkpoint, or `like` where it has none.
 
     Args:
-      saved: the run's checkpoints.
       like: the state of step 0.
       description: of the run that was asked for.
-      workdir: of the run.
-      say: takes a line.
 
     Raises:
       CheckpointError: the folder holds a run of another network or data.
@@ -77,7 +71,10 @@ def go_on(
     check_same_run(stored, description, workdir)
     state = saved.restore(step, like=like)
     say(f"going on from step {step} of {workdir}")
-    before, now = (dataclasses.asdict(it.config) for it in (stored, description))
+    before, now = (
+        dataclasses.asdict(stored.config),
+        dataclasses.asdict(description.config),
+    )
     for line in changed_fields(before, now):
         say(f"  changed since: {line}")
     return state
@@ -94,7 +91,7 @@ def check_same_run(
     before, now = _fixed(stored), _fixed(wanted)
     differing = [
         f"{name} is {before.get(name)!r} there and {now.get(name)!r} here"
-        for name in sorted(before | now, key=_model_first)
+        for name in sorted(before | now, key=lambda n: (not n.startswith("model."), n))
         if before.get(name) != now.get(name)
     ]
     classes = difference(
@@ -119,10 +116,6 @@ def _fixed(description: Description) -> dict:
         "optim.ema": description.config.optim.ema,
         "optim.momentum": description.config.optim.momentum,
     }
-
-
-def _model_first(name: str) -> tuple[bool, str]:
-    return not name.startswith("model."), name
 
 
 def changed_fields(stored: dict, wanted: dict, prefix: str = "") -> list[str]:

@@ -23,7 +23,7 @@ FORMS = {
 def normalised(
     gradient: Float[Array, "rows C"], *, form: str, time_factor: float
 ) -> Float[Array, "rows C"]:
-    """`(f g_t, g_h, g_w) / Z` for each channel, `Z^2 = f' g_t^2 + g_h^2 + g_w^2`.
+    """Computes `(f g_t, g_h, g_w) / Z` by channel, `Z^2 = f' g_t^2 + g_h^2 + g_w^2`.
 
     f' is f in the paper's form and f^2 in the official one. A channel whose Z is zero
     keeps its gradient, as in the official code, which adds no epsilon either.
@@ -50,7 +50,7 @@ def normalised(
 def normalise_shifts(
     names: set[str], *, form: str, time_factor: float
 ) -> optax.GradientTransformation:
-    """`normalised` for the parameters of these names, the others as they are."""
+    """Applies `normalised` to the parameters of these names."""
 
     def update(grads, params):
         del params

@@ -13,11 +13,7 @@ from flax import nnx
 
 from vidshift.config import OptimConfig
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
-from vidshift.shifts.attention import (
-    attention_layers,
-    shifted_shares,
-    with_temperature,
-)
+from vidshift.shifts.attention import attention_layers, shifted_shares, with_temperature
 from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.attention import budget_loss
 
@@ -34,7 +30,7 @@ class TrainState(NamedTuple):
     ema: Arrays
 
     def evaluated(self) -> tuple[Arrays, Arrays]:
-        """The (parameters, statistics) to evaluate: the average where one is kept."""
+        """Returns (parameters, statistics) to evaluate: the average where one is kept."""
         if not self.ema:
             return self.params, self.stats
         return (
@@ -51,7 +47,7 @@ def new_state(
 
 
 def params_sha256(params: Arrays) -> str:
-    """Hash of all parameters: names, types, shapes and bytes, in order of the names."""
+    """Hashes all parameters: names, types, shapes and bytes, in order of the names."""
     digest = hashlib.sha256()
     for name in sorted(params):
         array = np.asarray(params[name])
@@ -61,7 +57,7 @@ def params_sha256(params: Arrays) -> str:
 
 
 def clips_fingerprint(fingerprints: jax.Array) -> jax.Array:
-    """One `[2]` uint32 for a batch's `[B, 2]`, that depends on their order.
+    """Computes one `[2]` uint32 from a batch's `[B, 2]`, dependent on their order.
 
     Computed inside the step, so that it covers the clips of all processes.
     """
@@ -70,7 +66,7 @@ def clips_fingerprint(fingerprints: jax.Array) -> jax.Array:
 
 
 class Outputs(NamedTuple):
-    """Of a forward pass in training, besides the loss."""
+    """Outputs of a forward pass in training, besides the loss."""
 
     clips: jax.Array  # normalised, [B, T, H, W, C]
     logits: jax.Array  # [B, classes]
@@ -170,7 +166,7 @@ def make_train_step(
         return seen, stats, grads
 
     def in_parts(params, stats, batch, key):
-        """Part j takes rows j, j + parts, ...: each is spread over all devices."""
+        """Gives part j rows j, j + parts, ...: each is spread over all devices."""
         cut = jax.tree.map(
             lambda a: a.reshape(-1, parts, *a.shape[1:]).swapaxes(0, 1), batch
         )
