@@ -7,7 +7,7 @@ exist, `impossible` says why another cannot.
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -449,17 +449,23 @@ def impossible(cell: Cell) -> str | None:
     return None
 
 
-def every_combination() -> Iterator[Cell]:
-    for reason in REASONS:
-        for codec in CODECS:
-            for container in CONTAINERS:
-                yield Cell(container, codec, reason)
+def cells(reason: str, *, sample: bool = False) -> list[Cell]:
+    """The combinations of a reason that can exist.
 
-
-def cells(reason: str) -> list[Cell]:
-    """The combinations of a reason that can exist."""
-    return [
+    Args:
+      sample: only as many as have each of their containers and codecs.
+    """
+    possible = [
         cell
-        for cell in every_combination()
-        if cell.reason == reason and impossible(cell) is None
+        for codec in CODECS
+        for container in CONTAINERS
+        if impossible(cell := Cell(container, codec, reason)) is None
     ]
+    if not sample:
+        return possible
+    chosen, names = [], set()
+    for cell in possible:
+        if not {cell.container, cell.codec} <= names:
+            chosen.append(cell)
+            names |= {cell.container, cell.codec}
+    return chosen
