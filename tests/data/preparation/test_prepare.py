@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import functools
 import hashlib
-import io
 import os
 import pathlib
 import random
@@ -19,7 +18,6 @@ import time
 import numpy as np
 import pytest
 from filelock import FileLock
-from PIL import Image
 
 from tests.support.files import ROOT
 from tests.support.miniatures import FRAMES, make
@@ -50,22 +48,10 @@ def video() -> bytes:
     return grey_video()
 
 
-@pytest.fixture(scope="module")
-def image() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (SIDE, SIDE), (60, 60, 60)).save(file, "JPEG")
-    return file.getvalue()
-
-
 def one_process(work, items, *, workers):
     """`workers.results`, without other processes."""
     del workers
     return ((item, work(item)) for item in items)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    monkeypatch.setattr(build, "results", one_process)
 
 
 def run(name, source, out, *flags) -> int:

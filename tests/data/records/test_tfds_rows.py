@@ -149,13 +149,12 @@ def test_rows_are_sent_to_another_process(data):
 VIEW = View(num_frames=4, resize=64, crop=56)
 
 
-@pytest.mark.parametrize("kind", ["thread", "process"])
-def test_the_loader_replaces_what_cannot_be_read(copied, kind):
+def test_the_loader_replaces_what_cannot_be_read(copied):
     folder, path, records = copied
     change(path, "a byte flipped")
     split = opened(folder)
     lost = {row for row, found in enumerate(read(split)) if not isinstance(found, dict)}
-    options = {"batch_size": 20, "workers": 2, "worker_kind": kind}
+    options = {"batch_size": 20, "workers": 2}
     with loader.train_batches(
         split, VIEW, seed=0, max_failed_share=0.5, **options
     ) as batches:
@@ -174,14 +173,13 @@ def test_the_loader_replaces_what_cannot_be_read(copied, kind):
     assert index.tolist() == [-1 if row in lost else row for row in range(RECORDS)]
 
 
-@pytest.mark.parametrize("kind", ["thread", "process"])
-def test_a_file_that_is_gone_stops_the_run(copied, kind):
+def test_a_file_that_is_gone_stops_the_run(copied):
     folder, path, _ = copied
     split = opened(folder)
     os.truncate(path, 0)
     with (
         loader.train_batches(
-            split, VIEW, seed=0, batch_size=2, workers=1, worker_kind=kind
+            split, VIEW, seed=0, batch_size=2, workers=1, worker_kind="process"
         ) as batches,
         pytest.raises(loader.TooManyFailures, match=f"in a row.*{path.name} record"),
     ):
