@@ -41,14 +41,14 @@ def in_order(
 ) -> np.ndarray:
     """Decodes from the first frame to the last one wanted, as one would without an index."""
     indices = [int(index) for index in indices]
-    player, found = Player(), {}
+    player, pictures = Player(), {}
     for index, (frame, _) in enumerate(video.frames(source, name=name)):
         player.see(frame)
         if index in indices:
-            found[index] = player.show(frame)
+            pictures[index] = player.show(frame)
         if index == max(indices):
             break
-    return np.stack([found[index] for index in indices])
+    return np.stack([pictures[index] for index in indices])
 
 
 # "selective" leaves out what no wanted frame needs.
@@ -83,7 +83,6 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     builder.write_metadata(folder, annotations, {"train": [shard]}, "copies of a video")
     described = {"storage": stored_as, "modality": "rgb", "classes": ["video"]}
     described |= {"flip_labels": None, **SINGLE_LABEL.to_json()}
-    described |= {"keeps_pixel_aspect": True}
     builder.write_json(folder / builder.DESCRIPTION, described)
     return {"bytes": len(stored.video), "store_seconds": took}
 
@@ -130,7 +129,7 @@ def contenders(
 
 
 def cores_of(workers: int, cores: int) -> int:
-    """On how many cores so many workers decode."""
+    """Returns the cores that a number of workers decodes on."""
     return max(1, min(workers, cores))
 
 
@@ -185,40 +184,40 @@ def _loader_turn(
 def compete(
     contenders: list[Contender], *, rounds: int, seconds: float
 ) -> list[list[tuple[float, float | None]]]:
-    """Gives everybody a turn in each round, in random order; what each got, by round.
+    """Gives each contender a turn in each round and returns its results by round.
 
-    What else the machine does then meets all of them alike.
+    The order is random, so that the machine's other work meets all of them alike.
     """
-    found: list[list] = [[] for _ in contenders]
+    turns: list[list] = [[] for _ in contenders]
     order = list(range(len(contenders)))
     for number in range(rounds):
         random.Random(number).shuffle(order)
         for index in order:
-            found[index].append(contenders[index].turn(seconds))
-    return found
+            turns[index].append(contenders[index].turn(seconds))
+    return turns
 
 
 def rows(
     contenders: list[Contender],
-    found: list[list[tuple[float, float | None]]],
+    turns: list[list[tuple[float, float | None]]],
     cores: int,
 ) -> list[dict]:
     """Medians over the rounds, and those of the ratio to the bare loop in each round."""
-    rates = [[rate for rate, _ in own] for own in found]
+    rates = [[rate for rate, _ in results] for results in turns]
     bare = {
-        (c.row["storage"], c.row["decoder"], c.row["workers"]): own
-        for c, own in zip(contenders, rates, strict=True)
+        (c.row["storage"], c.row["decoder"], c.row["workers"]): by_round
+        for c, by_round in zip(contenders, rates, strict=True)
         if c.row["loads"] == "bare"
     }
     table = []
-    for contender, own, turns in zip(contenders, rates, found, strict=True):
-        row = contender.row | {"clips_per_second": statistics.median(own)}
-        used = [seconds for _, seconds in turns if seconds is not None]
+    for contender, by_round, results in zip(contenders, rates, turns, strict=True):
+        row = contender.row | {"clips_per_second": statistics.median(by_round)}
+        used = [seconds for _, seconds in results if seconds is not None]
         if used:
             row["cpu_ms"] = 1e3 * statistics.median(used)
         key = (row["storage"], row["decoder"], cores_of(row["workers"], cores))
         if row["loads"] != "bare" and key in bare:
-            pairs = zip(own, bare[key], strict=True)
+            pairs = zip(by_round, bare[key], strict=True)
             row["ratio"] = statistics.median(one / other for one, other in pairs)
         table.append(row)
     return table

@@ -25,7 +25,7 @@ def contenders(
     """All frames of a record decoded, as TFDS does by default, or only those of a clip.
 
     Returns:
-      A row of what is stored, as `bench_loaders.prepare`; and the two.
+      A row of what is stored, as `loaders.prepare`; and the two contenders.
 
     Raises:
       ImportError: TensorFlow is not installed.
