@@ -4,13 +4,10 @@ Frames are told apart by a number in the picture (`numbered_videos`).
 """
 
 import gc
-import hashlib
 import io
 import os
 import pathlib
 import socket
-import subprocess
-import sys
 import weakref
 
 import av
@@ -19,7 +16,6 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from PIL import ExifTags, Image
 
-from tests.support.files import ROOT
 from tests.support.numbered_videos import (
     audio,
     encoded,
@@ -680,33 +676,3 @@ def test_few_frames_of_a_long_video_are_held(clip_of, monkeypatch, stored_as):
     gc.collect()
     assert store(clip, stored_as).num_frames == 500
     assert 1 <= most <= 4
-
-
-@pytest.mark.slow
-def test_the_same_clip_gives_the_same_bytes_in_every_process(clip_of):
-    files = {f"{n}.png": file_of(picture(n), "PNG") for n in range(10)}
-    clips = [
-        clip_of(encoded("libx264", "mp4", 30, **B_FRAMES)),
-        clip_of(files, "frames"),
-    ]
-    own = [store(clip, name).video for clip in clips for name in STORAGES]
-    assert own == [store(clip, name).video for clip in clips for name in STORAGES]
-    script = (
-        "import hashlib, pathlib, sys\n"
-        "from vidshift.data.annotations.clip import Clip\n"
-        "from vidshift.data.records.storage import STORAGES, store\n"
-        "for path in sys.argv[1:]:\n"
-        f"    clip = Clip({ID!r}, pathlib.Path(path), ('train',), 0)\n"
-        "    for name in STORAGES:\n"
-        "        print(hashlib.sha256(store(clip, name).video).hexdigest())\n"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", script, *(clip.path for clip in clips)],
-        env={**os.environ, "PYTHONHASHSEED": "1"},  # this process has another
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    expected = [hashlib.sha256(data).hexdigest() for data in own]
-    assert printed == "".join(f"{digest}\n" for digest in expected)

@@ -97,36 +97,28 @@ ALL, SOME = range(RECORDS, RECORDS + 1), range(1, RECORDS)
         ("noise", ALL),
         ("a hole", SOME),
         ("a byte flipped", range(1, 3)),
+        # array_record gives no error, but nothing, of what lies behind a file's end.
+        ("empty while open", ALL),
+        ("half while open", SOME),
+        ("a hole while open", SOME),
     ],
 )
 def test_a_damaged_file(copied, kind, lost):
     folder, path, records = copied
     split = opened(folder)
-    change(path, kind)
+    damage = kind.removesuffix(" while open")
+    if damage != kind:
+        assert read(split) == records
+    change(path, damage)
     found = read(split)
     errors = [row for row in range(RECORDS) if isinstance(found[row], VideoError)]
     assert len(errors) in lost
     for row, record in enumerate(records):
         if row in errors:
-            assert f"{path.name} record {row}: cannot be read (" in str(found[row])
+            assert f"{path.name} record {row}: " in str(found[row])
             assert "\n" not in str(found[row])
         else:
             assert found[row] == record
-
-
-@pytest.mark.parametrize("kind", ["empty", "half", "zeros", "a hole", "a byte flipped"])
-def test_a_file_that_is_damaged_while_it_is_open(copied, kind):
-    """array_record gives no error, but nothing, of what lies behind a file's end."""
-    folder, path, records = copied
-    split = opened(folder)
-    assert read(split) == records
-    change(path, kind)
-    found = read(split)
-    errors = [row for row in range(RECORDS) if isinstance(found[row], VideoError)]
-    assert errors
-    for row, record in enumerate(records):
-        named = f"{path.name} record {row}: "
-        assert named in str(found[row]) if row in errors else found[row] == record
 
 
 def test_a_file_whose_first_records_are_another_splits(copied):

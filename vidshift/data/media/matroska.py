@@ -12,12 +12,8 @@ HEAD_BYTES = 4096
 
 
 def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
-    """How many bytes a file lacks; None if it does not say how long it is.
-
-    Args:
-      file: from its beginning.
-      size_bytes: its size.
-    """
+    """Returns the bytes a file lacks; None if it does not say how long it is."""
+    file.seek(0)
     head = file.read(HEAD_BYTES)
     ebml = _length(head, 0, EBML)
     if ebml is None:
@@ -37,9 +33,9 @@ def _length(head: bytes, at: int, identifier: bytes) -> tuple[int, int] | None:
         return None
     # The number of leading zero bits says how many bytes follow the first.
     more = 8 - head[start].bit_length()
-    found = head[start : start + 1 + more]
-    value = int.from_bytes(found) & ((1 << 7 * (more + 1)) - 1)
+    digits = head[start : start + 1 + more]
     unknown = (1 << 7 * (more + 1)) - 1
-    if len(found) <= more or value == unknown:
+    value = int.from_bytes(digits) & unknown
+    if len(digits) <= more or value == unknown:
         return None
     return start + 1 + more, value

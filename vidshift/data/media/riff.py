@@ -12,12 +12,7 @@ UNKNOWN = frozenset({0, 0xFFFFFFFF})
 
 
 def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
-    """How many bytes a file lacks; None if it does not say how long it is.
-
-    Args:
-      file: from its beginning.
-      size_bytes: its size.
-    """
+    """Returns the bytes a file lacks; None if it does not say how long it is."""
     at = 0
     while True:
         file.seek(at)

@@ -43,7 +43,7 @@ class Canvas(NamedTuple):
 
 
 def num_views(clips: int, crops: int | str) -> int:
-    """How many views of a video are scored.
+    """Returns the number of views of a video that are scored.
 
     Raises:
       ValueError: clips below 1, or there is no such number of crops.
@@ -80,7 +80,10 @@ def lay(
     height, width = frames.shape[1:3]
     scale = min(height, width) / resize
     if crops == WHOLE:
-        tall, wide = (_multiple(side / scale, resize) for side in (height, width))
+        unit = min(STRIDE, resize)
+        tall, wide = (
+            int(side / scale + 1e-6) // unit * unit for side in (height, width)
+        )
         left, top = int((width / scale - wide) / 2), int((height / scale - tall) / 2)
         box = scaled_box(left, top, wide, tall, scale)
         picture = crop_resize(frames, box, (tall, wide))
@@ -110,11 +113,6 @@ def lay(
         np.asarray(places, np.int32),
         np.bool_(swapped),
     )
-
-
-def _multiple(side: float, resize: int) -> int:
-    unit = min(STRIDE, resize)
-    return int(side + 1e-6) // unit * unit
 
 
 def size(*, resize: int, crop: int, crops: int | str) -> tuple[int, tuple[int, ...]]:
