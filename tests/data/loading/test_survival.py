@@ -19,23 +19,21 @@ from vidshift.data.media import video
 from vidshift.data.sources.split import Split
 
 
-def decode(source, indices, *, name, does, only_once=None):
+def decode(source, indices, *, name, does):
     """Decodes as usual, but for "clip 3"."""
-    if name == "clip 3" and not (only_once and only_once.exists()):
-        if only_once:
-            only_once.touch()
+    if name == "clip 3":
         if does == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(1000)
     return video.decode(source, indices, name=name)
 
 
-def split_that(does, only_once=None) -> Split:
+def split_that(does) -> Split:
     return Split(
         records(10),
         SPLIT.classes,
         flip_labels=SPLIT.flip_labels,
-        decode=functools.partial(decode, does=does, only_once=only_once),
+        decode=functools.partial(decode, does=does),
     )
 
 
@@ -69,14 +67,6 @@ def test_a_clip_on_which_the_decoder_crashes_is_named_and_replaced(replaced, cap
     assert failures[0][1].endswith(", 2 times")
     assert "another process tries again" in caplog.text
     assert "clip 3: the decoder crashed" in caplog.text
-
-
-def test_a_process_that_dies_once_costs_no_clip(tmp_path, caplog):
-    with caplog.at_level(logging.WARNING, "vidshift.data"):
-        got, failures = take(4, split_that("dies", tmp_path / "once"))
-    assert_same(got, take(4, workers=0)[0])
-    assert not failures
-    assert "another process tries again" in caplog.text
 
 
 def test_processes_that_are_killed_from_outside_cost_no_clip():

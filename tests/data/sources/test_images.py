@@ -14,7 +14,6 @@ from PIL import Image, ImageOps
 
 from tests.support.commands import finish, start, start_program
 from tests.support.tiny_images.tiny_images import TinyImages
-from vidshift.config import Config, DataConfig, check
 from vidshift.data import open_split
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.media import images
@@ -22,7 +21,6 @@ from vidshift.data.media.video import VideoError
 from vidshift.data.records.record import Record
 from vidshift.data.sources.image_folder import ImageFolder
 from vidshift.data.sources.motion_clips import OrderedMotion
-from vidshift.data.sources.split import Split
 from vidshift.data.sources.tfds_images import TfdsImages
 from vidshift.data.views.crop import crop_resize, random_area_box
 from vidshift.data.views.view import View, train_clip
@@ -182,21 +180,6 @@ def test_a_training_clip_is_of_the_area_drawn():
     assert (fingerprint != changed).any()
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"area": (0.5,)}, "config.data.area must be two shares .* got .0.5,."),
-        ({"area": (1.0, 0.5)}, "config.data.area must be two shares"),
-        ({"area": (0.5, 1.1)}, "config.data.area must be two shares"),
-        ({"area": (0.1, 1.0), "scales": (1.0,)}, "config.data.area and data.scales"),
-    ],
-)
-def test_areas_that_are_none(data, message):
-    check(Config(data=DataConfig(area=(0.1, 0.1))))
-    with pytest.raises(ValueError, match=message):
-        check(Config(data=DataConfig(**data)))
-
-
 # --------------------------------------------------------------------- folders
 def fill(root, classes=("cat", "Hund, groß"), each=3, folders=("train", "val")):
     for folder in folders:
@@ -338,20 +321,6 @@ def test_batches_of_images_replace_what_is_damaged(tmp_path):
         rows = next(batches)
         assert rows["video"].shape == (6, 1, 1, 12, 12, 3)
         assert sorted(rows["index"].tolist()) == [-1, -1, 0, 1, 2, 3]
-
-
-def test_batches_are_decoded_as_the_split_says():
-    record = Record(video=b"7", label=0, id="x", num_frames=1, fps=0.0)
-
-    def decode(file, indices, *, name):
-        assert name == "x"
-        return np.full((len(indices), 20, 24, 3), int(file), np.uint8)
-
-    split, view = Split([record], ("a",), decode=decode), View(1, 16, 12)
-    with train_batches(split, view, batch_size=1, seed=0, workers=0) as batches:
-        assert (next(batches)["video"] == 7).all()
-    with eval_batches(split, view, batch_size=1, workers=0) as batches:
-        assert (next(batches)["video"] == 7).all()
 
 
 # ------------------------------------------------------------------------ TFDS

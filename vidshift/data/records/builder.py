@@ -154,7 +154,6 @@ def write_shard(
     """Writes a shard under another name, reads its length again, and renames it.
 
     Args:
-      path: of the shard.
       clips: the records of each, or (id, reason) of one that is left out.
 
     Raises:
@@ -248,8 +247,6 @@ def write_metadata(
 
     Args:
       folder: `DIR/NAME/CONFIG/VERSION` or `.../VERSION.incomplete`.
-      annotations: of the data set.
-      shards: of each split.
       description: of the data set, one line.
     """
     name = folder.parents[1].name

@@ -76,9 +76,6 @@ def clip(
     """Draws one clip, the same whichever clips are drawn before it.
 
     Args:
-      options: the dataset.
-      split: one of SPLITS.
-      index: row in the split.
       label: `labels(options, split)[index]`.
     """
     # Trailing zeros do not change a seed, so the numbers after the first start at 1.

@@ -38,7 +38,7 @@ class Canvas(NamedTuple):
     frames: UInt8[np.ndarray, "N h w C"]
     # (top, left) of each place on the canvas.
     places: Int32[np.ndarray, "P 2"]
-    # Whether height and width were swapped.
+    # True if height and width were swapped.
     swapped: np.bool_
 
 
@@ -62,8 +62,7 @@ def lay(
 
     Args:
       frames: of all clips, one after another.
-      resize: short side of the resized frame, pixels.
-      crop: side of a crop, pixels.
+      resize, crop: short side of the resized frame and side of a crop, pixels.
       crops: a key of PLACES. Of the whole frame both sides are cut, about the middle, to
         multiples of 32 pixels.
 
@@ -134,12 +133,7 @@ def size(*, resize: int, crop: int, crops: int | str) -> tuple[int, tuple[int, .
 def widen(
     canvases: Sequence[np.ndarray], to: Sequence[int]
 ) -> UInt8[np.ndarray, "B K T h W C"]:
-    """Stacks canvases `[K, T, h, w, C]` on the narrowest of some widths that holds all.
-
-    Args:
-      canvases: of as many videos; only their widths differ.
-      to: the widths, in order.
-    """
+    """Stacks canvases `[K, T, h, w, C]` on the narrowest width of `to` that holds all."""
     most = max(canvas.shape[-2] for canvas in canvases)
     width = next(width for width in to if width >= most)
     *before, _, channels = canvases[0].shape
@@ -164,7 +158,7 @@ def cut(
     Args:
       canvases: of the K clips of B videos.
       places: of the crops, (top, left).
-      swapped: whether height and width of a canvas are those of the frame, swapped.
+      swapped: true where a canvas has the frame's height and width swapped.
       view: in [0, K * crops): clip by clip, and of each crop by crop; of ten crops the
         last five are the mirror images of the first.
       crop: side of a crop, pixels.

@@ -1,5 +1,6 @@
 """Frames of a video that a clip takes: in training, and in each clip of a test.
 
+Of a video with n frames a clip takes T (`num_video_frames` and `num_frames`, both >= 1).
 Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
 Every function takes a video of any length: one that is shorter than a clip gives some
 frames several times.
@@ -33,8 +34,6 @@ def segment_indices(
     instead, which throws away all the motion of the shortest videos.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T >= 1.
       rng: draws the place in each segment; None takes the place `offset`.
       offset: place in the segment, in [0, 1).
 
@@ -76,8 +75,7 @@ def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndar
     again at its first frame.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T, at most 64.
+      num_frames: at most 64.
       start: first frame of the window, >= 0; see `dense_starts`.
 
     Returns:
@@ -99,10 +97,10 @@ def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndar
 
 
 def dense_starts(num_video_frames: int, clips: int) -> list[int]:
-    """Returns where the windows of a test begin: spread evenly from the first possible
-    place to the last, rounded down; a single one lies in the middle.
+    """Returns the first frames of a test's windows, spread evenly and rounded down.
 
-    Ten are those of TSM's test. Its validation draws one at random.
+    A single window lies in the middle. Ten are those of TSM's test, whose validation
+    draws one at random.
 
     Raises:
       ValueError: a count below 1.
@@ -131,8 +129,6 @@ def strided_indices(
     the clip the last frame repeats. 8 frames of 64 are 0, 9, 18, ..., 63.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T >= 1.
       span: frames of the clip, not always a whole number, >= 1: `clip_span`.
       place: in [0, 1].
 
@@ -158,7 +154,6 @@ def clip_span(
     """Returns how many frames of a video a strided clip spans: `T * stride * fps / 30`.
 
     Args:
-      num_frames: T.
       frame_stride: frames between one and the next, at `stride_fps` frames a second.
       fps: of the video; 0 where it is not known counts as `stride_fps`.
       stride_fps: 30 in SlowFast's official code; None is each video's own rate.
