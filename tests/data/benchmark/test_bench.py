@@ -112,12 +112,6 @@ def test_errors_are_one_line(tmp_path, capsys, content):
     assert line.startswith("bench: error: wrong.mp4: ")
 
 
-def test_help_is_short(capsys):
-    with pytest.raises(SystemExit):
-        bench.main(["--help"])
-    assert len(capsys.readouterr().out.splitlines()) < 45
-
-
 def test_tfds_own_video_feature(path, capsys):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     few = ["--storages", "fast", "--kinds", "thread", "--workers", 0, "--json"]

@@ -12,8 +12,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image, ImageOps
 
-from tests.support.commands import finish, start, start_program
+from tests.support.commands import finish, start_program
 from tests.support.tiny_images.tiny_images import TinyImages
+from vidshift.config import Config, DataConfig, check
 from vidshift.data import open_split
 from vidshift.data.loading.loader import eval_batches, train_batches
 from vidshift.data.media import images
@@ -178,6 +179,18 @@ def test_a_training_clip_is_of_the_area_drawn():
         record, other, np.random.default_rng(3), may_flip=False, decode=images.decode
     )
     assert (fingerprint != changed).any()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"area": (0.5,)}, "config.data.area must be two shares .* got .0.5,."),
+        ({"area": (0.1, 1.0), "scales": (1.0,)}, "config.data.area and data.scales"),
+    ],
+)
+def test_areas_that_are_none(data, message):
+    with pytest.raises(ValueError, match=message):
+        check(Config(data=DataConfig(**data)))
 
 
 # --------------------------------------------------------------------- folders
@@ -440,26 +453,24 @@ def open_tiny(folder):
 
 # ------------------------------------------------------------------- a training
 @pytest.mark.slow
-def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
+def test_a_network_of_images_trains(tmp_path):
     fill(tmp_path / "images", each=8)
-    network = {
-        "model__backbone": "rubiksnet_micro",
-        "model__temporal": "tsn",
-        "optim__warmup_epochs": 0,
-        "log_steps": 1,
-    }
-    fields = network | {
-        "model__dtype": "float32",
-        "data__name": "image_folder",
-        "data__dir": tmp_path / "images",
-        "data__resize": 16,
-        "data__crop": 16,
+    fields = {
+        "model.backbone": "rubiksnet_micro",
+        "model.temporal": "tsn",
+        "model.dtype": "float32",
+        "data.name": "image_folder",
+        "data.dir": tmp_path / "images",
+        "data.resize": 16,
+        "data.crop": 16,
+        "optim.warmup_epochs": 0,
         "batch_size": 8,
         "eval_batch_size": 8,
+        "log_steps": 1,
         "steps": 2,
     }
-    flags = [f"--config.{k.replace('__', '.')}={v}" for k, v in fields.items()]
-    images_run, video_run = tmp_path / "image_run", tmp_path / "video_run"
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    images_run = tmp_path / "image_run"
     config = "--config=configs/imagenet_rubiksnet.py"
     out, _ = finish(
         start_program("train.py", config, f"--workdir={images_run}", *flags)
@@ -473,15 +484,3 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
     with train_batches(split, view, batch_size=8, seed=0, workers=0) as batches:
         shown = clips_fingerprint(jnp.asarray(next(batches)["fingerprint"]))
     assert first["clips"] == "{:08x}{:08x}".format(*shown.tolist())
-    process = start(
-        video_run,
-        data_dir,
-        init=images_run,
-        **network,
-        model__time_init="tsm",
-        data__num_frames=4,
-        steps=2,
-    )
-    out, _ = finish(process)
-    assert "rows h and w from there, a new row t: 3 x stages.*.*.shift.shift" in out
-    assert read_metrics(video_run)[-1]["kind"] == "test"

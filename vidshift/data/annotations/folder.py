@@ -117,7 +117,8 @@ def has_splits(source: pathlib.Path) -> bool:
     """Returns whether the classes' folders lie in folders of splits."""
     for folder in (source / name for names in NAMES.values() for name in names):
         # One that holds a video is a class of that name.
-        if _folders(folder) and not any(map(_is_video, _entries(folder))):
+        names_in = [entry.name for entry in _entries(folder)]
+        if _folders(folder) and not any(map(media.is_video, names_in)):
             return True
     return False
 
@@ -200,10 +201,6 @@ def _folders(folder: pathlib.Path) -> list[os.DirEntry]:
     return [entry for entry in _entries(folder) if media.is_folder(entry)]
 
 
-def _is_video(entry: os.DirEntry) -> bool:
-    return media.is_video(entry.name)
-
-
 class _Walk:
     """Walks through the folders of classes, and notes the files that are passed over."""
 
@@ -216,8 +213,11 @@ class _Walk:
     def beside(self, *folders: pathlib.Path) -> None:
         """Notes videos that lie beside the folders of classes, in none of them."""
         for folder in folders:
-            beside = [entry for entry in _entries(folder) if _is_video(entry)]
-            self._outside += [e.path for e in beside if not media.is_folder(e)]
+            self._outside += [
+                entry.path
+                for entry in _entries(folder)
+                if media.is_video(entry.name) and not media.is_folder(entry)
+            ]
 
     def clips(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
         """Videos and folders of frames below a class's folder, in the order of names."""
