@@ -37,7 +37,7 @@ SLOWING = [40 * i for i in range(10)] + [400 + 200 * i for i in range(10)]
 WIDE = Fraction(4, 3)
 
 MP4 = frozenset({"mp4", "mov"})
-WITHOUT_TIMES = frozenset({"avi"})
+WITHOUT_TIMES = frozenset({"avi", "mpeg"})
 # FFmpeg's encoders, and the containers that their codecs are put into.
 CODECS = {
     "libx264": ("mp4", "mov", "matroska", "mpegts", "avi", "flv"),
@@ -354,14 +354,10 @@ def impossible(cell: Cell) -> str | None:
     ):
         return "PyAV copies no packets of AV1"
     match reason:
-        case "B-frames" | "open groups" if codec not in REORDERING:
+        case "B-frames" | "open groups" | "no offsets" if codec not in REORDERING:
             return "the codec has no B-frames"
-        case "no offsets" if codec not in REORDERING:
-            return "without B-frames no time is wrong"
-        case "no offsets" if container in WITHOUT_TIMES:
-            return "the container states no times"
-        case "no offsets" if container == "mpeg":
-            return "times are computed anew from those of some frames"
+        case "no offsets" | "variable rate" if container in WITHOUT_TIMES:
+            return "the container states the times of no frame, or of some"
         case "edit list" if container not in MP4:
             return "the container has no edit lists"
         case "fields apart" if container == "avi":
@@ -376,10 +372,6 @@ def impossible(cell: Cell) -> str | None:
             return "the container has no empty chunks"
         case "begins mid-group" if codec == "mjpeg":
             return "every frame is a keyframe"
-        case "variable rate" if container in WITHOUT_TIMES:
-            return "the container states no times"
-        case "variable rate" if container == "mpeg":
-            return "the container states the time of some frames alone"
         case "still first" | "still last" if container in ("flv", "mpeg", "asf"):
             return "the container has one video track, or is not muxed with two"
         case "pixel aspect" if codec in WITHOUT_ASPECT and container not in MP4:

@@ -303,13 +303,6 @@ def test_something_v1(read, tmp_path):
     assert clip.path == root / "101" and (clip.start, clip.end) == (None, None)
 
 
-def test_frames_that_are_missing_are_listed(read, tmp_path):
-    found = read("something_v1", renamed("20bn-something-something-v1", "elsewhere"))
-    root = tmp_path / "something_v1" / "20bn-something-something-v1"
-    assert by_id(found)["3"].path == root / "3"
-    assert len(found.clips) == 16
-
-
 def test_lists_in_a_folder_with_a_byte_order_mark(read):
     listed = "".join(f"{name}\r\n" for name in SOMETHING).encode("utf-8-sig")
     plain = read("something_v1")

@@ -20,7 +20,6 @@ from PIL import Image
 from tests.support import frame_matrix, paff
 from tests.support.frame_matrix import FRAMES, REASONS, Cell, cells, number_of, plain
 from tests.support.numbered_videos import encoded, numbers, picture, with_matrix
-from vidshift.config import Config, check
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.media import frame_index, h264, images, pixel_aspect, video
 from vidshift.data.media.video import VideoError
@@ -28,34 +27,13 @@ from vidshift.data.preparation import build
 from vidshift.data.records import storage
 from vidshift.data.records.storage import STORAGES, store
 from vidshift.data.sources.prepared import open_split
-from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video, eval_clips, train_clip
-from vidshift.description import Description
 from vidshift.stream import session, sources
 
-# How many combinations of a container and a codec there are.
-CELLS = {
-    "plain": 37,
-    "B-frames": 22,
-    "no offsets": 16,
-    "edit list": 10,
-    "fields": 6,
-    "fields apart": 5,
-    "hidden frames": 5,
-    "null frames": 7,
-    "open groups": 22,
-    "begins mid-group": 31,
-    "variable rate": 28,
-    "still first": 29,
-    "still last": 29,
-    "rotation": 15,
-    "pixel aspect": 27,
-}
 
-
-def test_every_combination_runs_or_cannot_exist():
-    ran = {reason: len(cells(reason)) for reason in REASONS}
-    assert ran == CELLS and sum(ran.values()) == 289
+def test_every_combination_that_can_exist_is_made():
+    numbers = [len(cells(reason)) for reason in REASONS]
+    assert sum(numbers) == 289 and min(numbers) == 5
 
 
 def packets_of(made: frame_matrix.Made) -> list[av.Packet]:
@@ -460,14 +438,7 @@ def test_training_and_evaluation_do_what_their_view_says(tmp_path, name):
     assert shapes == [(48, 64)] * 2 + [(48, 85)] * 2
 
 
-def test_a_run_says_what_its_network_was_shown(tmp_path, monkeypatch):
-    config = Config()
-    config.data.pixel_aspect = "square"
-    described = Description.of(config, Split([], ("cats", "dogs")))
-    assert described.input.view().pixel_aspect == "square"
-    config.data.pixel_aspect = "round"
-    with pytest.raises(ValueError, match="config.data.pixel_aspect must be one of"):
-        check(config)
+def test_a_clip_of_a_users_video_is_what_its_view_says():
     clips = [
         clip_from_video(WIDE, dataclasses.replace(VIEW, pixel_aspect=aspect))
         for aspect in pixel_aspect.PIXEL_ASPECTS

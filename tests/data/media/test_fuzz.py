@@ -142,24 +142,12 @@ def test_some_damaged_files():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive(but=("21",))
-@pytest.mark.parametrize("step", [7, 21])
-def test_files_that_are_cut_short_anywhere(step):
-    check(truncated(step=step, edge_step=step // 7))
-
-
-@pytest.mark.slow
-@pytest.mark.exhaustive(but=("100",))
-@pytest.mark.parametrize("each", [100, 300])
-def test_flipped_bits(each):
-    check(flipped(each))
-
-
-@pytest.mark.slow
-@pytest.mark.exhaustive(but=("50",))
-@pytest.mark.parametrize("each", [50, 150])
-def test_overwritten_bytes(each):
-    check(overwritten(each))
+@pytest.mark.exhaustive(but=("some",))
+@pytest.mark.parametrize("often", [1, 3], ids=["some", "many"])
+def test_many_damaged_files(often):
+    check(truncated(step=21 // often, edge_step=3 // often))
+    check(flipped(100 * often))
+    check(overwritten(50 * often))
 
 
 def deadly(clip: Clip, storage: str, pictures_of: None):

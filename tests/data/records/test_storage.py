@@ -594,15 +594,6 @@ def test_what_vanishes_is_named(clip_of, monkeypatch, stored_as):
     fails(clip, stored_as)
 
 
-def test_images_that_vanish_are_named(clip_of, monkeypatch):
-    files = {f"{n}.jpg": file_of(picture(n)) for n in range(3)}
-    clip = clip_of(files, "frames")
-    found = storage.image_files(clip)
-    monkeypatch.setattr(storage, "image_files", lambda clip: found)
-    found[1].unlink()
-    assert "1.jpg" in fails(clip, "frames")
-
-
 def test_no_address_is_called(clip_of):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)

@@ -107,14 +107,14 @@ class _Videos:
     def __init__(self, source: pathlib.Path):
         self.source = source
         self.root = media.folder(source, "EPIC-KITCHENS", ".")
-        self.found: dict[str, tuple[pathlib.Path, float | None]] = {}
+        self.paths: dict[str, tuple[pathlib.Path, float | None]] = {}
         self.listed: dict[str, dict[str, pathlib.Path]] = {}
         self.rates: dict[str, float] | None = None
 
     def of(self, participant: str, video: str) -> tuple[pathlib.Path, float | None]:
-        if video not in self.found:
-            self.found[video] = self._look(self.root / participant, video)
-        return self.found[video]
+        if video not in self.paths:
+            self.paths[video] = self._look(self.root / participant, video)
+        return self.paths[video]
 
     def _look(
         self, folder: pathlib.Path, video: str

@@ -1,4 +1,4 @@
-"""Where the videos of a data set lie."""
+"""Finds the videos of a data set on disk."""
 
 import contextlib
 import os

@@ -30,7 +30,7 @@ CLIPS_AT_ONCE = 2
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    # What a row of the result says of it.
+    # Its columns in a row of the result.
     row: dict
     # (seconds) -> clips a second, and processor seconds a clip where they are known.
     turn: Callable[[float], tuple[float, float | None]]
@@ -69,7 +69,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     began = time.process_time()
     stored = storage.store(clip, stored_as)
     took = time.process_time() - began
-    _file(out, stored_as).write_bytes(stored.video)
+    (out / f"{stored_as}.mp4").write_bytes(stored.video)
     folder = out / "folder" / stored_as / builder.VERSION
     folder.mkdir(parents=True)
     serialize = builder.Serializer(annotations, stored_as)
@@ -87,11 +87,6 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     return {"bytes": len(stored.video), "store_seconds": took}
 
 
-def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
-    """Returns the file that the bare loop decodes."""
-    return out / f"{stored_as}.mp4"
-
-
 def contenders(
     out: pathlib.Path,
     stored_as: str,
@@ -102,14 +97,15 @@ def contenders(
     batch_size: int,
     cores: int,
 ) -> list[Contender]:
-    """The loader with each number of workers, and bare loops on as many cores."""
+    """Returns the loader with each number of workers, and bare loops beside it."""
     options = prepared.Prepared(storage=stored_as)
     split = prepared.open_split("folder", "train", data_dir=str(out), options=options)
     if stored_as != builder.BY_FRAME:
         split = dataclasses.replace(split, decode=DECODERS[decoder])
     named = {"storage": stored_as, "decoder": decoder}
     needed = sorted({cores_of(number, cores) for _, number in workers})
-    record = split.source[0] | {"video": _file(out, stored_as).read_bytes()}
+    # The bare loop decodes the file that a record keeps.
+    record = split.source[0] | {"video": (out / f"{stored_as}.mp4").read_bytes()}
     bare = Bare(record, view, decoder)
     return [
         Contender(

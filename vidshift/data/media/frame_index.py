@@ -40,11 +40,11 @@ class Proof:
     firsts: Sequence[int]
     seek_to: Sequence[int]
     begins: Sequence[int]
-    # Whether the frames were decoded to find it out.
+    # True if the frames were decoded to find it out.
     is_counted: bool = False
 
     def number(self, pts: int | None) -> int:
-        """A frame's number; -1 of one that is not shown."""
+        """Returns a frame's number; -1 of one that is not shown."""
         if pts is None:
             return -1
         place = bisect.bisect_left(self.pts, pts)
@@ -68,12 +68,12 @@ class FrameIndex:
     proof: Proof | None
     # Why counting ended early.
     error: VideoError | None
-    # Whether frames come in the order of the times that the file gives them.
+    # True if frames come in the order of the times that the file gives them.
     in_order: bool
 
     @property
     def begins_whole(self) -> bool:
-        """Whether the first packet is known to be a keyframe."""
+        """True if the first packet is known to be a keyframe."""
         return self.proof is not None and not self.proof.is_counted
 
     def between(self, start: float, end: float | None) -> tuple[int, int]:
@@ -193,7 +193,7 @@ def _counted_proof(
     shown: Sequence[tuple[int | None, int | None]],
     keyframes: Sequence[int],
 ) -> Proof | None:
-    """Where to begin for some frames of a stream that was decoded to be counted."""
+    """Returns where to begin for a frame of a stream that was decoded to be counted."""
     pts = [time for time, _ in shown]
     if not _are_ascending(pts):
         return None
@@ -208,7 +208,7 @@ def _counted_proof(
 
 
 def _earlier(table: PacketTable, place: int) -> int:
-    """A packet's time of decoding or of showing: some containers are searched by one."""
+    """Returns the earlier of a packet's times: some containers are searched by one."""
     pts, dts = table.pts[place], table.dts[place]
     return pts if dts is None else min(pts, dts)
 
@@ -346,7 +346,7 @@ def _filled(times: list[int | None], step: int) -> list[int] | None:
 def _lost(
     stream: av.VideoStream, source: Source, table: PacketTable
 ) -> tuple[int, str | None]:
-    """How many frames the container states that are not there, and how to say it."""
+    """Returns the number of frames stated but missing, and a phrase that says it."""
     missing = container.missing_bytes(stream, source)
     read = len(table) + table.empty
     if is_of(stream, frozenset({"matroska"})):

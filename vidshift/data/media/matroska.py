@@ -1,4 +1,4 @@
-"""Whether a Matroska or WebM file is whole, by what its head says of its length.
+"""Compares a Matroska or WebM file with the length that its head states.
 
 Elements are an identifier, a length and so many bytes (RFC 8794, section 4). A file is a
 small element, EBML, and a large one, the segment.
@@ -27,7 +27,7 @@ def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
 
 
 def _length(head: bytes, at: int, identifier: bytes) -> tuple[int, int] | None:
-    """Where an element's content begins, and its length; None if it is another."""
+    """Returns where an element's content begins, and its length; None if it is another."""
     start = at + len(identifier)
     if head[at:start] != identifier or start >= len(head) or not head[start]:
         return None

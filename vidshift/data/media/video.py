@@ -356,7 +356,7 @@ class _Ledger:
         self._are_idr.append(is_idr)
 
     def lost(self, last: int | None) -> int | None:
-        """The first time without its frame, before the last wanted frame or the end.
+        """Returns the first time without its frame, before the last wanted one or the end.
 
         Args:
           last: when the last wanted frame is shown, by the file; not used at the end.
@@ -385,7 +385,7 @@ class _Ledger:
     def _lost_of_all(
         self, times: list[int], shown: set[int], are_idr: list[bool]
     ) -> int | None:
-        """The first of all packets without a frame, in the order of decoding.
+        """Returns the time of the first packet without a frame, in decoding order.
 
         Where times do not tell which frame comes first, one that is lost may be before any.
         """

@@ -190,7 +190,7 @@ def write_shard(
 
 @contextlib.contextmanager
 def _cannot_write(path: pathlib.Path) -> Iterator[None]:
-    """The writer, in C++, raises errors that say neither where nor why."""
+    """Adds the path to the errors of the writer, which say neither where nor why."""
     try:
         yield
     except (RuntimeError, ValueError) as error:

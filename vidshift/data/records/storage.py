@@ -199,7 +199,7 @@ STORAGES: dict[str, Callable[[Clip, Callable | None], Stored]] = {
 
 
 class Pictures:
-    """The frames of a clip in RGB, upright, one at a time.
+    """Yields the frames of a clip in RGB, upright, one at a time.
 
     Args:
       clip: its file or folder of images must be there.
@@ -261,7 +261,7 @@ class Pictures:
 
 
 def image_files(clip: Clip) -> list[pathlib.Path]:
-    """The images of a clip's folder by the numbers in their names, start to end.
+    """Returns the images of a clip's folder in the order of their names' numbers.
 
     Raises:
       VideoError: there are none, or the clip has a start or end but no frame rate.

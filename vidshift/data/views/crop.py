@@ -1,4 +1,4 @@
-"""Where a clip is cut out of its frames, and the cutting, in uint8 on the host.
+"""Places a clip's crop in its frames and cuts it out, in uint8 on the host.
 
 A box is (left, top, right, bottom) in pixels of the decoded frame, not necessarily
 whole ones. Resizing the short side to `resize` and then cropping a square of `crop`, as

@@ -59,9 +59,6 @@ def clip_offsets(clips: int) -> list[float]:
     """Returns the offsets of the clips of a test video, `(1/2 + k / clips) mod 1`.
 
     One clip is TSM's test clip, two are its `--twice_sample`.
-
-    Raises:
-      ValueError: clips below 1.
     """
     if clips < 1:
         raise ValueError(f"clips must be >= 1, got {clips}")
@@ -80,9 +77,6 @@ def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndar
 
     Returns:
       int64 [num_frames], in [0, num_video_frames).
-
-    Raises:
-      ValueError: a count or start out of range.
     """
     _check_counts(num_video_frames, num_frames)
     if num_frames > DENSE_WINDOW:
@@ -101,9 +95,6 @@ def dense_starts(num_video_frames: int, clips: int) -> list[int]:
 
     A single window lies in the middle. Ten are those of TSM's test, whose validation
     draws one at random.
-
-    Raises:
-      ValueError: a count below 1.
     """
     _check_counts(num_video_frames, 1)
     if clips < 1:
@@ -134,9 +125,6 @@ def strided_indices(
 
     Returns:
       int64 [num_frames], not decreasing, in [0, num_video_frames).
-
-    Raises:
-      ValueError: a count, span or place out of range.
     """
     _check_counts(num_video_frames, num_frames)
     if not (span >= 1 and np.isfinite(span)):
