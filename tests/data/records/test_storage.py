@@ -382,10 +382,7 @@ def test_start_and_end_cut_to_the_frame(clip_of, case):
     data = encoded(codec, container, 120, fps=fps, **options)
     for first, last in CUTS:
         clip = clip_of(data, start=first / fps, end=last and last / fps)
-        stored = store(clip, "fast")
-        expected = list(range(first, last or 120))
-        assert numbers(shown(stored)) == expected
-        assert storage.count(clip) == len(expected)
+        assert numbers(storage.Pictures(clip)) == list(range(first, last or 120))
 
 
 @pytest.mark.parametrize("case", ["mp4", "mkv, open groups", "webm, vp8", "mkv, hevc"])

@@ -57,8 +57,6 @@ def change(path: pathlib.Path, kind: str) -> None:
             data = b""
         case "half":
             data = data[: size // 2]
-        case "a byte short":
-            data = data[:-1]
         case "zeros":
             data = bytes(size)
         case "noise":
@@ -92,7 +90,6 @@ ALL, SOME = range(RECORDS, RECORDS + 1), range(1, RECORDS)
         ("a folder", ALL),
         ("empty", ALL),
         ("half", ALL),
-        ("a byte short", ALL),
         ("zeros", ALL),
         ("noise", ALL),
         ("a hole", SOME),

@@ -166,8 +166,8 @@ def _only(source: pathlib.Path, split: str, suffix: str = "") -> pathlib.Path:
     present = [path for path in paths if path.exists()]
     if len(present) > 1:
         raise AnnotationError(
-            f"{source}: {listed(path.name for path in present)} are one split, {split}, "
-            "under several names; put them into one, or rename one"
+            f"{source}: {listed(path.name for path in present)} are one split, "
+            f"{split}, under several names; put them into one, or rename one"
         )
     return (present or paths)[0]
 
@@ -187,8 +187,8 @@ def _refuse_beside(source: pathlib.Path) -> None:
         raise AnnotationError(
             f"{source}: {listed(names)} {'is' if len(names) == 1 else 'are'} taken for "
             f"the folder of a split, and videos are beside it too, in {listed(beside)}; "
-            f"if those are classes, move them below it ({names[0]}/{beside[0]}), and if "
-            f"{names[0]} is a class, rename it, or put all classes below train "
+            f"if those are classes, move them below it ({names[0]}/{beside[0]}), and "
+            f"if {names[0]} is a class, rename it, or put all classes below train "
             f"(train/{names[0]}, train/{beside[0]})"
         )
 
@@ -441,8 +441,8 @@ def _doubts(
     for split in SPLITS:
         if split not in present and split != "train":
             yield (
-                f"{where}: no clip is for the split {split}, of {len(named_clips)}: name the "
-                f"split of some (a folder {split}/, or the column split), give a larger "
+                f"{where}: no clip is for the split {split}, of {len(named_clips)}: "
+                f"name the split of some (a folder {split}/, or the column split), give a larger "
                 f"--{split}-share, or train with --config.data.{split}_split="
             )
 

@@ -134,8 +134,8 @@ def of_names(classes: Sequence[str]) -> tuple[int, ...]:
 
     Returns:
       The class's label where its name has no side; `NO_MIRROR` where it has one and the
-      swapped name is no class, or several are, and of "L" and "R" where they may be sides
-      or letters.
+      swapped name is no class, or several are, and of "L" and "R" where they may be
+      sides or letters.
     """
     by_words: dict[tuple[str, ...], list[int]] = {}
     for label, name in enumerate(classes):

@@ -122,7 +122,7 @@ def parsed(path: pathlib.Path, kind: type) -> Any:
 
 
 def objects(path: pathlib.Path, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields (place, object) of a JSON file's list of objects, which must have the keys."""
+    """Yields (place, object) of a JSON file's list; each must have the keys."""
     for number, entry in enumerate(parsed(path, list), start=1):
         place = f"{path}, entry {number}"
         missing = [

@@ -225,7 +225,7 @@ def is_of(stream: av.VideoStream, formats: frozenset[str]) -> bool:
 
 
 def missing_bytes(stream: av.VideoStream, source: Source) -> int | None:
-    """Returns the bytes a file lacks of those its head states; None if it states none."""
+    """Returns how many bytes a file lacks; None if its head does not state its size."""
     for name, head in (("matroska", matroska), ("avi", riff)):
         if is_of(stream, frozenset({name})):
             with (

@@ -77,7 +77,7 @@ class FrameIndex:
         return self.proof is not None and not self.proof.is_counted
 
     def between(self, start: float, end: float | None) -> tuple[int, int]:
-        """Returns the numbers of a part's first frame and of the frame after the part."""
+        """Returns the numbers of a part's first frame and of the one after it."""
         near = 1e-4  # two times that differ by less are the same
         first = int(np.searchsorted(self.times, start - near))
         if end is None:

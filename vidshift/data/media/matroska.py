@@ -27,7 +27,7 @@ def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
 
 
 def _length(head: bytes, at: int, identifier: bytes) -> tuple[int, int] | None:
-    """Returns where an element's content begins, and its length; None if it is another."""
+    """Returns the place and length of an element's content; None if it is another."""
     start = at + len(identifier)
     if head[at:start] != identifier or start >= len(head) or not head[start]:
         return None

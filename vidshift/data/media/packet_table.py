@@ -111,7 +111,7 @@ class PacketTable:
         return _from_each([picture.is_idr for picture in self._pictures])
 
     def proves(self, period: range) -> bool:
-        """Returns whether a period's frames are shown in the order of its packets' times."""
+        """Returns whether a period's frames are shown in the order of their times."""
         if not self._reader:
             return True
         orders = self._reader.orders(self._pictures[period.start : period.stop])

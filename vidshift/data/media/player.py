@@ -40,7 +40,7 @@ class Player:
         return height, max(1, round(width * self.aspect(self._stretch)))
 
     def aspect(self, pixel_aspect: Fraction) -> Fraction:
-        """Returns the width of a pixel over its height as shown, from that as stored."""
+        """Returns a pixel's width over its height as shown, from that as stored."""
         return 1 / pixel_aspect if self._is_sideways() else pixel_aspect
 
     def show(

@@ -356,7 +356,7 @@ class _Ledger:
         self._are_idr.append(is_idr)
 
     def lost(self, last: int | None) -> int | None:
-        """Returns the first time without its frame, before the last wanted one or the end.
+        """Returns the first time without a frame, before the last wanted one or the end.
 
         Args:
           last: when the last wanted frame is shown, by the file; not used at the end.

@@ -118,8 +118,8 @@ def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     present = [root / name for name in names if (root / name).is_dir()]
     if len(present) > 1 and present[0].name != "test":
         raise ValueError(
-            f"{' and '.join(map(str, present))} are one split: put them into one, or name "
-            "the one that counts (config.data.options.validation and .test)"
+            f"{' and '.join(map(str, present))} are one split: put them into one, or "
+            "name the one that counts (config.data.options.validation and .test)"
         )
     if present:
         return present[0]

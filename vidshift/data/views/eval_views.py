@@ -133,7 +133,7 @@ def size(*, resize: int, crop: int, crops: int | str) -> tuple[int, tuple[int, .
 def widen(
     canvases: Sequence[np.ndarray], to: Sequence[int]
 ) -> UInt8[np.ndarray, "B K T h W C"]:
-    """Stacks canvases `[K, T, h, w, C]` on the narrowest width of `to` that holds all."""
+    """Stacks canvases `[K, T, h, w, C]` on the narrowest width that holds all."""
     most = max(canvas.shape[-2] for canvas in canvases)
     width = next(width for width in to if width >= most)
     *before, _, channels = canvases[0].shape

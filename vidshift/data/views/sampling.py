@@ -1,6 +1,6 @@
 """Frames of a video that a clip takes: in training, and in each clip of a test.
 
-Of a video with n frames a clip takes T (`num_video_frames` and `num_frames`, both >= 1).
+A clip takes T frames of the n of a video (`num_frames`, `num_video_frames`, both >= 1).
 Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
 Every function takes a video of any length: one that is shorter than a clip gives some
 frames several times.
