@@ -442,8 +442,8 @@ def _doubts(
         if split not in present and split != "train":
             yield (
                 f"{where}: no clip is for the split {split}, of {len(named_clips)}: "
-                f"name the split of some (a folder {split}/, or the column split), give a larger "
-                f"--{split}-share, or train with --config.data.{split}_split="
+                f"name the split of some (a folder {split}/, or the column split), give "
+                f"a larger --{split}-share, or train with --config.data.{split}_split="
             )
 
 

@@ -284,4 +284,5 @@ def image_files(clip: Clip) -> list[pathlib.Path]:
 
 
 def _last_number(stem: str) -> int:
-    return int(([-1, *re.findall("[0-9]+", stem)])[-1])
+    numbers = re.findall("[0-9]+", stem)
+    return int(numbers[-1]) if numbers else -1
