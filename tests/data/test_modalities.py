@@ -1,15 +1,14 @@
 """Flow and differences of frames: what is decoded, flipped and normalised of them."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data.preparation.test_prepare import grey_video, own_videos, run
+from tests.data.preparation.test_prepare import own_videos, run
 from tests.support.commands import finish, start_program
 from vidshift.data.device.on_device import normalise
 from vidshift.data.device.on_device import prepare as prepared_batch
 from vidshift.data.loading.loader import eval_batches, train_batches
-from vidshift.data.media import flow, stacks
+from vidshift.data.media import flow
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.prepared import Prepared
 from vidshift.data.views.view import View
@@ -40,13 +39,6 @@ def flow_data(tmp_path, monkeypatch, here):
 def opened(folder, modality="flow", stack=1):
     options = Prepared(modality=modality, stack=stack)
     return open_split("folder", "train", data_dir=str(folder), options=options)
-
-
-def test_stacks_are_channels_of_frames_that_follow():
-    frames = stacks.decode(grey_video(6), [0, 3], stack=2)
-    assert frames.shape == (2, 32, 32, 6)
-    levels = frames.mean((1, 2)).round(-1)
-    assert levels.tolist() == [[10] * 3 + [20] * 3, [40] * 3 + [50] * 3]
 
 
 def test_prepared_flow(flow_data):
@@ -105,14 +97,6 @@ def test_what_moves_right_moves_left_in_the_mirror():
     np.testing.assert_array_equal(flipped[0, ..., :3, 0::2], 55)
     np.testing.assert_array_equal(flipped[0, ..., 3, 0::2], 245)
     np.testing.assert_array_equal(flipped[0, ..., :3, 1::2], 90)
-
-
-def test_differences():
-    video = np.arange(9, dtype=np.uint8).reshape(1, 1, 1, 9) ** 2
-    out = normalise(video, mean=(0.0,), std=(1.0,), modality="rgb_diff")
-    expected = (video[..., 3:].astype(float) - video[..., :-3]) / 255
-    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-7)
-    assert out.dtype == jnp.float32
 
 
 def test_means_that_do_not_fit():

@@ -4,10 +4,11 @@ Each frame shows its number (`numbered_videos`). `cells` are all combinations th
 exist, `impossible` says why another cannot.
 """
 
+import functools
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -35,11 +36,8 @@ SLOWING = [40 * i for i in range(10)] + [400 + 200 * i for i in range(10)]
 # Width of a pixel over its height.
 WIDE = Fraction(4, 3)
 
-CONTAINERS = (
-    *("mp4", "mov", "matroska", "webm", "mpegts", "mpeg", "avi", "flv", "asf"),
-)
 MP4 = frozenset({"mp4", "mov"})
-WITHOUT_TIMES = frozenset({"avi"})
+WITHOUT_TIMES = frozenset({"avi", "mpeg"})
 # FFmpeg's encoders, and the containers that their codecs are put into.
 CODECS = {
     "libx264": ("mp4", "mov", "matroska", "mpegts", "avi", "flv"),
@@ -88,22 +86,18 @@ class Made(NamedTuple):
 
 
 def options_of(codec: str, *, reordering: bool = False) -> dict[str, str]:
-    found = OPTIONS.get(codec, {"g": "8"})
+    options = OPTIONS.get(codec, {"g": "8"})
+    frames = "2" if reordering else "0"
     if codec == "libx265":
-        params = found["x265-params"] + (":bframes=2" if reordering else ":bframes=0")
-        return {**found, "x265-params": params}
-    if codec in REORDERING:
-        return {**found, "bf": "2" if reordering else "0"}
-    return found
+        return options | {"x265-params": f"{options['x265-params']}:bframes={frames}"}
+    return options | ({"bf": frames} if codec in REORDERING else {})
 
 
 def encode(cell: Cell, *, reordering: bool = False, **options) -> bytes:
-    own = options_of(cell.codec, reordering=reordering)
     pixels = "yuvj420p" if cell.codec == "mjpeg" else "yuv420p"
     pictures = options.pop("pictures", FRAMES)
-    return encoded(
-        cell.codec, cell.container, pictures, pixels=pixels, **own, **options
-    )
+    options |= options_of(cell.codec, reordering=reordering)
+    return encoded(cell.codec, cell.container, pictures, pixels=pixels, **options)
 
 
 def remuxed(
@@ -111,8 +105,7 @@ def remuxed(
     container: str,
     change: Callable[[int, av.Packet], bool] = lambda place, packet: True,
 ) -> bytes:
-    """A file of the same packets, of those for which `change`, which may alter them, says
-    so."""
+    """A file of the packets that `change`, which may alter them, keeps."""
     file = io.BytesIO()
     with av.open(io.BytesIO(data)) as source, av.open(file, "w", container) as out:
         stream = source.streams.video[0]
@@ -126,9 +119,8 @@ def remuxed(
 
 
 def plain(made: Made) -> list[np.ndarray]:
-    """What a plain decoding of a file's stream gives, as `ffmpeg` does it: errors are
-    passed over."""
-    player, found = Player(), []
+    """Frames of a plain decoding, as `ffmpeg` does it: errors are passed over."""
+    player, pictures = Player(), []
     with av.open(io.BytesIO(made.data)) as container:
         stream = container.streams.video[made.stream]
         stream.codec_context.thread_count = 1
@@ -140,8 +132,8 @@ def plain(made: Made) -> list[np.ndarray]:
                 continue
             for frame in frames:
                 player.see(frame)
-                found.append(player.show(frame))
-    return found
+                pictures.append(player.show(frame))
+    return pictures
 
 
 def number_of(shown: np.ndarray) -> int | None:
@@ -157,27 +149,26 @@ def regular(numbers) -> list[float]:
 
 
 # ------------------------------------------------------------------------ the reasons
-def _plain(cell: Cell) -> Made:
-    return Made(encode(cell), list(range(FRAMES)), regular(range(FRAMES)))
-
-
-def _reordered(cell: Cell) -> Made:
-    data = encode(cell, reordering=True)
+def _all(data: bytes) -> Made:
+    """A file of all frames, shown regularly."""
     return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+
+
+def _retimed(data: bytes, container: str, ticks: Sequence[int], unit: Fraction):
+    """A file of the same packets, each decoded and shown at a time of its own."""
+
+    def stamp(place: int, packet: av.Packet) -> bool:
+        packet.time_base, packet.duration = unit, 1
+        packet.pts = packet.dts = ticks[place]
+        return True
+
+    return remuxed(data, container, stamp)
 
 
 def _without_offsets(cell: Cell) -> Made:
     """As `ffmpeg -c copy` makes of an AVI: a packet's time is that of its decoding."""
     source = encode(cell, reordering=True)
-
-    def stamp(place: int, packet: av.Packet) -> bool:
-        packet.time_base = Fraction(1, FPS)
-        packet.pts = packet.dts = place
-        packet.duration = 1
-        return True
-
-    data = remuxed(source, cell.container, stamp)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+    return _all(_retimed(source, cell.container, range(FRAMES), Fraction(1, FPS)))
 
 
 def _edited(cell: Cell) -> Made:
@@ -185,23 +176,13 @@ def _edited(cell: Cell) -> Made:
     return Made(data, list(range(3, 15)), regular(range(12)))
 
 
-def _fields(cell: Cell) -> Made:
-    """Field pictures, both in one packet."""
-    return _paff(cell, apart=False)
-
-
-def _fields_apart(cell: Cell) -> Made:
-    """Field pictures, each a packet with its own time, as camcorders write them."""
-    return _paff(cell, apart=True)
-
-
 def _paff(cell: Cell, *, apart: bool) -> Made:
+    """Field pictures: both in one packet, or apart, as camcorders write them."""
     frames = [
         paff.fields(picture(index, paff.SIDE, paff.SIDE), index)
         for index in range(FRAMES)
     ]
-    data = of_access_units(frames, cell.container, apart=apart)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+    return _all(of_access_units(frames, cell.container, apart=apart))
 
 
 def of_access_units(
@@ -266,38 +247,20 @@ def _packed(cell: Cell) -> Made:
 
 def _dropped(cell: Cell) -> Made:
     """An AVI that holds empty chunks where the recording had no new picture."""
-    empty = {5, 6, 11, FRAMES + 2}
-    source = encode(cell)
-    file = io.BytesIO()
-    with av.open(io.BytesIO(source)) as container:
-        stream = container.streams.video[0]
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        with av.open(file, "w", "avi") as out:
-            copy = out.add_stream_from_template(stream)
-            copy.time_base = Fraction(1, FPS)
-            slot, shown = 0, []
-            for packet in packets:
-                while slot in empty:
-                    slot += 1
-                packet.time_base = Fraction(1, FPS)
-                packet.pts = packet.dts = slot
-                packet.duration, packet.stream = 1, copy
-                out.mux(packet)
-                shown.append(slot)
-                slot += 1
-    return Made(file.getvalue(), list(range(FRAMES)), regular(shown))
+    slots = [slot for slot in range(FRAMES + 4) if slot not in (5, 6, 11, FRAMES + 2)]
+    data = _retimed(encode(cell), "avi", slots, Fraction(1, FPS))
+    return Made(data, list(range(FRAMES)), regular(slots))
 
 
 def _open_groups(cell: Cell) -> Made:
-    own = options_of(cell.codec, reordering=True)
+    options = options_of(cell.codec, reordering=True)
     match cell.codec:
         case "libx264":
-            own["x264-params"] = "open-gop=1"
+            options["x264-params"] = "open-gop=1"
         case "libx265":
-            own["x265-params"] += ":open-gop=1"
+            options["x265-params"] += ":open-gop=1"
     # MPEG-1, 2 and 4: the default.
-    data = encoded(cell.codec, cell.container, FRAMES, **own)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+    return _all(encoded(cell.codec, cell.container, FRAMES, **options))
 
 
 def _begun_late(cell: Cell) -> Made:
@@ -317,36 +280,22 @@ def _begun_late(cell: Cell) -> Made:
         return True
 
     data = remuxed(source, cell.container, late)
-    found = [number_of(shown) for shown in plain(Made(data, [], []))]
+    numbers = [number_of(shown) for shown in plain(Made(data, [], []))]
     # From its first keyframe on there is nothing to argue about.
-    assert found[-10:] == list(range(FRAMES - 10, FRAMES)), found
-    return Made(data, found, regular(range(len(found))))
+    assert numbers[-10:] == list(range(FRAMES - 10, FRAMES)), numbers
+    return Made(data, numbers, regular(range(len(numbers))))
 
 
 def _slowing(cell: Cell) -> Made:
     if cell.codec in ("mpeg1video", "mpeg2video"):  # these are encoded at one rate
-
-        def stamp(place: int, packet: av.Packet) -> bool:
-            packet.time_base = Fraction(1, 1000)
-            packet.pts = packet.dts = SLOWING[place]
-            return True
-
-        data = remuxed(encode(cell), cell.container, stamp)
+        data = _retimed(encode(cell), cell.container, SLOWING, Fraction(1, 1000))
     else:
         data = encode(cell, reordering=cell.codec in REORDERING, times=SLOWING)
     return Made(data, list(range(FRAMES)), [time / 1000 for time in SLOWING])
 
 
-def _still_first(cell: Cell) -> Made:
-    """A still in a track of its own before the video, which is the default."""
-    return _two_tracks(cell, still_first=True)
-
-
-def _still_last(cell: Cell) -> Made:
-    return _two_tracks(cell, still_first=False)
-
-
 def _two_tracks(cell: Cell, *, still_first: bool) -> Made:
+    """A still in a track of its own; the first track is the default."""
     size = SIZES.get(cell.codec, (48, 64))
     moving, still = encode(cell), encode(cell, pictures=[picture(500, *size)])
     file = io.BytesIO()
@@ -374,52 +323,41 @@ def _turned(cell: Cell) -> Made:
     data = with_matrix(encode(in_mp4, pictures=pictures), 0, 1, -1, 0)
     if cell.container not in MP4:
         data = remuxed(data, cell.container)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
-
-
-def _wide_pixels(cell: Cell) -> Made:
-    data = encode(cell, aspect=WIDE)
-    return Made(data, list(range(FRAMES)), regular(range(FRAMES)))
+    return _all(data)
 
 
 REASONS: dict[str, Callable[[Cell], Made]] = {
-    "plain": _plain,
-    "B-frames": _reordered,
+    "plain": lambda cell: _all(encode(cell)),
+    "B-frames": lambda cell: _all(encode(cell, reordering=True)),
     "no offsets": _without_offsets,
     "edit list": _edited,
-    "fields": _fields,
-    "fields apart": _fields_apart,
+    "fields": functools.partial(_paff, apart=False),
+    "fields apart": functools.partial(_paff, apart=True),
     "hidden frames": _hidden,
     "null frames": _dropped,
     "open groups": _open_groups,
     "begins mid-group": _begun_late,
     "variable rate": _slowing,
-    "still first": _still_first,
-    "still last": _still_last,
+    "still first": functools.partial(_two_tracks, still_first=True),
+    "still last": functools.partial(_two_tracks, still_first=False),
     "rotation": _turned,
-    "pixel aspect": _wide_pixels,
+    "pixel aspect": lambda cell: _all(encode(cell, aspect=WIDE)),
 }
 
 
 def impossible(cell: Cell) -> str | None:
     """Why a combination cannot exist; None if it can."""
     container, codec, reason = cell
-    if container not in CODECS[codec]:
-        return "the container does not take the codec"
     if codec == "libsvtav1" and (
         reason in ("begins mid-group", "still first", "still last")
         or (reason == "rotation" and container == "matroska")
     ):
         return "PyAV copies no packets of AV1"
     match reason:
-        case "B-frames" | "open groups" if codec not in REORDERING:
+        case "B-frames" | "open groups" | "no offsets" if codec not in REORDERING:
             return "the codec has no B-frames"
-        case "no offsets" if codec not in REORDERING:
-            return "without B-frames no time is wrong"
-        case "no offsets" if container in WITHOUT_TIMES:
-            return "the container states no times"
-        case "no offsets" if container == "mpeg":
-            return "times are computed anew from those of some frames"
+        case "no offsets" | "variable rate" if container in WITHOUT_TIMES:
+            return "the container states the times of no frame, or of some"
         case "edit list" if container not in MP4:
             return "the container has no edit lists"
         case "fields apart" if container == "avi":
@@ -434,10 +372,6 @@ def impossible(cell: Cell) -> str | None:
             return "the container has no empty chunks"
         case "begins mid-group" if codec == "mjpeg":
             return "every frame is a keyframe"
-        case "variable rate" if container in WITHOUT_TIMES:
-            return "the container states no times"
-        case "variable rate" if container == "mpeg":
-            return "the container states the time of some frames alone"
         case "still first" | "still last" if container in ("flv", "mpeg", "asf"):
             return "the container has one video track, or is not muxed with two"
         case "pixel aspect" if codec in WITHOUT_ASPECT and container not in MP4:
@@ -449,17 +383,23 @@ def impossible(cell: Cell) -> str | None:
     return None
 
 
-def every_combination() -> Iterator[Cell]:
-    for reason in REASONS:
-        for codec in CODECS:
-            for container in CONTAINERS:
-                yield Cell(container, codec, reason)
+def cells(reason: str, *, sample: bool = False) -> list[Cell]:
+    """The combinations of a reason that can exist.
 
-
-def cells(reason: str) -> list[Cell]:
-    """The combinations of a reason that can exist."""
-    return [
+    Args:
+      sample: only as many as have each of their containers and codecs.
+    """
+    possible = [
         cell
-        for cell in every_combination()
-        if cell.reason == reason and impossible(cell) is None
+        for codec, containers in CODECS.items()
+        for container in containers
+        if impossible(cell := Cell(container, codec, reason)) is None
     ]
+    if not sample:
+        return possible
+    chosen, names = [], set()
+    for cell in possible:
+        if not {cell.container, cell.codec} <= names:
+            chosen.append(cell)
+            names |= {cell.container, cell.codec}
+    return chosen

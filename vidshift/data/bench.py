@@ -64,7 +64,7 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
             for number in options.workers
             if number or kind == options.kinds[0]  # none is of no kind
         ]
-        found: list[Contender] = []
+        competitors: list[Contender] = []
         for name in options.storages:
             for decoder in options.decoders:
                 some = workers
@@ -72,16 +72,18 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
                     if name == builder.BY_FRAME:
                         continue  # its frames have no order
                     some = [max(workers, key=lambda it: min(it[1], cores))]
-                found += contenders(name, decoder, workers=some)
+                competitors += contenders(name, decoder, workers=some)
         missing = []
         if options.png:
             try:
                 row, more = png.contenders(options.video, out, view, cores=cores)
-                stored, found = [*stored, row], found + more
+                stored, competitors = [*stored, row], competitors + more
             except ImportError:
                 missing.append(NO_TENSORFLOW)
-        turns = loaders.compete(found, rounds=options.rounds, seconds=options.seconds)
-    return stored, loaders.rows(found, turns, cores), missing
+        turns = loaders.compete(
+            competitors, rounds=options.rounds, seconds=options.seconds
+        )
+    return stored, loaders.rows(competitors, turns, cores), missing
 
 
 @errors.reported

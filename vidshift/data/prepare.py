@@ -72,16 +72,16 @@ def _annotations(options: argparse.Namespace) -> Annotations:
         raise ValueError(f"--source={options.source} is no folder")
     if options.modality == "flow":
         flow.check_installed()
-    own = {}
+    folder_options = {}
     for field in ("csv", "validation_share", "test_share", "fps", "mirror"):
         value = getattr(options, field)
         if value is not None:
             if options.name != "folder":
                 flag = field.replace("_", "-")
                 raise ValueError(f"--{flag} is for NAME=folder")
-            own[field] = value
+            folder_options[field] = value
     print(f"{options.name}: listing {options.source}", flush=True)
-    return DATASETS[options.name].read(options.source, **own)
+    return DATASETS[options.name].read(options.source, **folder_options)
 
 
 def _parser() -> argparse.ArgumentParser:

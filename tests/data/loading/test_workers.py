@@ -61,11 +61,10 @@ def wait_for(condition, most_seconds=10.0):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_results_are_in_the_order_of_the_items(workers):
+def test_results_are_in_the_order_of_the_items():
     items = [("slow", 7), *range(10), ("slow", 8), 3]
-    assert all_of(items, workers) == [7, *(n**2 for n in range(10)), 8, 9]
-    assert all_of([], workers) == []
+    assert all_of(items, workers=3) == [7, *(n**2 for n in range(10)), 8, 9]
+    assert all_of([]) == []
 
 
 def test_large_results_arrive_whole():
@@ -117,9 +116,8 @@ def without_signal(found) -> list:
 
 
 @pytest.mark.parametrize("kind", ["killed", "killed while answering"])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_process_that_dies_costs_its_item_alone(kind, workers):
-    found = all_of([1, kind, 2, kind, kind, ("slow", 5), 3, 4, kind], workers)
+def test_a_process_that_dies_costs_its_item_alone(kind):
+    found = all_of([1, kind, 2, kind, kind, ("slow", 5), 3, 4, kind])
     dead = "the decoder crashed"
     assert without_signal(found) == [1, dead, 4, dead, dead, 5, 9, 16, dead]
     assert isinstance(found[1], Failed)
@@ -135,11 +133,9 @@ def test_a_process_that_dies_while_nobody_takes_results():
     assert taken == [1, dead, 4, 9, dead, 16, 25]
 
 
-@pytest.mark.slow(but=("2",))
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_process_that_hangs_costs_its_item_alone(workers):
+def test_a_process_that_hangs_costs_its_item_alone():
     began = time.monotonic()
-    found = all_of([1, "hangs", 2, ("slow", 9), "hangs", 3], workers, most_seconds=1)
+    found = all_of([1, "hangs", 2, ("slow", 9), "hangs", 3], most_seconds=1)
     late = Failed("the decoder took longer than 1 s")
     assert found == [1, late, 4, 9, late, 9]
     assert time.monotonic() - began < 20

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.files import VIDEOS
-from tests.support.numbered_videos import audio
+from tests.support.numbered_videos import audio, encoded
 from vidshift.data.media import encoding, h264, video
 from vidshift.data.media.video import VideoError
 
@@ -31,20 +31,6 @@ def moving_square(num_frames: int, side: int = 64) -> np.ndarray:
     for t, frame in enumerate(frames):
         frame[8 + t % 30 : 28 + t % 30, t % 40 : t % 40 + 20] = 40 + 3 * t
     return frames
-
-
-def encoded(codec: str, container: str, num_frames: int = 40, **options) -> bytes:
-    """Encodes with the encoder's own B-frames and keyframes."""
-    file = io.BytesIO()
-    frames = moving_square(num_frames)
-    with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=25, options=options)
-        stream.height, stream.width, stream.pix_fmt = 64, 64, "yuv420p"
-        stream.codec_context.thread_count = 1
-        for frame in frames:
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        out.mux(stream.encode())
-    return file.getvalue()
 
 
 def some_indices(num_frames: int, draws: int = 10):
@@ -82,10 +68,9 @@ X264 = {
 }
 
 
-@pytest.mark.parametrize("container", ["mp4", "avi", "matroska", "mpegts"])
 @pytest.mark.parametrize("options", X264.values(), ids=X264)
-def test_h264_is_bit_exact(options, container):
-    data = encoded("libx264", container, **options)
+def test_h264_is_bit_exact(options):
+    data = encoded("libx264", "mp4", moving_square(40), **options)
     frames = all_frames(data)
     assert video.probe(data).num_frames == len(frames) == 40
     for indices in some_indices(40):
@@ -111,40 +96,6 @@ def test_only_needed_packets_are_decoded():
     assert needed(stream[1:], {3}) is None
     annexb = [b"\x00\x00\x00\x01\x09\xf0\x00\x00\x01" + p[4:] + b"xx" for p in stream]
     assert needed(annexb, {4}, b"") == [[0, 1, 3, 4]]
-
-
-def test_real_video_is_decoded_by_half():
-    # Frames in the middle of 8 segments, of 280.
-    with av.open(str(ARM)) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-        reader = h264.Reader(container.streams.video[0].codec_context.extradata)
-    order = np.argsort([p.pts for p in packets])
-    wanted = {int(order[35 * i + 17]) for i in range(8)}
-    pictures = [reader.picture(bytes(packet)) for packet in packets]
-    runs = h264.needed_packets(pictures, wanted)
-    assert sum(map(len, runs)) < 150
-
-
-@pytest.mark.parametrize(("degrees", "turns"), [(90, 3), (180, 2), (270, 1)])
-def test_rotated_video_is_shown_upright(degrees, turns):
-    data = bytearray(encoding.encode(moving_square(4)[:, :, :32]))
-    matrix = {
-        90: (0, 1, -1, 0),
-        180: (-1, 0, 0, -1),
-        270: (0, -1, 1, 0),
-    }[degrees]
-    # The display matrix, 16.16 fixed point, 40 bytes into the track header (version 0).
-    at = data.find(b"tkhd") + 4 + 40
-    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
-        data[at + place : at + place + 4] = (value << 16).to_bytes(
-            4, "big", signed=True
-        )
-    plain = all_frames(bytes(data))
-    turned = video.decode(bytes(data), [0, 3])
-    # A player turns the picture clockwise by the degrees; np.rot90 turns it back.
-    np.testing.assert_array_equal(turned, np.rot90(plain[[0, 3]], turns, axes=(1, 2)))
-    info = video.probe(bytes(data))
-    assert (info.height, info.width) == turned.shape[1:3]
 
 
 def test_encode_keeps_the_picture_and_is_deterministic():
@@ -188,12 +139,11 @@ def test_bad_indices(indices):
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"no video at all" * 100, "not a video"),
         (audio(), "no video stream"),
         # The table of frames stands at the end of this file.
         (ARM.read_bytes()[:300_000], "cut short"),
     ],
-    ids=["empty", "text", "audio", "cut"],
+    ids=["empty", "audio", "cut"],
 )
 def test_errors_name_the_record(data, reason):
     for read in (video.probe, lambda data, name: video.decode(data, [0], name=name)):
@@ -206,9 +156,6 @@ def test_errors_name_the_record(data, reason):
 def test_errors_name_the_file(tmp_path):
     with pytest.raises(VideoError, match="nowhere.mp4: no such file"):
         video.probe(tmp_path / "nowhere.mp4")
-    (tmp_path / "empty.mp4").touch()
-    with pytest.raises(VideoError, match="empty.mp4: empty"):
-        video.decode(tmp_path / "empty.mp4", [0])
 
 
 def test_a_lost_frame_is_an_error_and_the_others_are_right():
@@ -238,8 +185,3 @@ def test_a_damaged_frame_is_an_error(tmp_path):
     assert video.decode(data, [0, 5]).shape == (2, 64, 64, 3)
     with pytest.raises(VideoError, match="damaged"):
         video.decode(data, [9])
-
-
-def test_frames_that_are_not_there():
-    with pytest.raises(VideoError, match="frame 12 cannot be decoded.*12"):
-        video.decode(encoding.encode(moving_square(12)), [12])

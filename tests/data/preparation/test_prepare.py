@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import functools
 import hashlib
-import io
 import os
 import pathlib
 import random
@@ -19,13 +18,11 @@ import time
 import numpy as np
 import pytest
 from filelock import FileLock
-from PIL import Image
 
 from tests.support.files import ROOT
 from tests.support.miniatures import FRAMES, make
 from vidshift.data import prepare
 from vidshift.data.annotations import DATASETS
-from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.workers import Failed
 from vidshift.data.media.encoding import encode
 from vidshift.data.preparation import build
@@ -33,7 +30,6 @@ from vidshift.data.records import builder as records
 from vidshift.data.records import storage
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.prepared import Prepared
-from vidshift.data.views.view import View
 
 SIDE = 32
 
@@ -50,22 +46,10 @@ def video() -> bytes:
     return grey_video()
 
 
-@pytest.fixture(scope="module")
-def image() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (SIDE, SIDE), (60, 60, 60)).save(file, "JPEG")
-    return file.getvalue()
-
-
 def one_process(work, items, *, workers):
     """`workers.results`, without other processes."""
     del workers
     return ((item, work(item)) for item in items)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    monkeypatch.setattr(build, "results", one_process)
 
 
 def run(name, source, out, *flags) -> int:
@@ -126,27 +110,6 @@ def test_every_data_set(name, tmp_path, here, video, image, capsys):
                 assert record["num_frames"] == FRAMES
             if clip.spans:
                 np.testing.assert_allclose(record["spans"], clip.spans, rtol=1e-6)
-
-
-def test_a_split_trains(tmp_path, here, video, image):
-    """The loader makes rows of several labels and of several tasks."""
-    for name in ("epic_kitchens100", "charades"):
-        make(name, tmp_path / name, video, image)
-        assert run(name, tmp_path / name, tmp_path) == 0
-        split = open_split(name, "train", data_dir=str(tmp_path))
-        with train_batches(
-            split, View(4, SIDE, 16), batch_size=4, seed=1, workers=0
-        ) as batches:
-            batch = next(batches)
-        assert batch["video"].shape == (4, 4, 16, 16, 3)
-        if name == "charades":
-            assert batch["label"].dtype == np.uint8
-            assert batch["label"].shape == (4, len(split.classes))
-        else:
-            assert batch["label"].dtype == np.int32 and batch["label"].shape == (4, 3)
-            sizes = list(split.task.tasks.values())
-            assert sum(sizes) == len(split.classes)
-            assert (batch["label"] < sizes).all() and (batch["label"] >= 0).all()
 
 
 def test_what_is_stored_is_a_tfds_data_set(tmp_path, here):

@@ -1,6 +1,5 @@
 """A clip's frames as records of their own: only the wanted ones are read."""
 
-import pathlib
 import pickle
 
 import numpy as np
@@ -92,14 +91,3 @@ def test_a_damaged_frame_names_the_clip():
         frame_rows.decode(clip, [1], name="x")
     with pytest.raises(VideoError, match="^x: "):
         frame_rows.decode(clip, [0], name="x")
-
-
-def test_a_shard_that_is_not_whole(clips, tmp_path):
-    annotations = Annotations(clips, classes=("a", "b"))
-    build.prepare(annotations, "folder", out=tmp_path, stored_as="frames")
-    (beside,) = pathlib.Path(tmp_path).rglob("*-train.array_record*.json")
-    beside.unlink()
-    with pytest.raises(ValueError, match="train.array_record.* is not whole"):
-        open_split(
-            "folder", "train", data_dir=str(tmp_path), options=Prepared("frames")
-        )

@@ -4,13 +4,10 @@ Frames are told apart by a number in the picture (`numbered_videos`).
 """
 
 import gc
-import hashlib
 import io
 import os
 import pathlib
 import socket
-import subprocess
-import sys
 import weakref
 
 import av
@@ -19,7 +16,6 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from PIL import ExifTags, Image
 
-from tests.support.files import ROOT
 from tests.support.numbered_videos import (
     audio,
     encoded,
@@ -58,8 +54,10 @@ def clip_of(tmp_path):
 
 def shown(stored: storage.Stored) -> np.ndarray:
     """All frames of a record, of which training may ask for any."""
-    assert video.probe(stored.video).num_frames == stored.num_frames
+    info = video.probe(stored.video)
+    assert info.num_frames == stored.num_frames
     frames = video.decode(stored.video, range(stored.num_frames))
+    assert (info.height, info.width) == frames.shape[1:3]
     some = [stored.num_frames - 1, stored.num_frames // 2]
     np.testing.assert_array_equal(video.decode(stored.video, some), frames[some])
     return frames
@@ -93,19 +91,16 @@ REFRESHED = x264(keyint=30, bframes=2, **{"intra-refresh": 1})
 
 
 @EVERY_STORAGE
-@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
 def test_frames_that_are_far_apart_in_time_are_neither_lost_nor_doubled(
-    clip_of, container, stored_as
+    clip_of, stored_as
 ):
     times = [0, 40, 41, 50, 700, 701, 702, 2000, 2010, 2020, 9000, 9001, 9040, 20000]
-    clip = clip_of(encoded("libx264", container, 14, times=times, **B_FRAMES))
+    clip = clip_of(encoded("libx264", "mp4", 14, times=times, **B_FRAMES))
     assert numbers(shown(store(clip, stored_as))) == list(range(14))
 
 
 @EVERY_STORAGE
-@pytest.mark.parametrize(
-    ("skip", "frames"), [(0, 40), (5, 35), (0, 9), (5, 20), (15, 10)]
-)
+@pytest.mark.parametrize(("skip", "frames"), [(5, 35), (0, 9), (15, 10)])
 def test_what_an_edit_list_hides_is_not_stored(clip_of, skip, frames, stored_as):
     clip = clip_of(trimmed(encoded("libx264", "mp4", 40, **B_FRAMES), skip, frames))
     assert numbers(shown(store(clip, stored_as))) == list(range(skip, skip + frames))
@@ -144,8 +139,7 @@ def packets_of(data: bytes) -> list[av.Packet]:
 
 
 @EVERY_STORAGE
-@pytest.mark.parametrize("place", [5, 8])
-@pytest.mark.parametrize("container", ["mp4", "matroska"])
+@pytest.mark.parametrize(("container", "place"), [("mp4", 5), ("matroska", 8)])
 def test_a_frame_that_a_decoder_passes_over_in_silence_is_missed(
     clip_of, container, place, stored_as
 ):
@@ -258,12 +252,9 @@ def test_pictures_are_turned_and_mirrored_as_a_player_would(clip_of, matrix, sto
 @pytest.mark.parametrize(
     ("height", "width", "fast", "frames"),
     [
-        (48, 64, (48, 64), (48, 64)),
         (51, 67, (52, 68), (51, 67)),  # even sides for `fast`
         (255, 301, (256, 300), (255, 301)),
-        (256, 400, (256, 400), (256, 400)),
         (257, 401, (256, 400), (256, 399)),
-        (480, 640, (256, 342), (256, 341)),
         (640, 360, (456, 256), (455, 256)),
         (1, 64, (2, 64), (1, 64)),
     ],
@@ -382,19 +373,16 @@ CUT_FILES = {
     "mkv, hevc": ("libx265", "matroska", 25, HEVC),
 }
 # Frames from (that one is in) and to (that one is not); None: to the end.
-CUTS = [(0, 25), (1, 26), (24, 26), (75, 125), (103, 105), (151, None), (179, None)]
+CUTS = [(0, 25), (1, 26), (24, 26), (55, 75), (83, 85), (101, None), (119, None)]
 
 
 @pytest.mark.parametrize("case", CUT_FILES)
 def test_start_and_end_cut_to_the_frame(clip_of, case):
     codec, container, fps, options = CUT_FILES[case]
-    data = encoded(codec, container, 180, fps=fps, **options)
+    data = encoded(codec, container, 120, fps=fps, **options)
     for first, last in CUTS:
         clip = clip_of(data, start=first / fps, end=last and last / fps)
-        stored = store(clip, "fast")
-        expected = list(range(first, last or 180))
-        assert numbers(shown(stored)) == expected
-        assert storage.count(clip) == len(expected)
+        assert numbers(storage.Pictures(clip)) == list(range(first, last or 120))
 
 
 @pytest.mark.parametrize("case", ["mp4", "mkv, open groups", "webm, vp8", "mkv, hevc"])
@@ -533,9 +521,8 @@ def test_images_that_are_turned_or_mirrored(clip_of, orientation, stored_as):
 
 
 @EVERY_STORAGE
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
-def test_an_image_by_the_wrong_name_is_read(clip_of, kind, stored_as):
-    files = {f"{n}.jpg": file_of(picture(n), kind if n else "JPEG") for n in range(3)}
+def test_an_image_by_the_wrong_name_is_read(clip_of, stored_as):
+    files = {f"{n}.jpg": file_of(picture(n), "PNG" if n else "JPEG") for n in range(3)}
     assert numbers(shown(store(clip_of(files, "frames"), stored_as))) == [0, 1, 2]
 
 
@@ -569,7 +556,6 @@ def without_frames() -> bytes:
 NO_VIDEOS = {
     "empty": (b"", "empty file"),
     "text": (b"<html>404 Not Found</html>\n" * 50, "not a video"),
-    "zeros": (bytes(5000), "not a video"),
     "audio": (audio(), "no video stream"),
     "no frames": (without_frames(), ""),
     "no codec": (encoded("mpeg4", "avi", 5).replace(b"FMP4", b"ZZZZ"), "no decoder"),
@@ -603,15 +589,6 @@ def test_what_vanishes_is_named(clip_of, monkeypatch, stored_as):
     fails(clip, stored_as)
     monkeypatch.setattr(os.path, "isfile", lambda path: True)
     fails(clip, stored_as)
-
-
-def test_images_that_vanish_are_named(clip_of, monkeypatch):
-    files = {f"{n}.jpg": file_of(picture(n)) for n in range(3)}
-    clip = clip_of(files, "frames")
-    found = storage.image_files(clip)
-    monkeypatch.setattr(storage, "image_files", lambda clip: found)
-    found[1].unlink()
-    assert "1.jpg" in fails(clip, "frames")
 
 
 def test_no_address_is_called(clip_of):
@@ -687,33 +664,3 @@ def test_few_frames_of_a_long_video_are_held(clip_of, monkeypatch, stored_as):
     gc.collect()
     assert store(clip, stored_as).num_frames == 500
     assert 1 <= most <= 4
-
-
-@pytest.mark.slow
-def test_the_same_clip_gives_the_same_bytes_in_every_process(clip_of):
-    files = {f"{n}.png": file_of(picture(n), "PNG") for n in range(10)}
-    clips = [
-        clip_of(encoded("libx264", "mp4", 30, **B_FRAMES)),
-        clip_of(files, "frames"),
-    ]
-    own = [store(clip, name).video for clip in clips for name in STORAGES]
-    assert own == [store(clip, name).video for clip in clips for name in STORAGES]
-    script = (
-        "import hashlib, pathlib, sys\n"
-        "from vidshift.data.annotations.clip import Clip\n"
-        "from vidshift.data.records.storage import STORAGES, store\n"
-        "for path in sys.argv[1:]:\n"
-        f"    clip = Clip({ID!r}, pathlib.Path(path), ('train',), 0)\n"
-        "    for name in STORAGES:\n"
-        "        print(hashlib.sha256(store(clip, name).video).hexdigest())\n"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", script, *(clip.path for clip in clips)],
-        env={**os.environ, "PYTHONHASHSEED": "1"},  # this process has another
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    expected = [hashlib.sha256(data).hexdigest() for data in own]
-    assert printed == "".join(f"{digest}\n" for digest in expected)

@@ -57,8 +57,6 @@ def change(path: pathlib.Path, kind: str) -> None:
             data = b""
         case "half":
             data = data[: size // 2]
-        case "a byte short":
-            data = data[:-1]
         case "zeros":
             data = bytes(size)
         case "noise":
@@ -92,41 +90,32 @@ ALL, SOME = range(RECORDS, RECORDS + 1), range(1, RECORDS)
         ("a folder", ALL),
         ("empty", ALL),
         ("half", ALL),
-        ("a byte short", ALL),
         ("zeros", ALL),
         ("noise", ALL),
         ("a hole", SOME),
         ("a byte flipped", range(1, 3)),
+        # array_record gives no error, but nothing, of what lies behind a file's end.
+        ("empty while open", ALL),
+        ("half while open", SOME),
+        ("a hole while open", SOME),
     ],
 )
 def test_a_damaged_file(copied, kind, lost):
     folder, path, records = copied
     split = opened(folder)
-    change(path, kind)
+    damage = kind.removesuffix(" while open")
+    if damage != kind:
+        assert read(split) == records
+    change(path, damage)
     found = read(split)
     errors = [row for row in range(RECORDS) if isinstance(found[row], VideoError)]
     assert len(errors) in lost
     for row, record in enumerate(records):
         if row in errors:
-            assert f"{path.name} record {row}: cannot be read (" in str(found[row])
+            assert f"{path.name} record {row}: " in str(found[row])
             assert "\n" not in str(found[row])
         else:
             assert found[row] == record
-
-
-@pytest.mark.parametrize("kind", ["empty", "half", "zeros", "a hole", "a byte flipped"])
-def test_a_file_that_is_damaged_while_it_is_open(copied, kind):
-    """array_record gives no error, but nothing, of what lies behind a file's end."""
-    folder, path, records = copied
-    split = opened(folder)
-    assert read(split) == records
-    change(path, kind)
-    found = read(split)
-    errors = [row for row in range(RECORDS) if isinstance(found[row], VideoError)]
-    assert errors
-    for row, record in enumerate(records):
-        named = f"{path.name} record {row}: "
-        assert named in str(found[row]) if row in errors else found[row] == record
 
 
 def test_a_file_whose_first_records_are_another_splits(copied):
@@ -149,13 +138,12 @@ def test_rows_are_sent_to_another_process(data):
 VIEW = View(num_frames=4, resize=64, crop=56)
 
 
-@pytest.mark.parametrize("kind", ["thread", "process"])
-def test_the_loader_replaces_what_cannot_be_read(copied, kind):
+def test_the_loader_replaces_what_cannot_be_read(copied):
     folder, path, records = copied
     change(path, "a byte flipped")
     split = opened(folder)
     lost = {row for row, found in enumerate(read(split)) if not isinstance(found, dict)}
-    options = {"batch_size": 20, "workers": 2, "worker_kind": kind}
+    options = {"batch_size": 20, "workers": 2}
     with loader.train_batches(
         split, VIEW, seed=0, max_failed_share=0.5, **options
     ) as batches:
@@ -174,14 +162,13 @@ def test_the_loader_replaces_what_cannot_be_read(copied, kind):
     assert index.tolist() == [-1 if row in lost else row for row in range(RECORDS)]
 
 
-@pytest.mark.parametrize("kind", ["thread", "process"])
-def test_a_file_that_is_gone_stops_the_run(copied, kind):
+def test_a_file_that_is_gone_stops_the_run(copied):
     folder, path, _ = copied
     split = opened(folder)
     os.truncate(path, 0)
     with (
         loader.train_batches(
-            split, VIEW, seed=0, batch_size=2, workers=1, worker_kind=kind
+            split, VIEW, seed=0, batch_size=2, workers=1, worker_kind="process"
         ) as batches,
         pytest.raises(loader.TooManyFailures, match=f"in a row.*{path.name} record"),
     ):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image, ImageOps
 
-from tests.support.commands import finish, start, start_program
+from tests.support.commands import finish, start_program
 from tests.support.tiny_images.tiny_images import TinyImages
 from vidshift.config import Config, DataConfig, check
 from vidshift.data import open_split
@@ -22,7 +22,6 @@ from vidshift.data.media.video import VideoError
 from vidshift.data.records.record import Record
 from vidshift.data.sources.image_folder import ImageFolder
 from vidshift.data.sources.motion_clips import OrderedMotion
-from vidshift.data.sources.split import Split
 from vidshift.data.sources.tfds_images import TfdsImages
 from vidshift.data.views.crop import crop_resize, random_area_box
 from vidshift.data.views.view import View, train_clip
@@ -186,13 +185,10 @@ def test_a_training_clip_is_of_the_area_drawn():
     ("data", "message"),
     [
         ({"area": (0.5,)}, "config.data.area must be two shares .* got .0.5,."),
-        ({"area": (1.0, 0.5)}, "config.data.area must be two shares"),
-        ({"area": (0.5, 1.1)}, "config.data.area must be two shares"),
         ({"area": (0.1, 1.0), "scales": (1.0,)}, "config.data.area and data.scales"),
     ],
 )
 def test_areas_that_are_none(data, message):
-    check(Config(data=DataConfig(area=(0.1, 0.1))))
     with pytest.raises(ValueError, match=message):
         check(Config(data=DataConfig(**data)))
 
@@ -340,20 +336,6 @@ def test_batches_of_images_replace_what_is_damaged(tmp_path):
         assert sorted(rows["index"].tolist()) == [-1, -1, 0, 1, 2, 3]
 
 
-def test_batches_are_decoded_as_the_split_says():
-    record = Record(video=b"7", label=0, id="x", num_frames=1, fps=0.0)
-
-    def decode(file, indices, *, name):
-        assert name == "x"
-        return np.full((len(indices), 20, 24, 3), int(file), np.uint8)
-
-    split, view = Split([record], ("a",), decode=decode), View(1, 16, 12)
-    with train_batches(split, view, batch_size=1, seed=0, workers=0) as batches:
-        assert (next(batches)["video"] == 7).all()
-    with eval_batches(split, view, batch_size=1, workers=0) as batches:
-        assert (next(batches)["video"] == 7).all()
-
-
 # ------------------------------------------------------------------------ TFDS
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
@@ -471,26 +453,24 @@ def open_tiny(folder):
 
 # ------------------------------------------------------------------- a training
 @pytest.mark.slow
-def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
+def test_a_network_of_images_trains(tmp_path):
     fill(tmp_path / "images", each=8)
-    network = {
-        "model__backbone": "rubiksnet_micro",
-        "model__temporal": "tsn",
-        "optim__warmup_epochs": 0,
-        "log_steps": 1,
-    }
-    fields = network | {
-        "model__dtype": "float32",
-        "data__name": "image_folder",
-        "data__dir": tmp_path / "images",
-        "data__resize": 16,
-        "data__crop": 16,
+    fields = {
+        "model.backbone": "rubiksnet_micro",
+        "model.temporal": "tsn",
+        "model.dtype": "float32",
+        "data.name": "image_folder",
+        "data.dir": tmp_path / "images",
+        "data.resize": 16,
+        "data.crop": 16,
+        "optim.warmup_epochs": 0,
         "batch_size": 8,
         "eval_batch_size": 8,
+        "log_steps": 1,
         "steps": 2,
     }
-    flags = [f"--config.{k.replace('__', '.')}={v}" for k, v in fields.items()]
-    images_run, video_run = tmp_path / "image_run", tmp_path / "video_run"
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    images_run = tmp_path / "image_run"
     config = "--config=configs/imagenet_rubiksnet.py"
     out, _ = finish(
         start_program("train.py", config, f"--workdir={images_run}", *flags)
@@ -504,15 +484,3 @@ def test_an_image_network_starts_a_video_network(tmp_path, data_dir):
     with train_batches(split, view, batch_size=8, seed=0, workers=0) as batches:
         shown = clips_fingerprint(jnp.asarray(next(batches)["fingerprint"]))
     assert first["clips"] == "{:08x}{:08x}".format(*shown.tolist())
-    process = start(
-        video_run,
-        data_dir,
-        init=images_run,
-        **network,
-        model__time_init="tsm",
-        data__num_frames=4,
-        steps=2,
-    )
-    out, _ = finish(process)
-    assert "rows h and w from there, a new row t: 3 x stages.*.*.shift.shift" in out
-    assert read_metrics(video_run)[-1]["kind"] == "test"

@@ -129,16 +129,6 @@ def test_labels_are_balanced_and_shuffled():
     ).all()
 
 
-def test_any_clip_can_be_drawn_alone():
-    one = motion_clips.clip(TINY, "train", 7, 3)
-    np.testing.assert_array_equal(one, motion_clips.clip(TINY, "train", 7, 3))
-    for other in (
-        motion_clips.clip(TINY, "train", 8, 3),
-        motion_clips.clip(TINY, "test", 7, 3),
-    ):
-        assert (one != other).any()
-
-
 def test_clips_have_the_bits_of_this_version():
     # If this fails the drawing changed: raise OrderedMotionBuilder.VERSION.
     sums = [

@@ -46,11 +46,6 @@ def test_training_segments_of_one_frame():
     assert got.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-def test_training_follows_its_random_numbers():
-    one, two = (segment_indices(90, 8, rng=np.random.default_rng(3)) for _ in range(2))
-    assert one.tolist() == two.tolist()
-
-
 def test_short_videos_keep_their_order_in_training():
     got = segment_indices(5, 8, rng=np.random.default_rng(0))
     assert got.tolist() == [0, 0, 1, 2, 2, 3, 4, 4]
@@ -59,13 +54,6 @@ def test_short_videos_keep_their_order_in_training():
 def test_centre_frames_of_the_built_in_dataset_are_symmetric():
     indices = segment_indices(24, 8)
     assert (23 - indices[::-1]).tolist() == indices.tolist()
-
-
-def test_indices_never_leave_the_video():
-    for n in range(1, 40):
-        for offset in (0.0, 0.3, 0.5, 0.999):
-            got = segment_indices(n, 8, offset=offset)
-            assert 0 <= got.min() and got.max() < n and (np.diff(got) >= 0).all()
 
 
 def test_clip_offsets():

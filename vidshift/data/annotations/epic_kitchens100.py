@@ -21,6 +21,7 @@ pairs in training and validation. A mirror image keeps its labels.
 """
 
 import dataclasses
+import functools
 import pathlib
 
 from vidshift.data.annotations import media, mirrored, reading
@@ -105,40 +106,33 @@ class _Videos:
     """Finds each video, and the frames a second of one that is a folder of frames."""
 
     def __init__(self, source: pathlib.Path):
-        self.source = source
-        self.root = media.folder(source, "EPIC-KITCHENS", ".")
-        self.found: dict[str, tuple[pathlib.Path, float | None]] = {}
-        self.listed: dict[str, dict[str, pathlib.Path]] = {}
-        self.rates: dict[str, float] | None = None
+        self._source = source
+        self._root = media.folder(source, "EPIC-KITCHENS", ".")
+        self._by_stem = functools.cache(media.by_stem)
+        self.of = functools.cache(self._look)
 
-    def of(self, participant: str, video: str) -> tuple[pathlib.Path, float | None]:
-        if video not in self.found:
-            self.found[video] = self._look(self.root / participant, video)
-        return self.found[video]
-
-    def _look(
-        self, folder: pathlib.Path, video: str
-    ) -> tuple[pathlib.Path, float | None]:
-        if folder.name not in self.listed:
-            self.listed[folder.name] = media.by_stem(folder / "videos")
-        path = self.listed[folder.name].get(video)
+    def _look(self, participant: str, video: str) -> tuple[pathlib.Path, float | None]:
+        folder = self._root / participant
+        path = self._by_stem(folder / "videos").get(video)
         frames = folder / "rgb_frames" / video
         if path or not frames.is_dir():
             return path or folder / "videos" / f"{video}.MP4", None
-        return frames, self._rate(video)
-
-    def _rate(self, video: str) -> float:
-        path = _find(self.source, "video_info.csv")
-        if self.rates is None:
-            self.rates = {
-                row["video_id"]: reading.rate(row["fps"], place)
-                for place, row in reading.table(path, "video_id", "fps")
-            }
-        if not self.rates.get(video):
+        if not self._rates.get(video):
             raise AnnotationError(
-                f"{path}: says no fps of {video}, which is a folder of frames"
+                f"{self._info}: says no fps of {video}, which is a folder of frames"
             )
-        return self.rates[video]
+        return frames, self._rates[video]
+
+    @functools.cached_property
+    def _info(self) -> pathlib.Path:
+        return _find(self._source, "video_info.csv")
+
+    @functools.cached_property
+    def _rates(self) -> dict[str, float]:
+        return {
+            row["video_id"]: reading.rate(row["fps"], place)
+            for place, row in reading.table(self._info, "video_id", "fps")
+        }
 
 
 DATASET = VideoDataset(

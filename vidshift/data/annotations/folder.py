@@ -101,8 +101,8 @@ def read(
     divide = (validation_share, test_share)
     tables = _tables(source, csv)
     if tables:
-        found = _of_tables(source, tables, divide, fps)
-        annotations = _annotations(found, ", ".join(map(str, tables)))
+        rows = _of_tables(source, tables, divide, fps)
+        annotations = _annotations(rows, ", ".join(map(str, tables)))
     else:
         if has_splits(source):
             _refuse_beside(source)
@@ -117,7 +117,8 @@ def has_splits(source: pathlib.Path) -> bool:
     """Returns whether the classes' folders lie in folders of splits."""
     for folder in (source / name for names in NAMES.values() for name in names):
         # One that holds a video is a class of that name.
-        if _folders(folder) and not any(map(_is_video, _entries(folder))):
+        names_in = [entry.name for entry in _entries(folder)]
+        if _folders(folder) and not any(map(media.is_video, names_in)):
             return True
     return False
 
@@ -147,47 +148,48 @@ def of_folders(
                 (folder.name, split, name, unicodedata.normalize("NFC", name), path)
                 for name, path in zip(names, clips)
             ]
-    times, found = collections.Counter(composed for *_, composed, _ in rows), []
+    times = collections.Counter(composed for *_, composed, _ in rows)
+    named_clips = []
     for label, split, name, composed, path in rows:
         # Two files may differ in nothing but how their letters are encoded.
         id = composed if times[composed] == 1 else name
         frames = not media.is_video(path.name) and path.is_dir()
         rate = fps if frames else None
         splits = (split or _drawn(composed, divide),)
-        found.append((label, Clip(id, path, splits, 0, fps=rate)))
-    return _annotations(found, str(source), walk.warnings())
+        named_clips.append((label, Clip(id, path, splits, 0, fps=rate)))
+    return _annotations(named_clips, str(source), walk.warnings())
 
 
 def _only(source: pathlib.Path, split: str, suffix: str = "") -> pathlib.Path:
-    """Where a split's folder or file is, or would be, under one of its names."""
+    """Returns a split's folder or file, under whichever of its names exists."""
     paths = [source / f"{name}{suffix}" for name in NAMES[split]]
-    there = [path for path in paths if path.exists()]
-    if len(there) > 1:
+    present = [path for path in paths if path.exists()]
+    if len(present) > 1:
         raise AnnotationError(
-            f"{source}: {listed(path.name for path in there)} are one split, {split}, "
-            "under several names; put them into one, or rename one"
+            f"{source}: {listed(path.name for path in present)} are one split, "
+            f"{split}, under several names; put them into one, or rename one"
         )
-    return (there or paths)[0]
+    return (present or paths)[0]
 
 
 def _refuse_beside(source: pathlib.Path) -> None:
     """Raises where folders with clips are beside those of splits, and in none of them."""
     splits = {name for names in NAMES.values() for name in names}
-    beside = [entry for entry in _folders(source) if entry.name not in splits]
     walk = _Walk()
     beside = [
         entry.name
-        for entry in beside
-        if next(walk.clips(pathlib.Path(entry.path)), None) is not None
+        for entry in _folders(source)
+        if entry.name not in splits
+        and next(walk.clips(pathlib.Path(entry.path)), None) is not None
     ]
     if beside:
-        there = [entry.name for entry in _folders(source) if entry.name in splits]
+        names = [entry.name for entry in _folders(source) if entry.name in splits]
         raise AnnotationError(
-            f"{source}: {listed(there)} {'is' if len(there) == 1 else 'are'} taken for "
+            f"{source}: {listed(names)} {'is' if len(names) == 1 else 'are'} taken for "
             f"the folder of a split, and videos are beside it too, in {listed(beside)}; "
-            f"if those are classes, move them below it ({there[0]}/{beside[0]}), and if "
-            f"{there[0]} is a class, rename it, or put all classes below train "
-            f"(train/{there[0]}, train/{beside[0]})"
+            f"if those are classes, move them below it ({names[0]}/{beside[0]}), and "
+            f"if {names[0]} is a class, rename it, or put all classes below train "
+            f"(train/{names[0]}, train/{beside[0]})"
         )
 
 
@@ -197,10 +199,6 @@ def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
 
 def _folders(folder: pathlib.Path) -> list[os.DirEntry]:
     return [entry for entry in _entries(folder) if media.is_folder(entry)]
-
-
-def _is_video(entry: os.DirEntry) -> bool:
-    return media.is_video(entry.name)
 
 
 class _Walk:
@@ -215,8 +213,11 @@ class _Walk:
     def beside(self, *folders: pathlib.Path) -> None:
         """Notes videos that lie beside the folders of classes, in none of them."""
         for folder in folders:
-            beside = [entry for entry in _entries(folder) if _is_video(entry)]
-            self._outside += [e.path for e in beside if not media.is_folder(e)]
+            self._outside += [
+                entry.path
+                for entry in _entries(folder)
+                if media.is_video(entry.name) and not media.is_folder(entry)
+            ]
 
     def clips(self, folder: pathlib.Path) -> Iterator[pathlib.Path]:
         """Videos and folders of frames below a class's folder, in the order of names."""
@@ -239,12 +240,12 @@ class _Walk:
         # A hundred thousand notes are not opened one by one.
         if in_vain is not None and in_vain >= MOST_IN_VAIN:
             return False
-        found = media.holds_video(entry)
-        if found:
+        is_video = media.holds_video(entry)
+        if is_video:
             self._in_vain[suffix] = None
         elif in_vain is not None:
             self._in_vain[suffix] = in_vain + 1
-        return found
+        return is_video
 
     def _holds_frames(self, folder: pathlib.Path) -> bool:
         files = [e for e in media.entries(folder) if not media.is_folder(e)]
@@ -277,7 +278,7 @@ class _Walk:
 
 # ------------------------------------------------------------------ CSV files
 def _tables(source: pathlib.Path, csv: str | None) -> dict[pathlib.Path, str | None]:
-    """CSV files and the split that their names say, or None."""
+    """Returns the CSV files, each with the split that its name says, or None."""
     if csv is not None:
         return {reading.find(source, csv): None}
     if (source / "train.csv").is_file():
@@ -302,8 +303,8 @@ def _of_tables(
     divide: tuple[float, float],
     fps: float | None,
 ) -> list[tuple[str, Clip]]:
-    """(class, clip) of each row; its label is not known yet."""
-    found = []
+    """Returns (class, clip) of each row; its label is not known yet."""
+    named_clips = []
     places: dict[str, str] = {}
     names = functools.cache(media.names_in)
     for table, split in tables.items():
@@ -321,7 +322,8 @@ def _of_tables(
             )
             if end is not None and end <= (start or 0):
                 raise AnnotationError(f"{place}: end must be after start, got {end}")
-            id = row.get("id") or file + _cut(row)
+            part = f"#{row.get('start', '')}-{row.get('end', '')}"
+            id = row.get("id") or (file if part == "#-" else file + part)
             if id in places:
                 raise AnnotationError(f"{place}: {id} is listed before: {places[id]}")
             places[id] = place
@@ -340,13 +342,8 @@ def _of_tables(
                     f"{place}: {file} is a folder of frames, so its start and end need fps"
                 )
             clip = Clip(id, path, (name,), 0, start=start, end=end, fps=rate)
-            found.append((row["label"], clip))
-    return found
-
-
-def _cut(row: Mapping[str, str]) -> str:
-    start, end = row.get("start", ""), row.get("end", "")
-    return f"#{start}-{end}" if start or end else ""
+            named_clips.append((row["label"], clip))
+    return named_clips
 
 
 def _split(name: str, place: str) -> str:
@@ -358,7 +355,7 @@ def _split(name: str, place: str) -> str:
 
 # ----------------------------------------------------------------------- both
 def _drawn(file: str, divide: tuple[float, float]) -> str:
-    """The split of a file, by its hash, where nothing says it."""
+    """Draws the split of a file by its hash."""
     validation, test = divide
     digest = hashlib.blake2b(file.encode(), digest_size=8).digest()
     place = int.from_bytes(digest) / 2**64
@@ -369,44 +366,47 @@ def _drawn(file: str, divide: tuple[float, float]) -> str:
 
 
 def _annotations(
-    found: list[tuple[str, Clip]], where: str, warnings: Sequence[str] = ()
+    named_clips: list[tuple[str, Clip]], where: str, warnings: Sequence[str] = ()
 ) -> Annotations:
-    if not found:
+    if not named_clips:
         raise AnnotationError(
             f"{where}: lists no clip; expected are folders CLASS/*.mp4 (or "
             f"train/CLASS/*.mp4, validation/..., test/...), or a CSV file with the "
             f"columns file and label"
         )
     spelt: dict[str, set[str]] = {}
-    for name, _ in found:
+    for name, _ in named_clips:
         spelt.setdefault(clean(name), set()).add(name)
     if "" in spelt:
         raise AnnotationError(f"{where}: has a class whose name is nothing but space")
-    found = [(clean(name), clip) for name, clip in found]
-    names = set(spelt)
-    classes = sorted(names, key=_by_number if all(map(_is_number, names)) else None)
-    trained = {name for name, clip in found if clip.splits == ("train",)}
+    named_clips = [(clean(name), clip) for name, clip in named_clips]
+    are_numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in spelt)
+    classes = sorted(spelt, key=lambda name: (int(name) if are_numbers else 0, name))
+    trained = {name for name, clip in named_clips if clip.splits == ("train",)}
     untrained = [name for name in classes if name not in trained]
     if untrained:
         raise AnnotationError(
             f"{where}: has classes without a clip for training: "
-            f"{', '.join(untrained)}{_why_none(untrained, found)}"
+            f"{', '.join(untrained)}{_why_none(untrained, named_clips)}"
         )
     labels = {name: label for label, name in enumerate(classes)}
     return Annotations(
         clips=tuple(
-            dataclasses.replace(clip, label=labels[name]) for name, clip in found
+            dataclasses.replace(clip, label=labels[name]) for name, clip in named_clips
         ),
         classes=tuple(classes),
         flip_labels=mirrored.unchanged(classes),
-        warnings=(*warnings, *_doubts(where, spelt, classes, found)),
+        warnings=(*warnings, *_doubts(where, spelt, classes, named_clips)),
     )
 
 
-def _why_none(untrained: Sequence[str], found: Sequence[tuple[str, Clip]]) -> str:
+def _why_none(untrained: Sequence[str], named_clips: Sequence[tuple[str, Clip]]) -> str:
     """Says what to change where the hash has given all of a small class to other splits."""
     splits = {
-        split for name, clip in found if name in untrained for split in clip.splits
+        split
+        for name, clip in named_clips
+        if name in untrained
+        for split in clip.splits
     }
     if not splits:
         return ""
@@ -420,7 +420,7 @@ def _doubts(
     where: str,
     spelt: Mapping[str, set[str]],
     classes: Sequence[str],
-    found: Sequence[tuple[str, Clip]],
+    named_clips: Sequence[tuple[str, Clip]],
 ) -> Iterator[str]:
     """Lists what may be wrong with the classes and splits, a line each."""
     for name, forms in spelt.items():
@@ -437,22 +437,14 @@ def _doubts(
             f"{where}: has one class, {classes[0]!r}, and a network has nothing to tell "
             "apart; a folder or a label is needed for each class"
         )
-    present = {split for _, clip in found for split in clip.splits}
+    present = {split for _, clip in named_clips for split in clip.splits}
     for split in SPLITS:
         if split not in present and split != "train":
             yield (
-                f"{where}: no clip is for the split {split}, of {len(found)}: name the "
-                f"split of some (a folder {split}/, or the column split), give a larger "
-                f"--{split}-share, or train with --config.data.{split}_split="
+                f"{where}: no clip is for the split {split}, of {len(named_clips)}: "
+                f"name the split of some (a folder {split}/, or the column split), give "
+                f"a larger --{split}-share, or train with --config.data.{split}_split="
             )
-
-
-def _is_number(name: str) -> bool:
-    return re.fullmatch(r"-?[0-9]+", name) is not None
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    return int(name), name
 
 
 DATASET = VideoDataset(read, SPLITS)

@@ -52,7 +52,11 @@ def read(source: pathlib.Path) -> Annotations:
                     raise AnnotationError(f"{place}: {file} is in {of[-1]} already")
                 if use != ["0"]:
                     of.append(f"{'train' if use == ['1'] else 'test'}_{number}")
-    folder = _videos(source, classes)
+    folders = (source, source / "hmdb51_org", source / "videos")
+    folder = next(
+        (each for each in folders if any((each / name).is_dir() for name in classes)),
+        source,
+    )
     clips = tuple(
         Clip(
             id=f"{classes[label]}/{file.removesuffix('.avi')}",
@@ -64,13 +68,6 @@ def read(source: pathlib.Path) -> Annotations:
         if of
     )
     return Annotations(clips, tuple(classes), flip_labels=mirrored.unchanged(classes))
-
-
-def _videos(source: pathlib.Path, classes: list[str]) -> pathlib.Path:
-    for folder in (source, source / "hmdb51_org", source / "videos"):
-        if any((folder / name).is_dir() for name in classes):
-            return folder
-    return source
 
 
 DATASET = VideoDataset(

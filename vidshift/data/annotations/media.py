@@ -1,5 +1,6 @@
-"""Where the videos of a data set lie."""
+"""Finds the videos of a data set on disk."""
 
+import contextlib
 import os
 import pathlib
 import unicodedata
@@ -43,24 +44,19 @@ def is_image(name: str) -> bool:
 
 
 def holds_video(entry: os.DirEntry) -> bool:
-    """Whether a file is a video, by its suffix or, of an unknown one, by opening it."""
-    if is_video(entry.name):
-        return True
-    if is_image(entry.name):
-        return False
-    if os.path.splitext(entry.name)[1].lower() in NO_VIDEOS:
-        return False
-    found = video.frames(entry.path)
-    try:
-        return next(found, None) is not None
-    except VideoError:
-        return False
-    finally:
-        found.close()
+    """Returns whether a file is a video; opens it if its suffix is unknown."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if suffix in VIDEOS or suffix in IMAGES or suffix in NO_VIDEOS:
+        return suffix in VIDEOS
+    with contextlib.closing(video.frames(entry.path)) as frames:
+        try:
+            return next(frames, None) is not None
+        except VideoError:
+            return False
 
 
 def is_folder(entry: os.DirEntry) -> bool:
-    """Whether an entry is a folder or a link to one.
+    """Returns whether an entry is a folder or a link to one.
 
     Raises:
       AnnotationError: a link that leads to itself.
@@ -88,7 +84,7 @@ def check_loop(folder: pathlib.Path) -> None:
 
 
 def folder(source: pathlib.Path, *names: str) -> pathlib.Path:
-    """The first of the folders that is there; where none is, the first of all."""
+    """Returns the first folder that exists, or else the first of all."""
     for name in names:
         if (source / name).is_dir():
             return source / name
@@ -96,34 +92,34 @@ def folder(source: pathlib.Path, *names: str) -> pathlib.Path:
 
 
 def by_stem(*folders: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Video files by their names less the suffix, in the folders and those right below.
+    """Returns video files by their stems, in the folders and those right below.
 
     A folder is listed once, as asking for each of 240,000 files takes minutes. Of two
     files with one name the first folder's counts, and the first in a folder's order.
     """
-    found = {}
+    videos = {}
     for top in folders:
         if not top.is_dir():
             continue
         below = []
         for entry in entries(top):
-            if not _keep(found, entry) and is_folder(entry):
+            if not _keep(videos, entry) and is_folder(entry):
                 below.append(entry.path)
         for path in below:
             for entry in entries(path):
-                _keep(found, entry)
-    return found
+                _keep(videos, entry)
+    return videos
 
 
 def entries(path: str | os.PathLike) -> list[os.DirEntry]:
-    """What a folder holds, in the order of the names; hidden files are passed over."""
+    """Returns a folder's entries in the order of their names, without hidden ones."""
     with os.scandir(path) as entries:
         kept = [entry for entry in entries if not entry.name.startswith(".")]
     return sorted(kept, key=lambda entry: entry.name)
 
 
 def names_in(folder: pathlib.Path) -> dict[str, str]:
-    """The names in a folder as they are on disk, by how they are spelt in a table."""
+    """Returns a folder's names as they are on disk, by their spelling in a table."""
     if not folder.is_dir():
         return {}
     return {clean(name): name for name in sorted(os.listdir(folder), reverse=True)}
@@ -144,9 +140,9 @@ def on_disk(
     return parent / names(parent).get(clean(path.name), path.name)
 
 
-def _keep(found: dict[str, pathlib.Path], entry: os.DirEntry) -> bool:
+def _keep(videos: dict[str, pathlib.Path], entry: os.DirEntry) -> bool:
     if not is_video(entry.name):
         return False
     stem = unicodedata.normalize("NFC", os.path.splitext(entry.name)[0])
-    found.setdefault(stem, pathlib.Path(entry.path))
+    videos.setdefault(stem, pathlib.Path(entry.path))
     return True

@@ -101,28 +101,28 @@ def words(name: str) -> tuple[str, ...]:
     name = re.sub("<[-=]+", " ← ", re.sub("[-=]+>", " → ", name)).translate(_ARROWS)
     # Both sides are none.
     name = re.sub("左右|右左", " 両 ", name)
-    found = " ".join(
+    text = " ".join(
         word.casefold()
         for run in re.findall(r"[^\W_]+|[←→↖↗↙↘]", name)
         for word in _split(run)
     )
-    found = re.sub(r"\bclock wise\b", "clockwise", found)
-    found = re.sub(r"(counter|anti|contra) ?clock ?wise", "counterclockwise", found)
-    return tuple(_SPELLINGS.get(word, word) for word in found.split())
+    text = re.sub(r"\bclock wise\b", "clockwise", text)
+    text = re.sub(r"(counter|anti|contra) ?clock ?wise", "counterclockwise", text)
+    return tuple(_SPELLINGS.get(word, word) for word in text.split())
 
 
 def _split(run: str) -> list[str]:
     """Splits letters and digits at humps of camelCase, at numbers, and at 左 and 右."""
-    found = [run[0]]
+    parts = [run[0]]
     for before, here, after in zip(run, run[1:], run[2:] + " "):
         hump = here.isupper() and (
             before.islower() or (before.isupper() and after.islower())
         )
         number = here.isdigit() != before.isdigit()
         if hump or number or here in "左右" or before in "左右":
-            found.append("")
-        found[-1] += here
-    return found
+            parts.append("")
+        parts[-1] += here
+    return parts
 
 
 def of_names(classes: Sequence[str]) -> tuple[int, ...]:
@@ -133,32 +133,34 @@ def of_names(classes: Sequence[str]) -> tuple[int, ...]:
     `SWAPPED_BESIDE` do where that gives a class.
 
     Returns:
-      The class's own label where its name has no side; `NO_MIRROR` where it has one and
-      the swapped name is no class, or several are, and of "L" and "R" where they may be
+      The class's label where its name has no side; `NO_MIRROR` where it has one and the
+      swapped name is no class, or several are, and of "L" and "R" where they may be
       sides or letters.
     """
     by_words: dict[tuple[str, ...], list[int]] = {}
     for label, name in enumerate(classes):
         by_words.setdefault(words(name), []).append(label)
 
-    def label_of(label: int, own: tuple[str, ...]) -> int:
+    def label_of(label: int, name_words: tuple[str, ...]) -> int:
         # The least of a name that gives a class.
         for swap in (_word, _beside, _within, _all):
-            swapped = tuple(map(swap, own))
-            found = by_words.get(swapped)
-            if swapped == own or not found:
+            swapped = tuple(map(swap, name_words))
+            labels = by_words.get(swapped)
+            if swapped == name_words or not labels:
                 continue
-            if len(found) > 1 or len(by_words[own]) > 1:
+            if len(labels) > 1 or len(by_words[name_words]) > 1:
                 return NO_MIRROR
-            sides = _letters_are_sides(own, swapped, by_words)
-            return label if sides is False else found[0] if sides else NO_MIRROR
+            sides = _letters_are_sides(name_words, swapped, by_words)
+            return label if sides is False else labels[0] if sides else NO_MIRROR
         # "L", "U" and "D" without "R".
         lone = any(
-            {"u", "d"} <= _letters_at(place, own, by_words) <= _DIRECTIONS | {word}
-            for place, word in enumerate(own)
+            {"u", "d"}
+            <= _letters_at(place, name_words, by_words)
+            <= _DIRECTIONS | {word}
+            for place, word in enumerate(name_words)
             if word in ("l", "r")
         )
-        return NO_MIRROR if lone or _has_side(own) else label
+        return NO_MIRROR if lone or _has_side(name_words) else label
 
     return tuple(label_of(label, words(name)) for label, name in enumerate(classes))
 
@@ -182,44 +184,47 @@ def _all(word: str) -> str:
     return SWAPPED_BESIDE.get(word) or _within(word)
 
 
-def _has_side(own: tuple[str, ...]) -> bool:
-    """Whether a name has a side for sure, so that one without opposite is an error."""
+def _has_side(name_words: tuple[str, ...]) -> bool:
+    """Returns whether a name has a side for sure, so that it needs an opposite."""
     # An arrow between words may say that one follows the other.
-    return any(word in "←→" for word in own[:1] + own[-1:]) or any(
-        word in SWAPPED or _SIDE_WITHIN.search(_NO_SIDE.sub("", word)) for word in own
+    return any(word in "←→" for word in name_words[:1] + name_words[-1:]) or any(
+        word in SWAPPED or _SIDE_WITHIN.search(_NO_SIDE.sub("", word))
+        for word in name_words
     )
 
 
 def _letters_are_sides(
-    own: tuple[str, ...],
+    name_words: tuple[str, ...],
     swapped: tuple[str, ...],
     by_words: Mapping[tuple[str, ...], list[int]],
 ) -> bool | None:
-    """Whether "l" and "r" are sides, beside other letters that take their place.
+    """Returns whether "l" and "r" are sides, beside other letters in their place.
 
     Returns:
       True of "push L", "push U", "push D"; False of letters of the alphabet; None where
       nothing says which.
     """
-    places = [place for place, word in enumerate(own) if word in ("l", "r")]
-    changed = [place for place in places if swapped[place] != own[place]]
-    if changed and _LETTER.intersection(own):
+    places = [place for place, word in enumerate(name_words) if word in ("l", "r")]
+    changed = [place for place in places if swapped[place] != name_words[place]]
+    if changed and _LETTER.intersection(name_words):
         return False
     for place in changed:
-        letters = _letters_at(place, own, by_words) | {"l", "r"}
+        letters = _letters_at(place, name_words, by_words) | {"l", "r"}
         if letters - _DIRECTIONS - {"l", "r"}:
             return False if len(letters) > _MOST_DIRECTIONS else None
     return True
 
 
 def _letters_at(
-    place: int, own: tuple[str, ...], by_words: Mapping[tuple[str, ...], list[int]]
+    place: int,
+    name_words: tuple[str, ...],
+    by_words: Mapping[tuple[str, ...], list[int]],
 ) -> set[str]:
-    """Letters that give a class in one place of a name."""
+    """Returns the letters that give a class in one place of a name."""
     return {
         letter
         for letter in string.ascii_lowercase
-        if own[:place] + (letter,) + own[place + 1 :] in by_words
+        if name_words[:place] + (letter,) + name_words[place + 1 :] in by_words
     }
 
 
@@ -238,8 +243,8 @@ def with_pairs(
       ValueError: a pair of anything but two classes, or a class in two pairs.
     """
     labels = {clean(name): label for label, name in enumerate(classes)}
-    found = list(unchanged(classes) if flip_labels is None else flip_labels)
-    given: dict[int, str] = {}
+    mirrors = list(unchanged(classes) if flip_labels is None else flip_labels)
+    pairs_of: dict[int, str] = {}
     for pair in pairs:
         parts = str(pair).split("=")
         # A name may have the sign too.
@@ -257,17 +262,17 @@ def with_pairs(
             )
         one, other = (labels[name] for name in both[0])
         for label in {one, other}:
-            if given.setdefault(label, pair) != pair:
+            if pairs_of.setdefault(label, pair) != pair:
                 raise ValueError(
                     f"{classes[label]!r} is in two pairs of mirror images: "
-                    f"{given[label]!r} and {pair!r}"
+                    f"{pairs_of[label]!r} and {pair!r}"
                 )
-        found[one], found[other] = other, one
+        mirrors[one], mirrors[other] = other, one
     # What was the mirror image of a class that now has another one.
-    for label, mirror in enumerate(found):
-        if label not in given and mirror in given:
-            found[label] = NO_MIRROR
-    return tuple(found)
+    for label, mirror in enumerate(mirrors):
+        if label not in pairs_of and mirror in pairs_of:
+            mirrors[label] = NO_MIRROR
+    return tuple(mirrors)
 
 
 # ------------------------------------------------------------------------ reports
@@ -305,7 +310,7 @@ def swaps(classes: Sequence[str], flip_labels: Sequence[int] | None) -> str:
 def flip_labels(
     classes: Sequence[str], words: Mapping[str, str] = SIDES
 ) -> tuple[int, ...]:
-    """Label of the mirror image for each class.
+    """Returns the label of the mirror image for each class.
 
     Args:
       words: what each word becomes; lower case, found in either case.
@@ -325,5 +330,5 @@ def flip_labels(
 
 
 def unchanged(classes: Sequence[str]) -> tuple[int, ...]:
-    """Of classes that a mirror image keeps."""
+    """Returns the labels of mirror images that keep their class."""
     return tuple(range(len(classes)))

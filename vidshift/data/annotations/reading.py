@@ -20,21 +20,21 @@ MIN_FPS, MAX_FPS = 0.001, 1_000_000
 
 
 def find(source: pathlib.Path, *names: str) -> pathlib.Path:
-    """The first of the files that is there.
+    """Returns the first of some files that exists.
 
     Args:
       source: the data set's folder.
       names: paths below it, the one that an error is to name first.
     """
-    if found := optional(source, *names):
-        return found
+    if path := optional(source, *names):
+        return path
     require(source)
     others = f" (nor {', '.join(names[1:])} there)" if names[1:] else ""
     raise AnnotationError(f"{source / names[0]}: there is no such file{others}")
 
 
 def optional(source: pathlib.Path, *names: str) -> pathlib.Path | None:
-    """The first of the files that is there; None where there is none."""
+    """Returns the first of some files that exists, or None."""
     paths = (source / name for name in names)
     return next((path for path in paths if path.is_file()), None)
 
@@ -54,7 +54,7 @@ def text(path: pathlib.Path) -> str:
 
 
 def lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """(place, line) of each line that is not blank, less the space around it."""
+    """Yields (place, line) of each line that is not blank, less the space around it."""
     # Not `splitlines`, which also splits at characters that names may hold.
     for number, line in enumerate(text(path).split("\n"), start=1):
         if line.strip():
@@ -62,7 +62,7 @@ def lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def rows(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
-    """(place, fields) of each row of a file with commas between fields.
+    """Yields (place, fields) of each row of a file with commas between fields.
 
     Space around a field is no part of it.
     """
@@ -77,7 +77,7 @@ def rows(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def table(path: pathlib.Path, *columns: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """(place, field of each column) of each row below the first, which names columns.
+    """Yields (place, field by column) of each row below the first, which names columns.
 
     Args:
       columns: those that have to be there.
@@ -122,7 +122,7 @@ def parsed(path: pathlib.Path, kind: type) -> Any:
 
 
 def objects(path: pathlib.Path, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(place, object) of each of a JSON file's list of objects that have the keys."""
+    """Yields (place, object) of a JSON file's list; each must have the keys."""
     for number, entry in enumerate(parsed(path, list), start=1):
         place = f"{path}, entry {number}"
         missing = [
@@ -134,48 +134,48 @@ def objects(path: pathlib.Path, *keys: str) -> Iterator[tuple[str, Mapping[str, 
 
 
 def number(value: Any, place: str, what: str, below: int | None = None) -> int:
-    """A whole number from 0, and below a number where one is given."""
+    """Returns a whole number from 0, and below `below`."""
     try:
-        found = int(value)
+        whole = int(value)
     except (TypeError, ValueError):
-        found = -1
-    if found < 0 or (below is not None and found >= below):
+        whole = -1
+    if whole < 0 or (below is not None and whole >= below):
         limits = "from 0" if below is None else f"in [0, {below})"
         raise AnnotationError(
             f"{place}: {what} must be a whole number {limits}, got {value!r}"
         )
-    return found
+    return whole
 
 
 def seconds(value: str, place: str, what: str) -> float:
-    """A time, as "12.5" or "00:01:02.5"."""
+    """Returns the seconds of a time such as "12.5" or "00:01:02.5"."""
     try:
         *hours_and_minutes, last = value.split(":")
-        found = float(last)
+        time = float(last)
         for scale, part in zip((60, 3600), reversed(hours_and_minutes), strict=False):
-            found += scale * int(part)
-        valid = len(hours_and_minutes) < 3 and 0 <= found < float("inf")
+            time += scale * int(part)
+        valid = len(hours_and_minutes) < 3 and 0 <= time < float("inf")
     except ValueError:
         valid = False
     if not valid:
         raise AnnotationError(
             f"{place}: {what} must be a time in seconds, got {value!r}"
         )
-    return found
+    return time
 
 
 def rate(value: str | float, place: str) -> float:
-    """Frames a second, which a video file can say too."""
+    """Returns frames a second, within the limits of a video file."""
     try:
-        found = float(value)
+        fps = float(value)
     except ValueError:
-        found = 0.0
-    if not MIN_FPS <= found <= MAX_FPS:
+        fps = 0.0
+    if not MIN_FPS <= fps <= MAX_FPS:
         raise AnnotationError(
             f"{place}: fps must be frames a second, {MIN_FPS} to {MAX_FPS:,}, "
             f"got {value!r}"
         )
-    return found
+    return fps
 
 
 def label_of(name: str, labels: Mapping[str, int], place: str) -> int:
@@ -190,7 +190,7 @@ def label_of(name: str, labels: Mapping[str, int], place: str) -> int:
 
 
 def numbered(classes: Collection[str], path: pathlib.Path) -> dict[str, int]:
-    """The number of each class, which are listed in a file."""
+    """Returns the number of each class of a file's list."""
     classes = [clean(name) for name in classes]
     labels = {name: label for label, name in enumerate(classes)}
     if not labels:

@@ -35,12 +35,12 @@ def read(source: pathlib.Path) -> Annotations:
         path = reading.find(source, f"ucfTrainTestlist/{part}list0{number}.txt")
         for place, line in reading.lines(path):
             # Copies go about whose test lists have the class's number too.
-            file, *given = line.split()
+            file, *number_listed = line.split()
             name, slash, _ = file.partition("/")
             if not slash:
                 raise AnnotationError(f"{place}: must be CLASS/FILE, got {line!r}")
             label = reading.label_of(name, labels, place)
-            if given not in ([], [str(label + 1)]):
+            if number_listed not in ([], [str(label + 1)]):
                 raise AnnotationError(
                     f"{place}: {name} is class {label + 1}, got {line!r}"
                 )

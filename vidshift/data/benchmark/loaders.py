@@ -30,7 +30,7 @@ CLIPS_AT_ONCE = 2
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    # What a row of the result says of it.
+    # Its columns in a row of the result.
     row: dict
     # (seconds) -> clips a second, and processor seconds a clip where they are known.
     turn: Callable[[float], tuple[float, float | None]]
@@ -41,14 +41,14 @@ def in_order(
 ) -> np.ndarray:
     """Decodes from the first frame to the last one wanted, as one would without an index."""
     indices = [int(index) for index in indices]
-    player, found = Player(), {}
+    player, pictures = Player(), {}
     for index, (frame, _) in enumerate(video.frames(source, name=name)):
         player.see(frame)
         if index in indices:
-            found[index] = player.show(frame)
+            pictures[index] = player.show(frame)
         if index == max(indices):
             break
-    return np.stack([found[index] for index in indices])
+    return np.stack([pictures[index] for index in indices])
 
 
 # "selective" leaves out what no wanted frame needs.
@@ -69,7 +69,7 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     began = time.process_time()
     stored = storage.store(clip, stored_as)
     took = time.process_time() - began
-    _file(out, stored_as).write_bytes(stored.video)
+    (out / f"{stored_as}.mp4").write_bytes(stored.video)
     folder = out / "folder" / stored_as / builder.VERSION
     folder.mkdir(parents=True)
     serialize = builder.Serializer(annotations, stored_as)
@@ -83,14 +83,8 @@ def prepare(path: pathlib.Path, stored_as: str, copies: int, out: pathlib.Path) 
     builder.write_metadata(folder, annotations, {"train": [shard]}, "copies of a video")
     described = {"storage": stored_as, "modality": "rgb", "classes": ["video"]}
     described |= {"flip_labels": None, **SINGLE_LABEL.to_json()}
-    described |= {"keeps_pixel_aspect": True}
     builder.write_json(folder / builder.DESCRIPTION, described)
     return {"bytes": len(stored.video), "store_seconds": took}
-
-
-def _file(out: pathlib.Path, stored_as: str) -> pathlib.Path:
-    """Returns the file that the bare loop decodes."""
-    return out / f"{stored_as}.mp4"
 
 
 def contenders(
@@ -103,14 +97,15 @@ def contenders(
     batch_size: int,
     cores: int,
 ) -> list[Contender]:
-    """The loader with each number of workers, and bare loops on as many cores."""
+    """Returns the loader with each number of workers, and bare loops beside it."""
     options = prepared.Prepared(storage=stored_as)
     split = prepared.open_split("folder", "train", data_dir=str(out), options=options)
     if stored_as != builder.BY_FRAME:
         split = dataclasses.replace(split, decode=DECODERS[decoder])
     named = {"storage": stored_as, "decoder": decoder}
     needed = sorted({cores_of(number, cores) for _, number in workers})
-    record = split.source[0] | {"video": _file(out, stored_as).read_bytes()}
+    # The bare loop decodes the file that a record keeps.
+    record = split.source[0] | {"video": (out / f"{stored_as}.mp4").read_bytes()}
     bare = Bare(record, view, decoder)
     return [
         Contender(
@@ -130,7 +125,7 @@ def contenders(
 
 
 def cores_of(workers: int, cores: int) -> int:
-    """On how many cores so many workers decode."""
+    """Returns the cores that a number of workers decodes on."""
     return max(1, min(workers, cores))
 
 
@@ -185,40 +180,40 @@ def _loader_turn(
 def compete(
     contenders: list[Contender], *, rounds: int, seconds: float
 ) -> list[list[tuple[float, float | None]]]:
-    """Gives everybody a turn in each round, in random order; what each got, by round.
+    """Gives each contender a turn in each round and returns its results by round.
 
-    What else the machine does then meets all of them alike.
+    The order is random, so that the machine's other work meets all of them alike.
     """
-    found: list[list] = [[] for _ in contenders]
+    turns: list[list] = [[] for _ in contenders]
     order = list(range(len(contenders)))
     for number in range(rounds):
         random.Random(number).shuffle(order)
         for index in order:
-            found[index].append(contenders[index].turn(seconds))
-    return found
+            turns[index].append(contenders[index].turn(seconds))
+    return turns
 
 
 def rows(
     contenders: list[Contender],
-    found: list[list[tuple[float, float | None]]],
+    turns: list[list[tuple[float, float | None]]],
     cores: int,
 ) -> list[dict]:
     """Medians over the rounds, and those of the ratio to the bare loop in each round."""
-    rates = [[rate for rate, _ in own] for own in found]
+    rates = [[rate for rate, _ in results] for results in turns]
     bare = {
-        (c.row["storage"], c.row["decoder"], c.row["workers"]): own
-        for c, own in zip(contenders, rates, strict=True)
+        (c.row["storage"], c.row["decoder"], c.row["workers"]): by_round
+        for c, by_round in zip(contenders, rates, strict=True)
         if c.row["loads"] == "bare"
     }
     table = []
-    for contender, own, turns in zip(contenders, rates, found, strict=True):
-        row = contender.row | {"clips_per_second": statistics.median(own)}
-        used = [seconds for _, seconds in turns if seconds is not None]
+    for contender, by_round, results in zip(contenders, rates, turns, strict=True):
+        row = contender.row | {"clips_per_second": statistics.median(by_round)}
+        used = [seconds for _, seconds in results if seconds is not None]
         if used:
             row["cpu_ms"] = 1e3 * statistics.median(used)
         key = (row["storage"], row["decoder"], cores_of(row["workers"], cores))
         if row["loads"] != "bare" and key in bare:
-            pairs = zip(own, bare[key], strict=True)
+            pairs = zip(by_round, bare[key], strict=True)
             row["ratio"] = statistics.median(one / other for one, other in pairs)
         table.append(row)
     return table

@@ -22,10 +22,10 @@ COPIES = 2
 def contenders(
     path: pathlib.Path, out: pathlib.Path, view: View, *, cores: int
 ) -> tuple[dict, list[Contender]]:
-    """All frames of a record decoded, as TFDS does by default, or only those of a clip.
+    """Decodes all frames of a record, as TFDS does by default, or only those of a clip.
 
     Returns:
-      A row of what is stored, as `bench_loaders.prepare`; and the two.
+      A row of what is stored, as `loaders.prepare`; and the two contenders.
 
     Raises:
       ImportError: TensorFlow is not installed.

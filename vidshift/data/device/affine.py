@@ -66,8 +66,8 @@ def resample(x: RgbClip, matrix: Matrix) -> RgbClip:
         # Half a pixel at the edge has its neighbour outside: it is its own.
         y = jnp.clip(y, 0, height - 1).astype(jnp.int32)
         x = jnp.clip(x, 0, width - 1).astype(jnp.int32)
-        found = rows.at[y * width + x].get(mode="promise_in_bounds")
-        return found.astype(jnp.float32)  # [H, W, T 3]
+        values = rows.at[y * width + x].get(mode="promise_in_bounds")
+        return values.astype(jnp.float32)  # [H, W, T 3]
 
     def between(one, two, share):
         return one + (two - one) * share[..., None]

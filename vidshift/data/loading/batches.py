@@ -1,5 +1,6 @@
 """Batches of rows that workers load, and the count of records that failed."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
@@ -24,7 +25,7 @@ class TooManyFailures(RuntimeError):
     """More records cannot be decoded than a run accepts."""
 
 
-class Batches(Iterator[Batch]):
+class Batches(contextlib.AbstractContextManager, Iterator[Batch]):
     """Stacks rows into batches, in order; the first row of an element that loads counts.
 
     Args:
@@ -117,9 +118,6 @@ class Batches(Iterator[Batch]):
     def close(self) -> None:
         """Stops the workers; clips that threads are decoding are finished and dropped."""
         self._workers.stop()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -16,7 +16,7 @@ import numpy as np
 
 
 def pack(answer: Any) -> list[memoryview]:
-    """The parts of a message: a pickle and, apart, the memory of its arrays.
+    """Returns a message's parts: a pickle and, apart, the memory of its arrays.
 
     Raises:
       pickle.PicklingError, TypeError, AttributeError, ValueError: it cannot be pickled.
@@ -58,12 +58,12 @@ def receive(pipe: Connection, *, most_seconds: float | None = None) -> Any:
 def _read(pipe: Connection, size: int, until: float | None) -> np.ndarray:
     # As an array: a bytearray would be filled with zeros first.
     data = np.empty(size, np.uint8)
-    rest = memoryview(data)
-    while len(rest):
+    unread = memoryview(data)
+    while len(unread):
         if until is not None and not wait([pipe], max(0.0, until - time.monotonic())):
             raise TimeoutError
-        done = os.readv(pipe.fileno(), [rest])
+        done = os.readv(pipe.fileno(), [unread])
         if not done:
             raise EOFError
-        rest = rest[done:]
+        unread = unread[done:]
     return data

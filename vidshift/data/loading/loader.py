@@ -10,7 +10,7 @@ from vidshift.data.loading import plan
 from vidshift.data.loading.batches import Batch, Batches, TooManyFailures, stack_rows
 from vidshift.data.loading.clips import Row, crashed, load, show_eval, show_train
 from vidshift.data.loading.shape_buckets import ShapeBuckets
-from vidshift.data.loading.workers import Workers
+from vidshift.data.loading.workers import WORKER_KINDS, Workers
 from vidshift.data.records.record import Record
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
@@ -131,15 +131,11 @@ def eval_batches(
     Whole frames of several sizes come in batches of one size each, as they fill up.
 
     Args:
-      split: where the records are.
-      view: what of a video is shown.
+      split, view, process_index, process_count, workers, worker_kind: as in
+        `train_batches`.
       clips: clips of each video.
       crops: of each clip, a key of `eval_views.PLACES`.
       batch_size: videos of the global batch B.
-      process_index: this process, p.
-      process_count: how many share each batch, P; it gets b = B / P rows.
-      workers: threads or processes that decode; 0 decodes when a batch is asked for.
-      worker_kind: which of them, a name in WORKER_KINDS.
 
     Returns:
       An iterator over dicts: `video` uint8 [b, clips, T, h, w, C], `places` int32
@@ -209,6 +205,12 @@ def _batches(
     left_out: Row | None = None,
     stack: Callable[[list[Row]], Batch] = stack_rows,
 ) -> Batches:
+    if workers < 0:
+        raise ValueError(f"workers must be >= 0, got {workers}")
+    if worker_kind not in WORKER_KINDS:
+        raise ValueError(
+            f"worker_kind must be one of {WORKER_KINDS}, got {worker_kind!r}"
+        )
     return Batches(
         split.source,
         Workers(

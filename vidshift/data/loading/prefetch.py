@@ -1,5 +1,6 @@
 """Batches placed on the device before they are asked for."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from typing import Any
 from vidshift.data.loading.batches import Batch, Batches, Failure
 
 
-class Prefetch(Iterator[Any]):
+class Prefetch(contextlib.AbstractContextManager, Iterator[Any]):
     """Takes batches and places them in a thread, at most `ahead` of them before their use.
 
     An error of the loader or of `place` is raised where its batch would have come, after
@@ -66,9 +67,6 @@ class Prefetch(Iterator[Any]):
         self._free.release()
         self._batches.close()
         self._thread.join(10.0)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

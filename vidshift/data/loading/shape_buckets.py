@@ -1,12 +1,13 @@
 """Batches whose videos have one shape, made of single videos of any shape."""
 
 import collections
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 
 
-class ShapeBuckets(Iterator[dict[str, np.ndarray]]):
+class ShapeBuckets(contextlib.AbstractContextManager, Iterator[dict[str, np.ndarray]]):
     """Gathers batches of one row each into batches of videos of the same shape.
 
     A batch is returned when it is full; at the end the others are filled up with black
@@ -42,9 +43,6 @@ class ShapeBuckets(Iterator[dict[str, np.ndarray]]):
 
     def close(self) -> None:
         self._batches.close()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -50,7 +50,7 @@ def results(
         yield from processes.map(items)
 
 
-class Workers:
+class Workers(contextlib.AbstractContextManager):
     """Threads that call a function, or that each keep a process that calls it.
 
     A process that dies or hangs costs the item that it worked on, and no other.
@@ -65,9 +65,6 @@ class Workers:
         system lacked memory, or somebody killed it.
       after_death: takes an item on which processes died, and the reason, in a new
         process; returns the item's `Failed`. None: `Failed(reason)`.
-
-    Raises:
-      ValueError: a negative count, or no such kind.
     """
 
     def __init__(
@@ -80,10 +77,6 @@ class Workers:
         tries: int = 1,
         after_death: Callable[[Any, str], Failed] | None = None,
     ):
-        if count < 0:
-            raise ValueError(f"workers must be >= 0, got {count}")
-        if kind not in WORKER_KINDS:
-            raise ValueError(f"worker_kind must be one of {WORKER_KINDS}, got {kind!r}")
         self._function, self._after_death = function, after_death
         self._most_seconds, self._tries = most_seconds, tries
         self._processes = None
@@ -160,9 +153,6 @@ class Workers:
             thread.join(CLOSING_SECONDS)
         if self._processes:
             self._processes.join()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_) -> None:
         self.stop()

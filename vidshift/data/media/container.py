@@ -69,7 +69,7 @@ def open_stream(
 
 
 def label_of(source: Source, name: str | None) -> str:
-    """What to call a video in errors."""
+    """Returns the name of a video in errors."""
     if name:
         return name
     return "<bytes>" if isinstance(source, bytes) else os.fspath(source)
@@ -220,34 +220,27 @@ def decoded(
 
 
 def is_of(stream: av.VideoStream, formats: frozenset[str]) -> bool:
-    """Whether a stream's container is one of some of FFmpeg's names."""
+    """Returns whether a stream's container has one of some of FFmpeg's names."""
     return not formats.isdisjoint(stream.container.format.name.split(","))
 
 
 def missing_bytes(stream: av.VideoStream, source: Source) -> int | None:
-    """How many bytes a file lacks of those its head states; None if it states none."""
-    for formats, missing in (("matroska", matroska), ("avi", riff)):
-        if is_of(stream, frozenset({formats})):
-            with _bytes_of(source) as (file, size_bytes):
-                return missing.missing_bytes(file, size_bytes)
+    """Returns how many bytes a file lacks; None if its head does not state its size."""
+    for name, head in (("matroska", matroska), ("avi", riff)):
+        if is_of(stream, frozenset({name})):
+            with (
+                io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
+            ) as file:
+                return head.missing_bytes(file, file.seek(0, os.SEEK_END))
     return None
 
 
-@contextlib.contextmanager
-def _bytes_of(source: Source) -> Iterator[tuple[io.BufferedIOBase, int]]:
-    if isinstance(source, bytes):
-        yield io.BytesIO(source), len(source)
-        return
-    with open(source, "rb") as file:
-        yield file, os.fstat(file.fileno()).st_size
-
-
 def pixel_aspect(stream: av.VideoStream) -> Fraction:
-    """Width of a pixel over its height, as the file is stored.
+    """Returns the width of a pixel over its height, as the file is stored.
 
     1 if the file does not say, or says what no camera makes.
     """
-    found = stream.sample_aspect_ratio
-    if not found or not 1 / MOST_ASPECT <= found <= MOST_ASPECT:
+    aspect = stream.sample_aspect_ratio
+    if not aspect or not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
         return Fraction(1)
-    return Fraction(found)
+    return Fraction(aspect)

@@ -5,7 +5,6 @@ side, 0 at 128. A picture is `[2 H, W]` in grey, x above y, so that it is stored
 frame is; a clip has one fewer than frames.
 """
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, SupportsIndex
 
@@ -84,12 +83,9 @@ def decode(
             f"pixel_aspect={pixel_aspect} is not for flow, whose displacements are in "
             "pixels as they are stored"
         )
-    one = functools.partial(_one, decode)
-    return stacks.decode(source, indices, stack=stack, name=name, decode=one)
 
+    def displacements(source: Any, indices: np.ndarray, *, name: str | None):
+        both = decode(source, indices, name=name)[..., 0]
+        return np.stack(np.split(both, 2, axis=1), axis=-1)
 
-def _one(
-    decode: Callable, source: Any, indices: np.ndarray, *, name: str | None
-) -> np.ndarray:
-    both = decode(source, indices, name=name)[..., 0]
-    return np.stack(np.split(both, 2, axis=1), axis=-1)
+    return stacks.decode(source, indices, stack=stack, name=name, decode=displacements)

@@ -40,11 +40,11 @@ class Proof:
     firsts: Sequence[int]
     seek_to: Sequence[int]
     begins: Sequence[int]
-    # Whether the frames were decoded to find it out.
+    # True if the frames were decoded to find it out.
     is_counted: bool = False
 
     def number(self, pts: int | None) -> int:
-        """A frame's number; -1 of one that is not shown."""
+        """Returns a frame's number; -1 of one that is not shown."""
         if pts is None:
             return -1
         place = bisect.bisect_left(self.pts, pts)
@@ -68,16 +68,16 @@ class FrameIndex:
     proof: Proof | None
     # Why counting ended early.
     error: VideoError | None
-    # Whether frames come in the order of the times that the file gives them.
+    # True if frames come in the order of the times that the file gives them.
     in_order: bool
 
     @property
     def begins_whole(self) -> bool:
-        """Whether the first packet is known to be a keyframe."""
+        """True if the first packet is known to be a keyframe."""
         return self.proof is not None and not self.proof.is_counted
 
     def between(self, start: float, end: float | None) -> tuple[int, int]:
-        """The numbers of the first frame in a part of the video and of the one after."""
+        """Returns the numbers of a part's first frame and of the one after it."""
         near = 1e-4  # two times that differ by less are the same
         first = int(np.searchsorted(self.times, start - near))
         if end is None:
@@ -101,11 +101,11 @@ def index_of(source: Source, name: str | None = None) -> FrameIndex:
     except OSError:
         return _index(source, name)
     try:
-        found = _kept(path, state.st_size, state.st_mtime_ns, state.st_ino)
+        index = _kept(path, state.st_size, state.st_mtime_ns, state.st_ino)
     except VideoError:
-        found = None
+        index = None
     # An error names the file as the caller does.
-    return _index(source, name) if found is None or found.error else found
+    return _index(source, name) if index is None or index.error else index
 
 
 @functools.lru_cache(maxsize=MOST_KEPT)
@@ -159,8 +159,8 @@ def _counted(stream: av.VideoStream, source: Source, label: str) -> FrameIndex:
             if frame.key_frame:
                 keyframes.append(len(shown))
             shown.append((frame.pts, frame.opaque))
-    except VideoError as found:
-        error = found
+    except VideoError as damage:
+        error = damage
     waiting = []
     if error:
         # Frames that wait behind the damage may have earlier times than those before it.
@@ -193,7 +193,7 @@ def _counted_proof(
     shown: Sequence[tuple[int | None, int | None]],
     keyframes: Sequence[int],
 ) -> Proof | None:
-    """Where to begin for some frames of a stream that was decoded to be counted."""
+    """Returns where to begin for a frame of a stream that was decoded to be counted."""
     pts = [time for time, _ in shown]
     if not _are_ascending(pts):
         return None
@@ -208,7 +208,7 @@ def _counted_proof(
 
 
 def _earlier(table: PacketTable, place: int) -> int:
-    """A packet's time of decoding or of showing: some containers are searched by one."""
+    """Returns the earlier of a packet's times: some containers are searched by one."""
     pts, dts = table.pts[place], table.dts[place]
     return pts if dts is None else min(pts, dts)
 
@@ -229,9 +229,8 @@ def _made(
     if ticks is not None:
         tick = Fraction(stream.time_base)
         fps = float(mean_rate(ticks, tick, _nominal(stream)))
-        times = (np.asarray(ticks, np.float64) - (ticks[0] if ticks else 0)) * float(
-            tick
-        )
+        times = np.asarray(ticks, np.float64) - (ticks[0] if ticks else 0)
+        times *= float(tick)
     elif fps:
         times = np.arange(count) / fps
     lost, cut_short = _lost(stream, source, table)
@@ -282,19 +281,19 @@ def _timeline(
             part += last is not None and time < last
             last = time
         parts.append(part)
-    found: list[list[int | None]] = [[] for _ in range(part + 1)]
-    own = 0
+    times_of_parts: list[list[int | None]] = [[] for _ in range(part + 1)]
+    current = 0
     taken = _turns(stream, table, shown) if untimed else table.dts
     for pts, position in shown:
         if position is not None and 0 <= position < len(table):
-            own = max(own, parts[position])
+            current = max(current, parts[position])
             if untimed:
                 pts = taken[position]
-        found[own].append(pts)
+        times_of_parts[current].append(pts)
     step = round(1 / (_nominal(stream) * stream.time_base)) if _nominal(stream) else 1
     ticks: list[int] = []
     shift = 0
-    for times in found:
+    for times in times_of_parts:
         filled = _filled(times, step)
         if filled is None:
             return None
@@ -347,7 +346,7 @@ def _filled(times: list[int | None], step: int) -> list[int] | None:
 def _lost(
     stream: av.VideoStream, source: Source, table: PacketTable
 ) -> tuple[int, str | None]:
-    """How many frames the container states that are not there, and how to say it."""
+    """Returns the number of frames stated but missing, and a phrase that says it."""
     missing = container.missing_bytes(stream, source)
     read = len(table) + table.empty
     if is_of(stream, frozenset({"matroska"})):

@@ -62,7 +62,7 @@ def nal_units(packet: bytes | memoryview, length_size: int) -> list[tuple[int, i
       length_size: bytes of the length before each unit (mp4, mkv: 1, 2 or 4), or 0
         if start codes separate them (AVI, MPEG-TS).
     """
-    size, found = len(packet), []
+    size, units = len(packet), []
     if length_size:
         at = 0
         while at + length_size < size:
@@ -72,14 +72,14 @@ def nal_units(packet: bytes | memoryview, length_size: int) -> list[tuple[int, i
                 length = int.from_bytes(packet[at : at + length_size], "big")
             begin = at + length_size
             at = begin + length
-            found.append((begin, min(size, at)))
-        return found
+            units.append((begin, min(size, at)))
+        return units
     at = packet.find(START_CODE)
     while 0 <= at < size - len(START_CODE):
         begin = at + len(START_CODE)
         at = packet.find(START_CODE, begin)
-        found.append((begin, size if at < 0 else at))
-    return found
+        units.append((begin, size if at < 0 else at))
+    return units
 
 
 def length_size(extradata: bytes | None) -> int:
@@ -115,7 +115,8 @@ class Reader:
                 at += 2 + length
         else:
             for begin, end in nal_units(extradata, 0):
-                self._see(extradata, begin, end)
+                if begin < end and extradata[begin] & 0x1F == PARAMETERS:
+                    self._learn(extradata[begin:end].rstrip(b"\x00"))
 
     @property
     def parameters(self) -> Parameters | None:
@@ -141,7 +142,7 @@ class Reader:
                         return None
                     first = bytes(data[begin : begin + HEADER_BYTES])
             elif kind == PARAMETERS:
-                self._see(data, begin, end)
+                self._learn(bytes(data[begin:end]).rstrip(b"\x00"))
         return None if first is None else Picture(is_idr, is_reference, first)
 
     def header(self, picture: Picture) -> Header | None:
@@ -177,14 +178,14 @@ class Reader:
         known = self.parameters
         if known is None or known.order_type == 1:
             return None
-        found, last_msb, last_lsb = [], 0, 0
+        numbers, last_msb, last_lsb = [], 0, 0
         wrap = 1 << known.order_bits
         for place, picture in enumerate(pictures):
             header = self.header(picture)
             if header is None or header.is_field:
                 return None
             if known.order_type == 2:
-                found.append(place)
+                numbers.append(place)
                 continue
             lsb, msb = header.order_lsb, last_msb
             if picture.is_idr:
@@ -193,23 +194,19 @@ class Reader:
                 msb += wrap
             elif lsb > last_lsb and lsb - last_lsb > wrap // 2:
                 msb -= wrap
-            found.append(msb + lsb)
+            numbers.append(msb + lsb)
             if picture.is_reference:
                 last_msb, last_lsb = msb, lsb
-        return found
-
-    def _see(self, packet: bytes | memoryview, begin: int, end: int) -> None:
-        if begin < end and packet[begin] & 0x1F == PARAMETERS:
-            self._learn(bytes(packet[begin:end]).rstrip(b"\x00"))
+        return numbers
 
     def _learn(self, unit: bytes) -> None:
         if unit in self._sets:
             return
         self._sets.add(unit)
-        found = _parameters(unit)
-        if found is None or self._parameters not in (None, found):
+        parameters = _parameters(unit)
+        if parameters is None or self._parameters not in (None, parameters):
             self._is_clear = False
-        self._parameters = found
+        self._parameters = parameters
 
 
 def needed_packets(
@@ -247,7 +244,7 @@ def needed_packets(
 
 def second_fields(headers: Iterable[Header | None]) -> list[bool]:
     """Says of each picture whether it completes the frame that the one before began."""
-    found, before = [], None
+    are_second, before = [], None
     for header in headers:
         is_second = bool(
             header
@@ -256,9 +253,9 @@ def second_fields(headers: Iterable[Header | None]) -> list[bool]:
             and header.is_bottom != before.is_bottom
             and header.frame_num == before.frame_num
         )
-        found.append(is_second)
+        are_second.append(is_second)
         before = header if header and header.is_field and not is_second else None
-    return found
+    return are_second
 
 
 def _until_last(run: list[int], wanted: set[int]) -> list[int]:
@@ -329,9 +326,9 @@ class _Bits:
 
     def golomb(self) -> int:
         """ue(v) of section 9.1; of se(v) its code number."""
-        rest = self._value & ((1 << self._left) - 1)
-        zeros = self._left - rest.bit_length()
-        if not rest:
+        unread = self._value & ((1 << self._left) - 1)
+        zeros = self._left - unread.bit_length()
+        if not unread:
             raise EOFError
         self.read(zeros)
         return self.read(zeros + 1) - 1

@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # Of files that a folder's listing takes for images.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
-# What brings a picture upright, by its EXIF's orientation.
+# Turn that brings a picture upright, by its EXIF's orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,10 +43,9 @@ def decode(
     Takes the place of `video.decode` for a data set of images (`Split.decode`).
 
     Args:
-      source: path, or bytes of the file.
+      source, name: as in `video.decode`.
       indices: frame numbers, each 0: an image has one frame.
-      name: what to call the image in errors; its path by default.
-      pixel_aspect: as of `video.decode`, and of no effect: an image's pixels are square.
+      pixel_aspect: without effect, as an image's pixels are square.
 
     Returns:
       The image, as often as it is asked for.
@@ -83,7 +82,7 @@ def decode(
 
 
 def pixel_aspect(path: str | os.PathLike) -> Fraction:
-    """Width of a pixel over its height, upright, as a JPEG states it; 1 of others.
+    """Returns the upright width of a pixel over its height, 1 but for some JPEGs.
 
     So FFmpeg writes the frames of a video whose pixels are not square.
     """
@@ -100,7 +99,7 @@ def pixel_aspect(path: str | os.PathLike) -> Fraction:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; one that is damaged says nothing.
+    """Turns an image as its EXIF says, if the EXIF is not damaged.
 
     `ImageOps.exif_transpose` fails on images whose other fields are damaged, since it
     writes them anew.
@@ -114,7 +113,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """16 bits a pixel are scaled to 8, which `convert` would cut off at 255."""
+    """Converts to RGB; scales 16 bits to 8, which `convert` would cut off at 255."""
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.float64) * (255 / 65535)
         image = Image.fromarray(np.clip(np.round(wide), 0, 255).astype(np.uint8))

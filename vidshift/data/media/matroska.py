@@ -1,4 +1,4 @@
-"""Whether a Matroska or WebM file is whole, by what its head says of its length.
+"""Compares a Matroska or WebM file with the length that its head states.
 
 Elements are an identifier, a length and so many bytes (RFC 8794, section 4). A file is a
 small element, EBML, and a large one, the segment.
@@ -12,12 +12,8 @@ HEAD_BYTES = 4096
 
 
 def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
-    """How many bytes a file lacks; None if it does not say how long it is.
-
-    Args:
-      file: from its beginning.
-      size_bytes: its size.
-    """
+    """Returns the bytes a file lacks; None if it does not say how long it is."""
+    file.seek(0)
     head = file.read(HEAD_BYTES)
     ebml = _length(head, 0, EBML)
     if ebml is None:
@@ -31,15 +27,15 @@ def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
 
 
 def _length(head: bytes, at: int, identifier: bytes) -> tuple[int, int] | None:
-    """Where an element's content begins, and its length; None if it is another."""
+    """Returns the place and length of an element's content; None if it is another."""
     start = at + len(identifier)
     if head[at:start] != identifier or start >= len(head) or not head[start]:
         return None
     # The number of leading zero bits says how many bytes follow the first.
     more = 8 - head[start].bit_length()
-    found = head[start : start + 1 + more]
-    value = int.from_bytes(found) & ((1 << 7 * (more + 1)) - 1)
+    digits = head[start : start + 1 + more]
     unknown = (1 << 7 * (more + 1)) - 1
-    if len(found) <= more or value == unknown:
+    value = int.from_bytes(digits) & unknown
+    if len(digits) <= more or value == unknown:
         return None
     return start + 1 + more, value

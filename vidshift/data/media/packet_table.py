@@ -23,7 +23,7 @@ IN_ORDER_CODECS = frozenset({"vp8", "vp9"})
 
 
 class PacketTable:
-    """What is known of a stream's packets, added one after another.
+    """Facts of a stream's packets, added one after another.
 
     Attributes:
       pts, dts: times of each, in the stream's unit; None where there is none.
@@ -111,7 +111,7 @@ class PacketTable:
         return _from_each([picture.is_idr for picture in self._pictures])
 
     def proves(self, period: range) -> bool:
-        """Whether the frames of a period are shown in the order of its packets' times."""
+        """Returns whether a period's frames are shown in the order of their times."""
         if not self._reader:
             return True
         orders = self._reader.orders(self._pictures[period.start : period.stop])
@@ -130,9 +130,9 @@ class PacketTable:
         """
         if self._codec:
             return [
-                list(range(period.start, max(own) + 1))
+                list(range(period.start, max(wanted) + 1))
                 for period in self.periods()
-                if (own := positions.intersection(period))
+                if (wanted := positions.intersection(period))
             ]
         if not self._reader:
             return [sorted(positions)]

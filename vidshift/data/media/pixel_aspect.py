@@ -1,4 +1,4 @@
-"""What is done about pixels that are not square, as those of DV and anamorphic DVDs."""
+"""Treatment of pixels that are not square, as those of DV and anamorphic DVDs."""
 
 import logging
 from fractions import Fraction
@@ -21,26 +21,26 @@ def check(pixel_aspect: str) -> None:
         )
 
 
-def stretch(found: Fraction, pixel_aspect: str, *, of: str, label: str) -> Fraction:
-    """What a picture's width is scaled by; warns once where it is not what a player does.
+def stretch(stored: Fraction, pixel_aspect: str, *, of: str, label: str) -> Fraction:
+    """Returns the factor of a picture's width; warns once where a player would differ.
 
     Args:
-      found: width of a stored pixel over its height.
+      stored: width of a stored pixel over its height.
       pixel_aspect: one of PIXEL_ASPECTS.
       of: the data set or file that is warned of once.
       label: the file.
     """
     check(pixel_aspect)
     if pixel_aspect == "square":
-        return found
-    if found != 1 and of not in _warned:
+        return stored
+    if stored != 1 and of not in _warned:
         _warned.add(of)
         logger.warning(
             "%s: pixels are %d:%d%s, not square; that is ignored, as in the official codes "
             "(config.data.pixel_aspect=square corrects it)",
             of,
-            found.numerator,
-            found.denominator,
+            stored.numerator,
+            stored.denominator,
             "" if of == label else f" in {label}",
         )
     return Fraction(1)

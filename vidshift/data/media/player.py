@@ -28,19 +28,19 @@ class Player:
         self._matrix = QUARTERS[0]
 
     def see(self, frame: av.VideoFrame) -> None:
-        found = _matrix(frame)
-        if found is not None or frame.key_frame:
-            self._matrix = found or QUARTERS[0]
+        matrix = _matrix(frame)
+        if matrix is not None or frame.key_frame:
+            self._matrix = matrix or QUARTERS[0]
 
     def size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Height and width as shown."""
+        """Returns height and width as shown."""
         height, width = frame.height, frame.width
         if self._is_sideways():
             height, width = width, height
         return height, max(1, round(width * self.aspect(self._stretch)))
 
     def aspect(self, pixel_aspect: Fraction) -> Fraction:
-        """Width of a pixel over its height as shown, of that as stored."""
+        """Returns a pixel's width over its height as shown, from that as stored."""
         return 1 / pixel_aspect if self._is_sideways() else pixel_aspect
 
     def show(
@@ -81,11 +81,11 @@ def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     try:
         # Of its own: `frame.side_data` and the frame hold each other, so that each frame
         # would stay until Python looks for cycles.
-        found = SideDataContainer(frame).get(Type.DISPLAYMATRIX)
+        entries = SideDataContainer(frame).get(Type.DISPLAYMATRIX)
     except ValueError:
         # PyAV stumbles over kinds of side data that it does not know (EXIF, in JPEGs).
         return QUARTERS[round(frame.rotation / 90) % 4]
-    if found is None:
+    if entries is None:
         return None
-    a, b, _, c, d = (int(entry) for entry in np.frombuffer(found, "=i4")[:5])
+    a, b, _, c, d = (int(entry) for entry in np.frombuffer(entries, "=i4")[:5])
     return a, b, c, d

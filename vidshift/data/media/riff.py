@@ -1,4 +1,4 @@
-"""Whether an AVI file is whole, by what its chunks say of their length.
+"""Compares an AVI file with the lengths that its chunks state.
 
 A RIFF file is one chunk, of more than 1 GB several: a name of 4 bytes, a length of 4, and
 so many bytes, to which an odd number adds one.
@@ -7,17 +7,12 @@ so many bytes, to which an odd number adds one.
 from io import BufferedIOBase
 
 RIFF, HEADER_BYTES = b"RIFF", 8
-# What a writer leaves that could not go back to write a length.
+# Lengths left by a writer that could not go back to write one.
 UNKNOWN = frozenset({0, 0xFFFFFFFF})
 
 
 def missing_bytes(file: BufferedIOBase, size_bytes: int) -> int | None:
-    """How many bytes a file lacks; None if it does not say how long it is.
-
-    Args:
-      file: from its beginning.
-      size_bytes: its size.
-    """
+    """Returns the bytes a file lacks; None if it does not say how long it is."""
     at = 0
     while True:
         file.seek(at)

@@ -21,12 +21,10 @@ def decode(
     """Decodes `stack` frames from each index on, as `video.decode`.
 
     Args:
-      source: path, or bytes of the file.
+      source, name: as in `video.decode`.
       indices: numbers of the first frames.
       stack: frames that follow each other.
-      name: what to call the video in errors; its path by default.
-      decode: of single frames, `(source, indices, name=) -> [N, H, W, c]`.
-      options: what `decode` takes besides.
+      decode: of single frames, `(source, indices, name=, **options) -> [N, H, W, c]`.
 
     Returns:
       Channels [0, c) are of the first frame, [c, 2 c) of the next.

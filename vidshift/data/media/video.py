@@ -97,10 +97,9 @@ def frames(
     """Decodes a video from beginning to end, holding one frame at a time.
 
     Args:
-      source: path, or bytes of the file.
+      source, name: as in `decode`.
       start: seconds from the video's first frame; frames before are left out.
       end: frames from here on are left out.
-      name: what to call the video in errors; its path by default.
 
     Yields:
       The frames in the order they are shown, as they are stored (`Player` turns them),
@@ -130,7 +129,7 @@ class _TooLate(Exception):
 def _part(
     index: FrameIndex, start: float, end: float | None, label: str
 ) -> tuple[int, int | None]:
-    """The first frame of a part and the one after its last; None: to the file's end."""
+    """Returns a part's first frame and the one after its last; None: the file's end."""
     if index.times is None:
         raise VideoError(f"{label}: cannot be cut, it does not say its frame rate")
     first, last = index.between(start, end)
@@ -151,13 +150,13 @@ def _from(
     *,
     seek: bool,
 ) -> Iterator[tuple[av.VideoFrame, float]]:
-    """What `frames` yields; may raise _TooLate before the first if `seek`."""
+    """Yields as `frames`; may raise _TooLate before the first if `seek`."""
     with open_stream(source, name) as (stream, label):
         if seek:
             packets = _sought(stream, index.proof, first, label)
         else:
             packets = container.packets(stream, label)
-        ledger, given = _Ledger(stream, in_order=index.in_order), 0
+        ledger, yielded = _Ledger(stream, in_order=index.in_order), False
         pts = None
         decoded = container.decoded(
             stream,
@@ -175,7 +174,7 @@ def _from(
                 break
             if number < first:
                 continue
-            given += 1
+            yielded = True
             yield _timed(frame, index, number), index.fps
             if number + 1 == last:
                 break
@@ -187,7 +186,7 @@ def _from(
             tick = float(stream.time_base)
             begin = stream.start_time or 0
             raise VideoError(f"{label}: damaged at {(lost - begin) * tick:.2f} s")
-        if not given:
+        if not yielded:
             raise VideoError(f"{label}: no frame can be decoded")
 
 
@@ -266,22 +265,22 @@ def decode(
         if frames is None:
             frames = enumerate(container.decoded(stream, packets, label))
         player = Player(stretch)
-        found: dict[int, np.ndarray] = {}
+        pictures: dict[int, np.ndarray] = {}
         for index, frame in frames:
             player.see(frame)
             if index in wanted:
-                found[index] = player.show(frame)
-                if len(found) == len(wanted):
+                pictures[index] = player.show(frame)
+                if len(pictures) == len(wanted):
                     break
-    if lost := wanted - found.keys():
+    if lost := wanted - pictures.keys():
         index = index_of(source, name)
         raise index.error or VideoError(
             f"{label}: frame {min(lost)} cannot be decoded (it should have "
             f"{index.num_frames + index.lost})"
         )
-    if len({frame.shape for frame in found.values()}) > 1:
+    if len({frame.shape for frame in pictures.values()}) > 1:
         raise VideoError(f"{label}: the frame size changes within the video")
-    return np.stack([found[index] for index in indices])
+    return np.stack([pictures[index] for index in indices])
 
 
 def _selected(
@@ -317,7 +316,7 @@ def _selected(
 
 
 class _Ledger:
-    """What went into a decoder and what came out, to find a frame lost in silence."""
+    """Compares what enters and leaves a decoder, to notice a frame lost in silence."""
 
     def __init__(self, stream: av.VideoStream, *, in_order: bool):
         self._context, self._in_order = stream.codec_context, in_order
@@ -357,7 +356,7 @@ class _Ledger:
         self._are_idr.append(is_idr)
 
     def lost(self, last: int | None) -> int | None:
-        """The first time without its frame, before the last wanted frame or the end.
+        """Returns the first time without a frame, before the last wanted one or the end.
 
         Args:
           last: when the last wanted frame is shown, by the file; not used at the end.
@@ -372,25 +371,25 @@ class _Ledger:
         seconds = h264.second_fields(self._headers)
         firsts = [place for place, is_second in enumerate(seconds) if not is_second]
         times = [self._due[place] for place in firsts]
-        due, seen = set(times), set(self.out)
-        if None in due | seen or len(due) != len(times):
+        due, shown = set(times), set(self.out)
+        if None in due | shown or len(due) != len(times):
             return None
         if not self._in_order:
             are_idr = [self._are_idr[place] for place in firsts]
-            return self._lost_of_all(times, seen, are_idr)
+            return self._lost_of_all(times, shown, are_idr)
         first, last = self.out[0], np.inf if self.ended else last
         # What comes before a stream's first keyframe cannot be decoded.
         within = {time for time in due if first < time < last}
-        return min(within - seen, default=None)
+        return min(within - shown, default=None)
 
     def _lost_of_all(
-        self, times: list[int], seen: set[int], are_idr: list[bool]
+        self, times: list[int], shown: set[int], are_idr: list[bool]
     ) -> int | None:
-        """The first of all packets without a frame, in the order of decoding.
+        """Returns the time of the first packet without a frame, in decoding order.
 
         Where times do not tell which frame comes first, one that is lost may be before any.
         """
-        places = [place for place, time in enumerate(times) if time in seen]
+        places = [place for place, time in enumerate(times) if time in shown]
         if not places:
             return None
         begin = places[0]
@@ -399,4 +398,4 @@ class _Ledger:
             begin = places[1] if len(places) > 1 else len(times)
         # The last one read may be half a frame.
         stop = len(times) if self._read_all else len(times) - 1
-        return next((time for time in times[begin:stop] if time not in seen), None)
+        return next((time for time in times[begin:stop] if time not in shown), None)

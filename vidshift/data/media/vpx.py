@@ -30,16 +30,16 @@ def shown(packet: bytes, codec: str) -> tuple[int, bool]:
 
 
 def _frames(packet: bytes) -> list[tuple[int, int]]:
-    """Where the frames of a packet begin and end: one, or those of a superframe."""
+    """Returns where the frames of a packet begin and end; a superframe has several."""
     marker = packet[-1]
     count, width = (marker & 7) + 1, (marker >> 3 & 3) + 1
     index = len(packet) - 2 - count * width
     if marker & 0xE0 != 0xC0 or index < 0 or packet[index] != marker:
         return [(0, len(packet))]
-    found, begin = [], 0
+    frames, begin = [], 0
     for place in range(count):
         at = index + 1 + place * width
         end = begin + int.from_bytes(packet[at : at + width], "little")
-        found.append((begin, min(end, index)))
+        frames.append((begin, min(end, index)))
         begin = min(end, index)
-    return found
+    return frames

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import functools
 import hashlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -58,14 +59,12 @@ def prepare(
       OSError: nothing can be written, such as on a full disk.
     """
     _refuse_copies_of_parts(annotations, stored_as, modality)
-    final = (
-        pathlib.Path(out) / name / config_name(stored_as, modality) / builder.VERSION
-    )
+    config = stored_as if modality == "rgb" else f"{modality}_{stored_as}"
+    final = pathlib.Path(out) / name / config / builder.VERSION
     folder = final.with_name(f"{builder.VERSION}.incomplete")
-    if final.is_dir() and not retry and builder.has_metadata(final):
-        # No lock is needed, and the disk may be one that nothing can be written to.
-        _take_up(final, _plan(annotations, stored_as, modality))
-        print(f"{final} is there already; nothing to do")
+    plan = _plan(annotations, stored_as, modality)
+    # No lock is needed, and the disk may be one that nothing can be written to.
+    if not retry and _is_done(final, plan):
         return 0
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(final.with_name(f"{builder.VERSION}.lock"), timeout=0)
@@ -74,17 +73,15 @@ def prepare(
     except Timeout:
         raise ValueError(f"another process is preparing {final}") from None
     with held:
-        plan = _plan(annotations, stored_as, modality)
+        # Another process may have made it meanwhile.
+        if not retry and _is_done(final, plan):
+            return 0
         if final.is_dir():
             _take_up(final, plan)
-            # Another process may have made it meanwhile.
-            if not retry and builder.has_metadata(final):
-                print(f"{final} is there already; nothing to do")
-                return 0
             final.rename(folder)
         _begin(folder, plan, retry)
         shards = _write_all(folder, annotations, stored_as, modality, workers)
-        every = [shard for found in shards.values() for shard in found]
+        every = list(itertools.chain(*shards.values()))
         if not any(shard.clips for shard in every):
             first = _named(*every[0].failures[0])
             print(
@@ -92,7 +89,7 @@ def prepare(
             )
             return 1
         builder.write_metadata(folder, annotations, shards, f"{name}, {stored_as}")
-        _write_left_out(folder / LEFT_OUT, annotations, shards)
+        _write_left_out(folder / LEFT_OUT, annotations, every)
         folder.rename(final)
     _report(final, name, annotations, shards)
     return 0
@@ -110,12 +107,9 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
             progress(1, failed)
     for clip_id, reason in left_out:
         print(f"cannot be decoded: {_named(clip_id, reason)}")
-    found = {
-        split: [clip for clip in annotations.clips if split in clip.splits]
-        for split in _splits(name, annotations)
-    }
     bad = {clip_id for clip_id, _ in left_out}
-    for split, clips in found.items():
+    for split in _splits(name, annotations):
+        clips = [clip for clip in annotations.clips if split in clip.splits]
         print(_counts(name, split, len(clips), sum(clip.id in bad for clip in clips)))
     return 1 if left_out else 0
 
@@ -133,7 +127,7 @@ def _named(clip_id: str, reason: str) -> str:
 
 
 def report_classes(name: str, annotations: Annotations) -> None:
-    """Says how the annotations were understood."""
+    """Prints the classes, their mirror images and the warnings of the annotations."""
     for line in annotations.warnings:
         print(f"prepare: warning: {line}", file=sys.stderr)
     if name != "folder":
@@ -151,21 +145,17 @@ def report_classes(name: str, annotations: Annotations) -> None:
         )
 
 
-def config_name(stored_as: str, modality: str) -> str:
-    return stored_as if modality == "rgb" else f"{modality}_{stored_as}"
-
-
 def groups(annotations: Annotations) -> dict[str, list[Clip]]:
-    """The clips by the splits that they are in: a TFDS split for each."""
-    found: dict[str, list[Clip]] = {}
+    """Returns the clips of each TFDS split: one for every set of splits of a clip."""
+    clips: dict[str, list[Clip]] = {}
     for clip in annotations.clips:
-        found.setdefault(builder.AND.join(clip.splits), []).append(clip)
-    return found
+        clips.setdefault(builder.AND.join(clip.splits), []).append(clip)
+    return clips
 
 
 def _splits(name: str, annotations: Annotations) -> list[str]:
-    found = {split for clip in annotations.clips for split in clip.splits}
-    return [split for split in DATASETS[name].splits if split in found]
+    present = {split for clip in annotations.clips for split in clip.splits}
+    return [split for split in DATASETS[name].splits if split in present]
 
 
 def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
@@ -180,12 +170,18 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
         "modality": modality,
         "classes": list(annotations.classes),
         "flip_labels": annotations.flip_labels and list(annotations.flip_labels),
-        "mirrors_version": builder.MIRRORS_VERSION,
         **annotations.task.to_json(),
         "clips": len(annotations.clips),
         "annotations_sha256": listed.hexdigest(),
-        "keeps_pixel_aspect": True,
     }
+
+
+def _is_done(folder: pathlib.Path, plan: dict) -> bool:
+    if not (folder.is_dir() and builder.has_metadata(folder)):
+        return False
+    _take_up(folder, plan)
+    print(f"{folder} is there already; nothing to do")
+    return True
 
 
 def _take_up(folder: pathlib.Path, plan: dict) -> None:
@@ -259,15 +255,15 @@ def _write_all(
             progress(1, failed)
             yield (clip.id, result.reason) if failed else serialize(clip, result)
 
-    found: dict[str, list[Shard]] = {}
+    shards: dict[str, list[Shard]] = {}
     with contextlib.closing(stored), progress:
         for shard in filter(None, done.values()):
             number, failed = shard.clips + len(shard.failures), len(shard.failures)
             progress(number, failed, resumed=True)
         for split, path, part in parts:
             shard = done[path] or builder.write_shard(path, of_shard(part))
-            found.setdefault(split, []).append(shard)
-    return found
+            shards.setdefault(split, []).append(shard)
+    return shards
 
 
 def _refuse_copies_of_parts(
@@ -287,15 +283,14 @@ def _refuse_copies_of_parts(
 
 
 def _write_left_out(
-    path: pathlib.Path, annotations: Annotations, shards: dict[str, list[Shard]]
+    path: pathlib.Path, annotations: Annotations, shards: list[Shard]
 ) -> None:
     paths = {clip.id: clip.path for clip in annotations.clips}
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("id", "file", "reason"))
-        for found in shards.values():
-            for shard in found:
-                rows.writerows((name, paths[name], why) for name, why in shard.failures)
+        for shard in shards:
+            rows.writerows((name, paths[name], why) for name, why in shard.failures)
 
 
 def _report(
@@ -304,24 +299,24 @@ def _report(
     annotations: Annotations,
     shards: dict[str, list[Shard]],
 ) -> None:
-    size_bytes = sum(shard.size_bytes for found in shards.values() for shard in found)
     for split in _splits(name, annotations):
-        own = [
-            s
-            for group, found in shards.items()
+        of_split = [
+            shard
+            for group in shards
             if split in group.split(builder.AND)
-            for s in found
+            for shard in shards[group]
         ]
-        left_out = sum(len(shard.failures) for shard in own)
-        listed = left_out + sum(shard.clips for shard in own)
+        left_out = sum(len(shard.failures) for shard in of_split)
+        listed = left_out + sum(shard.clips for shard in of_split)
         print(_counts(name, split, listed, left_out))
-    print(f"{folder}: {size_bytes / 1e9:.3f} GB")
-    if any(shard.failures for found in shards.values() for shard in found):
+    every = list(itertools.chain(*shards.values()))
+    print(f"{folder}: {sum(shard.size_bytes for shard in every) / 1e9:.3f} GB")
+    if any(shard.failures for shard in every):
         print(f"what is left out, and why: {folder / LEFT_OUT}")
 
 
 def _counts(name: str, split: str, listed: int, left_out: int) -> str:
-    """A line that says where a split differs from the official one."""
+    """Returns a line that says where a split differs from the official one."""
     line = f"{name} {split}: {listed - left_out:,} clips"
     if left_out:
         line += f", {left_out:,} of {listed:,} left out"

@@ -26,11 +26,8 @@ VERSION = "1.0.0"
 # One record a group, so that reading one reads no other; what is in a video is
 # compressed already.
 WRITER_OPTIONS = "group_size:1,uncompressed"
-# Version of the rule that makes `flip_labels`.
-MIRRORS_VERSION = 1
-# What is the data set's, besides TFDS's own files.
+# File of the data set's own facts, besides TFDS's files, and the fields that it needs.
 DESCRIPTION = "vidshift.json"
-# Fields that it needs.
 FIELDS = ("storage", "modality", "classes", "flip_labels", "multi_label", "tasks")
 # Joins the splits that a clip is in (`train_1`, `test_2`) to the name of a TFDS split.
 AND = "_and_"
@@ -53,7 +50,7 @@ class Shard(NamedTuple):
 
 
 def features(annotations: Annotations) -> tfds.features.FeaturesDict:
-    """The fields of a record; `label` is as many numbers as the data set needs."""
+    """Returns the fields of a record; `label` is as many numbers as the task needs."""
     task = annotations.task
     return tfds.features.FeaturesDict(
         {
@@ -99,18 +96,18 @@ class Serializer:
 
 
 def read_description(folder: pathlib.Path) -> dict:
-    """Reads what a preparation is of.
+    """Reads the facts of a prepared data set.
 
     Raises:
       ValueError: the file is damaged.
     """
     path = folder / DESCRIPTION
     remedy = f"remove {folder} and prepare the data set again"
-    found = read_json(path, remedy)
-    missing = [field for field in FIELDS if field not in found]
+    description = read_json(path, remedy)
+    missing = [field for field in FIELDS if field not in description]
     if missing:
         raise ValueError(f"{path} is damaged (no {', '.join(missing)}): {remedy}")
-    return found
+    return description
 
 
 def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
@@ -122,11 +119,11 @@ def shard_path(folder: pathlib.Path, split: str, index: int, count: int):
 def read_shard(path: pathlib.Path) -> Shard | None:
     """Returns the facts of a shard; None if it or its JSON is missing or not whole."""
     try:
-        found = json.loads(_beside(path).read_text(encoding="utf-8"))
+        facts = json.loads(_beside(path).read_text(encoding="utf-8"))
         shard = Shard(
-            tuple(found["rows"]),
-            found["size_bytes"],
-            tuple((name, reason) for name, reason in found["failures"]),
+            tuple(facts["rows"]),
+            facts["size_bytes"],
+            tuple((name, reason) for name, reason in facts["failures"]),
         )
     # It is written whole, but a disk may lose it.
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -138,22 +135,17 @@ def read_shard(path: pathlib.Path) -> Shard | None:
 def read_rows(folder: pathlib.Path, split: str, count: int) -> list[int]:
     """Returns the number of records of each clip of a split, in order.
 
-    Args:
-      folder: of the data set.
-      split: TFDS's.
-      count: of its shards.
-
     Raises:
       ValueError: a shard is not whole.
     """
-    found: list[int] = []
+    rows: list[int] = []
     for index in range(count):
         path = shard_path(folder, split, index, count)
         shard = read_shard(path)
         if shard is None:
             raise ValueError(f"{path} is not whole: prepare it again, with --retry")
-        found += shard.rows
-    return found
+        rows += shard.rows
+    return rows
 
 
 def write_shard(
@@ -162,7 +154,6 @@ def write_shard(
     """Writes a shard under another name, reads its length again, and renames it.
 
     Args:
-      path: of the shard.
       clips: the records of each, or (id, reason) of one that is left out.
 
     Raises:
@@ -199,7 +190,7 @@ def write_shard(
 
 @contextlib.contextmanager
 def _cannot_write(path: pathlib.Path) -> Iterator[None]:
-    """The writer, in C++, raises errors that say neither where nor why."""
+    """Adds the path to the errors of the writer, which say neither where nor why."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
@@ -209,10 +200,12 @@ def _cannot_write(path: pathlib.Path) -> Iterator[None]:
 def _check(path: pathlib.Path, number: int) -> None:
     with _cannot_write(path):
         reader = ArrayRecordReader(os.fspath(path))
-        found = reader.num_records()
+        written = reader.num_records()
         reader.close()
-    if found != number:
-        raise OSError(f"{path} cannot be written: it holds {found} of {number} records")
+    if written != number:
+        raise OSError(
+            f"{path} cannot be written: it holds {written} of {number} records"
+        )
 
 
 def _beside(path: pathlib.Path) -> pathlib.Path:
@@ -254,8 +247,6 @@ def write_metadata(
 
     Args:
       folder: `DIR/NAME/CONFIG/VERSION` or `.../VERSION.incomplete`.
-      annotations: of the data set.
-      shards: of each split.
       description: of the data set, one line.
     """
     name = folder.parents[1].name
@@ -272,11 +263,11 @@ def write_metadata(
         split_infos=[
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[sum(shard.rows) for shard in found],
-                num_bytes=sum(shard.size_bytes for shard in found),
+                shard_lengths=[sum(shard.rows) for shard in shards[split]],
+                num_bytes=sum(shard.size_bytes for shard in shards[split]),
                 filename_template=template.replace(split=split),
             )
-            for split, found in shards.items()
+            for split in shards
         ],
         check_data=False,
         description=description,

@@ -22,18 +22,6 @@ class FrameRows:
     first: int
     count: int
 
-    def jpeg(self, index: int) -> bytes:
-        """Reads a frame's file.
-
-        Raises:
-          VideoError: there is no such frame, or its record cannot be read.
-        """
-        if not 0 <= index < self.count:
-            raise VideoError(
-                f"frame {index} is not there (it should have {self.count})"
-            )
-        return self.rows[self.first + index]["video"]
-
 
 def decode(
     source: FrameRows,
@@ -53,8 +41,14 @@ def decode(
         raise ValueError(f"indices must be frame numbers >= 0, got {indices}")
     wanted, places = np.unique(indices, return_inverse=True)
     label = name or "<frames>"
+    wanted = wanted.tolist()
+    for index in wanted:
+        if index >= source.count:
+            raise VideoError(
+                f"{label}: frame {index} is not there (it should have {source.count})"
+            )
     try:
-        files = [source.jpeg(index) for index in wanted.tolist()]
+        files = [source.rows[source.first + index]["video"] for index in wanted]
         # Its header alone is read.
         with Image.open(io.BytesIO(files[0])) as picture:
             width, height = picture.size

@@ -6,6 +6,7 @@ they are. Where pixels are not square, what is stored says so as the source does
 """
 
 import contextlib
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def count(clip: Clip) -> int:
 
 @contextlib.contextmanager
 def _errors_name(clip: Clip) -> Iterator[None]:
-    """Every way in which reading a clip can fail is a VideoError that begins with its id."""
+    """Makes every failure to read a clip a VideoError that begins with its id."""
     try:
         if not clip.path.exists():
             raise VideoError(f"not there: {clip.path}")
@@ -107,17 +108,13 @@ def _copied(clip: Clip, pictures_of: None) -> Stored:
     return Stored(data, count, fps if fps <= MOST_FPS else 0.0)
 
 
-def _as_fast(clip: Clip, pictures_of: Callable | None) -> Stored:
-    return _encoded(clip, pictures_of, encode, even=True)
-
-
 def _as_frames(clip: Clip, pictures_of: Callable | None) -> Stored:
     kept = _joined(clip) if clip.path.is_dir() and pictures_of is None else None
-    return kept or _encoded(clip, pictures_of, encode_jpeg, even=False)
+    return kept or _encoded(clip, pictures_of, encoder=encode_jpeg, even=False)
 
 
 def _encoded(
-    clip: Clip, pictures_of: Callable | None, encoder: Callable, *, even: bool
+    clip: Clip, pictures_of: Callable | None, *, encoder: Callable, even: bool
 ) -> Stored:
     pictures = Pictures(clip, SHORT_SIDE, even=even)
     made = iter(pictures_of(pictures) if pictures_of else pictures)
@@ -166,20 +163,16 @@ def _joined(clip: Clip) -> Stored | None:
         width=width,
         fps=fps or UNKNOWN_FPS,
     )
+    player, shown = Player(), []
     try:
-        shown = [_sample(picture) for picture in _decoded(data)]
+        for frame, _ in video.frames(data):
+            player.see(frame)
+            shown.append(_sample(player.show(frame)))
     except VideoError:
         return None
     if len(shown) != len(samples) or any(map(_differ, samples, shown)):
         return None
     return Stored(data, len(files), fps)
-
-
-def _decoded(data: bytes) -> Iterator[np.ndarray]:
-    player = Player()
-    for frame, _ in video.frames(data):
-        player.see(frame)
-        yield player.show(frame)
 
 
 def _sample(picture: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
@@ -196,16 +189,17 @@ def _differ(one, other) -> bool:
     return bool(np.abs(some.astype(int) - others).mean() > MOST_DIFFERENCE)
 
 
-# What a record keeps by its storage's name; the first is the default.
+# Makers of a record's content by the storage's name; the first is the default.
 STORAGES: dict[str, Callable[[Clip, Callable | None], Stored]] = {
-    "fast": _as_fast,  # H.264 with a keyframe every 4 frames and no B-frames
+    # H.264 with a keyframe every 4 frames and no B-frames
+    "fast": functools.partial(_encoded, encoder=encode, even=True),
     "copy": _copied,  # the file, or a folder's JPEGs
     "frames": _as_frames,  # a JPEG each frame
 }
 
 
 class Pictures:
-    """The frames of a clip in RGB, upright, one at a time.
+    """Yields the frames of a clip in RGB, upright, one at a time.
 
     Args:
       clip: its file or folder of images must be there.
@@ -226,16 +220,15 @@ class Pictures:
         self.count, self.fps, self.pixel_aspect = 0, 0.0, encoding.SQUARE
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        own = self._images() if self._clip.path.is_dir() else self._frames()
-        for picture in own:
+        for picture in self._images() if self._clip.path.is_dir() else self._frames():
             self.count += 1
             yield picture
 
     def _frames(self) -> Iterator[np.ndarray]:
         clip, player, size = self._clip, Player(), None
         stored_aspect = index_of(clip.path, clip.id).pixel_aspect
-        found = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
-        for frame, fps in found:
+        frames = video.frames(clip.path, start=clip.start, end=clip.end, name=clip.id)
+        for frame, fps in frames:
             # Some containers state a clock's rate for the frames'.
             self.fps = fps if 0 < fps <= MOST_FPS else 0.0
             player.see(frame)
@@ -268,7 +261,7 @@ class Pictures:
 
 
 def image_files(clip: Clip) -> list[pathlib.Path]:
-    """The images of a clip's folder by the numbers in their names, start to end.
+    """Returns the images of a clip's folder in the order of their names' numbers.
 
     Raises:
       VideoError: there are none, or the clip has a start or end but no frame rate.
@@ -278,7 +271,7 @@ def image_files(clip: Clip) -> list[pathlib.Path]:
         for file in clip.path.iterdir()
         if file.name.lower().endswith(images.SUFFIXES) and file.name[0] != "."
     ]
-    files.sort(key=lambda file: (_number(file.stem), file.name))
+    files.sort(key=lambda file: (_last_number(file.stem), file.name))
     if clip.start is not None or clip.end is not None:
         if not clip.fps:
             raise VideoError(f"{clip.id}: cannot be cut, its frame rate is not known")
@@ -290,6 +283,6 @@ def image_files(clip: Clip) -> list[pathlib.Path]:
     return files
 
 
-def _number(stem: str) -> int:
-    found = re.findall("[0-9]+", stem)
-    return int(found[-1]) if found else -1
+def _last_number(stem: str) -> int:
+    numbers = re.findall("[0-9]+", stem)
+    return int(numbers[-1]) if numbers else -1

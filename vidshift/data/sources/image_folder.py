@@ -58,7 +58,8 @@ def open_split(
     """Lists the files of a split, in the order of their names.
 
     Classes are the sub-folders of the training folder, in the order of their names; left
-    and right in them swap in a mirror image. What begins with a dot (".ipynb_checkpoints", macOS's "._0.jpg") is passed over.
+    and right in them swap in a mirror image. Names that begin with a dot
+    (".ipynb_checkpoints", macOS's "._0.jpg") are passed over.
 
     Args:
       split: one of SPLITS.
@@ -73,26 +74,28 @@ def open_split(
         _folder(pathlib.Path(data_dir), name, getattr(options, name))
         for name in (split, "train")
     )
-    classes, own = tuple(sorted(_classes(training))), _classes(folder)
-    unknown = sorted(own.keys() - set(classes))
+    classes, folders = tuple(sorted(_classes(training))), _classes(folder)
+    unknown = sorted(folders.keys() - set(classes))
     if unknown:
         raise ValueError(
             f"{folder} has classes that {training} has not: {listed(unknown)}"
         )
     root = folder.parent
-    found = [
-        (label, path, path.lower().endswith(images.SUFFIXES))
-        for label, name in enumerate(classes)
-        for below in own.get(name, ())
-        for path in _files(folder / below)
-    ]
-    files = tuple(
-        (path.removeprefix(f"{root}{os.sep}"), label)
-        for label, path, is_image in found
-        if is_image
-    )
-    if split == "train":
-        _report_others(folder, [path for _, path, is_image in found if not is_image])
+    files, others = [], []
+    for label, name in enumerate(classes):
+        for below in folders.get(name, ()):
+            for path in _files(folder / below):
+                if path.lower().endswith(images.SUFFIXES):
+                    files.append((path.removeprefix(f"{root}{os.sep}"), label))
+                else:
+                    others.append(path)
+    if split == "train" and others:
+        logger.warning(
+            "%s: files passed over, which are no images by their suffix: %d (%s)",
+            folder,
+            len(others),
+            listed(others),
+        )
     suffixes = ", ".join(images.SUFFIXES)
     if not files:
         raise ValueError(
@@ -103,7 +106,7 @@ def open_split(
         names = listed(classes[label] for label in sorted(empty))
         raise ValueError(f"{folder} has classes without an image ({suffixes}): {names}")
     return Split(
-        source=FolderSource(root, files),
+        source=FolderSource(root, tuple(files)),
         classes=classes,
         flip_labels=mirrored.of_names(classes),
         decode=images.decode,
@@ -112,54 +115,43 @@ def open_split(
 
 def _folder(root: pathlib.Path, split: str, chosen: str | None) -> pathlib.Path:
     names = FOLDERS[split] if chosen is None else (chosen,)
-    there = [root / name for name in names if (root / name).is_dir()]
-    if there and there[0].name != "test" and len(there) > 1:
+    present = [root / name for name in names if (root / name).is_dir()]
+    if len(present) > 1 and present[0].name != "test":
         raise ValueError(
-            f"{' and '.join(map(str, there))} are one split: put them into one, or name "
-            "the one that counts (config.data.options.validation and .test)"
+            f"{' and '.join(map(str, present))} are one split: put them into one, or "
+            "name the one that counts (config.data.options.validation and .test)"
         )
-    if there:
-        return there[0]
+    if present:
+        return present[0]
     raise ValueError(
         f"there is no folder {' or '.join(str(root / name) for name in names)} for the "
         f"{split} images (config.data.dir)"
     )
 
 
-def _report_others(folder: pathlib.Path, paths: list[str]) -> None:
-    """Counts and names what is passed over."""
-    if paths:
-        logger.warning(
-            "%s: files passed over, which are no images by their suffix: %d (%s)",
-            folder,
-            len(paths),
-            listed(paths),
-        )
-
-
 def _classes(folder: pathlib.Path) -> dict[str, list[str]]:
-    """The folders of each class, whose names may be spelt in several ways."""
-    found: dict[str, list[str]] = {}
+    """Returns the folders of each class, whose names may be spelt in several ways."""
+    folders: dict[str, list[str]] = {}
     for entry in media.entries(folder):
         if media.is_folder(entry):
-            found.setdefault(clean(entry.name), []).append(entry.name)
-    if not found:
+            folders.setdefault(clean(entry.name), []).append(entry.name)
+    if not folders:
         raise ValueError(f"{folder} has no folders: a class of images is one")
-    return found
+    return folders
 
 
 def _files(folder: pathlib.Path) -> list[str]:
-    """Paths of all files below, through links too; none where there is no folder."""
+    """Returns the paths of all files below a folder, through links too."""
 
     def fail(error: OSError):
         raise error
 
-    found = []
+    paths = []
     walk = os.walk(folder, followlinks=True, onerror=fail) if folder.is_dir() else ()
     for parent, below, names in walk:
         media.check_loop(pathlib.Path(parent))
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [
+        paths += [
             os.path.join(parent, name) for name in names if not name.startswith(".")
         ]
-    return sorted(found)
+    return sorted(paths)

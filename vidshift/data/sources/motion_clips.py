@@ -10,6 +10,7 @@ to 1 (last frame).
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -41,7 +42,7 @@ NOISE = 8
 
 @dataclasses.dataclass(slots=True)
 class OrderedMotion:
-    """What the built-in dataset consists of.
+    """Sizes of the built-in dataset.
 
     With 24 frames and 8 sampled ones the test clip takes frames 1, 4, ..., 22, which is
     symmetric: backwards it is the test clip of the reversed video. Other numbers work,
@@ -75,9 +76,6 @@ def clip(
     """Draws one clip, the same whichever clips are drawn before it.
 
     Args:
-      options: the dataset.
-      split: one of SPLITS.
-      index: row in the split.
       label: `labels(options, split)[index]`.
     """
     # Trailing zeros do not change a seed, so the numbers after the first start at 1.
@@ -89,7 +87,7 @@ def draw(
     label: int, options: OrderedMotion, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "T S S 3"]:
     """Draws a clip of one class."""
-    frames = MOTIONS[label // 2](options, rng)
+    frames = _finish(MOTIONS[label // 2](options, rng), rng)
     return frames[::-1] if label % 2 else frames
 
 
@@ -104,14 +102,6 @@ def encode(frames: UInt8[np.ndarray, "T S S 3"]) -> bytes:
     )
 
 
-def _moving_left(options, rng):
-    return _moving(options, rng, (-1.0, 0.0))
-
-
-def _moving_up(options, rng):
-    return _moving(options, rng, (0.0, -1.0))
-
-
 def _moving(options, rng, direction):
     progress = _progress(options)
     distance = rng.uniform(0.4, 0.7)
@@ -120,19 +110,15 @@ def _moving(options, rng, direction):
     across = rng.uniform(0.25, 0.75) + rng.uniform(-0.15, 0.15) * (progress - 0.5)
     position = along + distance * (progress - 0.5) * sum(direction)
     centre = (position, across) if direction[0] else (across, position)
-    return _finish(
-        _shape(_background(options, rng), centre, rng, size=rng.uniform(0.14, 0.24)),
-        rng,
-    )
+    background = _background(options, rng)
+    return _shape(background, centre, rng, size=rng.uniform(0.14, 0.24))
 
 
 def _growing(options, rng):
     start, ratio = rng.uniform(0.09, 0.15), rng.uniform(2.0, 3.0)
     size = start * ratio ** _progress(options)
-    return _finish(
-        _shape(_background(options, rng), rng.uniform(0.35, 0.65, 2), rng, size=size),
-        rng,
-    )
+    background = _background(options, rng)
+    return _shape(background, rng.uniform(0.35, 0.65, 2), rng, size=size)
 
 
 def _turning_clockwise(options, rng):
@@ -140,16 +126,13 @@ def _turning_clockwise(options, rng):
     angle = rng.uniform(0, 2 * math.pi) + math.radians(rng.uniform(90, 200)) * (
         _progress(options)
     )
-    return _finish(
-        _shape(
-            _background(options, rng),
-            rng.uniform(0.42, 0.58, 2),
-            rng,
-            size=rng.uniform(0.32, 0.45),
-            angle=angle,
-            outline=TURNING[rng.integers(len(TURNING))],
-        ),
+    return _shape(
+        _background(options, rng),
+        rng.uniform(0.42, 0.58, 2),
         rng,
+        size=rng.uniform(0.32, 0.45),
+        angle=angle,
+        outline=TURNING[rng.integers(len(TURNING))],
     )
 
 
@@ -165,28 +148,25 @@ def _approaching(options, rng):
             y + side * apart * math.sin(angle),
         )
         frames = _shape(frames, centre, rng, size=rng.uniform(0.11, 0.17))
-    return _finish(frames, rng)
+    return frames
 
 
 def _fading_in(options, rng):
     faint, clear = rng.uniform(0.0, 0.15), rng.uniform(0.75, 1.0)
     opacity = faint + (clear - faint) * _progress(options)
-    return _finish(
-        _shape(
-            _background(options, rng),
-            rng.uniform(0.3, 0.7, 2),
-            rng,
-            size=rng.uniform(0.16, 0.32),
-            opacity=opacity,
-        ),
+    return _shape(
+        _background(options, rng),
+        rng.uniform(0.3, 0.7, 2),
         rng,
+        size=rng.uniform(0.16, 0.32),
+        opacity=opacity,
     )
 
 
 # One a pair, in the order of PAIRS; each draws the pair's first class.
 MOTIONS: tuple[Callable, ...] = (
-    _moving_left,
-    _moving_up,
+    functools.partial(_moving, direction=(-1.0, 0.0)),
+    functools.partial(_moving, direction=(0.0, -1.0)),
     _growing,
     _turning_clockwise,
     _approaching,

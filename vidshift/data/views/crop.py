@@ -1,4 +1,4 @@
-"""Where a clip is cut out of its frames, and the cutting, in uint8 on the host.
+"""Places a clip's crop in its frames and cuts it out, in uint8 on the host.
 
 A box is (left, top, right, bottom) in pixels of the decoded frame, not necessarily
 whole ones. Resizing the short side to `resize` and then cropping a square of `crop`, as
@@ -32,12 +32,9 @@ def short_side_place(
     has the right short side is then cut, not resampled.
 
     Args:
-      height: of the frame, pixels.
-      width: of the frame, pixels.
-      resize: short side of the resized frame, pixels.
-      crop: side of the square in the resized frame, pixels, at most `resize`.
-      x: place between the left (0) and the right edge (1).
-      y: place between the top (0) and the bottom edge (1).
+      height, width: of the frame, pixels.
+      resize: short side of the resized frame, pixels; `crop` at most.
+      x, y: place between the left and top (0) and the right and bottom edges (1).
 
     Raises:
       ValueError: a size below 1 or a crop larger than the resized frame.
@@ -59,11 +56,7 @@ def random_short_side(
 ) -> int:
     """Draws the short side that a frame is resized to, pixels (SlowFast's jitter).
 
-    Args:
-      low: the smallest.
-      high: the largest.
-      inverse: draw one over the side uniformly, not the side.
-      rng: draws it.
+    The side is uniform, or with `inverse` one over the side.
     """
     if inverse:
         return round(1 / rng.uniform(1 / high, 1 / low))
@@ -80,7 +73,7 @@ def random_box(
 
 
 def scaled_box(left: int, top: int, wide: int, tall: int, scale: float) -> Box:
-    """The box that so many pixels of the resized frame cover in the frame itself."""
+    """Returns the box that pixels of the resized frame cover in the frame itself."""
     return left * scale, top * scale, (left + wide) * scale, (top + tall) * scale
 
 

@@ -38,12 +38,12 @@ class Canvas(NamedTuple):
     frames: UInt8[np.ndarray, "N h w C"]
     # (top, left) of each place on the canvas.
     places: Int32[np.ndarray, "P 2"]
-    # Whether height and width were swapped.
+    # True if height and width were swapped.
     swapped: np.bool_
 
 
 def num_views(clips: int, crops: int | str) -> int:
-    """How many views of a video are scored.
+    """Returns the number of views of a video that are scored.
 
     Raises:
       ValueError: clips below 1, or there is no such number of crops.
@@ -62,8 +62,7 @@ def lay(
 
     Args:
       frames: of all clips, one after another.
-      resize: short side of the resized frame, pixels.
-      crop: side of a crop, pixels.
+      resize, crop: short side of the resized frame and side of a crop, pixels.
       crops: a key of PLACES. Of the whole frame both sides are cut, about the middle, to
         multiples of 32 pixels.
 
@@ -80,7 +79,10 @@ def lay(
     height, width = frames.shape[1:3]
     scale = min(height, width) / resize
     if crops == WHOLE:
-        tall, wide = (_multiple(side / scale, resize) for side in (height, width))
+        unit = min(STRIDE, resize)
+        tall, wide = (
+            int(side / scale + 1e-6) // unit * unit for side in (height, width)
+        )
         left, top = int((width / scale - wide) / 2), int((height / scale - tall) / 2)
         box = scaled_box(left, top, wide, tall, scale)
         picture = crop_resize(frames, box, (tall, wide))
@@ -112,11 +114,6 @@ def lay(
     )
 
 
-def _multiple(side: float, resize: int) -> int:
-    unit = min(STRIDE, resize)
-    return int(side + 1e-6) // unit * unit
-
-
 def size(*, resize: int, crop: int, crops: int | str) -> tuple[int, tuple[int, ...]]:
     """Returns the height of canvases, and their widths in order.
 
@@ -136,12 +133,7 @@ def size(*, resize: int, crop: int, crops: int | str) -> tuple[int, tuple[int, .
 def widen(
     canvases: Sequence[np.ndarray], to: Sequence[int]
 ) -> UInt8[np.ndarray, "B K T h W C"]:
-    """Stacks canvases `[K, T, h, w, C]` on the narrowest of some widths that holds all.
-
-    Args:
-      canvases: of as many videos; only their widths differ.
-      to: the widths, in order.
-    """
+    """Stacks canvases `[K, T, h, w, C]` on the narrowest width that holds all."""
     most = max(canvas.shape[-2] for canvas in canvases)
     width = next(width for width in to if width >= most)
     *before, _, channels = canvases[0].shape
@@ -166,7 +158,7 @@ def cut(
     Args:
       canvases: of the K clips of B videos.
       places: of the crops, (top, left).
-      swapped: whether height and width of a canvas are those of the frame, swapped.
+      swapped: true where a canvas has the frame's height and width swapped.
       view: in [0, K * crops): clip by clip, and of each crop by crop; of ten crops the
         last five are the mirror images of the first.
       crop: side of a crop, pixels.

@@ -1,5 +1,6 @@
 """Frames of a video that a clip takes: in training, and in each clip of a test.
 
+A clip takes T frames of the n of a video (`num_frames`, `num_video_frames`, both >= 1).
 Frame numbers count from 0; TSM's and GSF's code counts from 1, the frames are the same.
 Every function takes a video of any length: one that is shorter than a clip gives some
 frames several times.
@@ -33,8 +34,6 @@ def segment_indices(
     instead, which throws away all the motion of the shortest videos.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T >= 1.
       rng: draws the place in each segment; None takes the place `offset`.
       offset: place in the segment, in [0, 1).
 
@@ -60,9 +59,6 @@ def clip_offsets(clips: int) -> list[float]:
     """Returns the offsets of the clips of a test video, `(1/2 + k / clips) mod 1`.
 
     One clip is TSM's test clip, two are its `--twice_sample`.
-
-    Raises:
-      ValueError: clips below 1.
     """
     if clips < 1:
         raise ValueError(f"clips must be >= 1, got {clips}")
@@ -76,15 +72,11 @@ def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndar
     again at its first frame.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T, at most 64.
+      num_frames: at most 64.
       start: first frame of the window, >= 0; see `dense_starts`.
 
     Returns:
       int64 [num_frames], in [0, num_video_frames).
-
-    Raises:
-      ValueError: a count or start out of range.
     """
     _check_counts(num_video_frames, num_frames)
     if num_frames > DENSE_WINDOW:
@@ -99,13 +91,10 @@ def dense_indices(num_video_frames: int, num_frames: int, start: int) -> np.ndar
 
 
 def dense_starts(num_video_frames: int, clips: int) -> list[int]:
-    """Returns where the windows of a test begin: spread evenly from the first possible
-    place to the last, rounded down; a single one lies in the middle.
+    """Returns the first frames of a test's windows, spread evenly and rounded down.
 
-    Ten are those of TSM's test. Its validation draws one at random.
-
-    Raises:
-      ValueError: a count below 1.
+    A single window lies in the middle. Ten are those of TSM's test, whose validation
+    draws one at random.
     """
     _check_counts(num_video_frames, 1)
     if clips < 1:
@@ -131,16 +120,11 @@ def strided_indices(
     the clip the last frame repeats. 8 frames of 64 are 0, 9, 18, ..., 63.
 
     Args:
-      num_video_frames: frames of the video, n >= 1.
-      num_frames: frames to take, T >= 1.
       span: frames of the clip, not always a whole number, >= 1: `clip_span`.
       place: in [0, 1].
 
     Returns:
       int64 [num_frames], not decreasing, in [0, num_video_frames).
-
-    Raises:
-      ValueError: a count, span or place out of range.
     """
     _check_counts(num_video_frames, num_frames)
     if not (span >= 1 and np.isfinite(span)):
@@ -158,7 +142,6 @@ def clip_span(
     """Returns how many frames of a video a strided clip spans: `T * stride * fps / 30`.
 
     Args:
-      num_frames: T.
       frame_stride: frames between one and the next, at `stride_fps` frames a second.
       fps: of the video; 0 where it is not known counts as `stride_fps`.
       stride_fps: 30 in SlowFast's official code; None is each video's own rate.

@@ -57,7 +57,7 @@ class View:
         return SAMPLINGS[self.sampling].train(self._request(num_video_frames, fps), rng)
 
     def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
-        """Returns those of a test video's clips, int64 `[clips, T]`."""
+        """Returns the frame numbers of a test video's clips, int64 `[clips, T]`."""
         return SAMPLINGS[self.sampling].test(
             self._request(num_video_frames, fps), clips
         )
@@ -182,8 +182,6 @@ def clip_from_video(
 
     Args:
       source: path, or bytes of the file.
-      view: what the model is shown.
-      clips: clips of the video.
       crops: of each clip, a key of `eval_views.PLACES`.
       more: frames after each one that lie in its channels.
 
