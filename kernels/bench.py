@@ -17,7 +17,6 @@ neither the host's part of a call nor the device's caches are what is timed.
   xla     xla's time over this one's
 """
 
-import argparse
 import glob
 import importlib.util
 import json
@@ -39,12 +38,7 @@ ROUND_BYTES = 2**30
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m kernels.bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    cases.add_arguments(parser)
+    parser = cases.make_parser("python -m kernels.bench", __doc__)
     parser.add_argument(
         "--seconds", type=float, default=0.3, help="of timing a row, about; 0.3"
     )

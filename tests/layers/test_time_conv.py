@@ -1,13 +1,10 @@
 """Convolutions over time: XLA's 3-D convolution, values by hand, the order of frames."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames
 from tests.support.networks import random_clips
@@ -113,20 +110,6 @@ def test_bias_and_bfloat16():
     y = rounded(Frames.of(clips)).clips()
     assert y.dtype == jnp.bfloat16 and rounded.kernel[...].dtype == jnp.float32
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
-
-
-@pytest.mark.slow(but=("4",))
-@pytest.mark.parametrize("stride", [1, 4])
-def test_devices_exchange_nothing(devices, stride):
-    conv = time_conv(2, 2, (5, 1, 1), (stride, 1, 1))
-    clips = random_clips(8, 4, 2, 2, 2)
-    shards = jax.device_put(clips, NamedSharding(devices, PartitionSpec("data")))
-    with jax.set_mesh(devices):
-        run = jax.jit(lambda c: conv(Frames.of(c)).clips())
-        text = run.lower(shards).compile().as_text()
-        expected = conv(Frames.of(clips)).clips()
-        np.testing.assert_allclose(run(shards), expected, rtol=1e-6, atol=1e-6)
-    assert not re.search("all-|collective-", text)
 
 
 @pytest.mark.parametrize(

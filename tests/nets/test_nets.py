@@ -10,7 +10,7 @@ from tests.support import networks
 from tests.support.networks import count, random_clips, random_network, resnet, tiny
 from vidshift import BACKBONES, SCHEMES, create, train_view
 from vidshift.nets.weights import named_arrays
-from vidshift.nets.zoo import NoPlaceError
+from vidshift.nets.zoo import NoPlaceError, without_scheme
 
 # Parameters without the head, and the head's inputs. The ImageNet networks' counts are
 # torchvision's less its head of 1,000 classes, RubiksNets' the official code's less one
@@ -100,6 +100,14 @@ def test_output_shapes_parameter_counts_and_places(backbone):
             assert count(model) == body + 10 * features + 10
         else:
             assert count(model) > body + 10 * features + 10
+
+
+def test_without_a_scheme():
+    sizes = {"num_classes": 12, "num_frames": 8, "dtype": "float32", "in_channels": 10}
+    backbone = {"backbone": "resnet_tiny", "dropout": 0.0}
+    of_scheme = {"temporal": "tsm", "fold_div": 4, "causal": True, "non_local": True}
+    arguments = backbone | sizes | of_scheme | {"side": 16}
+    assert without_scheme(arguments) == backbone | sizes | {"temporal": "tsn"}
 
 
 def test_side_is_divided_by_32():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flax import nnx
 
-from vidshift.nets.zoo import BACKBONES, NoPlaceError, create, pick
+from vidshift.nets.zoo import BACKBONES, NoPlaceError, create, pick, without_scheme
 from vidshift.shifts import SCHEMES
 
 
@@ -24,10 +24,9 @@ class Network(NamedTuple):
         return f"{self.backbone}/{self.temporal}{options and ':'}{options}"
 
     def under_tsn(self) -> "Network":
-        """Keeps what is an option of the backbone."""
-        names = BACKBONES[self.backbone].options
-        kept = {k: v for k, v in self.options.items() if k in names}
-        return Network(self.backbone, "tsn", kept)
+        """Keeps options of the backbone."""
+        options = without_scheme({"backbone": self.backbone, **self.options})
+        return Network(options.pop("backbone"), options.pop("temporal"), options)
 
     def abstract(self, **arguments) -> nnx.Module:
         """The model, of shapes alone; `arguments` are others of `create`."""

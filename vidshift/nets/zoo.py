@@ -102,6 +102,16 @@ def create(
     return model
 
 
+def without_scheme(arguments: Mapping) -> dict:
+    """Arguments of `create` for the same network under TSN.
+
+    Keeps options of the backbone; drops those of the scheme and of the resolution.
+    """
+    names = inspect.signature(create).parameters.keys()
+    kept = {*names, *BACKBONES[arguments["backbone"]].options}
+    return _only(arguments, kept) | {"temporal": "tsn"}
+
+
 def _only(options: Mapping, names: Iterable[str]) -> dict:
     return {name: value for name, value in options.items() if name in names}
 
