@@ -144,7 +144,7 @@ def all_cases(
 
 
 def make_parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """Returns a parser with `--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
+    """Returns a parser with the options that choose cases, and `--json`."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
-from tests.support.networks import random_clips
+from tests.support.networks import in_parts, random_clips
 from vidshift.layers.time_conv import TimeConv
 
 
@@ -15,14 +15,6 @@ def time_conv(cin, cout, kernel, strides=(1, 1, 1), **options) -> TimeConv:
     padding = tuple((k // 2, k // 2) for k in kernel)
     options = {"padding": padding, "use_bias": False, "rngs": nnx.Rngs(0)} | options
     return TimeConv(cin, cout, kernel, strides, **options)
-
-
-def in_parts(clips, parts: int) -> Frames:
-    """As `Frames.of` orders clips on that many devices."""
-    batch, frames, height, width, channels = clips.shape
-    x = clips.reshape(parts, batch // parts, *clips.shape[1:])
-    x = x.transpose(3, 4, 0, 2, 1, 5).reshape(height, width, -1, channels)
-    return Frames(x, frames, parts)
 
 
 def reference(clips, kernel, strides, padding, groups=1):
@@ -36,36 +28,26 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
-@pytest.mark.slow(
-    but=(
-        "2-kernel4-*",
-        "2-kernel8-*",
-    )
-)
+@pytest.mark.slow(but=("kernel3-*", "kernel6-*"))
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
     [
-        ((3, 1, 1), (1, 1, 1), 1, (2, 4, 3, 2, 6)),
         ((3, 3, 3), (1, 2, 2), 2, (2, 3, 5, 4, 6)),
         ((5, 7, 7), (1, 2, 2), 1, (2, 6, 8, 9, 3)),
         ((5, 1, 1), (1, 1, 1), 3, (4, 2, 1, 1, 6)),  # fewer frames than taps
         ((3, 1, 1), (1, 1, 1), 1, (2, 1, 2, 2, 6)),
         ((5, 1, 1), (8, 1, 1), 1, (2, 16, 2, 3, 6)),  # a lateral convolution
-        ((7, 1, 1), (4, 1, 1), 1, (2, 8, 2, 2, 6)),
         ((3, 3, 3), (2, 2, 1), 2, (2, 5, 4, 3, 6)),
         ((5, 1, 1), (8, 1, 1), 3, (2, 3, 2, 2, 6)),
     ],
 )
-@pytest.mark.parametrize("parts", [1, 2])
-def test_values_and_gradients_of_a_3d_convolution(
-    kernel, strides, groups, shape, parts
-):
+def test_values_and_gradients_of_a_3d_convolution(kernel, strides, groups, shape):
     conv = time_conv(shape[-1], 6, kernel, strides, feature_group_count=groups)
     graphdef, state = nnx.split(conv)
 
     def ours(clips, state):
-        y = nnx.merge(graphdef, state)(in_parts(clips, parts))
-        assert y.parts == parts
+        y = nnx.merge(graphdef, state)(in_parts(clips, 2))
+        assert y.parts == 2
         return y.clips()
 
     def theirs(clips, state):

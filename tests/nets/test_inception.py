@@ -89,8 +89,8 @@ def test_gates_are_the_official_ones(backbone, temporal):
     assert found == OFFICIAL_GATES[backbone, temporal]
 
 
-# The blocks of each stage, and the channels that each block reads: of BN-Inception conv2,
-# 3a to 3c, 4a to 4e, 5a and 5b.
+# The blocks of each stage, and the channels that each block reads. BN-Inception's blocks
+# are conv2, 3a to 3c, 4a to 4e, 5a and 5b.
 TSM_INPUTS = {
     "bn_inception": (
         (1, 3, 5, 2),

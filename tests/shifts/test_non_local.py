@@ -7,8 +7,14 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
-from tests.shifts.test_shuffle import abstract, in_parts
-from tests.support.networks import assert_learns, random_clips, random_network, tiny
+from tests.support.networks import (
+    abstract,
+    assert_learns,
+    in_parts,
+    random_clips,
+    random_network,
+    tiny,
+)
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts import NoPlaceError
 from vidshift.shifts.non_local import NonLocal

@@ -10,6 +10,7 @@ from kernels import Frames
 from tests.support import networks
 from tests.support.networks import (
     assert_learns,
+    in_parts,
     random_clips,
     random_network,
     tiny,
@@ -24,12 +25,6 @@ from vidshift.shifts.temporal import TemporalShift
 
 def abstract(backbone: str, temporal: str = "vsn", **options) -> nnx.Module:
     return networks.abstract(backbone, temporal, **options)
-
-
-def in_parts(clips, parts: int) -> Frames:
-    """What `Frames.of` makes on a mesh of that many devices."""
-    each = [Frames.of(part) for part in jnp.split(clips, parts)]
-    return Frames(jnp.concatenate([x.data for x in each], 2), clips.shape[1], parts)
 
 
 def shuffled(clips) -> np.ndarray:

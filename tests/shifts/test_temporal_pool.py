@@ -7,8 +7,13 @@ import pytest
 from flax import nnx
 
 from kernels import Frames
-from tests.shifts.test_shuffle import abstract, in_parts
-from tests.support.networks import assert_learns, random_clips, tiny
+from tests.support.networks import (
+    abstract,
+    assert_learns,
+    in_parts,
+    random_clips,
+    tiny,
+)
 from tests.torch_weights.test_load import state_dict
 from vidshift import load_torch
 from vidshift.shifts.temporal import TemporalShift
@@ -96,7 +101,7 @@ def test_a_shuffle_after_it_is_refused():
     """Its weights belong to as many frames as the clip has; before it, it may be."""
 
     def shape(**options):
-        model = abstract("resnet_tiny", temporal_pool=True, **options)
+        model = abstract("resnet_tiny", "vsn", temporal_pool=True, **options)
         clips = jax.ShapeDtypeStruct((1, 8, 8, 8, 3), jnp.float32)
         return jax.eval_shape(lambda m, c: m.frame_logits(c), model, clips).shape
 

@@ -3,7 +3,6 @@
 import inspect
 import json
 
-import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -17,10 +16,7 @@ from vidshift.torch_weights.load import recognise
 
 
 # `tests/programs/test_parity.py` loads every case; these are the quick ones.
-@pytest.mark.parametrize(
-    "case",
-    ["tsm_r18_8f", "tsm_online_mobilenetv2", "rubiksnet_tiny", "slow_8x8_r50"],
-)
+@pytest.mark.parametrize("case", ["tsm_r18_8f", "slow_8x8_r50"])
 def test_names_and_shapes_are_the_official_ones(case):
     named, given = official_names(case)
     load_torch(nnx.eval_shape(lambda: create(**named)), given)
@@ -80,8 +76,9 @@ def assert_same(model, before: dict[str, np.ndarray], but: str = "nothing"):
             np.testing.assert_array_equal(array, before[name], err_msg=name)
 
 
-@pytest.mark.parametrize("module", ["", "module."])
-@pytest.mark.parametrize("head", ["new_fc", "base_model.fc"])
+@pytest.mark.parametrize(
+    ("module", "head"), [("", "new_fc"), ("module.", "base_model.fc")]
+)
 def test_official_tsm(module, head):
     given = state_dict(head=head)
     model = tiny("tsm")
@@ -89,14 +86,6 @@ def test_official_tsm(module, head):
     assert_holds(model, given)
     np.testing.assert_array_equal(model.fc.kernel[...], given[f"{head}.weight"].T)
     np.testing.assert_array_equal(model.fc.bias[...], given[f"{head}.bias"])
-
-
-def test_every_array_is_replaced():
-    model = tiny("tsm")
-    before = arrays(model)
-    load_torch(model, state_dict())
-    after = arrays(model)
-    assert all((after[name] != before[name]).any() for name in before)
 
 
 def test_official_tsn():
@@ -125,14 +114,6 @@ def test_skipping_the_head_accepts_any_or_none(drop):
     load_torch(model, given, head="skip")
     assert_holds(model, given)
     np.testing.assert_array_equal(model.fc.kernel[...], before["fc.kernel"])
-
-
-def test_abstract_models_are_filled():
-    model = nnx.eval_shape(
-        lambda: create("resnet_tiny", "tsm", num_classes=4, num_frames=4)
-    )
-    load_torch(model, state_dict())
-    assert all(isinstance(a, jax.Array) for a in jax.tree.leaves(nnx.state(model)))
 
 
 def test_one_error_lists_all_that_does_not_fit():

@@ -1,13 +1,19 @@
 """Networks by name on the command line: BACKBONE/TEMPORAL:option=value,option=value."""
 
 import functools
-import inspect
 import json
 from typing import NamedTuple
 
 from flax import nnx
 
-from vidshift.nets.zoo import BACKBONES, NoPlaceError, create, pick, without_scheme
+from vidshift.nets.zoo import (
+    ARGUMENTS,
+    BACKBONES,
+    NoPlaceError,
+    create,
+    pick,
+    without_scheme,
+)
 from vidshift.shifts import SCHEMES
 
 
@@ -51,7 +57,7 @@ def parse(name: str) -> Network:
         key, _, value = item.partition("=")
         if not (key and value):
             raise ValueError(f"{name}: options are written key=value, got {item!r}")
-        if key in inspect.signature(create).parameters:
+        if key in ARGUMENTS:
             raise ValueError(f"{name}: {key} is none of a network's own options")
         if key in options:
             raise ValueError(f"{name}: {key} is given twice")

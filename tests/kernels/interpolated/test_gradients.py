@@ -132,33 +132,3 @@ def test_same_from_run_to_run(variant):
     first, second = (program(*variant)(x, shift, DY) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
-
-
-@pytest.mark.slow
-def test_learns_a_displacement():
-    """From a shift of zero, where all three axes are whole, gradient descent finds it."""
-    moves = jnp.array([[1.0, -1, 2], [2, 1, -2], [-2, 2, 1]])  # [3, C]
-    t, h, w = jnp.meshgrid(*map(jnp.arange, (10, 14, 14)), indexing="ij")
-
-    def texture(move):
-        """A soft blob, seen where it was before the move."""
-        d = jnp.stack([t - 4.5, h - 6.5, w - 6.5], axis=-1) - move[None, None, None]
-        return jnp.exp(-jnp.sum(d**2, axis=-1) / 8)
-
-    x = jnp.stack([texture(jnp.zeros(3))] * 3, axis=-1)[None]
-    target = jnp.stack([texture(-m) for m in moves.T], axis=-1)[None]
-
-    @jax.jit
-    def descend(shift, rate):
-        def loss(shift):
-            y = shift3d(x, shift, max_shift=(3.0, 3.0, 3.0))
-            return jnp.sum((y - target) ** 2)
-
-        slope = jax.grad(loss)(shift)
-        # A step of one length for each channel, as the paper's.
-        return shift - rate * slope / jnp.linalg.norm(slope, axis=0, keepdims=True)
-
-    shift = jnp.zeros((3, 3))
-    for step in range(40):
-        shift = descend(shift, 0.3 * 0.9**step)
-    np.testing.assert_allclose(shift, moves, atol=0.05)
