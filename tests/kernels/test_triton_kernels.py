@@ -68,6 +68,7 @@ def test_names_for_one_tensor_are_found_across_functions():
 
 
 @needs_triton
+@pytest.mark.slow
 def test_every_kernel_runs_with_every_flag():
     """A kernel, or a combination of its flags, needs a case."""
     tables = (interpolated, interpolated_conv, temporal)

@@ -37,6 +37,7 @@ NEAR = [(1e-6, -1e-6, 0.5), (0.999999, 0.5, -1e-7), (-0.999999, 1e-7, 0.5)]
 WHOLE = {"t, h": T + H, "w, two": W + TWO, "all, near": ALL + NEAR}
 
 
+@pytest.mark.slow(but=("xla*",))
 @pytest.mark.parametrize("where", WHOLE)
 def test_derivative_to_the_right(variant, where):
     shift = np.array(WHOLE[where], np.float32).T
@@ -92,6 +93,7 @@ def test_bounded_before_it_is_rounded():
         np.testing.assert_array_equal(y, f(x, within))
 
 
+@pytest.mark.slow(but=("xla*",))
 def test_straight_through(variant):
     """With `quantize` the shift's gradient is the interpolated one."""
     shift = random_shift(BOUND, 6)
