@@ -1,13 +1,13 @@
-"""Times the operations on this machine's device, and says how far off they are.
+"""Times the operations on this machine's device, and measures their errors.
 
     python -m kernels.bench
     python -m kernels.bench --op shift3d --shape rubiks_56 --seconds 2 --trace /tmp/trace
 
-Every implementation that runs here, forward and backward (the vector-Jacobian product
-alone), at each named shape. Implementations take turns, and with them a program that
-reads and writes once as many bytes as the operation has to (`a` -> `-a`, "the copy"). On
-an accelerator a program calls its operation on several inputs one after the other, so that
-neither the host's part of a call nor the device's caches are what is timed.
+Times every implementation that runs here, forward and backward (the vector-Jacobian
+product alone), at each named shape. Implementations take turns with each other and with
+"the copy" (`a` -> `-a`), which moves as many bytes as the operation has to. On an
+accelerator a program calls its operation on several inputs in turn, so that neither the
+host's part of a call nor the device's caches are timed.
 
   error   the largest difference from the float64 reference over its largest value, on the
           first clip: dy is zero in the others, so the shift's gradient is that clip's
@@ -17,7 +17,6 @@ neither the host's part of a call nor the device's caches are what is timed.
   xla     xla's time over this one's
 """
 
-import argparse
 import glob
 import importlib.util
 import json
@@ -33,18 +32,13 @@ from kernels.analysis.cases import Case
 # `jax.devices()[0].platform` by the name that lowering has for it.
 DEVICES = {"tpu": "TPU", "cuda": "NVIDIA GPU"}
 COPY = "the copy"
-# What the calls in an accelerator's program move together: many times its caches, and
-# longer than the host takes to start it.
+# Bytes that the calls of an accelerator's program move together: many times its caches,
+# and enough to take longer than the host takes to start the program.
 ROUND_BYTES = 2**30
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m kernels.bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    cases.add_arguments(parser)
+    parser = cases.make_parser("python -m kernels.bench", __doc__)
     parser.add_argument(
         "--seconds", type=float, default=0.3, help="of timing a row, about; 0.3"
     )
@@ -87,12 +81,12 @@ def main(argv=None) -> int:
 
 
 def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
-    """A row and the compiled program, or None, for each case of one shape and direction."""
+    """Returns (row, compiled program or None) of each case of a shape and direction."""
     if all(not_here(c, platform) for c in group):
         return [(c.row() | {"not_here": not_here(c, platform)}, None) for c in group]
     arrays = inputs(group[0])
     least = sum(map(traffic.logical_bytes, group[0].least_arrays()))
-    # xla even where its row was not asked for: it is what the others are measured by.
+    # xla always runs: the other rows are compared with it.
     plain = group[0]._replace(implementation="xla")
     running = [c for c in group if not not_here(c, platform)]
     running += [] if plain in running else [plain]
@@ -130,7 +124,7 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
 
 
 def not_here(case: Case, platform: str) -> str | None:
-    """Why a case is not timed on this device, or None."""
+    """Returns the reason why a case is not timed on this device, or None."""
     if case.platforms and platform not in case.platforms:
         needed = " or ".join(f"a {DEVICES[p]}" for p in case.platforms)
         return f"{case.implementation}: needs {needed.replace('a NVIDIA', 'an NVIDIA')}"
@@ -138,7 +132,7 @@ def not_here(case: Case, platform: str) -> str | None:
 
 
 def inputs(case: Case) -> tuple[jax.Array, ...]:
-    """Normal features, shifts over the whole range, dy for the first clip alone."""
+    """Draws normal features, shifts over the whole range, dy for the first clip."""
     key = jax.random.key(0)
     primals = case.primals()
     x = primals["x"]
@@ -162,7 +156,7 @@ def inputs(case: Case) -> tuple[jax.Array, ...]:
 
 
 def reference(case: Case, arrays) -> list[np.ndarray]:
-    """The results for the first clip, by the plain implementation in float64 on the CPU."""
+    """Computes results for the first clip by XLA in float64 on the CPU."""
     plain = case._replace(implementation="xla").function()
     first = [first_clip(case, a).astype(np.float64) for a in arrays]
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
@@ -170,7 +164,7 @@ def reference(case: Case, arrays) -> list[np.ndarray]:
 
 
 def first_clip(case: Case, array) -> np.ndarray:
-    """Of features; what is not of clips stays whole."""
+    """Takes the first clip of features; other arrays stay whole."""
     if array.ndim == 5:
         array = array[:1]
     elif array.ndim == 4:
@@ -179,7 +173,7 @@ def first_clip(case: Case, array) -> np.ndarray:
 
 
 def largest_error(case: Case, results, wanted) -> float:
-    """Over all results, relative to each one's largest value."""
+    """Returns the largest error, relative to each result's largest value."""
     worst = 0.0
     for result, right in zip(jax.tree.leaves(results), wanted, strict=True):
         first = first_clip(case, result).astype(np.float64)
@@ -188,7 +182,7 @@ def largest_error(case: Case, results, wanted) -> float:
 
 
 def record(compiled: list, directory: str, calls: int = 3) -> None:
-    """One trace of a few calls of each compiled case."""
+    """Records a trace of a few calls of each compiled case."""
     with jax.profiler.trace(directory):
         for case, program in compiled:
             arrays = inputs(case)
@@ -198,7 +192,7 @@ def record(compiled: list, directory: str, calls: int = 3) -> None:
 
 
 def repeated(function, arrays, calls: int):
-    """A program of several calls, each on inputs of its own, that has run once."""
+    """Returns a program of several calls, each on its own inputs, that has run once."""
     inputs = [arrays] + [jax.tree.map(jnp.copy, arrays) for _ in range(calls - 1)]
 
     @jax.jit
@@ -210,7 +204,7 @@ def repeated(function, arrays, calls: int):
 
 
 def _start_jax() -> str | None:
-    """-> the platforms that were asked for. The reference needs the CPU beside them."""
+    """Returns the platforms asked for; adds the CPU, which the reference needs."""
     wanted = jax.config.jax_platforms
     devices = ("accel*", "vfio/*", "nvidia*", "dxg", "kfd")  # TPU; NVIDIA, WSL; AMD
     none_here = not any(glob.glob(f"/dev/{d}") for d in devices)

@@ -1,14 +1,14 @@
 """The order of axes in which a network keeps its features: `[H, W, N, C]`.
 
-N counts the frames of all clips, the clips of one frame side by side. XLA lays the
-features of a ResNet out like this on a TPU whatever order it is given: frames in
-sublanes, channels in lanes. In that order a move by one frame is a move by whole rows of
-N that XLA reads while it feeds the matrix unit, so a shift needs no pass over memory of
-its own. Between a shift and the product after it a reshape or a transpose would be in
-the way, so N is one axis, and what it consists of goes along beside the array.
+N counts the frames of all clips; the clips of one frame are neighbours. On a TPU, XLA
+keeps a ResNet's features in this order whatever order it is given: frames in sublanes,
+channels in lanes. A shift by one frame is then a shift by whole rows of N, which XLA
+reads while it feeds the matrix unit: the shift needs no pass over memory. A reshape or
+a transpose between the shift and the product would need one, so N stays one axis, and
+`Frames` holds the sizes of its parts.
 
-Where the clips of a batch lie on several devices, N counts the devices' parts first: then
-every device has whole clips, and nothing is exchanged for a convolution or a shift.
+If several devices share a batch, N counts their parts first. Every device then has
+whole clips, and convolutions and shifts exchange nothing.
 """
 
 import dataclasses
@@ -27,17 +27,17 @@ class Frames:
     """Features of every frame of a batch of clips.
 
     `data` is `[H, W, N, C]`, where N counts (parts, frames, clips of a part); `frames` is
-    T, and `parts` how many devices share the clips. Made on one side of a `shard_map`'s
-    border they mean nothing on the other: take clips across.
+    T, and `parts` the number of devices that share the clips. Frames are valid only on
+    the side of a `shard_map` where they were made: pass clips across it.
     """
 
-    data: Any  # of its shape alone where a program is only traced
+    data: Any  # an abstract array while a program is traced
     frames: int = dataclasses.field(metadata={"static": True})
     parts: int = dataclasses.field(default=1, metadata={"static": True})
 
     @classmethod
     def of(cls, clips: Shaped[Array, "B T H W C"]) -> "Frames":
-        """Clips as frames, in as many parts as the mesh of the clips says."""
+        """Makes frames of clips, a part for each device that shares the clips."""
         if clips.ndim != 5:
             raise ValueError(f"clips must be [B, T, H, W, C], got shape {clips.shape}")
         _refuse_explicit(clips)
@@ -50,7 +50,7 @@ class Frames:
         return cls(x, frames, parts)
 
     def clips(self) -> Shaped[Array, "B T H W C"]:
-        """The features in the order of `of`'s argument."""
+        """Returns the features as clips."""
         height, width, rows, channels = self.data.shape
         sizes = (self.parts, self.frames, rows // (self.parts * self.frames))
         x = self.data.reshape(height, width, *sizes, channels)
@@ -58,16 +58,16 @@ class Frames:
         return x.reshape(-1, self.frames, height, width, channels)
 
     def clip_vectors(self, vectors: Shaped[Array, "N C"]) -> Shaped[Array, "B T C"]:
-        """What was made of each frame, such as its pooled features, by clip."""
+        """Arranges a vector for each frame, such as its pooled features, by clip."""
         x = vectors.reshape(self.parts, self.frames, -1, vectors.shape[-1])
         return x.swapaxes(1, 2).reshape(-1, self.frames, vectors.shape[-1])
 
     def check(self) -> None:
-        """Whether the array can be what the numbers say.
+        """Checks the array's shape against `frames` and `parts`.
 
         Raises:
-          ValueError: N does not consist of parts x frames x clips, or the frames are
-            those of several devices while each has its own (in a `shard_map`).
+          ValueError: N is no multiple of parts x frames, or frames of several devices
+            are used inside a `shard_map`, where each device has its own.
         """
         shape, each = self.data.shape, self.parts * self.frames
         if len(shape) != 4 or each < 1 or shape[2] % each:
@@ -83,12 +83,12 @@ class Frames:
             )
 
     def like(self, data: Shaped[Array, "H2 W2 N C2"]) -> "Frames":
-        """Other features of the same frames."""
+        """Returns other features of the same frames."""
         return dataclasses.replace(self, data=data)
 
 
 def _refuse_explicit(clips) -> None:
-    """Explicit axes want the sharding of every reshape spelt out."""
+    """Refuses Explicit axes, which need the sharding of every reshape."""
     sharding = jax.typeof(clips).sharding
     if any(axis is not None for axis in sharding.spec):
         raise NotImplementedError(

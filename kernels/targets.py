@@ -22,7 +22,6 @@ results are left to the compiler, as in a network, where neighbours agree on the
 Exits with 1 if an implementation that should compile for the chip does not.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -53,13 +52,8 @@ COLUMNS = (  # heading, width, field, divided by
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m kernels.targets",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cases.make_parser("python -m kernels.targets", __doc__)
     parser.add_argument("--target", choices=chips.CHIPS, required=True)
-    cases.add_arguments(parser)
     options, chosen = cases.parse(parser, argv)
     chip = chips.CHIPS[options.target]
     chosen = [c for c in chosen if c.platforms is None or chip.platform in c.platforms]

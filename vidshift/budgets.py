@@ -50,11 +50,10 @@ from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
-from vidshift.nets.zoo import pick
+from vidshift.nets.zoo import ARGUMENTS, pick
 from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run import BUDGETS, Run
 from vidshift.tasks import SINGLE_LABEL
-from vidshift.training.initial import ARGUMENTS
 
 LATENCY_RUNS = 10
 # Fields of `View` that are the training's, which the batches of calibration are of.

@@ -26,7 +26,6 @@ import argparse
 import dataclasses
 import functools
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -37,7 +36,7 @@ from flax import nnx
 from vidshift import checkpoints
 from vidshift.class_names import read_class_names
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count
+from vidshift.command_line.arguments import count, make_parser
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
 from vidshift.description import Description
@@ -210,22 +209,14 @@ def convert(options: argparse.Namespace) -> str:
     return report
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
-    try:
-        print(convert(options))
-    except (ValueError, OSError) as error:
-        print(f"convert: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    print(convert(_parser().parse_args(argv)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.convert",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.convert", __doc__)
     add = parser.add_argument
     add("file", type=pathlib.Path, metavar="FILE", help="PyTorch's or safetensors'")
     add("--backbone", required=True, metavar="NAME", help="of vidshift.BACKBONES")

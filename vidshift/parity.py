@@ -10,7 +10,6 @@ if __name__ == "__main__":
 
     one_line()  # before the imports, which take seconds
 
-import argparse
 import json
 import pathlib
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 from flax import nnx
 
 from vidshift.command_line import errors
+from vidshift.command_line.arguments import make_parser
 from vidshift.nets import create
 from vidshift.nets.drawn import made_up_weights
 from vidshift.torch_weights import load_torch
@@ -64,7 +64,7 @@ def compare(path: pathlib.Path) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="vidshift.parity", description=__doc__)
+    parser = make_parser("python -m vidshift.parity", __doc__)
     parser.add_argument("cases", nargs="+", type=pathlib.Path, metavar="CASE.json")
     status = 0
     for path in parser.parse_args(argv).cases:

@@ -143,8 +143,13 @@ def all_cases(
     ]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--op`, `--implementation`, `--shape`, `--dtype`, `--json`."""
+def make_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """Returns a parser with the options that choose cases, and `--json`."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     implementations = dict.fromkeys(
         name for row in OPERATIONS.values() for name in row.operation.names
     )
@@ -160,6 +165,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of x")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
 
 
 def parse(parser: argparse.ArgumentParser, argv=None):

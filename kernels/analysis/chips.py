@@ -1,6 +1,6 @@
-"""Chips to compile for where none is: XLA only needs their description.
+"""Descriptions of chips, which are all that XLA needs to compile for an absent one.
 
-Nothing happens at import. `describe` has to come before anything else makes JAX start.
+Importing this module starts nothing. Call `describe` before JAX looks for its devices.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ from jax.experimental import topologies
 
 REQUIREMENTS = "pip install -r requirements-targets.txt"
 
-# What XLA asks a device about itself; an H100 SXM, after XLA's own
+# Properties that XLA reads of a device: an H100 SXM, after XLA's own
 # xla/backends/gpu/target_config/specs/h100_sxm.txtpb.
 H100 = """
 gpu_device_info {
@@ -37,16 +37,16 @@ class Chip(NamedTuple):
     environment: dict[str, str]
     needs: dict[str, str]  # module -> its package
     peak_bytes_per_second: float  # of the memory, by the data sheet
-    memory_bytes: int  # that a program can have
+    memory_bytes: int  # available to a program
     peak_flops: dict[str, float]  # compute type -> operations a second, dense
-    link_bytes_per_second: float  # that a chip can send to others while it receives
-    slices: dict[int, dict]  # chips -> what differs in `topology`
+    link_bytes_per_second: float  # sent to other chips, while as much is received
+    slices: dict[int, dict]  # number of chips -> changes of `topology`
     compute_capability: int | None = None
     clock_hz: float | None = None
 
 
 # Cloud TPU's slices (cloud.google.com/tpu/docs/v6e, "Supported configurations"; v5e has
-# the same). The smallest that the description of one chip is taken from is 2x2.
+# the same). One chip is described as a part of the smallest, 2x2.
 TPU_SLICES = {
     1: "2x2",
     4: "2x2",
@@ -137,7 +137,7 @@ CHIPS = {
 
 
 def missing(name: str) -> str | None:
-    """What has to be installed before compiling for a chip, or None."""
+    """Names packages to install before compiling for a chip, or returns None."""
     packages = [
         package
         for module, package in CHIPS[name].needs.items()
@@ -149,20 +149,20 @@ def missing(name: str) -> str | None:
 
 
 def describe(name: str):
-    """The device to compile for. This process then has the CPU and no other device.
+    """Returns the device to compile for; this process then has no device but the CPU.
 
     Raises:
-      RuntimeError: a package is missing; it says which.
+      RuntimeError: a package is missing; the message names it.
     """
     return describe_slice(name, 1)[0]
 
 
 def describe_slice(name: str, count: int) -> list:
-    """The devices of a slice of that many chips; see `describe`.
+    """Returns the devices of a slice of several chips; see `describe`.
 
     Raises:
-      ValueError: no slice has that many chips; the message lists those there are.
-      RuntimeError: a package is missing; it says which.
+      ValueError: no slice has so many chips; the message lists the sizes.
+      RuntimeError: a package is missing; the message names it.
     """
     chip = CHIPS[name]
     if count not in chip.slices:

@@ -1,5 +1,7 @@
 """Slimmed networks: their arrays are leading slices, and slicing is masking."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,16 +14,17 @@ from vidshift.adaptive import SubNetwork, narrow
 from vidshift.layers.norm import batch_norms
 from vidshift.layers.width import kept
 from vidshift.nets.resnet import ResNet, bottleneck_units
-from vidshift.nets.slowfast import Slow, SlowFast
+from vidshift.nets.slowfast import SlowFast
 from vidshift.nets.weights import named_arrays, split
-from vidshift.shifts import SCHEMES
+from vidshift.shifts import Scheme
+from vidshift.shifts.gated import GSF
+from vidshift.shifts.temporal import TSM, TSN
 
 
-def residual(temporal, **options):
+def residual(scheme: Callable[[], Scheme]):
     def make(width):
-        scheme = SCHEMES[temporal](**options)
         return ResNet(
-            scheme,
+            scheme(),
             blocks=(1, 2),
             block_units=bottleneck_units,
             base=16,
@@ -35,22 +38,9 @@ def residual(temporal, **options):
     return make
 
 
-def slow(width):
-    return Slow(
-        SCHEMES["tsn"](),
-        blocks=(1, 1, 1),
-        base=16,
-        small_stem=True,
-        width=width,
-        num_classes=5,
-        num_frames=4,
-        rngs=nnx.Rngs(0),
-    )
-
-
 def slowfast(width):
     return SlowFast(
-        SCHEMES["tsn"](),
+        TSN(),
         alpha=2,
         lateral_time=3,
         blocks=(1, 1, 1, 1),
@@ -61,17 +51,10 @@ def slowfast(width):
     )
 
 
-def gated(temporal, width):
-    rngs = nnx.Rngs(0)
-    return residual(temporal, dtype=jnp.float32, rngs=rngs)(width)
-
-
 NETWORKS = {
-    "slow": slow,
     "slowfast": slowfast,
-    "tsm": residual("tsm"),
-    "gsf": lambda width: gated("gsf", width),
-    "gsm": lambda width: gated("gsm", width),
+    "tsm": residual(TSM),
+    "gsf": residual(lambda: GSF(dtype=jnp.float32, rngs=nnx.Rngs(0))),
 }
 
 
@@ -102,13 +85,6 @@ def with_masks(model, narrower):
     return model
 
 
-@pytest.mark.exhaustive(
-    but=(
-        "tsm",
-        "gsf",
-        "slowfast",
-    )
-)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_slicing_is_masking(name, width=0.63):

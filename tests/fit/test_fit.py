@@ -265,20 +265,6 @@ def test_batches_are_those_of_the_loader(data_dir, devices):
     assert program.clips == 32
 
 
-def test_without_shift_keeps_the_network():
-    config = tiny()
-    config.model.fold_div, config.model.causal = 4, True
-    network = model_arguments(config, num_classes=12)
-    assert aot.without_shift(network) == {
-        "backbone": "resnet_tiny",
-        "temporal": "tsn",
-        "num_classes": 12,
-        "num_frames": 8,
-        "dtype": "float32",
-        "dropout": 0.0,
-    }
-
-
 @needs_v5e
 @pytest.mark.slow
 def test_evaluation_on_several_chips():

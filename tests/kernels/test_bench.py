@@ -62,16 +62,16 @@ def test_prints_tables(tmp_path):
     assert "shift3d_forward_xla" in table and "shift3d_backward_xla" in table
 
 
-@pytest.mark.parametrize("direction", cases.DIRECTIONS)
-@pytest.mark.parametrize("op", cases.OPERATIONS)
-def test_error_is_that_of_the_implementation(op, direction):
-    shape = SMALL
-    if op.startswith("temporal_shift"):
-        shape = SMALL._replace(options={"fold": 3})
-    if op.endswith("conv"):
-        shape = shape._replace(out_channels=5)
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        ("shift3d", SMALL),
+        ("temporal_shift_conv", SMALL._replace(options={"fold": 3}, out_channels=5)),
+    ],
+)
+def test_error_is_that_of_the_implementation(op, shape):
     # In the order that a TPU would have them in, where there is one.
-    case = cases.Case(op, "xla", direction, shape, "float32").on("tpu")
+    case = cases.Case(op, "xla", "backward", shape, "float32").on("tpu")
     arrays = bench.inputs(case)
     wanted = bench.reference(case, arrays)
     assert all(r.dtype == np.float64 for r in wanted)

@@ -1,16 +1,13 @@
 """Convolutions over time: XLA's 3-D convolution, values by hand, the order of frames."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from kernels import Frames
-from tests.support.networks import random_clips
+from tests.support.networks import in_parts, random_clips
 from vidshift.layers.time_conv import TimeConv
 
 
@@ -18,14 +15,6 @@ def time_conv(cin, cout, kernel, strides=(1, 1, 1), **options) -> TimeConv:
     padding = tuple((k // 2, k // 2) for k in kernel)
     options = {"padding": padding, "use_bias": False, "rngs": nnx.Rngs(0)} | options
     return TimeConv(cin, cout, kernel, strides, **options)
-
-
-def in_parts(clips, parts: int) -> Frames:
-    """As `Frames.of` orders clips on that many devices."""
-    batch, frames, height, width, channels = clips.shape
-    x = clips.reshape(parts, batch // parts, *clips.shape[1:])
-    x = x.transpose(3, 4, 0, 2, 1, 5).reshape(height, width, -1, channels)
-    return Frames(x, frames, parts)
 
 
 def reference(clips, kernel, strides, padding, groups=1):
@@ -39,36 +28,26 @@ def reference(clips, kernel, strides, padding, groups=1):
     )
 
 
-@pytest.mark.slow(
-    but=(
-        "2-kernel4-*",
-        "2-kernel8-*",
-    )
-)
+@pytest.mark.slow(but=("kernel3-*", "kernel6-*"))
 @pytest.mark.parametrize(
     ("kernel", "strides", "groups", "shape"),
     [
-        ((3, 1, 1), (1, 1, 1), 1, (2, 4, 3, 2, 6)),
         ((3, 3, 3), (1, 2, 2), 2, (2, 3, 5, 4, 6)),
         ((5, 7, 7), (1, 2, 2), 1, (2, 6, 8, 9, 3)),
         ((5, 1, 1), (1, 1, 1), 3, (4, 2, 1, 1, 6)),  # fewer frames than taps
         ((3, 1, 1), (1, 1, 1), 1, (2, 1, 2, 2, 6)),
         ((5, 1, 1), (8, 1, 1), 1, (2, 16, 2, 3, 6)),  # a lateral convolution
-        ((7, 1, 1), (4, 1, 1), 1, (2, 8, 2, 2, 6)),
         ((3, 3, 3), (2, 2, 1), 2, (2, 5, 4, 3, 6)),
         ((5, 1, 1), (8, 1, 1), 3, (2, 3, 2, 2, 6)),
     ],
 )
-@pytest.mark.parametrize("parts", [1, 2])
-def test_values_and_gradients_of_a_3d_convolution(
-    kernel, strides, groups, shape, parts
-):
+def test_values_and_gradients_of_a_3d_convolution(kernel, strides, groups, shape):
     conv = time_conv(shape[-1], 6, kernel, strides, feature_group_count=groups)
     graphdef, state = nnx.split(conv)
 
     def ours(clips, state):
-        y = nnx.merge(graphdef, state)(in_parts(clips, parts))
-        assert y.parts == parts
+        y = nnx.merge(graphdef, state)(in_parts(clips, 2))
+        assert y.parts == 2
         return y.clips()
 
     def theirs(clips, state):
@@ -113,20 +92,6 @@ def test_bias_and_bfloat16():
     y = rounded(Frames.of(clips)).clips()
     assert y.dtype == jnp.bfloat16 and rounded.kernel[...].dtype == jnp.float32
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
-
-
-@pytest.mark.slow(but=("4",))
-@pytest.mark.parametrize("stride", [1, 4])
-def test_devices_exchange_nothing(devices, stride):
-    conv = time_conv(2, 2, (5, 1, 1), (stride, 1, 1))
-    clips = random_clips(8, 4, 2, 2, 2)
-    shards = jax.device_put(clips, NamedSharding(devices, PartitionSpec("data")))
-    with jax.set_mesh(devices):
-        run = jax.jit(lambda c: conv(Frames.of(c)).clips())
-        text = run.lower(shards).compile().as_text()
-        expected = conv(Frames.of(clips)).clips()
-        np.testing.assert_allclose(run(shards), expected, rtol=1e-6, atol=1e-6)
-    assert not re.search("all-|collective-", text)
 
 
 @pytest.mark.parametrize(

@@ -89,24 +89,26 @@ def test_gates_are_the_official_ones(backbone, temporal):
     assert found == OFFICIAL_GATES[backbone, temporal]
 
 
-@pytest.mark.slow
-def test_tsm_shifts_the_input_of_every_stage_but_the_first():
-    shifts = modules(abstract("bn_inception", "tsm"), TemporalShift)
-    blocks = [(0, 0), *((1, b) for b in range(3)), *((2, b) for b in range(5))]
-    blocks += [(3, 0), (3, 1)]
-    # Of what conv2, 3a to 3c, 4a to 4e, 5a and 5b read.
-    channels = (64, 192, 256, 320, 576, 576, 576, 608, 608, 1056, 1024)
-    assert {path: shift.fold for path, shift in shifts.items()} == {
-        f"stages.{s}.{b}.before": c // 8
-        for (s, b), c in zip(blocks, channels, strict=True)
-    }
+# The blocks of each stage, and the channels that each block reads. BN-Inception's blocks
+# are conv2, 3a to 3c, 4a to 4e, 5a and 5b.
+TSM_INPUTS = {
+    "bn_inception": (
+        (1, 3, 5, 2),
+        (64, 192, 256, 320, 576, 576, 576, 608, 608, 1056, 1024),
+    ),
+    "inception_v3": (
+        (3, 5, 3),
+        (192, 256, 288, 288, 768, 768, 768, 768, 768, 1280, 2048),
+    ),
+}
 
 
 @pytest.mark.slow
-def test_tsm_shifts_the_input_of_every_block_of_inception_v3():
-    shifts = modules(abstract("inception_v3", "tsm"), TemporalShift)
-    blocks = [(s, b) for s, length in enumerate((3, 5, 3)) for b in range(length)]
-    channels = (192, 256, 288, 288, 768, 768, 768, 768, 768, 1280, 2048)
+@pytest.mark.parametrize("backbone", TSM_INPUTS)
+def test_tsm_shifts_the_input_of_every_block(backbone):
+    shifts = modules(abstract(backbone, "tsm"), TemporalShift)
+    stages, channels = TSM_INPUTS[backbone]
+    blocks = [(s, b) for s, length in enumerate(stages) for b in range(length)]
     assert {path: shift.fold for path, shift in shifts.items()} == {
         f"stages.{s}.{b}.before": c // 8
         for (s, b), c in zip(blocks, channels, strict=True)
@@ -352,41 +354,29 @@ def test_an_imagenet_head_is_none_of_tsms():
     load_torch(model, given, head="skip")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"causal": True}, "do not fit the model, which is causal"),
-        ({"temporal_pool": True}, "trained without pooling over time"),
-    ],
-)
-def test_official_tsm_reads_both_sides_of_all_frames(options, message):
-    case = json.loads((GOLDEN / "tsm_bninception_4f.json").read_text())
-    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
-    model = abstract("bn_inception", "tsm", num_classes=11, **options)
-    with pytest.raises(ValueError, match=message):
-        load_torch(model, given)
+def official(case: str) -> dict[str, np.ndarray]:
+    """Zeros under a golden case's names."""
+    case = json.loads((GOLDEN / f"{case}.json").read_text())
+    return {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+
+
+def test_official_tsm_reads_both_sides():
+    model = abstract("bn_inception", "tsm", num_classes=11, causal=True)
+    with pytest.raises(ValueError, match="do not fit the model, which is causal"):
+        load_torch(model, official("tsm_bninception_4f"))
 
 
 def test_a_fixed_gate_has_no_names_but_moves_frames():
-    case = json.loads((GOLDEN / "tsm_bninception_4f.json").read_text())
-    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
+    given = official("tsm_bninception_4f")
     model = nnx.clone(abstract("bn_inception", "gsm", num_classes=11, gate=1))
     with pytest.raises(ValueError, match="trained without a gate's shift"):
         load_torch(model, given)
     load_torch(model, given, head="skip")
 
 
-def test_imagenet_files_have_no_gates():
-    given = imagenet("bn_inception", "fc")
-    with pytest.raises(ValueError, match=r"between.* no .* of family 'imagenet' has"):
-        load_torch(abstract("bn_inception", "gsf"), given, head="skip")
-
-
 def test_gsm_has_no_weights_for_gsfs_fusion():
-    case = json.loads((GOLDEN / "gsm_bninception_8f.json").read_text())
-    given = {key: np.broadcast_to(0.0, shape) for key, shape in case["state_dict"]}
     with pytest.raises(ValueError, match="fit the model: missing: ") as error:
-        load_torch(abstract("bn_inception", "gsf"), given)
+        load_torch(abstract("bn_inception", "gsf"), official("gsm_bninception_8f"))
     missing = str(error.value).partition("missing: ")[2].split(", ")
     assert len(missing) == 10 * 4  # two fusions a gate, kernel and bias
     assert all("channel_conv" in name for name in missing)

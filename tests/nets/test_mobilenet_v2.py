@@ -71,12 +71,8 @@ def shifted(model) -> set[int]:
     return found
 
 
-@pytest.mark.slow(but=("options2",))
-@pytest.mark.parametrize(
-    "options", [{"width_mult": w} for w in (0.5, 1.0, 1.4)] + [{"causal": True}]
-)
-def test_tsm_shifts_the_official_blocks(options):
-    assert shifted(mobilenet(**options)) == RESIDUAL
+def test_tsm_shifts_the_official_blocks():
+    assert shifted(mobilenet(width_mult=1.4)) == RESIDUAL
 
 
 @pytest.mark.slow
@@ -98,7 +94,6 @@ def test_the_block_that_does_not_widen_is_never_residual(width_mult):
     ("width_mult", "channels", "last"),
     [
         (0.5, [16, 16, 16, 32, 48, 80, 160], 1280),
-        (1.0, [16, 24, 32, 64, 96, 160, 320], 1280),
         (1.4, [16, 40, 48, 96, 136, 224, 448], 1792),
     ],
 )
@@ -199,9 +194,8 @@ def test_gradients_and_statistics_in_training():
     assert_learns(model, run, undone=undone)
 
 
-@pytest.mark.parametrize("temporal", ["gsm", "gsf"])
-def test_gates_take_half_of_the_channels(temporal):
-    model = mobilenet(temporal)
+def test_gates_take_half_of_the_channels():
+    model = mobilenet("gsf")
     gates = [m for _, m in nnx.iter_modules(model) if isinstance(m, GateShiftFuse)]
     halves = [gate.norm.scale.shape[0] for gate in gates]
     assert halves == [12, 16, 16, 32, 32, 32, 48, 48, 80, 80]
@@ -304,14 +298,16 @@ def test_bare_names_with_their_classifier(files, temporal, options):
     np.testing.assert_array_equal(model.fc.bias[...], bias)
 
 
-ANY = [("tsn", {}), ("tsm", {}), ("tsm", {"causal": True})]
-ANY += [("tsm", {"placement": "block"})]
-
-
-@pytest.mark.parametrize(("temporal", "options"), ANY)
-@pytest.mark.parametrize(("form", "names"), [("bare", FLAT), ("torchvision", NESTED)])
-def test_a_network_for_images_initialises_any(files, form, names, temporal, options):
-    model = mobilenet(temporal, **options)
+@pytest.mark.parametrize(
+    ("form", "names", "options"),
+    [
+        ("bare", FLAT, {}),
+        ("bare", FLAT, {"placement": "block"}),
+        ("torchvision", NESTED, {"causal": True}),
+    ],
+)
+def test_a_network_for_images_initialises_any(files, form, names, options):
+    model = mobilenet("tsm", **options)
     load_torch(model, files[form], head="skip")
     assert_holds(model, files[form], "", names)
     assert isinstance(model.fc.kernel.get_value(), jax.ShapeDtypeStruct)  # untouched
@@ -358,9 +354,7 @@ def test_files_of_other_shifts(files, form, options, head, message):
         ("tsm", "tsm", {"temporal_pool": True}, "pooling over time"),
         ("tsn", "vsn", {"shuffle_block": "headtail", "other_blocks": "tsn"}, "shuffle"),
         ("bare", "tsn", {"temporal_pool": True}, "pooling over time"),
-        ("bare", "gsm", {"gate": 1}, "a gate's shift"),
         ("torchvision", "tsm", {}, "TSM's shift"),
-        ("torchvision", "tsm", {"causal": True}, "TSM's shift"),
     ],
 )
 def test_a_head_of_another_scheme(files, form, temporal, options, message):

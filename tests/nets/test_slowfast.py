@@ -53,11 +53,9 @@ def run(model, clips):
     return jax.jit(lambda m, c: m(c))(model, clips)
 
 
-@pytest.mark.exhaustive(but=("slowfast",))
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
-def test_a_larger_clip_gives_the_mean_of_its_positions(make):
-    model = random_network(partial(make, head_size=32))
+def test_a_larger_clip_gives_the_mean_of_its_positions():
+    model = random_network(partial(slowfast, head_size=32))
     frames = model.num_frames
     clips = random_clips(1, frames, 64, 32, 3)
     pathways = jax.jit(lambda m, c: [x.clips() for x, _ in m.pathways(c)])
@@ -71,7 +69,7 @@ def test_a_larger_clip_gives_the_mean_of_its_positions(make):
     np.testing.assert_allclose(run(model, clips), expected, atol=1e-5)
     # One position: logits, not their softmax.
     small = clips[:, :, :32]
-    whole = random_network(make)
+    whole = random_network(slowfast)
     np.testing.assert_allclose(run(model, small), run(whole, small), atol=1e-5)
 
 
@@ -109,13 +107,10 @@ def test_arguments_that_do_not_fit():
         abstract("slow_8x8_r50", 8).frame_logits  # noqa: B018
 
 
-@pytest.mark.exhaustive(
-    but=("slow",)
-)  # tests/adaptive/test_slim.py has gradients of SlowFast
+# `tests/adaptive/test_slim.py` has gradients of SlowFast.
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [slow, slowfast], ids=["slow", "slowfast"])
-def test_gradients_are_finite(make):
-    model = random_network(make)
+def test_gradients_are_finite():
+    model = random_network(slow)
     skeleton, params, stats = split(train_view(model))
     clips = random_clips(2, model.num_frames, 32, 32, 3)
 
@@ -164,15 +159,10 @@ def to_pytorchvideo(name: str, fast: bool) -> str:
     raise AssertionError(name)
 
 
-@pytest.mark.exhaustive(
-    but=(
-        "-slow_8x8_r50",
-        "model.-slowfast_4x16_r50",
-    )
-)
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["slow_8x8_r50", "slowfast_4x16_r50"])
-@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize(
+    ("case", "prefix"), [("slow_8x8_r50", ""), ("slowfast_4x16_r50", "model.")]
+)
 def test_pytorchvideos_names_load_the_same(case, prefix):
     case = json.loads((GOLDEN / f"{case}.json").read_text())
     fast = case["family"] == "slowfast"

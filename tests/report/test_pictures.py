@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from kernels import Frames
 from tests.support.networks import random_network
 from vidshift import checkpoints, create, load, pictures, read_clip
 from vidshift.config import Config, DataConfig, ModelConfig
@@ -88,21 +89,19 @@ def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
     assert "t" not in layer and len(layer["h"]) == 27
 
 
-@pytest.mark.slow(but=("quantized",))
-@pytest.mark.parametrize("variant", ["interpolated", "quantized"])
-def test_how_far_shifts_go(tmp_path, data_dir, capsys, variant):
+def test_how_far_shifts_go(tmp_path, data_dir, capsys):
     def change(params, stats):
         for stage, channels in enumerate((27, 54, 108)):
             shift = np.tile(np.float32([[0.75], [-1.25], [9]]), (1, channels))
             params[f"stages.{stage}.0.shift.shift"] = shift
 
-    run = saved(tmp_path, data_dir, "rubiksnet_micro", change=change, variant=variant)
+    own = {"variant": "quantized"}
+    run = saved(tmp_path, data_dir, "rubiksnet_micro", change=change, **own)
     figures = draw(capsys, run)["shifts"]
     assert len(figures["layers"]) == 3 and figures["max_shift"]["w"] == 2
-    expected = {"interpolated": (0.75, -1.25, 2), "quantized": (1, -1, 2)}[variant]
     for layer, channels in zip(figures["layers"], (27, 54, 108), strict=True):
         assert layer["channels"] == layer["beyond_max_shift"] == channels
-        for axis, value in zip("thw", expected, strict=True):
+        for axis, value in zip("thw", (1, -1, 2), strict=True):
             assert set(layer[axis]) == {value}
             assert layer["distance"][axis]["mean"] == pytest.approx(abs(value))
 
@@ -185,7 +184,7 @@ def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
     seen = []
     for row in (0, 6):  # spread evenly over the split's 12
         clip = read_clip(part.source[row]["video"], run)
-        x = model.stem(_frames(clip))
+        x = model.stem(Frames.of(jnp.asarray(clip)))
         unit = model.stages[0][0].units
         gate = unit[1].between
         x = unit[1].conv(unit[0](x))
@@ -199,22 +198,9 @@ def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
     assert np.abs(np.array(counts) - layer["counts"]).sum() <= 4  # at the edges
 
 
-def _frames(clip):
-    from kernels import Frames
-
-    return Frames.of(jnp.asarray(clip))
-
-
-@pytest.mark.slow(
-    but=(
-        "resnet_tiny-gsf-*",
-        "rubiksnet_micro-*",
-    )
-)
 @pytest.mark.parametrize(
     ("backbone", "temporal", "own"),
     [
-        ("resnet_tiny", "tsm", {}),
         ("resnet_tiny", "gsf", {"ratio": 0.5, "gate": 1}),
         (
             "rubiksnet_micro",

@@ -8,8 +8,6 @@ from flax import nnx
 
 from tests.support import networks
 from tests.support.networks import random_clips, tiny, unannotated
-from vidshift import create
-from vidshift.nets.weights import named_arrays
 from vidshift.shifts import Site
 from vidshift.shifts.temporal import TSM, TemporalShift
 
@@ -27,26 +25,9 @@ def shifts(model: nnx.Module) -> dict[str, TemporalShift]:
     }
 
 
-# The counts are those of the official code.
-@pytest.mark.slow(
-    but=(
-        "resnet34-16",
-        "resnet18-8",
-    )
-)
-@pytest.mark.parametrize(
-    ("backbone", "count"),
-    [
-        ("resnet_tiny", 3),
-        ("resnet18", 8),
-        ("resnet34", 16),
-        ("resnet50", 16),
-        ("resnet101", 18),
-    ],
-)
-def test_tsm_shifts_the_first_unit_of_residual_branches(backbone, count):
-    places = list(shifts(abstract(backbone)))
-    assert len(places) == count
+def test_tsm_shifts_the_first_unit_of_residual_branches():
+    places = list(shifts(abstract("resnet34")))
+    assert len(places) == 16  # as in the official code
     assert all(place.endswith(".units.0") for place in places)
 
 
@@ -81,16 +62,6 @@ def test_fold_is_rounded_down():
 
     site = Site(0, 0, 1, unit=0, units=2, in_channels=20, out_channels=64)
     assert TSM().place(site, Unit()).before.fold == 2
-
-
-@pytest.mark.slow
-def test_a_scheme_that_adds_no_weights_keeps_all_names_and_shapes():
-    def shapes(model):
-        return {name: array.shape for name, array in named_arrays(model).items()}
-
-    tsn = shapes(abstract("resnet50", "tsn"))
-    assert tsn == shapes(abstract("resnet50", "tsm"))
-    assert tsn == shapes(abstract("resnet50", "tsm", placement="block", causal=True))
 
 
 # With one shift a block, three blocks reach three frames to either side.
@@ -146,8 +117,3 @@ def test_causal_may_shift_all_channels():
 def test_options_of_another_kind(options, message):
     with pytest.raises(ValueError, match=message):
         unannotated(TSM, **options)
-
-
-def test_a_share_that_is_none():
-    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\)"):
-        create("resnet_tiny", "tsm", num_classes=2, num_frames=2, dropout=1.0)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from kernels import Frames
 from vidshift import create
 from vidshift.nets import drawn
 from vidshift.nets.resnet import ResNet, basic_units
@@ -109,6 +110,12 @@ def assert_learns(module: nnx.Module, run: Callable, *, undone: tuple = ()) -> N
     for name, array in after.items():
         moved = (array != stats[name]).any()
         assert np.isfinite(array).all() and moved != name.endswith("temperature"), name
+
+
+def in_parts(clips: jnp.ndarray, parts: int) -> Frames:
+    """The frames that `Frames.of` makes of clips on that many devices."""
+    each = [Frames.of(part) for part in jnp.split(clips, parts)]
+    return Frames(jnp.concatenate([x.data for x in each], 2), clips.shape[1], parts)
 
 
 def random_clips(*shape: int, seed: int = 1) -> jnp.ndarray:

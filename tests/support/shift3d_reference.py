@@ -45,11 +45,6 @@ def normals(shape, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def small_integers(shape, seed: int = 0) -> np.ndarray:
-    """Sums and products of a few of them are exact."""
-    return np.random.default_rng(seed).integers(-9, 10, shape).astype(np.float32)
-
-
 def random_shift(bound, channels: int, seed: int = 1) -> np.ndarray:
     """Within the bounds, by axis, and off the whole numbers but in channel 0."""
     rng = np.random.default_rng(seed)

@@ -18,22 +18,17 @@ if __name__ == "__main__":
 
     one_line()  # before the imports, which take seconds
 
-import argparse
 import json
-import sys
 
 from vidshift.command_line import errors
-from vidshift.command_line.arguments import count
+from vidshift.command_line.arguments import count, make_parser
 from vidshift.cost.count import UNLESS_SAID, rows
 from vidshift.cost.published import TOGETHER
 
 
+@errors.reported
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m vidshift.cost",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m vidshift.cost", __doc__)
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: all that is published")
     add("--classes", type=count, help="of the head; 400")
@@ -45,12 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     clips = {k: getattr(options, k) for k in UNLESS_SAID}
     if not options.json:
         print(HEADING)
-    try:
-        for row in rows(options.names, **clips):
-            print(json.dumps(row) if options.json else _line(row), flush=True)
-    except ValueError as error:
-        print(f"cost: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    for row in rows(options.names, **clips):
+        print(json.dumps(row) if options.json else _line(row), flush=True)
     return 0
 
 

@@ -21,7 +21,7 @@ from vidshift.data.annotations import DATASETS
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.evaluation.protocols import PROTOCOLS
-from vidshift.nets.zoo import BACKBONES, pick
+from vidshift.nets.zoo import pick
 from vidshift.tasks import SINGLE_LABEL
 from vidshift.training.experiment import Experiment
 
@@ -120,13 +120,6 @@ def _labels(experiment: Experiment, rows: int) -> tuple:
 
 
 PROGRAMS = {"train": train_program, "eval": eval_program}
-
-
-def without_shift(network: dict) -> dict:
-    """Returns the network under TSN, without its scheme and the scheme's options."""
-    kept = ("backbone", "num_classes", "num_frames", "dtype")
-    kept += pick("backbone", network["backbone"], BACKBONES).options
-    return {k: v for k, v in network.items() if k in kept} | {"temporal": "tsn"}
 
 
 def measure(program: Program, target: str, mesh: Mesh) -> dict:

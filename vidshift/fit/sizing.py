@@ -16,6 +16,7 @@ from vidshift.data.annotations import DATASETS
 from vidshift.data.sources import motion_clips
 from vidshift.description import model_arguments
 from vidshift.fit import aot
+from vidshift.nets.zoo import without_scheme
 
 # Batches that the search compiles at most, besides the config's own.
 TRIES = 5
@@ -78,7 +79,7 @@ def report(
     network = model_arguments(config, num_classes=_classes(config, classes))
     networks = [network]
     if network["temporal"] != "tsn":
-        networks.append(aot.without_shift(network))
+        networks.append(without_scheme(network))
     # All of them before the first is compiled: a wrong name shows at once.
     programs = [
         (step, which, make(config, which, mesh))

@@ -1,13 +1,19 @@
 """Networks by name on the command line: BACKBONE/TEMPORAL:option=value,option=value."""
 
 import functools
-import inspect
 import json
 from typing import NamedTuple
 
 from flax import nnx
 
-from vidshift.nets.zoo import BACKBONES, NoPlaceError, create, pick
+from vidshift.nets.zoo import (
+    ARGUMENTS,
+    BACKBONES,
+    NoPlaceError,
+    create,
+    pick,
+    without_scheme,
+)
 from vidshift.shifts import SCHEMES
 
 
@@ -24,10 +30,9 @@ class Network(NamedTuple):
         return f"{self.backbone}/{self.temporal}{options and ':'}{options}"
 
     def under_tsn(self) -> "Network":
-        """Keeps what is an option of the backbone."""
-        names = BACKBONES[self.backbone].options
-        kept = {k: v for k, v in self.options.items() if k in names}
-        return Network(self.backbone, "tsn", kept)
+        """Keeps options of the backbone."""
+        options = without_scheme({"backbone": self.backbone, **self.options})
+        return Network(options.pop("backbone"), options.pop("temporal"), options)
 
     def abstract(self, **arguments) -> nnx.Module:
         """The model, of shapes alone; `arguments` are others of `create`."""
@@ -52,7 +57,7 @@ def parse(name: str) -> Network:
         key, _, value = item.partition("=")
         if not (key and value):
             raise ValueError(f"{name}: options are written key=value, got {item!r}")
-        if key in inspect.signature(create).parameters:
+        if key in ARGUMENTS:
             raise ValueError(f"{name}: {key} is none of a network's own options")
         if key in options:
             raise ValueError(f"{name}: {key} is given twice")

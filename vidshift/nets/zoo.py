@@ -102,6 +102,19 @@ def create(
     return model
 
 
+# Names of `create`'s arguments that are no options of a network.
+ARGUMENTS = tuple(inspect.signature(create).parameters)
+
+
+def without_scheme(arguments: Mapping) -> dict:
+    """Arguments of `create` for the same network under TSN.
+
+    Keeps options of the backbone; drops those of the scheme and of the resolution.
+    """
+    kept = (*ARGUMENTS, *BACKBONES[arguments["backbone"]].options)
+    return _only(arguments, kept) | {"temporal": "tsn"}
+
+
 def _only(options: Mapping, names: Iterable[str]) -> dict:
     return {name: value for name, value in options.items() if name in names}
 

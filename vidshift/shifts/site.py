@@ -58,11 +58,6 @@ class Site:
         return self.residual and self.unit == 0
 
     @property
-    def last_unit(self) -> bool:
-        """The last of a residual branch."""
-        return self.residual and self.unit == self.units - 1
-
-    @property
     def least(self) -> bool:
         """In the branch of a block of several that has the fewest units."""
         return bool(self.branches) and self.branch == self.branches[0]

@@ -69,7 +69,9 @@ def load_torch(
     official = family.names(model)
     wanted = {}  # official name -> (our path, variable, leaf)
     nameless = []
-    for path, variable in nnx.to_flat_state(nnx.state(model, is_weight)):
+    for path, variable in nnx.to_flat_state(
+        nnx.state(model, (nnx.Param, nnx.BatchStat))
+    ):
         ours = ".".join(map(str, path))
         if ours.startswith("fc."):
             leaf = family.head_leaves[ours.removeprefix("fc.")]
@@ -116,10 +118,6 @@ def load_torch(
         hint = f". {IMAGE_NETWORK}" if of_images else ""
         raise ValueError(f"the state dict does not fit the model: {listed}{hint}")
     nnx.update(model, nnx.from_flat_state(arrays))
-
-
-def is_weight(path, variable) -> bool:
-    return isinstance(variable, nnx.Param | nnx.BatchStat)
 
 
 def recognise(model: nnx.Module, names: set[str]) -> Family:

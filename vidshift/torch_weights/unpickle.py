@@ -1,12 +1,12 @@
-"""The pickles in PyTorch's files, without PyTorch and without running what they say.
+"""Reads the pickles in PyTorch's files without PyTorch, and runs none of their calls.
 
-A pickle is a program: it may name any function of any installed package and have it
-called, and a short one may ask for work without end. Here `pickletools` reads its
-instructions one by one, and what they build is numbers, text, lists, tuples, dicts and
-`Tensor`s. No name is looked up anywhere but in a table of what tensors are made of. All
-else that checkpoints hold (an optimiser's state, `argparse.Namespace`, a whole module)
-becomes an `Unknown`. The number of instructions is bounded, and none takes longer for
-what others built: a dict keeps what has a short text or number as its key, no more.
+A pickle is a program: it may call any function of any installed package, and a short
+pickle may ask for endless work. Here `pickletools` reads the instructions one by one,
+and they build only numbers, text, lists, tuples, dicts and `Tensor`s. Names are looked
+up only in a table of the functions that make tensors. Everything else in a checkpoint
+(an optimiser's state, `argparse.Namespace`, a whole module) becomes an `Unknown`. The
+number of instructions is bounded, and so is the work of each: a dict keeps only items
+whose key is a short text or a number.
 """
 
 import collections
@@ -19,7 +19,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-# PyTorch's name of a storage -> what it holds, little-endian.
+# PyTorch's name of a storage -> type of its numbers, little-endian.
 STORAGES = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
@@ -32,19 +32,19 @@ STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
-# Of a pickle. A checkpoint of 1,000 layers and its optimiser's state have 60,000.
+# In a pickle. A checkpoint of 1,000 layers with its optimiser's state has 60,000.
 MAX_INSTRUCTIONS = 2_000_000
-# Of a dict's key: all that a tuple holds, and characters.
+# In a dict's key: values of a tuple, nested ones too, and characters of a text.
 MAX_KEY_VALUES = 100
 MAX_KEY_LENGTH = 10_000
-# Larger ones with equal hashes are easily found, and a dict of them takes forever.
+# Larger numbers with equal hashes are easily found, and a dict of them takes forever.
 MAX_KEY_INT = 2**60
 MAX_INT_BITS = 8192
 MAX_AXES = 32
 
 
 class TorchFileError(ValueError):
-    """A file that holds no weights that can be read, in one line."""
+    """Says in one line why a file's weights cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its values if each is stored once."""
+        """Bytes of the values, if each is stored once."""
         return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def array(self, data: bytes) -> np.ndarray:
-        """The tensor over its flat array's bytes, read-only.
+        """Returns the tensor as a read-only view of its flat array's bytes.
 
         Raises:
           TorchFileError: there are fewer bytes than the pickle says.
@@ -82,10 +82,11 @@ class Tensor:
             self.storage.start,
             self.storage.size,
         )
-        there = len(data) // dtype.itemsize - start
-        if there < size:
+        stored = max(0, len(data) // dtype.itemsize - start)
+        if stored < size:
             raise TorchFileError(
-                f"storage {self.storage.key} has {max(there, 0)} values, the pickle says {size}"
+                f"storage {self.storage.key} has {stored} values, "
+                f"the pickle says {size}"
             )
         if 0 in self.shape:
             return np.zeros(self.shape, dtype)
@@ -100,7 +101,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unknown:
-    """What a file calls `name`: a class or function, or an object of it."""
+    """A class or function that a file names, or an object of it."""
 
     name: str
 
@@ -116,7 +117,7 @@ PARAMETERS = (
 class Unpickler:
     """Builds numbers, text, containers and `Tensor`s.
 
-    `dtypes` has, after `load`, those of all storages by key.
+    After `load`, `dtypes` has the types of all storages by key.
     """
 
     def __init__(self, file: io.BytesIO):
@@ -128,11 +129,11 @@ class Unpickler:
         self._left = MAX_INSTRUCTIONS
 
     def load(self) -> object:
-        """The object of the pickle that begins here in the file.
+        """Reads the pickle that begins at the file's position.
 
         Raises:
-          TorchFileError: beyond a bound, or an instruction that no such file has.
-          Exception: whatever damage does.
+          TorchFileError: a bound is passed, or `torch.save` writes no such instruction.
+          Exception: the pickle is damaged.
         """
         for instruction, value, _ in pickletools.genops(self._file):
             self._spend(1)
@@ -268,7 +269,7 @@ class Unpickler:
     def _persistent(self, _):
         self._stack.append(self._stored(self._stack.pop()))
 
-    # ------------------------------------------------------ what tensors are made of
+    # ------------------------------------------------------------ tensors and storages
     def _call(self, function, arguments):
         if not isinstance(function, Unknown):
             raise TypeError(f"a {type(function).__name__} is called")
@@ -304,10 +305,10 @@ class Unpickler:
         return Storage(key, STORAGES[name], start, size)
 
     def _is_key(self, key) -> bool:
-        """Whether a dict keeps what it has under such a key: text or a number.
+        """Tells if a dict keeps an item with this key: a text or a number.
 
         Raises:
-          TorchFileError: it is nested, or long, beyond what a program would write.
+          TorchFileError: the key is nested or long, beyond what a program would write.
         """
         if isinstance(key, tuple):
             waiting, seen = [key], 0
@@ -328,7 +329,7 @@ class Unpickler:
         return isinstance(key, str | bytes | float | None)
 
 
-# Instructions that put what is written with them on the stack.
+# Instructions that put their argument on the stack.
 VALUES = frozenset(
     [
         "INT",
@@ -405,10 +406,10 @@ ACTIONS: dict[str, Callable[[Unpickler, object], None]] = {
 
 
 def _tensor(storage: Storage, offset, shape, strides) -> Tensor:
-    """A tensor that lies in what its storage is said to have.
+    """Makes a tensor that lies within its storage.
 
     Raises:
-      TorchFileError: it does not, or no tensor is of this form.
+      TorchFileError: it lies outside, or no tensor has such sizes.
     """
     if not all(map(_are_sizes, (shape, strides, (offset,)))):
         raise TorchFileError(
@@ -435,7 +436,7 @@ def _are_sizes(values) -> bool:
 
 
 def _brief(value) -> str:
-    """What a line of an error has room for; nested values may be printed without end."""
+    """Formats a value for an error's line; printing nested values might never end."""
     if isinstance(value, tuple) and len(value) <= MAX_AXES:
         return f"({', '.join(map(_brief_item, value))})"
     return _brief_item(value)

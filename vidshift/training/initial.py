@@ -16,14 +16,11 @@ from vidshift.class_names import difference
 from vidshift.description import Description, Input
 from vidshift.nets import BACKBONES, create
 from vidshift.nets.weights import Arrays, first_kernels, named_arrays
+from vidshift.nets.zoo import without_scheme
 from vidshift.run import Run
 from vidshift.shifts import AFTER, BEFORE, SCHEMES
 from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.inflation import find_inflation
-
-# Arguments of `vidshift.create` that are no options.
-ARGUMENTS = ("backbone", "temporal", "num_classes", "num_frames", "dtype")
-ARGUMENTS += ("in_channels",)
 
 
 def initial_weights(
@@ -118,9 +115,8 @@ def is_image_network(model: dict) -> bool:
 
 def as_image_network(model: dict) -> dict:
     """Returns the network's arguments without those that mix time."""
-    row = BACKBONES[model["backbone"]]
-    image = {k: v for k, v in model.items() if k in (*ARGUMENTS, *row.options)}
-    return image | {"temporal": "tsn"} | dict(row.image_options or {})
+    image_options = BACKBONES[model["backbone"]].image_options
+    return without_scheme(model) | dict(image_options or {})
 
 
 def shorten(names) -> str:

@@ -38,7 +38,6 @@ class Case(NamedTuple):
 CASES = {
     "near": Case((2, 4, 6, 5, 8)),
     "near_strided": Case((1, 3, 7, 6, 5), stride=(1, 2, 2)),
-    "near_strided_by_axis": Case((1, 2, 5, 9, 3), stride=(1, 1, 3)),
     "near_frames": Case((1, 35, 2, 3, 2)),
     "near_tiles": Case((1, 2, 17, 17, 5)),
     "near_channels": Case((1, 1, 2, 3, 150)),
@@ -46,7 +45,6 @@ CASES = {
     "near_half": Case((1, 3, 4, 4, 6), max_shift=(0.5, 0.0, 1.0), limit=(0.5, 0.0, 1.0)),
     "near_bfloat16": Case((1, 4, 5, 6, 20), dtype="bfloat16"),
     "near_whole": Case((1, 3, 4, 4, 9), whole=True),
-    "near_whole_bits": Case((2, 3, 5, 4, 9), whole=True, any_bits=True),
     "near_whole_bits_bfloat16": Case(
         (1, 3, 5, 4, 9), ONE, (1, 2, 2), "bfloat16", whole=True, any_bits=True
     ),
@@ -58,9 +56,6 @@ CASES = {
     "far_tiles": Case((1, 1, 18, 19, 3), max_shift=(1.0, 2.0, 2.0), limit=(1, 2, 2)),
     "far_frames": Case((1, 17, 2, 2, 4), max_shift=(2.0, 0.0, 1.0), limit=(2, 0, 1)),
     "unbounded": Case((1, 3, 4, 5, 5), max_shift=None, limit=(3.5, 1.5, 2.5)),
-    "unbounded_strided": Case(
-        (1, 3, 5, 4, 5), max_shift=None, stride=(1, 2, 2), limit=(1.5, 3.0, 2.0)
-    ),
     "unbounded_outside": Case((1, 2, 3, 4, 6), max_shift=None, limit=(3.0, 4.0, 5.0)),
     "unbounded_place": Case((1, 1, 1, 1, 3), max_shift=None),
     "unbounded_bfloat16": Case(
@@ -69,10 +64,6 @@ CASES = {
     "near_nan": Case((1, 2, 3, 4, 5), nan=True),
     "near_whole_nan": Case((1, 2, 3, 4, 5), whole=True, nan=True),
     "unbounded_nan": Case((1, 2, 3, 4, 5), max_shift=None, nan=True),
-    "unbounded_whole_nan": Case((1, 2, 3, 4, 5), None, whole=True, nan=True),
-    "unbounded_whole": Case(
-        (1, 2, 3, 4, 9), max_shift=None, whole=True, limit=(1.5, 2.5, 5.0)
-    ),
     "unbounded_whole_bits": Case(
         (1, 2, 3, 4, 9), None, whole=True, limit=(1.5, 2.5, 5.0), any_bits=True
     ),
@@ -87,21 +78,10 @@ QUICK = (
     "far_frames_strided",
     "unbounded_nan",
 )
-# Others prove as much: the same kernel's branches, in another combination.
-EXHAUSTIVE = (
-    "near_strided_by_axis",
-    "near_whole_bits",
-    "unbounded_strided",
-    "unbounded_whole",
-    "unbounded_whole_nan",
-)
 ALL_CASES = [
     pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
     for name in CASES
 ]
-sampled = pytest.mark.exhaustive(
-    but=tuple(name for name in CASES if name not in EXHAUSTIVE)
-)
 
 
 def options(case: Case) -> dict:
@@ -176,7 +156,6 @@ def by_plain_jax(case: Case, x, shift, dy):
 
 
 @needs_triton
-@sampled
 @pytest.mark.parametrize("name", ALL_CASES)
 def test_compiled_kernel_equals_the_reference(name):
     _compare(CASES[name], *executed(name)[:3])
@@ -209,7 +188,6 @@ def _bits(features):
 
 
 @needs_triton
-@sampled
 @pytest.mark.parametrize("name", ALL_CASES)
 def test_fetched_bytes_are_those_of_the_programs(name):
     case = CASES[name]
@@ -224,20 +202,6 @@ def test_fetched_bytes_are_those_of_the_programs(name):
         assert measured == counted
     else:  # the kernel leaves out taps that no channel of a block has
         assert all(m <= c for m, c in zip(measured, counted, strict=True))
-
-
-@pytest.mark.parametrize("itemsize", [2, 4])
-@pytest.mark.parametrize("shape", SHIFT3D, ids=lambda s: s.name)
-def test_named_shapes_are_read_about_once(shape, itemsize):
-    x = np.prod(shape.x) * itemsize
-    sizes = out_sizes(shape.x[1:4], shape.options["stride"])
-    y = shape.x[0] * np.prod(sizes) * shape.x[4] * itemsize
-    forward, backward = (
-        gpu_plan.fetched_bytes(direction, shape.x, itemsize, **shape.options)
-        for direction in ("forward", "backward")
-    )
-    assert forward <= 1.15 * (x + y)
-    assert forward + backward <= 1.3 * (3 * x + 2 * y)
 
 
 COMPILE = """
