@@ -230,7 +230,7 @@ def tabulate(full: FullNetwork, options) -> table.Table:
     for i, one in enumerate(_progress(subnetworks, "timing", "network")):
         figures = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
         rows.append(
-            table.Row(
+            table.BudgetRow(
                 one,
                 crop,
                 gflops=costs[i].macs / 1e9,
@@ -286,7 +286,7 @@ def _cost(full: FullNetwork, one: SubNetwork, crop: int):
     )
 
 
-def save(full: FullNetwork, row: table.Row, directory: str) -> None:
+def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
     """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
     view = full.view(row.crop)
     description = full.run.description

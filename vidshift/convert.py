@@ -49,7 +49,7 @@ from vidshift.torch_weights.load import recognise
 from vidshift.torch_weights.rules import Family
 
 
-class Source(NamedTuple):
+class TorchCheckpoint(NamedTuple):
     """Contents of a PyTorch checkpoint, matched to a backbone."""
 
     arrays: dict[str, np.ndarray]
@@ -64,7 +64,7 @@ class Source(NamedTuple):
     rest: list[str]
 
 
-def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> Source:
+def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> TorchCheckpoint:
     """Reads a file.
 
     Args:
@@ -85,7 +85,7 @@ def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> Source:
     there = [family.names(model)(name)[0] for name in first]
     # Kernels there are [out, in, ...]. A missing one is load_torch's to report.
     channels = [arrays[name].shape[1] for name in there if name in arrays]
-    return Source(
+    return TorchCheckpoint(
         arrays,
         family,
         head,
@@ -96,7 +96,9 @@ def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> Source:
     )
 
 
-def count_classes(source: Source, options, classes: tuple[str, ...] | None) -> int:
+def count_classes(
+    source: TorchCheckpoint, options, classes: tuple[str, ...] | None
+) -> int:
     """Counts the classes of the file's head, or takes --num_classes with --skip-head.
 
     Raises:

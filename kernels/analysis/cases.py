@@ -20,7 +20,7 @@ from kernels.temporal import (
 )
 
 
-class Measured(NamedTuple):
+class MeasuredOperation(NamedTuple):
     """An operation, and the facts that a call of it needs."""
 
     operation: Operation
@@ -33,10 +33,10 @@ class Measured(NamedTuple):
 OPERATIONS = {
     row.operation.name: row
     for row in (
-        Measured(SHIFT3D, shift3d, learned_shift=True),
-        Measured(SHIFT3D_CONV, shift3d_conv, learned_shift=True),
-        Measured(TEMPORAL_SHIFT, temporal_shift, in_frames=True, linear=True),
-        Measured(TEMPORAL_SHIFT_CONV, temporal_shift_conv, in_frames=True),
+        MeasuredOperation(SHIFT3D, shift3d, learned_shift=True),
+        MeasuredOperation(SHIFT3D_CONV, shift3d_conv, learned_shift=True),
+        MeasuredOperation(TEMPORAL_SHIFT, temporal_shift, in_frames=True, linear=True),
+        MeasuredOperation(TEMPORAL_SHIFT_CONV, temporal_shift_conv, in_frames=True),
     )
 }
 # "backward" is the vector-Jacobian product alone: (x, shift, dy) -> (dx, dshift). The

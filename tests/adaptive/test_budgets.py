@@ -24,7 +24,9 @@ from vidshift.tasks import MULTI_LABEL, MultiTask
 
 
 def row(name, gflops, top1, **options):
-    return table.Row(SubNetwork.parse(name), 224, gflops, 10, top1, 1.0, **options)
+    return table.BudgetRow(
+        SubNetwork.parse(name), 224, gflops, 10, top1, 1.0, **options
+    )
 
 
 TABLE = table.Table(

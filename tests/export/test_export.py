@@ -12,7 +12,7 @@ from tests.support.commands import environment
 from tests.support.runs_for_streams import write_run
 from vidshift.export import __main__ as export
 from vidshift.export import check, load, replay
-from vidshift.export.program import Program
+from vidshift.export.program import PortableProgram
 
 SIZE = ("--size", "32", "24")
 
@@ -120,7 +120,7 @@ def test_what_differs_is_not_written(form, tmp_path, capsys, monkeypatch):
     writer = export.module_of(form)
     write = writer.write
 
-    def wrong(program: Program, path):
+    def wrong(program: PortableProgram, path):
         function = lambda *given: tuple(1.01 * x for x in program.function(*given))
         return write(program._replace(function=function), path)
 

@@ -7,7 +7,7 @@ import pytest
 
 from vidshift.data.device.apply_augment import apply
 from vidshift.data.device.augment import Augment
-from vidshift.data.device.operations import OPERATIONS, Operation
+from vidshift.data.device.operations import OPERATIONS, AugmentOperation
 
 
 def shift_columns(height, width, pixels):
@@ -21,8 +21,11 @@ def darken(x, levels):
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [
-        (Operation(lambda magnitude, sign: 4 * magnitude, darken), [0, 14, 114]),
-        (Operation(lambda magnitude, sign: 1, matrix=shift_columns), [50, 150, 124]),
+        (AugmentOperation(lambda magnitude, sign: 4 * magnitude, darken), [0, 14, 114]),
+        (
+            AugmentOperation(lambda magnitude, sign: 1, matrix=shift_columns),
+            [50, 150, 124],
+        ),
     ],
 )
 def test_an_operation_is_drawn_and_applied_under_jit(monkeypatch, operation, expected):

@@ -464,7 +464,7 @@ def test_the_suggestion_has_been_compiled(monkeypatch):
             for name, shape in {"label": (rows,), "video": (rows, 2048)}.items()
         }
         step = jax.jit(lambda batch: batch["video"] + 1)
-        return aot.Program(step, (batch,), "float32", rows, 0)
+        return aot.ChipProgram(step, (batch,), "float32", rows, 0)
 
     monkeypatch.setattr(aot, "PROGRAMS", {"train": one_more})
     for first in 1000, 2_000_000:  # from either side

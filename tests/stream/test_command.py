@@ -29,7 +29,7 @@ from vidshift.data.media.video import VideoError
 from vidshift.run import Run
 from vidshift.stream import answering, sources
 from vidshift.stream.answering import cut
-from vidshift.stream.latest_frame import Newest
+from vidshift.stream.latest_frame import LatestFrame
 from vidshift.stream.watch import Live
 
 FRAMES = 12
@@ -446,7 +446,7 @@ def test_the_newest_frame_is_handed_out():
         yield from frames[1:]
         raise VideoError("the end")
 
-    newest = Newest(source())
+    newest = LatestFrame(source())
     assert next(newest).index == 0
     looked.set()
     newest._thread.join()
@@ -455,6 +455,6 @@ def test_the_newest_frame_is_handed_out():
     with pytest.raises(VideoError, match="the end"):
         next(newest)
 
-    newest = Newest(iter([frames[0], frames[2], frames[3]]))
+    newest = LatestFrame(iter([frames[0], frames[2], frames[3]]))
     newest._thread.join()
     assert [frame.index for frame in newest] == [2] and newest.skipped == 1

@@ -21,7 +21,7 @@ from vidshift.stream.answering import cut
 
 def row(name, gflops, top1, latency_ms=None, crop=16):
     subnetwork = SubNetwork.parse(name)
-    return table.Row(subnetwork, crop, gflops, 10, top1, 1.0, latency_ms)
+    return table.BudgetRow(subnetwork, crop, gflops, 10, top1, 1.0, latency_ms)
 
 
 SMALL, MIDDLE, LARGE = (

@@ -127,7 +127,7 @@ def test_a_step_learns_from_labels_and_from_the_full_networks_answers(run):
     def loss(params):
         video = jnp.asarray(batch["video"])
         logits = full.merge(params, stats)(video)
-        first = cross_entropy(logits, batch["label"], label_smoothing=0.0)
+        first = cross_entropy(logits, jnp.asarray(batch["label"]), label_smoothing=0.0)
         kl = 0
         wanted = jax.nn.softmax(jax.lax.stop_gradient(logits))
         for one, (skeleton, like, stats_like) in zip(drawn, thin):

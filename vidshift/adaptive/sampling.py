@@ -12,7 +12,7 @@ from vidshift.adaptive.subnetwork import SubNetwork
 OTHER_PROGRAMS = 2
 
 
-class Sampling(NamedTuple):
+class SubNetworkSampling(NamedTuple):
     """The narrowest width at every resolution, and what random ones are drawn from."""
 
     narrowest: tuple[SubNetwork, ...]
@@ -39,7 +39,7 @@ def sampling(
     *,
     full: SubNetwork | None,
     max_programs: int,
-) -> Sampling:
+) -> SubNetworkSampling:
     """A3D draws a width in an interval, and of both resolutions one each, all apart.
 
     A program is compiled for a sub-network, so widths come from a grid, and where width x
@@ -93,7 +93,7 @@ def sampling(
             f"{OTHER_PROGRAMS} other programs need "
             f"{len(narrowest) + OTHER_PROGRAMS + first_turn}"
         )
-    return Sampling(narrowest, tuple(random) or narrowest)
+    return SubNetworkSampling(narrowest, tuple(random) or narrowest)
 
 
 def grid(

@@ -31,7 +31,7 @@ class Adaptive:
         self.params = jax.tree.map(jnp.asarray, params)
         self.folder = folder
         self.table = table.read(folder)
-        self._programs: dict[table.Row, Callable] = {}
+        self._programs: dict[table.BudgetRow, Callable] = {}
 
     def at(
         self,
@@ -50,7 +50,7 @@ class Adaptive:
             self._programs[row] = self._program(row)
         return self._programs[row]
 
-    def row(self, subnetwork=None, *, gflops=None, latency_ms=None) -> table.Row:
+    def row(self, subnetwork=None, *, gflops=None, latency_ms=None) -> table.BudgetRow:
         """The row of the table that `at` takes."""
         if subnetwork is None:
             return self.table.choose(gflops=gflops, latency_ms=latency_ms)
@@ -60,7 +60,7 @@ class Adaptive:
             subnetwork = SubNetwork.parse(subnetwork)
         return self.table.find(subnetwork)
 
-    def _program(self, row: table.Row) -> Callable:
+    def _program(self, row: table.BudgetRow) -> Callable:
         wanted = row.subnetwork.of(self.model)
         network = Narrow.of(lambda: create(**wanted))
         stats = jax.tree.map(jnp.asarray, table.read_statistics(self.folder, row))

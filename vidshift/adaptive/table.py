@@ -14,7 +14,7 @@ TABLE_FILE = "table.json"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class BudgetRow:
     """A sub-network on clips of `crop` pixels.
 
     `gflops` counts multiplications of convolutions and linear layers for one clip, as the
@@ -42,9 +42,9 @@ class Table:
 
     checkpoint: str
     device: str
-    rows: tuple[Row, ...]
+    rows: tuple[BudgetRow, ...]
 
-    def pareto(self) -> list[Row]:
+    def pareto(self) -> list[BudgetRow]:
         """Returns the Pareto front, cheapest first."""
         best, found = -1.0, []
         for row in sorted(self.rows, key=lambda row: (row.gflops, -row.top1)):
@@ -55,7 +55,7 @@ class Table:
 
     def choose(
         self, *, gflops: float | None = None, latency_ms: float | None = None
-    ) -> Row:
+    ) -> BudgetRow:
         """The most accurate within a budget, the cheapest of equals.
 
         Raises:
@@ -80,7 +80,7 @@ class Table:
             )
         return known[min(within)[2]][1]
 
-    def find(self, subnetwork: SubNetwork, crop: int | None = None) -> Row:
+    def find(self, subnetwork: SubNetwork, crop: int | None = None) -> BudgetRow:
         """The row of a sub-network; of several crops the first.
 
         Raises:
@@ -116,7 +116,7 @@ def write(folder: pathlib.Path, table: Table) -> None:
     rows = [
         row.subnetwork._asdict()
         | {"name": str(row.subnetwork), "pareto": row in best}
-        | {k: getattr(row, k) for k in Row.__slots__ if k != "subnetwork"}
+        | {k: getattr(row, k) for k in BudgetRow.__slots__ if k != "subnetwork"}
         for row in table.rows
     ]
     content = {"checkpoint": table.checkpoint, "device": table.device, "rows": rows}
@@ -132,9 +132,9 @@ def read(folder: pathlib.Path) -> Table:
     try:
         content = json.loads(path.read_text())
         rows = [
-            Row(
+            BudgetRow(
                 SubNetwork(row["width"], row["side"], row["frames"]),
-                **{k: row[k] for k in Row.__slots__ if k != "subnetwork"},
+                **{k: row[k] for k in BudgetRow.__slots__ if k != "subnetwork"},
             )
             for row in content["rows"]
         ]
@@ -147,13 +147,13 @@ def read(folder: pathlib.Path) -> Table:
         raise ValueError(f"{path} is no table of budgets ({error!r})") from error
 
 
-def write_statistics(folder: pathlib.Path, row: Row, stats: Arrays) -> None:
+def write_statistics(folder: pathlib.Path, row: BudgetRow, stats: Arrays) -> None:
     rewritten = folder / f"{row.file}.tmp.npz"
     np.savez(rewritten, **stats)
     rewritten.replace(folder / row.file)
 
 
-def read_statistics(folder: pathlib.Path, row: Row) -> Arrays:
+def read_statistics(folder: pathlib.Path, row: BudgetRow) -> Arrays:
     with np.load(folder / row.file) as found:
         return dict(found)
 
@@ -165,7 +165,7 @@ def changed(before: SubNetwork, after: SubNetwork) -> str:
     return names[0] if len(names) == 1 else "several"
 
 
-def lines(rows: Iterable[Row]) -> list[str]:
+def lines(rows: Iterable[BudgetRow]) -> list[str]:
     """A Markdown table."""
     found = [
         "| S² x T, width | top-1 | GFLOPs | parameters | latency |",

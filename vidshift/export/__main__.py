@@ -167,7 +167,7 @@ def default_out(options) -> pathlib.Path:
     )
 
 
-def describe(options, network, made: program.Program, prepare) -> dict:
+def describe(options, network, made: program.PortableProgram, prepare) -> dict:
     """Returns the JSON beside the file; sizes that are free are "B"."""
 
     def listed(arrays):

@@ -15,7 +15,7 @@ KINDS = ("clip", "stream")
 NEXT = "next."
 
 
-class Program(NamedTuple):
+class PortableProgram(NamedTuple):
     """`function` takes arrays as `inputs` lists them, and gives a tuple as `outputs` does.
 
     Both are lists of (name, shape and type); `batch` is the number of clips or streams,
@@ -38,7 +38,7 @@ def make_program(
     prepare: Callable[[jax.Array], jax.Array],
     shape: tuple,
     dtype,
-) -> Program:
+) -> PortableProgram:
     """Builds the program of one of `KINDS`.
 
     Args:
@@ -76,7 +76,7 @@ def make_program(
     function = portable(function)
     found = jax.eval_shape(function, *(shape for _, shape in inputs))
     outputs = list(zip(names, found, strict=True))
-    return Program(function, inputs, outputs, shape[0])
+    return PortableProgram(function, inputs, outputs, shape[0])
 
 
 def offline(kind: str, model: nnx.Module, prepare: Callable) -> Callable:

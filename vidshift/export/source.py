@@ -15,7 +15,7 @@ from vidshift.run import Run
 from vidshift.tasks import SINGLE_LABEL
 
 
-class Source(NamedTuple):
+class NetworkToExport(NamedTuple):
     """A float32 model, and the `model`, `input`, `classes` of a checkpoint's description."""
 
     name: str
@@ -33,19 +33,19 @@ class Source(NamedTuple):
         return self.description.input.normalise("float32")
 
 
-def of_run(run: str, which: str) -> Source:
+def of_run(run: str, which: str) -> NetworkToExport:
     """Opens the network of a run or checkpoint, computing in float32.
 
     Raises:
       CheckpointError: nothing complete is there.
     """
     opened = Run.open(run, which)
-    return Source(
+    return NetworkToExport(
         opened.description.name, opened.network(dtype="float32"), opened.description
     )
 
 
-def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
+def of_name(name: str, *, num_classes: int, num_frames: int) -> NetworkToExport:
     """Builds a network by its name on the command line, with random weights.
 
     Raises:
@@ -53,7 +53,7 @@ def of_name(name: str, *, num_classes: int, num_frames: int) -> Source:
     """
     network = names.parse(name)
     pixels = official_pixels(network.backbone, bgr=False)
-    return Source(
+    return NetworkToExport(
         network.name,
         random_network(
             network.abstract(num_classes=num_classes, num_frames=num_frames)

@@ -10,12 +10,12 @@ from jax.extend.core import Literal
 
 from vidshift.export.onnx_graph import Graph, NoRuleError, Value
 from vidshift.export.onnx_rules import RULES
-from vidshift.export.program import Program
+from vidshift.export.program import PortableProgram
 
 SYMBOLIC = True
 
 
-def write(program: Program, path: pathlib.Path) -> dict:
+def write(program: PortableProgram, path: pathlib.Path) -> dict:
     """Writes a program; says which operations and arrays are in it.
 
     Raises:
@@ -33,7 +33,7 @@ def write(program: Program, path: pathlib.Path) -> dict:
     }
 
 
-def convert(program: Program) -> onnx.ModelProto:
+def convert(program: PortableProgram) -> onnx.ModelProto:
     """Converts the program's equations one after another, by the table of rules."""
     closed = jax.make_jaxpr(program.function)(*program.shapes)
     graph, jaxpr = Graph(program.batch), closed.jaxpr

@@ -7,13 +7,13 @@ import re
 import jax
 from jax import export
 
-from vidshift.export.program import Program
+from vidshift.export.program import PortableProgram
 
 PLATFORMS = ("cpu", "tpu", "cuda")
 SYMBOLIC = True
 
 
-def write(program: Program, path: pathlib.Path) -> dict:
+def write(program: PortableProgram, path: pathlib.Path) -> dict:
     """Writes a program; says which operations and arrays are in it."""
     # JAX leaves out of a program what it does not read, unless it is told not to.
     function = jax.jit(program.function, keep_unused=True)

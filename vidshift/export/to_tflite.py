@@ -12,13 +12,13 @@ from litert_converter import converter_api_ext as litert
 from litert_converter.mlir import ir, passmanager
 
 from vidshift.export.portable import portable
-from vidshift.export.program import Program
+from vidshift.export.program import PortableProgram
 
 SYMBOLIC = False
 SIGNATURE = "serving_default"
 
 
-def write(program: Program, path: pathlib.Path) -> dict:
+def write(program: PortableProgram, path: pathlib.Path) -> dict:
     """Writes a program; says which operations and arrays are in it.
 
     Raises:
@@ -73,7 +73,7 @@ POOLING = {
 }
 
 
-def convert(program: Program) -> bytes:
+def convert(program: PortableProgram) -> bytes:
     function = jax.jit(portable(program.function, POOLING), keep_unused=True)
     exported = export.export(function, platforms=("cpu",))(*program.shapes)
     context = ir.Context()

@@ -32,7 +32,7 @@ BATCHES_IN_FLIGHT = 4
 STEPS_PER_EPOCH = 1000
 
 
-class Program(NamedTuple):
+class ChipProgram(NamedTuple):
     step: Any  # jitted
     arguments: tuple  # abstract, with shardings
     dtype: str  # compute type
@@ -40,7 +40,7 @@ class Program(NamedTuple):
     kept_bytes: int  # that a run keeps on each chip meanwhile, besides the arguments
 
 
-def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
+def train_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
     """Builds the step that `train.py` runs.
 
     Args:
@@ -62,12 +62,12 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> Program:
     batch = _sharded(batch, mesh)
     kept_bytes = BATCHES_IN_FLIGHT * _size_bytes(batch) // mesh.size
     arguments = _replicated(experiment.abstract_state(), mesh), batch
-    return Program(
+    return ChipProgram(
         experiment.make_step(), arguments, network["dtype"], rows, kept_bytes
     )
 
 
-def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
+def eval_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
     """Builds the step of validation during a run of `train.py`; arguments as above."""
     experiment = _experiment(config, network)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
@@ -90,7 +90,9 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> Program:
     weights = _replicated((params, stats), mesh)
     arguments = *weights, _sharded(batch, mesh)
     kept_bytes = _size_bytes(state) - _size_bytes(weights)
-    return Program(step, arguments, network["dtype"], rows * protocol.views, kept_bytes)
+    return ChipProgram(
+        step, arguments, network["dtype"], rows * protocol.views, kept_bytes
+    )
 
 
 def _experiment(config: Config, network: dict) -> Experiment:
@@ -122,7 +124,7 @@ def _labels(experiment: Experiment, rows: int) -> tuple:
 PROGRAMS = {"train": train_program, "eval": eval_program}
 
 
-def measure(program: Program, target: str, mesh: Mesh) -> dict:
+def measure(program: ChipProgram, target: str, mesh: Mesh) -> dict:
     """Compiles a step and returns what it takes of one chip.
 
     Returns:

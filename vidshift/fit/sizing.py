@@ -199,7 +199,7 @@ def _whole_batches(config: Config, count: int) -> Config:
 
 
 def _measure(
-    step: str, network: dict, program: aot.Program, *, target: str, mesh: Mesh
+    step: str, network: dict, program: aot.ChipProgram, *, target: str, mesh: Mesh
 ) -> dict:
     """Compiles one row, and says on stderr what takes so long."""
     batch = program.arguments[-1]["label"].size

@@ -43,7 +43,7 @@ class InvertedResidual(Block):
         return y.like(y.data + x.data) if self.residual else y
 
 
-class Row(NamedTuple):
+class BlockRow(NamedTuple):
     """A block's channels, stride, and how many times it widens its input."""
 
     cin: int
@@ -56,18 +56,18 @@ class Row(NamedTuple):
         return self.stride == 1 and self.cin == self.cout
 
 
-def block_rows(stages, width_mult: float) -> list[list[Row]]:
+def block_rows(stages, width_mult: float) -> list[list[BlockRow]]:
     """The blocks of each stage."""
     rows, cin = [], STEM
     for expand, channels, length, stride in stages:
         cout = channels if expand == 1 else _wide(channels, width_mult)
-        others = [Row(cout, cout, 1, expand)] * (length - 1)
-        rows.append([Row(cin, cout, stride, expand), *others])
+        others = [BlockRow(cout, cout, 1, expand)] * (length - 1)
+        rows.append([BlockRow(cin, cout, stride, expand), *others])
         cin = cout
     return rows
 
 
-def inverted_units(row: Row, width: float, unit):
+def inverted_units(row: BlockRow, width: float, unit):
     """1x1 to `expand` times the width, 3x3 of each channel, 1x1: `[(in, out, unit)]`.
 
     With `expand` of 1 the first is left out. The last has no activation. Channels are

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from vidshift.adaptive.switch import Adaptive
-from vidshift.adaptive.table import Row
+from vidshift.adaptive.table import BudgetRow
 
 AUTO = "auto"
 WORDS = "`budget GFLOPS`, `budget auto`, `latency MILLISECONDS`"
@@ -30,14 +30,14 @@ class Largest:
       interval: seconds from one answer to the next.
     """
 
-    def __init__(self, seconds: dict[Row, float], interval: float):
+    def __init__(self, seconds: dict[BudgetRow, float], interval: float):
         self._seconds = seconds
         self._interval = interval
         self._recent: deque[float] = deque(maxlen=ANSWERS)
         self._patience = PATIENCE
         self.row = self._best(0.0)
 
-    def _best(self, more: float) -> Row:
+    def _best(self, more: float) -> BudgetRow:
         """Chooses with `more` seconds for each answer than the network alone takes."""
         fits = [
             row for row, s in self._seconds.items() if s + more <= FITS * self._interval
@@ -46,7 +46,7 @@ class Largest:
             return min(self._seconds, key=self._seconds.get)
         return max(fits, key=lambda row: (row.top1, -self._seconds[row]))
 
-    def answered(self, seconds: float) -> Row:
+    def answered(self, seconds: float) -> BudgetRow:
         """Takes the latency of an answer; gives the network for the next one."""
         self._recent.append(seconds)
         self._patience -= 1
@@ -89,7 +89,7 @@ class Budget:
         self._next: concurrent.futures.Future | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._auto: Largest | None = None
-        self.row: Row | None = None
+        self.row: BudgetRow | None = None
         # Answers by sub-network.
         self.answers: dict[str, int] = {}
 
@@ -147,7 +147,7 @@ class Budget:
         return self._ready(self._adaptive.row(**{name: limit}))
 
     def _ready(
-        self, row: Row, auto: Largest | None = None
+        self, row: BudgetRow, auto: Largest | None = None
     ) -> concurrent.futures.Future:
         def compiled():
             program = self._adaptive.at(row.subnetwork)
@@ -157,7 +157,7 @@ class Budget:
         return self._compiling.submit(compiled)
 
     def _measured(self):
-        rows: Sequence[Row] = self._adaptive.table.pareto()
+        rows: Sequence[BudgetRow] = self._adaptive.table.pareto()
         programs = {row: self._adaptive.at(row.subnetwork) for row in rows}
         auto = Largest(
             {row: self._seconds(program) for row, program in programs.items()},

@@ -9,7 +9,7 @@ from vidshift.stream.sources import Frame
 SECONDS = 0.1
 
 
-class Newest(Iterator[Frame]):
+class LatestFrame(Iterator[Frame]):
     """Reads frames in a thread and hands out the newest, so that nothing ever lags.
 
     One that a network is to see gives way to such a one alone. An error of the source is

@@ -20,7 +20,7 @@ Cache = dict[str, Array]
 SUM, LAST, SEEN = "average.sum", "average.last", "average.seen"
 
 
-class Program(NamedTuple):
+class StreamProgram(NamedTuple):
     """A network that sees one frame, as functions of arrays."""
 
     weights: nnx.State
@@ -29,7 +29,7 @@ class Program(NamedTuple):
     apply: Callable
 
 
-def program(model: nnx.Module) -> Program:
+def program(model: nnx.Module) -> StreamProgram:
     """Takes a network apart into what it computes for a frame and what it keeps.
 
     Raises:
@@ -69,7 +69,7 @@ def program(model: nnx.Module) -> Program:
         unknown = {name: new_past()[...] for name in paths}
         return apply(weights, unknown, frame)[1]
 
-    return Program(weights, begin, apply)
+    return StreamProgram(weights, begin, apply)
 
 
 def _started(model: nnx.Module) -> nnx.Module:

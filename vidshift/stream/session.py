@@ -16,7 +16,7 @@ from vidshift.data.media.encoding import SQUARE
 from vidshift.data.media.frame_index import index_of
 from vidshift.stream import control, sources, state
 from vidshift.stream.answering import FrameByFrame
-from vidshift.stream.latest_frame import Newest
+from vidshift.stream.latest_frame import LatestFrame
 from vidshift.stream.overlay import Drawing
 from vidshift.stream.watch import Live, watch
 from vidshift.stream.watcher import answering, find, taken_fps
@@ -71,7 +71,7 @@ def stream(
         frames = sources.paced(frames)
     newest = None
     if options.pace != "none":
-        frames = newest = Newest(frames, stop)
+        frames = newest = LatestFrame(frames, stop)
     try:
         figures = watch(
             frames,

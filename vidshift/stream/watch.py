@@ -11,7 +11,7 @@ import numpy as np
 from vidshift.data.media.video import VideoError
 from vidshift.data.views.view import View
 from vidshift.stream.answering import cut
-from vidshift.stream.latest_frame import Newest
+from vidshift.stream.latest_frame import LatestFrame
 from vidshift.stream.overlay import Drawing
 from vidshift.stream.sources import CameraError, Frame
 from vidshift.tasks.kinds import Guess
@@ -104,7 +104,7 @@ def watch(
     """Answers a stream's frames until it ends, is damaged, or `stop`.
 
     Args:
-      frames: of `sources.timed`, or a `Newest` of them.
+      frames: of `sources.timed`, or a `LatestFrame` of them.
       answer: (picture, time) to logits, or None where there is no new answer.
       view: what is cut out of a frame.
       top: logits to the most probable classes.
@@ -128,7 +128,7 @@ def watch(
             figures.ended = "interrupted" if stop() else "end"
             break
         figures.frames = frame.index + 1
-        if isinstance(frames, Newest):
+        if isinstance(frames, LatestFrame):
             figures.skipped = frames.skipped
         if frame.due:
             figures.seen += 1

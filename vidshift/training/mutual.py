@@ -20,7 +20,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.adaptive.distill import distillation
-from vidshift.adaptive.sampling import Sampling, sampling
+from vidshift.adaptive.sampling import SubNetworkSampling, sampling
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork
 from vidshift.config import Config
 from vidshift.layers.norm import freeze
@@ -36,7 +36,7 @@ SECONDS_BETWEEN_LINES = 10.0
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 
-def make_sampling(config: Config, model: dict) -> Sampling:
+def make_sampling(config: Config, model: dict) -> SubNetworkSampling:
     """Returns the sub-networks that a run's steps draw from.
 
     Raises:

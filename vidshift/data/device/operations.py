@@ -1,7 +1,7 @@
 """Table of augmentations: name, magnitude, and change of the pixels.
 
 A new one is another row, added before the first batch is drawn and compiled:
-`OPERATIONS["Blur"] = Operation(lambda magnitude, sign: magnitude / 10, blur)`.
+`OPERATIONS["Blur"] = AugmentOperation(lambda magnitude, sign: magnitude / 10, blur)`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vidshift.data.device import affine, pixel_ops
 
 
-class Operation(NamedTuple):
+class AugmentOperation(NamedTuple):
     # (magnitude in [0, 10], sign) -> the number that the operation takes; None: not one
     # of RandAugment's.
     argument: Callable[[float, int], float] | None
@@ -40,23 +40,25 @@ def _signed(most: float) -> Callable[[float, int], float]:
 # trains with. Where an operation can go both ways timm draws the sign as well. Posterize
 # and Solarize change less the larger the magnitude, and the four enhancements nothing at
 # 5, as timm's do without "inc".
-OPERATIONS: dict[str, Operation] = {
-    "Hue": Operation(None, pixel_ops.hue),
-    "AutoContrast": Operation(_nothing, pixel_ops.auto_contrast),
-    "Equalize": Operation(_nothing, pixel_ops.equalize),
-    "Invert": Operation(_nothing, pixel_ops.invert),
-    "Posterize": Operation(_whole(4), pixel_ops.posterize),  # bits that stay
-    "Solarize": Operation(_whole(256), pixel_ops.solarize),  # first level inverted
-    "SolarizeAdd": Operation(_whole(110), pixel_ops.solarize_add),  # levels
-    "Color": Operation(_factor, pixel_ops.color),
-    "Contrast": Operation(_factor, pixel_ops.contrast),
-    "Brightness": Operation(_factor, pixel_ops.brightness),
-    "Sharpness": Operation(_factor, pixel_ops.sharpness),
-    "Rotate": Operation(_signed(30), matrix=affine.rotation),  # degrees
-    "ShearX": Operation(_signed(0.3), matrix=affine.shear_x),  # pixels a pixel
-    "ShearY": Operation(_signed(0.3), matrix=affine.shear_y),
-    "TranslateXRel": Operation(_signed(0.45), matrix=affine.translation_x),  # of side
-    "TranslateYRel": Operation(_signed(0.45), matrix=affine.translation_y),
+OPERATIONS: dict[str, AugmentOperation] = {
+    "Hue": AugmentOperation(None, pixel_ops.hue),
+    "AutoContrast": AugmentOperation(_nothing, pixel_ops.auto_contrast),
+    "Equalize": AugmentOperation(_nothing, pixel_ops.equalize),
+    "Invert": AugmentOperation(_nothing, pixel_ops.invert),
+    "Posterize": AugmentOperation(_whole(4), pixel_ops.posterize),  # bits that stay
+    # The first level that is inverted.
+    "Solarize": AugmentOperation(_whole(256), pixel_ops.solarize),
+    "SolarizeAdd": AugmentOperation(_whole(110), pixel_ops.solarize_add),  # levels
+    "Color": AugmentOperation(_factor, pixel_ops.color),
+    "Contrast": AugmentOperation(_factor, pixel_ops.contrast),
+    "Brightness": AugmentOperation(_factor, pixel_ops.brightness),
+    "Sharpness": AugmentOperation(_factor, pixel_ops.sharpness),
+    "Rotate": AugmentOperation(_signed(30), matrix=affine.rotation),  # degrees
+    "ShearX": AugmentOperation(_signed(0.3), matrix=affine.shear_x),  # pixels a pixel
+    "ShearY": AugmentOperation(_signed(0.3), matrix=affine.shear_y),
+    # Fractions of the side.
+    "TranslateXRel": AugmentOperation(_signed(0.45), matrix=affine.translation_x),
+    "TranslateYRel": AugmentOperation(_signed(0.45), matrix=affine.translation_y),
 }
 
 

@@ -171,7 +171,7 @@ class ClipRequest(NamedTuple):
         )
 
 
-class Sampling(NamedTuple):
+class FrameSampling(NamedTuple):
     # (request, random numbers) -> int64 [T]
     train: Callable[[ClipRequest, np.random.Generator], np.ndarray]
     # (request, number of clips) -> int64 [clips, T]
@@ -236,10 +236,10 @@ def _test_strided(request: ClipRequest, clips: int) -> np.ndarray:
     )
 
 
-SAMPLINGS: dict[str, Sampling] = {
-    "segments": Sampling(_train_segments, _test_segments),
-    "dense": Sampling(_train_dense, _test_dense),
-    "strided": Sampling(_train_strided, _test_strided),
+SAMPLINGS: dict[str, FrameSampling] = {
+    "segments": FrameSampling(_train_segments, _test_segments),
+    "dense": FrameSampling(_train_dense, _test_dense),
+    "strided": FrameSampling(_train_strided, _test_strided),
 }
 
 
