@@ -33,7 +33,7 @@ BUDGETS = "budgets"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """One checkpoint of a run; a converted checkpoint is a run that was never trained."""
+    """A run at a checkpoint; a converted checkpoint is a run that was never trained."""
 
     checkpoint: pathlib.Path
     description: Description

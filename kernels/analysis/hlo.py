@@ -1,4 +1,4 @@
-"""What a compiled program moves, in memory and between chips, from its optimised HLO.
+"""Counts a compiled program's traffic, in memory and between chips, in its optimised HLO.
 
 Each top-level instruction of the entry computation reads its operands and writes its
 results, as many bytes as the arrays take in memory: dimensions padded to the layout's
@@ -50,7 +50,7 @@ class Moved(NamedTuple):
 
 
 class Collective(NamedTuple):
-    """How often one kind runs; bytes of a chip's operands, of an all-gather's results."""
+    """Runs of one kind; bytes of a chip's operands, or of an all-gather's results."""
 
     count: int
     size_bytes: int
@@ -68,7 +68,7 @@ def program_bytes(text: str, *, kernels: bool = False) -> Moved:
 
 
 def collectives(text: str) -> dict[str, Collective]:
-    """What one chip exchanges with others, by kind, in `compiled.as_text()`.
+    """Returns one chip's exchanges with others, by kind, in `compiled.as_text()`.
 
     An asynchronous one counts where it starts, one in a loop as often as the loop runs
     (once if that is unknown); of branches all are counted.
@@ -205,7 +205,7 @@ def _moved(instruction: Instruction, instructions, computations, kernels) -> Mov
 
 
 def _trips(attributes: str) -> int | None:
-    """How often a loop runs, where the compiler found out."""
+    """Returns a loop's number of runs, or None where the compiler does not know it."""
     match = re.search(r'"known_trip_count":\{"n":"(\d+)"', attributes)
     return int(match[1]) if match else None
 
@@ -217,7 +217,7 @@ def _branches(attributes: str) -> list[str]:
 
 
 def _renamed(name: str, instructions) -> str:
-    """What an array is called before bitcasts, which name it anew and move nothing."""
+    """Returns an array's name before bitcasts, which rename it and move nothing."""
     while name in instructions and instructions[name].opcode == "bitcast":
         name = instructions[name].operands[0]
     return name

@@ -1,4 +1,4 @@
-"""What has been seen of a video: its frames so far, as a clip or as a stream."""
+"""Views of a video's frames so far, as a clip or as a stream."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Whether an exported file computes what the network does."""
+"""Compares an exported file's results with the network's."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""What is exported: a network as a function of named arrays, for any number of clips."""
+"""Exported form of a network: a function of named arrays, for any number of clips."""
 
 from collections.abc import Callable
 from typing import NamedTuple

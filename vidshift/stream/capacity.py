@@ -1,4 +1,4 @@
-"""How many streams a device keeps up with, and what their memory of the past costs."""
+"""Counts the streams that a device keeps up with, and their memory of the past."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""What a data set's annotations say, whatever their format: clips, labels, splits."""
+"""Annotations of a data set, whatever their format: clips, labels, splits."""
 
 import dataclasses
 import pathlib

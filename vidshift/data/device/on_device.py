@@ -1,4 +1,4 @@
-"""What is done to a batch on the device, under `jit`: flip, augment, normalise, cast."""
+"""Work on a batch on the device, under `jit`: flip, augment, normalise, cast."""
 
 from collections.abc import Mapping, Sequence
 

@@ -16,7 +16,7 @@ def length_size(extradata: bytes | None) -> int:
 
 
 def is_idr(packet: bytes, length_size: int) -> bool:
-    """Whether a packet, as the container stores it, is a picture that begins anew."""
+    """Returns whether a packet, as the container stores it, is an IDR picture."""
     return any(
         begin < end and packet[begin] >> 1 & 0x3F in IDR
         for begin, end in h264.nal_units(packet, length_size)

@@ -1,4 +1,4 @@
-"""How far a preparation is."""
+"""Progress of a preparation, and the time it has to go."""
 
 import collections
 import sys

@@ -1,4 +1,4 @@
-"""One clip of a data set as its record keeps it: the file as it is, or encoded anew.
+"""Forms of a clip in its record: the file as it is, or encoded anew.
 
 `fast` and `frames` are scaled down to a short side of 256 pixels (never up), turned
 upright and brought to 8 bits; frame i is frame i of the source, however far apart in time
