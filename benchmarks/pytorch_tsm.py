@@ -54,7 +54,7 @@ RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_
 RESULTS += ("compile_seconds", "program_bytes", "error")
 CLASSES = 174
 FOLD_DIV = 8
-# As in kernels/analysis/timing.py: shorter than this, what is timed is the call.
+# As in vidshift/kernels/analysis/timing.py: shorter than this, what is timed is the call.
 BLOCK_SECONDS = 0.01
 LEAST_BLOCKS = 3
 

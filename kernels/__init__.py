@@ -1,14 +1,4 @@
-"""The operations whose speed matters. Imports nothing of vidshift."""
+"""Another name, in a clone, for the public operations of `vidshift.kernels`."""
 
-from kernels.frames import Frames
-from kernels.interpolated import shift3d
-from kernels.interpolated_conv import shift3d_conv
-from kernels.temporal import temporal_shift, temporal_shift_conv
-
-__all__ = [
-    "Frames",
-    "shift3d",
-    "shift3d_conv",
-    "temporal_shift",
-    "temporal_shift_conv",
-]
+from vidshift.kernels import *
+from vidshift.kernels import __all__  # noqa: F401

@@ -32,14 +32,16 @@ os.environ["VIDSHIFT_TEST_EMITTERS"] = (
 from jaxtyping import install_import_hook
 
 # Triton reads the text of its kernels, which have to be left as they are.
-KERNELS = [
-    ".".join(file.relative_to(Path(__file__).parents[1]).with_suffix("").parts)
-    for file in Path(__file__).parents[1].glob("kernels/**/*.py")
-    if file.stem not in ("__init__", "gpu_kernels")
+VIDSHIFT = Path(__file__).parents[1] / "vidshift"
+CHECKED = [
+    ".".join(file.relative_to(VIDSHIFT.parent).with_suffix("").parts)
+    for folder in (VIDSHIFT.glob("*"), VIDSHIFT.glob("kernels/**/*.py"))
+    for file in folder
+    if file.stem not in ("__init__", "__pycache__", "gpu_kernels", "kernels")
 ]
 # Before anything of ours is imported, so that every annotated function is checked.
 install_import_hook(
-    [*KERNELS, "vidshift"],
+    CHECKED,
     # An int is a float, as PEP 484 has it.
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

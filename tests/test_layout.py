@@ -40,7 +40,7 @@ def imported(text: str) -> set[str]:
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 names.add(name if is_module(name) else node.module)
-    return {name for name in names if name.split(".")[0] in ("kernels", "vidshift")}
+    return {name for name in names if name.split(".")[0] == "vidshift"}
 
 
 def place_of(module: str) -> str:
@@ -63,8 +63,7 @@ def upward(module: str, text: str) -> list[str]:
 
 MODULES = {
     module_of(path): path.read_text()
-    for folder in ("kernels", "vidshift")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    for path in sorted((ROOT / "vidshift").rglob("*.py"))
 }
 
 
@@ -87,7 +86,7 @@ def test_every_module_has_a_floor():
     [
         ("vidshift.nets.zoo", "from vidshift.training import state"),
         ("vidshift.data.media.video", "import vidshift.data.loading.loader"),
-        ("kernels.dispatch", "def f():\n    from vidshift import nets"),
+        ("vidshift.kernels.dispatch", "def f():\n    from vidshift import nets"),
         ("vidshift.adaptive.table", "from vidshift.torch_weights import load"),
     ],
 )

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels.analysis.flops import flops
 from vidshift.cost import __main__ as command
 from vidshift.cost import count as cost
 from vidshift.cost.published import ROWS, Published
+from vidshift.kernels.analysis.flops import flops
 from vidshift.nets.names import parse
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support import networks
 from tests.support.networks import random_clips
+from vidshift.kernels import Frames
 from vidshift.nets import BACKBONES, Backbone, drawn
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.resnet import ResidualBlock

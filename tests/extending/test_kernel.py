@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import shift3d
-from kernels.analysis.cases import OPERATIONS
-from kernels.dispatch import Implementation, forced
-from kernels.interpolated.api import SHIFT3D
+from vidshift.kernels import shift3d
+from vidshift.kernels.analysis.cases import OPERATIONS
+from vidshift.kernels.dispatch import Implementation, forced
+from vidshift.kernels.interpolated.api import SHIFT3D
 
 XLA = SHIFT3D.implementations["xla"]
 X = jax.random.normal(jax.random.key(0), (1, 3, 4, 4, 2))

@@ -5,9 +5,9 @@ import pytest
 from flax import nnx
 
 import vidshift
-from kernels import Frames
 from tests.support import networks
 from tests.support.networks import assert_learns, random_clips, tiny
+from vidshift.kernels import Frames
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts import SCHEMES, FrameMixer, NoPlaceError, Scheme, Site
 

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kernels.analysis import chips, hlo
-from kernels.analysis.flops import flops
 from tests.support.commands import ROOT, failures
 from vidshift.config import Config, DataConfig, ModelConfig, check
 from vidshift.data.loading.loader import eval_batches, train_batches
@@ -23,6 +21,8 @@ from vidshift.data.sources.prepared import Prepared
 from vidshift.data.views.view import View
 from vidshift.description import model_arguments
 from vidshift.fit import aot, sizing
+from vidshift.kernels.analysis import chips, hlo
+from vidshift.kernels.analysis.flops import flops
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 needs_v5e = pytest.mark.skipif(

@@ -1,6 +1,6 @@
 import pytest
 
-from kernels import triton_gpu
+from vidshift.kernels import triton_gpu
 
 
 @pytest.fixture

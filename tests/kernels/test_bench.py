@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import bench
-from kernels.analysis import cases, timing
-from kernels.analysis.shapes import SHAPES, Shape
 from tests.support.commands import ROOT, environment
+from vidshift.kernels import bench
+from vidshift.kernels.analysis import cases, timing
+from vidshift.kernels.analysis.shapes import SHAPES, Shape
 
 SMALL = Shape("small", (2, 8, 6, 6, 24), {"stride": (1, 1, 1), "max_shift": (1.0,) * 3})
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from kernels import Frames, shift3d, shift3d_conv, temporal_shift_conv
-from kernels.analysis.cases import OPERATIONS
-from kernels.dispatch import REFERENCE, forced
 from tests.support.dispatch import chosen, with_gradients
 from tests.support.operations import CALLS, ONE
+from vidshift.kernels import Frames, shift3d, shift3d_conv, temporal_shift_conv
+from vidshift.kernels.analysis.cases import OPERATIONS
+from vidshift.kernels.dispatch import REFERENCE, forced
 
 KERNELS = ["pallas_tpu", "triton"]
 BY_OPERATION = pytest.mark.parametrize("name", list(OPERATIONS))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from kernels import shift3d
-from kernels.dispatch import forced
 from tests.support.collectives import collectives
 from tests.support.operations import CALLS
+from vidshift.kernels import shift3d
+from vidshift.kernels.dispatch import forced
 
 ROWS, SAME = PartitionSpec("data"), PartitionSpec()
 

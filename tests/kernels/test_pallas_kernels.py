@@ -11,14 +11,20 @@ import pytest
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels import Frames, shift3d, shift3d_conv, temporal_shift, temporal_shift_conv
-from kernels.temporal import tpu
 from tests.support.files import ROOT
 from tests.support.pallas import on_cpu, strictly_interpreted
+from vidshift.kernels import (
+    Frames,
+    shift3d,
+    shift3d_conv,
+    temporal_shift,
+    temporal_shift_conv,
+)
+from vidshift.kernels.temporal import tpu
 
 KERNELS = {
     node.name
-    for file in ROOT.glob("kernels/*/tpu_kernels.py")
+    for file in ROOT.glob("vidshift/kernels/*/tpu_kernels.py")
     for node in ast.parse(file.read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel")
 }

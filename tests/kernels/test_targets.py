@@ -10,10 +10,10 @@ import pytest
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels import targets
-from kernels.analysis import cases, chips, hlo, traffic
-from kernels.analysis.shapes import SHAPES
 from tests.support.files import ROOT
+from vidshift.kernels import targets
+from vidshift.kernels.analysis import cases, chips, hlo, traffic
+from vidshift.kernels.analysis.shapes import SHAPES
 
 FLOAT = 4  # bytes
 # What a kernel may move over the fewest possible bytes: its halo, its weights.

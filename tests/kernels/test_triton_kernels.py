@@ -15,7 +15,7 @@ from tests.support.files import ROOT
 from tests.support.jit_names import called_names, jit_functions, shared_names
 from tests.support.ttir.launch import launches, needs_triton
 
-FUNCTIONS = jit_functions(sorted(ROOT.glob("kernels/**/*.py")))
+FUNCTIONS = jit_functions(sorted(ROOT.glob("vidshift/kernels/**/*.py")))
 ENTRIES = FUNCTIONS.keys() - set().union(*map(called_names, FUNCTIONS.values()))
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import Frames
 from tests.support.networks import random_clips
+from vidshift.kernels import Frames
 from vidshift.layers.pool import avg_pool, max_pool
 
 

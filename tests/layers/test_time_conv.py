@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support.networks import in_parts, random_clips
+from vidshift.kernels import Frames
 from vidshift.layers.time_conv import TimeConv
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support import networks
 from tests.support.files import GOLDEN
 from tests.support.networks import Noting, assert_learns, random_clips, random_network
 from vidshift import create, load_torch, train_view
+from vidshift.kernels import Frames
 from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.mobilenet_v2 import (
     STAGES,

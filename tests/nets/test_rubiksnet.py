@@ -10,7 +10,6 @@ import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from kernels import Frames, temporal_shift
 from tests.support import networks
 from tests.support.collectives import collectives
 from tests.support.files import GOLDEN
@@ -24,6 +23,7 @@ from tests.support.networks import (
 )
 from tests.support.shift3d_reference import by_corners
 from vidshift import load_torch, train_view
+from vidshift.kernels import Frames, temporal_shift
 from vidshift.nets.drawn import made_up_weights
 from vidshift.nets.rubiksnet import VARIANTS, RubiksNet, ShiftOptions, Size
 from vidshift.nets.weights import named_arrays, split

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support.networks import random_network
 from vidshift import checkpoints, create, load, pictures, read_clip
 from vidshift.config import Config, DataConfig, ModelConfig
@@ -17,6 +16,7 @@ from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
 from vidshift.data.sources.split import Split
 from vidshift.description import Description
+from vidshift.kernels import Frames
 from vidshift.nets.weights import split
 from vidshift.report import draw_attention, draw_shifts
 from vidshift.shifts.attention import WholeShift

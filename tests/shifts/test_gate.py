@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support import networks
 from tests.support.files import GOLDEN
 from tests.support.networks import assert_learns, count, random_clips, random_network
 from vidshift import create
+from vidshift.kernels import Frames
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.gate import GateShiftFuse
 

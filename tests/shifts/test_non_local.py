@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support.networks import (
     abstract,
     assert_learns,
@@ -15,6 +14,7 @@ from tests.support.networks import (
     random_network,
     tiny,
 )
+from vidshift.kernels import Frames
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts import NoPlaceError
 from vidshift.shifts.non_local import NonLocal

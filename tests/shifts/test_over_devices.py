@@ -6,9 +6,9 @@ import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from kernels import Frames
 from tests.support.collectives import collectives
 from tests.support.networks import random_clips, random_network
+from vidshift.kernels import Frames
 from vidshift.layers.time_conv import TimeConv
 from vidshift.shifts.gate import GateShiftFuse
 from vidshift.shifts.non_local import NonLocal

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support import networks
 from tests.support.networks import (
     assert_learns,
@@ -16,6 +15,7 @@ from tests.support.networks import (
     tiny,
     unannotated,
 )
+from vidshift.kernels import Frames
 from vidshift.nets.resnet import ResidualBlock
 from vidshift.nets.units import conv_unit
 from vidshift.shifts import NoPlaceError, Site

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from kernels import Frames
 from tests.support.networks import (
     abstract,
     assert_learns,
@@ -16,6 +15,7 @@ from tests.support.networks import (
 )
 from tests.torch_weights.test_load import state_dict
 from vidshift import load_torch
+from vidshift.kernels import Frames
 from vidshift.shifts.temporal import TemporalShift
 from vidshift.shifts.temporal_pool import TemporalPool
 

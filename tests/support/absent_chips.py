@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from kernels.analysis import chips
 from tests.support.files import ROOT
+from vidshift.kernels.analysis import chips
 
 # JAX must not have started before the chip is described.
 BEGIN = """
 import jax, jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
-from kernels import shift3d, shift3d_conv, temporal_shift, temporal_shift_conv
-from kernels.analysis import chips
-from kernels.triton_gpu import compiling_for
+from vidshift.kernels import shift3d, shift3d_conv, temporal_shift, temporal_shift_conv
+from vidshift.kernels.analysis import chips
+from vidshift.kernels.triton_gpu import compiling_for
 chip = chips.CHIPS[{target!r}]
 sharding = SingleDeviceSharding(chips.describe({target!r}))
 def array(*shape, dtype="float32"):

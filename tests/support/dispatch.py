@@ -3,7 +3,7 @@
 import jax
 from jax.extend import core
 
-from kernels.lowering import CHOOSERS
+from vidshift.kernels.lowering import CHOOSERS
 
 
 def chosen(platform: str, function, *arrays, devices: int = 1) -> dict[str, str]:

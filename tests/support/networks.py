@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from kernels import Frames
 from vidshift import create
+from vidshift.kernels import Frames
 from vidshift.nets import drawn
 from vidshift.nets.resnet import ResNet, basic_units
 from vidshift.nets.weights import named_arrays, split

@@ -8,10 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels import Frames, shift3d, shift3d_conv, temporal_shift, temporal_shift_conv
-from kernels.analysis.cases import OPERATIONS
-from kernels.dispatch import Operation
 from tests.support.dispatch import with_gradients
+from vidshift.kernels import (
+    Frames,
+    shift3d,
+    shift3d_conv,
+    temporal_shift,
+    temporal_shift_conv,
+)
+from vidshift.kernels.analysis.cases import OPERATIONS
+from vidshift.kernels.dispatch import Operation
 
 # Frames of each clip fill a tile of the TPU's rows, so that every implementation takes it.
 SHAPE, OUTPUTS = (8, 8, 2, 3, 6), 5

@@ -7,7 +7,7 @@ import jax
 from jax._src.pallas.mosaic.interpret import interpret_pallas_call
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels.dispatch import forced
+from vidshift.kernels.dispatch import forced
 
 STRICT = pltpu.InterpretParams(
     # VMEM scratch, outputs before they are written, and the part of a block that lies

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
-from kernels.interpolated.taps import nearest
 from tests.support.shift3d_reference import out_shape
+from vidshift.kernels.interpolated.taps import nearest
 
 EPS = {"float32": 2.0**-23, "bfloat16": 2.0**-8}
 

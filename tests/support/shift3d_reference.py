@@ -6,7 +6,7 @@ import itertools
 import jax
 import numpy as np
 
-from kernels import shift3d
+from vidshift.kernels import shift3d
 
 # One shape and one bound for the tests that need no other, so that they share programs.
 SHAPE, STRIDE, BOUND = (2, 4, 3, 4, 6), (1, 2, 2), (1.5, 2.0, 1.0)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
-from kernels.analysis.flops import flops
 from vidshift.cost.published import KINETICS, ROWS, TOGETHER, Published
+from vidshift.kernels import Frames
+from vidshift.kernels.analysis.flops import flops
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets import train_view
 from vidshift.nets.names import Network, parse

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from kernels.lowering import CHOOSERS
+from vidshift.kernels.lowering import CHOOSERS
 
 # Operations that call a program and do nothing else, and the parameters that hold it.
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")

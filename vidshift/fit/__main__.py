@@ -43,8 +43,8 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from kernels.analysis import chips
 from vidshift.fit.sizing import report
+from vidshift.kernels.analysis import chips
 from vidshift.training import command
 
 

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kernels import triton_gpu
-from kernels.analysis import chips, hlo
-from kernels.analysis.flops import flops
 from vidshift.config import Config
 from vidshift.data.annotations import DATASETS
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.kernels import triton_gpu
+from vidshift.kernels.analysis import chips, hlo
+from vidshift.kernels.analysis.flops import flops
 from vidshift.nets.zoo import pick
 from vidshift.tasks import SINGLE_LABEL
 from vidshift.training.experiment import Experiment

@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from kernels.analysis import chips
 from vidshift.config import Config, check
 from vidshift.data.annotations import DATASETS
 from vidshift.data.sources import motion_clips
 from vidshift.description import model_arguments
 from vidshift.fit import aot
+from vidshift.kernels.analysis import chips
 from vidshift.nets.zoo import without_scheme
 
 # Batches that the search compiles at most, besides the config's own.
@@ -55,7 +55,7 @@ def report(
 
     Args:
       config: of the experiment.
-      target: a name in `kernels.analysis.chips.CHIPS`.
+      target: a name in `vidshift.kernels.analysis.chips.CHIPS`.
       count: chips of the slice.
       classes: of the data set; None takes those of `config.data.name`.
       suggest: look for the largest batch that fits.

@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 
 
 class FrameConv(nnx.Conv):

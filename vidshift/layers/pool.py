@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from kernels import Frames
+from vidshift.kernels import Frames
 
 
 def max_pool(

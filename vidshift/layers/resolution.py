@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels import Frames
+from vidshift.kernels import Frames
 
 # Which of T frames n are, by name; both keep the clip's span. A3D leaves it open. Its
 # Figure 1 names frames that are and are not in a sub-network's input, which fits "stride"

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.network_input import check_clips
 from vidshift.nets.video_network import VideoNetwork
 from vidshift.shifts.options import check_whole

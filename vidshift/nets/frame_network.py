@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.network_input import check_clips, check_images
 from vidshift.nets.video_network import VideoNetwork
 

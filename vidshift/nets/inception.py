@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
 from vidshift import shifts
+from vidshift.kernels import Frames
 from vidshift.layers.pool import avg_pool, max_pool
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed

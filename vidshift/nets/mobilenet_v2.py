@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed

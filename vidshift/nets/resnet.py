@@ -9,7 +9,7 @@ from functools import partial
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.pool import max_pool
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork

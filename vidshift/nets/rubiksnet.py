@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.norm import BatchNorm

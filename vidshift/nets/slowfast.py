@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.pool import max_pool
 from vidshift.layers.width import kept
 from vidshift.nets.clip_network import ClipNetwork

@@ -12,8 +12,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 from matplotlib.figure import Figure
 
-from kernels import Frames
 from vidshift.data.loading.loader import Batches
+from vidshift.kernels import Frames
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import Arrays, Skeleton
 from vidshift.shifts.gate import Gate, GateShiftFuse

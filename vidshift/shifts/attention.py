@@ -19,7 +19,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from kernels import shift3d, shift3d_conv
+from vidshift.kernels import shift3d, shift3d_conv
 from vidshift.layers.named import layers_of
 from vidshift.shifts.in_stream import MixOfPast, concrete
 from vidshift.shifts.options import check_choice, check_flag

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from kernels import Frames, temporal_shift
+from vidshift.kernels import Frames, temporal_shift
 from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.shifts.past import FrameBefore, exchange, new_past

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm

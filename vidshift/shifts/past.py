@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames, temporal_shift
+from vidshift.kernels import Frames, temporal_shift
 
 
 class Past(nnx.Variable):

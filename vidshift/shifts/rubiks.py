@@ -19,8 +19,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Num
 
-from kernels import shift3d, shift3d_conv
-from kernels.interpolated.taps import nearest
+from vidshift.kernels import shift3d, shift3d_conv
+from vidshift.kernels.interpolated.taps import nearest
 from vidshift.shifts.in_stream import (
     MixOfPast,
     ShiftInSpace,
@@ -96,7 +96,7 @@ def first_time_row(
 
 
 class Shift3D(FrameMixer):
-    """`kernels.shift3d` as a layer, with the 1x1 convolution after it if given one.
+    """`vidshift.kernels.shift3d` as a layer, with the 1x1 convolution after it if given one.
 
     Args:
       channels: C.

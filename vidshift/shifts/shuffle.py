@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.shifts.options import check_choice, check_whole
 from vidshift.shifts.site import FrameMixer, NoPlaceError, Scheme, Site
 from vidshift.shifts.temporal import TSM

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.layers.width import kept
 
 
@@ -171,7 +171,7 @@ class Block(nnx.Module):
 class Unit(nnx.Module):
     """`activation(norm(conv(x)))`, with slots around it and before the norm.
 
-    Features are `kernels.Frames`; `activation` is a named function or None. The slots are
+    Features are `vidshift.kernels.Frames`; `activation` is a named function or None. The slots are
     `before` the convolution, `between` it and the norm, and `after` the activation.
     """
 

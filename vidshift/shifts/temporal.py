@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames, temporal_shift, temporal_shift_conv
+from vidshift.kernels import Frames, temporal_shift, temporal_shift_conv
 from vidshift.shifts.options import check_choice, check_flag, check_whole
 from vidshift.shifts.past import exchange, new_past
 from vidshift.shifts.site import FrameMixer, Scheme, Site, Unit
@@ -35,7 +35,7 @@ class TSN(Scheme):
 
 
 class TemporalShift(FrameMixer):
-    """`kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`.
+    """`vidshift.kernels.temporal_shift` as a layer, of frames or of clips `[B, T, ..., C]`.
 
     In a stream it keeps the channels that the next frame reads (section 4.2).
     """

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from kernels import Frames
+from vidshift.kernels import Frames
 from vidshift.shifts.site import FrameMixer, Scheme, Site
 
 

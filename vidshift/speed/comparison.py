@@ -6,8 +6,8 @@ import sys
 import jax
 from flax import nnx
 
-from kernels.analysis import timing
 from vidshift.config import ModelConfig
+from vidshift.kernels.analysis import timing
 from vidshift.nets.names import Network, parse, under_every_scheme
 from vidshift.speed import step_programs
 

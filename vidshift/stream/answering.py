@@ -131,7 +131,7 @@ class Window:
 
     def seconds(self, program: Callable) -> float:
         """Times a compiled program for a clip, the best of three."""
-        from kernels.analysis import timing
+        from vidshift.kernels.analysis import timing
 
         shape = (1, self.view.num_frames, self.view.crop, self.view.crop, 3)
         clip = self._normalise(np.zeros(shape, np.uint8))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from kernels.analysis import chips
 from tests.support.files import ROOT
 from tests.support.pictures_for_augment import frames
 from vidshift.data.device import histogram
 from vidshift.data.device.operations import OPERATIONS
+from vidshift.kernels.analysis import chips
 
 PICTURES = frames(33, 41)
 PILLOW = {
@@ -144,7 +144,7 @@ def test_products_count_and_read_as_one_by_one():
 COMPILE = """
 import jax, jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
-from kernels.analysis import chips
+from vidshift.kernels.analysis import chips
 device = SingleDeviceSharding(chips.describe("v5e"))
 from vidshift.data.device.pixel_ops import equalize
 clip = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.uint8, sharding=device)

@@ -5,7 +5,7 @@ import inspect
 import jax.numpy as jnp
 import pytest
 
-from kernels import shift3d
+from vidshift.kernels import shift3d
 
 X, SHIFT = jnp.zeros((1, 2, 3, 4, 5)), jnp.zeros((3, 5))
 

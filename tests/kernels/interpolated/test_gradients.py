@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import shift3d
 from tests.support.pallas import on_cpu
 from tests.support.shift3d_reference import (
     BOUND,
@@ -22,6 +21,7 @@ from tests.support.shift3d_reference import (
     random_shift,
     right_derivative,
 )
+from vidshift.kernels import shift3d
 
 DY = normals(out_shape(SHAPE), 2)
 

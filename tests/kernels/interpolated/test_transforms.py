@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from kernels import shift3d
 from tests.support.shift3d_reference import close_sums, close_values, normals
+from vidshift.kernels import shift3d
 
 ONE = (1.0, 1.0, 1.0)
 SHAPE = (8, 2, 3, 4, 5)

@@ -9,13 +9,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kernels import shift3d
-from kernels.analysis.shapes import SHIFT3D
-from kernels.interpolated import gpu, gpu_plan, reference
-from kernels.interpolated.taps import clamp, nearest, out_sizes
 from tests.support.absent_chips import check_for
 from tests.support.shift3d_reference import read, spread
 from tests.support.ttir.launch import launches, needs_jax_triton, needs_triton
+from vidshift.kernels import shift3d
+from vidshift.kernels.analysis.shapes import SHIFT3D
+from vidshift.kernels.interpolated import gpu, gpu_plan, reference
+from vidshift.kernels.interpolated.taps import clamp, nearest, out_sizes
 
 ONE = (1.0, 1.0, 1.0)
 # One rounding to the result's type.

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import shift3d
-from kernels.interpolated import tpu_plan
 from tests.kernels.temporal.test_shift import random_bits
 from tests.support.pallas import on_cpu
 from tests.support.shift3d_reference import (
@@ -30,6 +28,8 @@ from tests.support.shift3d_reference import (
     right_derivative,
     spread,
 )
+from vidshift.kernels import shift3d
+from vidshift.kernels.interpolated import tpu_plan
 
 
 class Case(NamedTuple):

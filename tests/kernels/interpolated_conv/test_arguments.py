@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import shift3d, shift3d_conv
+from vidshift.kernels import shift3d, shift3d_conv
 
 X, SHIFT, WEIGHT = jnp.ones((1, 2, 3, 4, 5)), jnp.full((3, 5), 0.5), jnp.ones((5, 6))
 SCALE, BIAS = jnp.full(6, 2.0), jnp.ones(6)

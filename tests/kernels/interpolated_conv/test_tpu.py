@@ -9,8 +9,8 @@ pytestmark = pytest.mark.slow
 
 COMPILE = """
 from jax.experimental.layout import Format, Layout
-from kernels.analysis.cases import Case
-from kernels.analysis.shapes import SHIFT3D_CONV
+from vidshift.kernels.analysis.cases import Case
+from vidshift.kernels.analysis.shapes import SHIFT3D_CONV
 free = Format(Layout.AUTO, sharding)
 for shape in SHIFT3D_CONV:
     if shape.name not in ("rubiks_56", "rubiks_7", "rubiks_14_stride"):

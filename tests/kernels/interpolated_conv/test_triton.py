@@ -9,13 +9,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kernels.analysis.shapes import SHIFT3D
-from kernels.interpolated.taps import clamp
-from kernels.interpolated_conv import SHIFT3D_CONV, gpu, gpu_plan, shift3d_conv
 from tests.support.absent_chips import check_for
 from tests.support.dispatch import chosen
 from tests.support.shift3d_conv_reference import EPS, arguments
 from tests.support.ttir.launch import launches, needs_jax_triton, needs_triton
+from vidshift.kernels.analysis.shapes import SHIFT3D
+from vidshift.kernels.interpolated.taps import clamp
+from vidshift.kernels.interpolated_conv import SHIFT3D_CONV, gpu, gpu_plan, shift3d_conv
 
 pytestmark = pytest.mark.slow
 

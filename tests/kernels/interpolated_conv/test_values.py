@@ -6,9 +6,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from kernels import shift3d_conv
-from kernels.interpolated_conv import tpu
-from kernels.interpolated_conv.tpu_plan import make_conv_plan
 from tests.support.pallas import on_cpu
 from tests.support.shift3d_conv_reference import (
     arguments,
@@ -16,6 +13,9 @@ from tests.support.shift3d_conv_reference import (
     check_close,
     gradients_of,
 )
+from vidshift.kernels import shift3d_conv
+from vidshift.kernels.interpolated_conv import tpu
+from vidshift.kernels.interpolated_conv.tpu_plan import make_conv_plan
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kernels import Frames, temporal_shift_conv
-from kernels.temporal import reference
-from kernels.temporal.arguments import Move
 from tests.kernels.temporal.test_shift import by_loop
 from tests.support.collectives import collectives
 from tests.support.dispatch import with_gradients
 from tests.support.pallas import on_cpu
+from vidshift.kernels import Frames, temporal_shift_conv
+from vidshift.kernels.temporal import reference
+from vidshift.kernels.temporal.arguments import Move
 
 # Rounding of one product in units of the result's largest value.
 TOLERANCE = {"float32": 2e-6, "bfloat16": 2e-2}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import temporal_shift
+from vidshift.kernels import temporal_shift
 
 
 def by_loop(x: np.ndarray, fold: int, direction: str) -> np.ndarray:

@@ -8,11 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels import temporal_shift, temporal_shift_conv
-from kernels.analysis.shapes import TEMPORAL_SHIFT
-from kernels.temporal import gpu, gpu_plan
-from kernels.temporal.arguments import Move
-from kernels.triton_gpu import kernel_of
 from tests.support.absent_chips import check_for
 from tests.support.ttir.evaluator import evaluate
 from tests.support.ttir.launch import (
@@ -23,6 +18,11 @@ from tests.support.ttir.launch import (
 )
 from tests.support.ttir.memory import Addresses
 from tests.support.ttir.parser import parse
+from vidshift.kernels import temporal_shift, temporal_shift_conv
+from vidshift.kernels.analysis.shapes import TEMPORAL_SHIFT
+from vidshift.kernels.temporal import gpu, gpu_plan
+from vidshift.kernels.temporal.arguments import Move
+from vidshift.kernels.triton_gpu import kernel_of
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.triton_gpu import TYPES, compiling_for, not_installed
 from tests.support.ttir.evaluator import evaluate
 from tests.support.ttir.memory import Buffer
 from tests.support.ttir.parser import Function, parse
+from vidshift.kernels.triton_gpu import TYPES, compiling_for, not_installed
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,

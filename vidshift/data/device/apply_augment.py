@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from kernels.sharding import over_batch
 from vidshift.data.device import affine
 from vidshift.data.device.augment import NONE
 from vidshift.data.device.operations import OPERATIONS
 from vidshift.data.device.rgb_clip import Number, RgbClip
+from vidshift.kernels.sharding import over_batch
 
 
 def apply(
