@@ -1,8 +1,8 @@
-"""Compiles the operations for absent chips: a door to `vidshift targets`."""
+"""A door to `vidshift targets`."""
 
 import sys
 
-from vidshift.kernels.targets import main
+from vidshift.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(["targets", *sys.argv[1:]])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.commands import finish, start_program
 from tests.support.runs_for_streams import write_run
-from vidshift import early, pictures
+from vidshift import cli
 from vidshift.config import Config, DataConfig
 from vidshift.data.annotations.mirrored import NO_MIRROR
 from vidshift.data.sources import motion_clips
@@ -205,12 +205,12 @@ def backwards(folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("main", "arguments"),
-    [(early.main, ["--split=test"]), (pictures.main, ["--split=test"])],
+    ("command", "arguments"),
+    [("early", ["--split=test"]), ("pictures", ["--split=test"])],
     ids=["early", "pictures"],
 )
-def test_commands_compare(main, arguments, backwards, capsys):
-    assert main([f"--workdir={backwards}", *arguments]) == 2
+def test_commands_compare(command, arguments, backwards, capsys):
+    assert cli.run([command, f"--run={backwards}", *arguments]) == 2
     assert "are in another order: class 0 is 'fading out' of the run" in (
         capsys.readouterr().err
     )

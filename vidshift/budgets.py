@@ -1,21 +1,4 @@
-"""`python -m vidshift.budgets`: what every sub-network of an A3D run costs and is worth.
-
-    python -m vidshift.budgets --workdir=RUN                    # the table, all of the grid
-    python -m vidshift.budgets --workdir=RUN --crop=256 --sides=256 --widths=1  # more rows
-    python -m vidshift.budgets --workdir=RUN --gflops=10        # the best for a budget
-    python -m vidshift.budgets --workdir=RUN --latency-ms=20 --save=DIR
-
-The first calibrates each sub-network's batch-norm statistics on training clips, evaluates
-it, measures its latency here, and writes `RUN/budgets/`: `table.json` with its Pareto
-list, `budgets.png`, and the statistics. Every video is decoded once for all of them. Rows
-of another call for the same checkpoint are kept. With a budget the network for it is
-named, and with --save written as a checkpoint of its own, for `eval.py --workdir=DIR`.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
+"""Costs and scores of an A3D run's sub-networks: `vidshift budgets`."""
 
 import argparse
 import dataclasses
@@ -36,8 +19,6 @@ from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, make_parser
 from vidshift.config import Config
 from vidshift.cost.count import cost
 from vidshift.data.device.on_device import prepare
@@ -304,52 +285,14 @@ def _progress(items, what: str, unit: str):
     return tqdm.tqdm(items, desc=what, unit=unit, file=sys.stderr, dynamic_ncols=True)
 
 
-def widths(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
-
-
-def whole_numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
-
-
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser("python -m vidshift.budgets", __doc__)
-    add = parser.add_argument
-    add("--workdir", required=True, help="a run, or one checkpoint of it")
-    add(
-        "--checkpoint",
-        choices=("best", "last"),
-        default="last",
-        help="of the run; best is that of the full network alone; last",
-    )
-    add("--widths", type=widths, help="comma between them; the run's own")
-    add("--sides", type=whole_numbers, help="pixels; the run's own")
-    add("--frames", type=whole_numbers, help="the run's own")
-    add("--crop", type=int, help="side of the full clip, pixels; the run's own")
-    add("--split", help="the run's validation split")
-    add("--protocol", default="1x1", help=f"{', '.join(PROTOCOLS)}")
-    add("--batch-size", type=int, default=32, help="videos at a time; 32")
-    add(
-        "--calibration-batches",
-        type=int,
-        help="the run's own; 0 shows what the full network's statistics would give, and "
-        "writes nothing",
-    )
-    add("--data-dir", help="where the data set lies, if moved")
-    add("--map-classes", action="store_true", help=MAP_CLASSES)
-    add("--no-latency", action="store_true", help="do not measure it")
-    add("--gflops", type=float, help="the best network for so many a clip")
-    add("--latency-ms", type=float, help="the best network for so long a clip")
-    add("--save", metavar="DIR", help="write the network for the budget there")
-    options = parser.parse_args(argv)
+def main(options: argparse.Namespace) -> int:
     for name in ("crop", "batch_size", "gflops", "latency_ms"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if (options.calibration_batches or 0) < 0:
         raise ValueError("--calibration-batches must be 0 or more")
-    full = FullNetwork.read(options.workdir, options.checkpoint)
+    full = FullNetwork.read(options.run, options.checkpoint)
     if options.gflops is None and options.latency_ms is None:
         if options.save:
             raise ValueError("--save needs --gflops or --latency-ms")
@@ -369,7 +312,3 @@ def main(argv: list[str] | None = None) -> int:
     figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
     print(json.dumps(figures))
     return 0
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -1,22 +1,6 @@
-"""`python -m vidshift.compare`: one config trained under several schemes, as a table.
+"""One config trained under several schemes, as a table: `vidshift compare`."""
 
-    python -m vidshift.compare                   # every temporal scheme
-    python -m vidshift.compare --table rubiksnet # RubiksNet's variants
-
-Runs `train.py` once a row, one after the other, and prints a Markdown table of test
-accuracies, read from the runs' metrics files. Run it from the project's folder.
-Arguments it does not know go to every `train.py`, such as `--config.epochs=7`.
-
-Of a RubiksNet with attention the last checkpoint is evaluated twice, hardened and as it
-was trained: how many channels move (the mean over layers of the share), how many had not
-decided, and how many of the test clips the two call by another name.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
-
+import argparse
 import json
 import pathlib
 import subprocess
@@ -26,9 +10,10 @@ import time
 import jax
 import numpy as np
 
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import make_parser
+from vidshift.nets.zoo import pick
 from vidshift.training.log import read_metrics
+
+VIDSHIFT = [sys.executable, "-m", "vidshift"]
 
 # It shifts by itself.
 RUBIKSNET = ["--config.model.backbone=rubiksnet_micro", "--config.model.temporal=tsn"]
@@ -72,9 +57,7 @@ def train(name: str, workdir: pathlib.Path, flags: list[str]) -> list[str]:
       ValueError: it has no test score.
     """
     began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "train.py", f"--workdir={workdir}", *flags], check=True
-    )
+    subprocess.run([*VIDSHIFT, "train", f"--workdir={workdir}", *flags], check=True)
     minutes = (time.perf_counter() - began) / 60
     tests = [x for x in read_metrics(workdir) if x["kind"] == "test"]
     if not tests:
@@ -88,7 +71,7 @@ def hardening(workdir: pathlib.Path) -> list[str]:
     lines = []
     for form in ("", "soft"):
         out = workdir / "evaluation" / f"last{form}"
-        command = [sys.executable, "eval.py", f"--workdir={workdir}"]
+        command = [*VIDSHIFT, "eval", f"--run={workdir}"]
         command += ["--checkpoint=last", f"--out={out}"]
         command += [f"--{form}"] if form else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -102,20 +85,18 @@ def hardening(workdir: pathlib.Path) -> list[str]:
     ]
 
 
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser("vidshift.compare", __doc__)
-    parser.add_argument("--table", choices=TABLES, default="schemes")
-    parser.add_argument("--out", default="runs/compare", help="folder of the runs")
-    arguments, for_train = parser.parse_known_args(argv)
-    if not pathlib.Path("train.py").is_file():
-        raise ValueError("there is no train.py in this folder")
-    columns, table = COLUMNS[arguments.table], []
-    for name, differs in TABLES[arguments.table].items():
+def main(options: argparse.Namespace) -> int:
+    pick("table", options.table, TABLES)
+    columns, table = COLUMNS[options.table], []
+    rows = TABLES[options.table]
+    for name in options.rows.split(",") if options.rows else rows:
+        differs = pick("row", name, rows)
         folder = name.replace(",", "").replace(" ", "_")
-        workdir = pathlib.Path(arguments.out) / folder
+        workdir = pathlib.Path(options.out) / folder
         try:
-            cells = train(name, workdir, [*differs, *for_train])
+            cells = train(
+                name, workdir, [f"--config={options.config}", *differs, *options.fields]
+            )
             if differs[: len(ATTENTION)] == ATTENTION:
                 cells += hardening(workdir)
         except (subprocess.CalledProcessError, ValueError) as error:
@@ -127,7 +108,3 @@ def main(argv: list[str] | None = None) -> int:
     device = jax.devices()[0].device_kind
     print(f"\n{device}, jax {jax.__version__}, Python {sys.version.split()[0]}")
     return 0
-
-
-if __name__ == "__main__":
-    errors.run(main)

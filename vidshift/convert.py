@@ -1,26 +1,4 @@
-"""Turns a PyTorch checkpoint into one of vidshift's.
-
-    python -m vidshift.convert tsm_ssv2.pth --backbone resnet50 --temporal tsm \\
-        --classes labels.json --out runs/official_tsm
-    python -m vidshift.convert resnet50-0676ba61.pth --backbone resnet50 --out imagenet
-
-FILE is what the official code saved: `.pth`, `.pth.tar`, `.pt`, `.pyth` or
-`.safetensors`. It is read without PyTorch, and no code that it holds is run. What is
-written serves `vidshift.load(DIR)`, `eval.py --workdir=DIR` and
-`train.py --config.init=DIR`; an image network, as the second line makes it, initialises
-its backbone under every scheme.
-
-The checkpoint says how clips are prepared, too: the sides and the normalisation are those
-of the official code for the backbone. Slow and SlowFast are tested on 256 pixels with the
-pooling of the 224 that they were trained on (`head_size`). The official Inceptions take
-BGR from 0 to 255; their first convolution is turned round here, and takes RGB as all
-others do.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
+"""PyTorch's checkpoints turned into vidshift's: `vidshift convert`."""
 
 import argparse
 import dataclasses
@@ -35,8 +13,6 @@ from flax import nnx
 
 from vidshift import checkpoints
 from vidshift.class_names import read_class_names
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, make_parser
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
 from vidshift.description import Description
@@ -99,13 +75,13 @@ def open_source(path: pathlib.Path, make: Callable[..., nnx.Module]) -> TorchChe
 def count_classes(
     source: TorchCheckpoint, options, classes: tuple[str, ...] | None
 ) -> int:
-    """Counts the classes of the file's head, or takes --num_classes with --skip-head.
+    """Counts the classes of the file's head, or takes --num-classes with --skip-head.
 
     Raises:
       ValueError: their number is unknown, or there are two.
     """
     counts = {
-        "--num_classes": options.num_classes,
+        "--num-classes": options.num_classes,
         "--classes": classes and len(classes),
     }
     counts = {option: count for option, count in counts.items() if count}
@@ -119,7 +95,7 @@ def count_classes(
         return source.classes
     if not counts:
         raise ValueError(
-            "--skip-head needs --num_classes or --classes: no head is there"
+            "--skip-head needs --num-classes or --classes: no head is there"
         )
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{of}: {count}" for of, count in counts.items())
@@ -211,49 +187,6 @@ def convert(options: argparse.Namespace) -> str:
     return report
 
 
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    print(convert(_parser().parse_args(argv)))
+def main(options: argparse.Namespace) -> int:
+    print(convert(options))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("python -m vidshift.convert", __doc__)
-    add = parser.add_argument
-    add("file", type=pathlib.Path, metavar="FILE", help="PyTorch's or safetensors'")
-    add("--backbone", required=True, metavar="NAME", help="of vidshift.BACKBONES")
-    add("--temporal", default="tsn", metavar="NAME", help="of vidshift.SCHEMES; tsn")
-    add(
-        "--out",
-        required=True,
-        type=pathlib.Path,
-        metavar="DIR",
-        help="a new run's folder",
-    )
-    add("--num_classes", type=count, metavar="N", help="default: the file's head's")
-    add("--num_frames", type=count, metavar="T", help="of a clip; 8, SlowFast 32")
-    add(
-        "--classes",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="names: one a line, or .json (a list, name: number, number: name)",
-    )
-    add("--data", default="", metavar="NAME", help="the data set that eval.py scores")
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="of vidshift.create, such as variant=attention; may be repeated",
-    )
-    add(
-        "--bgr",
-        action=argparse.BooleanOptionalAction,
-        help="the file's network takes BGR from 0 to 255; as the official Inceptions do",
-    )
-    add("--skip-head", action="store_true", help="leave the file's head out, draw one")
-    return parser
-
-
-if __name__ == "__main__":
-    errors.run(main)

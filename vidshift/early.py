@@ -1,21 +1,6 @@
-"""Early recognition: how well networks know a clip of which they have seen the beginning.
+"""Early recognition, scored: `vidshift early`."""
 
-    python -m vidshift.early --workdir=runs/causal --workdir=runs/tsn --out=early
-
-Of every video of a split the first 10, 20, ..., 100 % of the frames are shown (Figure 6
-of TSM's paper). A causal network is streamed the frames that evaluation takes of the
-whole video, as they come, and answers with the mean of its logits so far, at 100 % what
-`eval.py` says. Any other sees, at each share, the clip that evaluation takes of the video
-seen so far. Writes OUT.json and OUT.png, and prints the table and one JSON line.
-
-Before the first of its frames has come, a causal network is shown the video's first.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
-
+import argparse
 import dataclasses
 import functools
 import json
@@ -30,8 +15,6 @@ import numpy as np
 from flax import nnx
 
 from vidshift import stream
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.sources.split import Split
 from vidshift.devices import mesh
 from vidshift.evaluation import evaluate
@@ -167,21 +150,10 @@ def lines(rows: list[dict]) -> list[str]:
     ]
 
 
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser("python -m vidshift.early", __doc__)
-    add = parser.add_argument
-    add("--workdir", action="append", required=True, help="a run; given several times")
-    add("--checkpoint", choices=("best", "last"), default="best", help="best")
-    add("--split", default="test", help="test")
-    add("--data-dir", help="where the data set lies, if moved")
-    add("--map-classes", action="store_true", help=MAP_CLASSES)
-    add("--batch-size", type=count, default=32, help="videos at a time; 32")
-    add("--out", help="of OUT.json and OUT.png; evaluation/early of the first run")
-    options = parser.parse_args(argv)
-    rows = [row(workdir, options) for workdir in options.workdir]
+def main(options: argparse.Namespace) -> int:
+    rows = [row(run, options) for run in options.run]
     out = pathlib.Path(
-        options.out or pathlib.Path(options.workdir[0]) / "evaluation" / "early"
+        options.out or pathlib.Path(options.run[0]) / "evaluation" / "early"
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     device = jax.devices()[0].device_kind
@@ -192,7 +164,3 @@ def main(argv: list[str] | None = None) -> int:
     print("\n".join(lines(rows)), file=sys.stderr)
     print(json.dumps(made))
     return 0
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -1,26 +1,21 @@
-"""`python -m vidshift.parity CASE.json ...`: does this device compute what the official code does?
+"""Networks compared with the official code: `vidshift parity`."""
 
-A case names a model, its official state dict's keys and shapes, and a clip's seed; the
-official code's output on made-up weights and clip lies in a `.npz` beside it. Prints one
-JSON line a case and exits 1 if an error is above 1e-4 of the largest output.
-"""
+import sys
 
 if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
+    from vidshift.cli import main as command
 
-    one_line()  # before the imports, which take seconds
+    command(["parity", *sys.argv[1:]])
 
+import argparse
 import json
 import pathlib
-import sys
 import zipfile
 
 import jax
 import numpy as np
 from flax import nnx
 
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import make_parser
 from vidshift.nets import create
 from vidshift.nets.drawn import made_up_weights
 from vidshift.torch_weights import load_torch
@@ -63,11 +58,9 @@ def compare(path: pathlib.Path) -> dict:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser("python -m vidshift.parity", __doc__)
-    parser.add_argument("cases", nargs="+", type=pathlib.Path, metavar="CASE.json")
+def main(options: argparse.Namespace) -> int:
     status = 0
-    for path in parser.parse_args(argv).cases:
+    for path in options.cases:
         try:
             row = compare(path)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -78,7 +71,3 @@ def main(argv: list[str] | None = None) -> int:
         if not row["relative_error"] <= TOLERANCE:  # a NaN is an error too
             status = 1
     return status
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -1,20 +1,4 @@
-"""`python -m vidshift.pictures --workdir=RUN`: what a network has learned about time.
-
-Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
-
-- of a RubiksNet with attention which shifts its layers chose, and the budget (Figure 5 of
-  Fan et al., ECCV 2020);
-- of any RubiksNet how far its learned shifts go in space and time, by depth (Figure 6);
-- of GSM and GSF histograms of the gates of each layer, over clips of a split (Figure 8 of
-  Sudhakaran et al., TPAMI 2023).
-
-Prints one JSON line with the files' names.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
+"""Pictures of what a network has learned about time: `vidshift pictures`."""
 
 import argparse
 import dataclasses
@@ -25,8 +9,6 @@ from collections.abc import Mapping
 
 from flax import nnx
 
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
 from vidshift.data.loading.loader import eval_batches
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
@@ -41,19 +23,8 @@ SHOWN = ("causal", "variant", "space", "time")
 SHOWN += ("ratio", "place", "modules", "gate", "fusion")
 
 
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    parser = make_parser("python -m vidshift.pictures", __doc__)
-    add = parser.add_argument
-    add("--workdir", required=True, metavar="RUN", help="a run, or one checkpoint")
-    add("--checkpoint", choices=("best", "last"), default="best")
-    add("--out", metavar="DIR", help="default: pictures/ of the run")
-    data_dir = "--data_dir", "--data-dir"
-    add(*data_dir, metavar="DIR", help="where the dataset lies, if moved")
-    add("--map-classes", action="store_true", help=MAP_CLASSES)
-    add("--split", default="validation", help="whose clips gates are shown")
-    add("--clips", type=count, default=64, help="how many of them; 64")
-    print(json.dumps(pictures(parser.parse_args(argv))))
+def main(options: argparse.Namespace) -> int:
+    print(json.dumps(pictures(options)))
     return 0
 
 
@@ -64,7 +35,7 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       CheckpointError: it is no run.
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
-    run = Run.open(options.workdir, options.checkpoint)
+    run = Run.open(options.run, options.checkpoint)
     model = run.network(soft=True)
     name = _named(run.description.model)
     drawings = {}
@@ -137,7 +108,3 @@ class Some:
 def _named(model: Mapping) -> str:
     name = f"{model['backbone']}/{model['temporal']}"
     return ", ".join([name, *(f"{k}={model[k]}" for k in SHOWN if k in model)])
-
-
-if __name__ == "__main__":
-    errors.run(main)

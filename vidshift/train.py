@@ -1,10 +1,6 @@
-"""Trains a video network: `python train.py --config=configs/NAME.py --workdir=DIR`.
+"""Trains a video network: `vidshift train`."""
 
-Without arguments it trains the small network of `configs/tiny.py` on clips it makes
-itself. Any field is set by `--config.field=value`. Started again with the same command,
-a run goes on from its last complete checkpoint.
-"""
-
+import argparse
 import contextlib
 import dataclasses
 import functools
@@ -12,12 +8,11 @@ import time
 
 import jax
 import numpy as np
-from absl import flags
 from flax import nnx
-from ml_collections import config_flags
 
-from vidshift import checkpoints
+from vidshift import checkpoints, config_file
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.command_line.stop import StopRequest
 from vidshift.config import Config, check
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Prefetch
@@ -26,7 +21,7 @@ from vidshift.devices import mesh, peers
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.zoo import pick
-from vidshift.training import command, optimizer, resume
+from vidshift.training import optimizer, resume
 from vidshift.training.data import open_data
 from vidshift.training.experiment import Experiment
 from vidshift.training.initial import initial_weights
@@ -34,17 +29,11 @@ from vidshift.training.log import InFlight, NotFiniteError, RunLog, validations
 from vidshift.training.state import params_sha256
 
 
-def define_flags() -> None:
-    config_flags.DEFINE_config_file(
-        "config", None, "A file in configs/; configs/tiny.py if not given."
-    )
-    flags.DEFINE_string("workdir", "runs/tiny", "Where the run is written.")
-
-
-def main() -> int:
+def main(options: argparse.Namespace) -> int:
+    config = config_file.read(options.config, options.fields)
     # Closed in turn however the run ends: what is being saved is saved to the end.
     with contextlib.ExitStack() as cleanup, peers.ending_together():
-        return train(flags.FLAGS.config, flags.FLAGS.workdir, cleanup)
+        return train(config, options.workdir, cleanup)
 
 
 def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
@@ -71,7 +60,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     # ------------------------------------------------------------------- data
     data = open_data(config, crops=protocol.crops, say=say)
     steps = data.steps
-    stop = command.StopRequest()
+    stop = StopRequest()
     loading = {
         "process_index": jax.process_index(),
         "process_count": jax.process_count(),

@@ -12,7 +12,7 @@ from flax import nnx
 import vidshift
 from tests.support import commands
 from tests.support.networks import random_clips, random_network
-from vidshift import budgets, create, train_view
+from vidshift import budgets, cli, create, train_view
 from vidshift.adaptive import SubNetwork, narrow, table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.config import Config
@@ -135,8 +135,8 @@ def test_a_run_names_its_sub_networks(run):
 @pytest.mark.slow
 def test_the_command(run, capsys):
     folder, _ = run
-    workdir = f"--workdir={folder / 'run'}"
-    assert budgets.main([workdir, "--batch-size=8"]) == 0
+    workdir = f"--run={folder / 'run'}"
+    assert cli.run(["budgets", workdir, "--batch-size=8"]) == 0
     printed = capsys.readouterr().out
     made = table.read(folder / "run" / "budgets")
     assert {str(found.subnetwork) for found in made.rows} == {
@@ -149,7 +149,7 @@ def test_the_command(run, capsys):
     assert "the best for each budget" in printed
     cheapest = min(made.rows, key=lambda found: found.gflops)
     budget = f"--gflops={cheapest.gflops}"
-    assert budgets.main([workdir, budget, f"--save={folder / 'small'}"]) == 0
+    assert cli.run(["budgets", workdir, budget, f"--save={folder / 'small'}"]) == 0
     assert json.loads(capsys.readouterr().out)["subnetwork"] == "16x2,0.5"
 
     # One loaded model at two budgets; the saved network is the same as it.
@@ -168,9 +168,9 @@ def test_the_command(run, capsys):
         (["--gflops=0"], "--gflops must be above 0"),
         (["--calibration-batches=-1"], "--calibration-batches must be 0 or more"),
     ):
-        assert budgets.main([workdir, *wrong]) == 2
+        assert cli.run(["budgets", workdir, *wrong]) == 2
         assert message in capsys.readouterr().err
-    assert budgets.main([f"--workdir={folder / 'small'}"]) == 2
+    assert cli.run(["budgets", f"--run={folder / 'small'}"]) == 2
     assert "is a sub-network itself" in capsys.readouterr().err
 
 

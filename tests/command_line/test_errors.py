@@ -59,7 +59,7 @@ def test_a_faulty_config_file_is_one_line(lines, index):
 @pytest.mark.parametrize("flags", FLAGS)
 def test_a_wrong_flag_is_one_line(lines, flags):
     (line,) = lines[len(CONFIGS) + list(FLAGS).index(flags)]
-    assert line.startswith("train.py: error: ") and FLAGS[flags] in line
+    assert line.startswith("vidshift train: error: ") and FLAGS[flags] in line
 
 
 # Shells let what they start in the background ignore SIGINT, and it stays so.
@@ -97,7 +97,7 @@ def test_an_import_that_fails(tmp_path):
     (tmp_path / "jax.py").write_text("raise ImportError('libx.so is\\nmissing')\n")
     process = started("train.py", PYTHONPATH=str(tmp_path))
     _, err = finish(process, code=2)
-    assert err.startswith("train.py: error: libx.so is missing (pip install")
+    assert err.startswith("vidshift train: error: libx.so is missing (`pip install")
     assert len(err.splitlines()) == 1
 
 

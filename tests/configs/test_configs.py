@@ -8,13 +8,12 @@ import shutil
 import sys
 from typing import NamedTuple
 
-import absl.flags
 import jax
 import pytest
 from flax import nnx
-from ml_collections import config_flags
 
 from tests.support.files import ROOT
+from vidshift import config_file
 from vidshift.adaptive.sampling import grid
 from vidshift.config import check
 from vidshift.cost import published
@@ -26,7 +25,7 @@ from vidshift.layers.norm import FREEZE
 from vidshift.nets import create
 from vidshift.nets.names import parse
 from vidshift.recipes import slow
-from vidshift.training import command, optimizer
+from vidshift.training import optimizer
 from vidshift.training.mutual import make_sampling
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -49,11 +48,7 @@ def load(path):
 
 def overridden(path, *flags):
     """Returns the config that `train.py` gets with these flags."""
-    values = absl.flags.FlagValues()
-    argv = ["train.py", f"--config={path}", *flags]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-    command.parse(argv, values)
-    return values.config
+    return config_file.read(str(path), flags)
 
 
 def describe(config) -> dict:

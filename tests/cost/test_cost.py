@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vidshift.cost import __main__ as command
+from vidshift import cli
 from vidshift.cost import count as cost
+from vidshift.cost import program as command
 from vidshift.cost.published import ROWS, Published
 from vidshift.kernels.analysis.flops import flops
 from vidshift.nets.names import parse
@@ -92,7 +93,7 @@ def test_agreement_with_what_is_printed(ours, printed, same):
 
 
 def run(capsys, *arguments):
-    assert command.main(list(arguments)) == 0
+    assert cli.run(["cost", *arguments]) == 0
     return capsys.readouterr().out.splitlines()
 
 
@@ -102,7 +103,7 @@ FIELDS |= {"published_parameters", "published_macs", "source"}
 
 @pytest.mark.slow
 def test_published_rows_of_a_network(capsys):
-    lines = run(capsys, "resnet50/tsm", "--json", "--frames=8")
+    lines = run(capsys, "resnet50/tsm", "--json", "--num-frames=8")
     (row,) = map(json.loads, lines)
     assert row.keys() >= FIELDS
     assert (row["name"], row["width"]) == ("resnet50/tsm", 1.0)
@@ -118,7 +119,9 @@ def test_published_rows_of_a_network(capsys):
 
 def test_an_ensemble_by_name(capsys):
     both = "resnet_tiny + resnet_tiny/tsm"
-    (line,) = run(capsys, both, "--json", "--side=8", "--classes=4", "--in-channels=2")
+    (line,) = run(
+        capsys, both, "--json", "--side=8", "--num-classes=4", "--in-channels=2"
+    )
     row = json.loads(line)
     one = count("resnet_tiny", frames=8, in_channels=2)
     assert row["name"] == "resnet_tiny/tsn + resnet_tiny/tsm" and row["frames"] == 8
@@ -178,14 +181,14 @@ def test_a_published_network_is_the_same_when_built_again(name):
     ("option", "said"),
     [
         ("--side=0", "at least 1"),
-        ("--frames=-3", "at least 1"),
-        ("--classes=many", "invalid whole number"),
+        ("--num-frames=-3", "at least 1"),
+        ("--num-classes=many", "invalid whole number"),
         ("--in-channels=1.5", "invalid whole number"),
     ],
 )
 def test_sizes_are_whole_numbers_from_one(option, said, capsys):
     with pytest.raises(SystemExit, match="2"):
-        command.main(["resnet_tiny", option])
+        cli.run(["cost", "resnet_tiny", option])
     last = capsys.readouterr().err.splitlines()[-1]
     assert option.split("=")[0] in last and said in last
 
@@ -199,7 +202,7 @@ def test_any_other_network(capsys):
 
 
 def test_a_table(capsys):
-    heading, ruler, line = run(capsys, "resnet_tiny", "--classes=4", "--side=8")
+    heading, ruler, line = run(capsys, "resnet_tiny", "--num-classes=4", "--side=8")
     assert heading.count("|") == ruler.count("|") == line.count("|")
     assert line.startswith("| `resnet_tiny/tsn` | 4 | 8 x 8² | 77,652 |  | 0.00 G |")
 
@@ -215,9 +218,9 @@ def test_a_table(capsys):
     ],
 )
 def test_wrong_names_are_one_line(name, said, capsys):
-    assert command.main([name]) == 2
+    assert cli.run(["cost", name]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("cost: error: ") and said in line
+    assert line.startswith("vidshift cost: error: ") and said in line
 
 
 def test_a_difference_is_marked():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.runs_for_streams import write_run
-from vidshift import early
+from vidshift import cli, early
 from vidshift.data import eval_batches
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.motion_clips import OrderedMotion
@@ -105,8 +105,10 @@ def test_a_clip_is_of_what_has_been_seen():
 @pytest.mark.slow
 def test_the_command(make_run, tmp_path, capsys):
     both = [make_run("causal", causal=True), make_run("tsn", temporal="tsn")]
-    given = [f"--workdir={run}" for run in both]
-    code = early.main([*given, "--batch-size=8", f"--out={tmp_path / 'made' / 'out'}"])
+    given = [f"--run={run}" for run in both]
+    code = cli.run(
+        ["early", *given, "--batch-size=8", f"--out={tmp_path / 'made' / 'out'}"]
+    )
     out, err = capsys.readouterr()
     assert code == 0, err
     figures = json.loads(out)
@@ -121,6 +123,6 @@ def test_the_command(make_run, tmp_path, capsys):
         (["--data-dir=nowhere"], "give --data-dir"),
         (["--batch-size=7"], "batch-size"),
     ):
-        assert early.main([given[0], *wrong]) == 2
+        assert cli.run(["early", given[0], *wrong]) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("early: error: ") and message in line
+        assert line.startswith("vidshift early: error: ") and message in line

@@ -10,8 +10,9 @@ import pytest
 import vidshift
 from tests.support.commands import environment
 from tests.support.runs_for_streams import write_run
-from vidshift.export import __main__ as export
+from vidshift import cli
 from vidshift.export import check, load, replay
+from vidshift.export import writing as export
 from vidshift.export.program import PortableProgram
 
 SIZE = ("--size", "32", "24")
@@ -30,7 +31,7 @@ def needs(form):
     missing = [n for n in export.NEEDS[form] if importlib.util.find_spec(n) is None]
     return pytest.mark.skipif(
         bool(missing),
-        reason=f"{', '.join(missing)} missing: pip install -r requirements-{form}.txt",
+        reason=f"{', '.join(missing)} missing: pip install -e .[{form}]",
     )
 
 
@@ -44,7 +45,7 @@ FORMATS = [
 def run(capsys, out, *arguments, code=0):
     """The JSON line and the description of the file, or the line of error."""
     argv = ["--out", str(out), *SIZE, "--num_frames=4", "--num_classes=5"]
-    assert export.main([*argv, *map(str, arguments)]) == code
+    assert cli.run(["export", *argv, *map(str, arguments)]) == code
     stdout, err = capsys.readouterr()
     if code:
         assert not stdout and len(err.splitlines()) == 1, err
@@ -102,8 +103,8 @@ def test_a_run(tmp_path, capsys):
     data = {"crop": 32, "mean": (0.1, 0.2, 0.3)}
     write_run(tmp_path, data=data, classes=("left", "right"), dtype="bfloat16")
     model = vidshift.load(tmp_path, dtype="float32")
-    argv = ["--workdir", str(tmp_path), "--format=stablehlo", "--batch=1"]
-    assert export.main(argv) == 0
+    argv = ["--run", str(tmp_path), "--format=stablehlo", "--batch=1"]
+    assert cli.run(["export", *argv]) == 0
     out = tmp_path / "export" / "clip.stablehlo"
     assert json.loads(capsys.readouterr().out)["file"] == str(out)
     network = load(out)
@@ -129,7 +130,7 @@ def test_what_differs_is_not_written(form, tmp_path, capsys, monkeypatch):
     err = run(capsys, tmp_path / "file", *argv, code=1)
     assert "differs by 0.01 of the largest logit" in err
     loose = [*argv, f"--out={tmp_path / 'file'}", *SIZE, "--tolerance=0.02"]
-    assert export.main(loose) == 0
+    assert cli.run(["export", *loose]) == 0
 
 
 def test_what_was_there_stays(tmp_path, capsys, monkeypatch):
@@ -137,7 +138,7 @@ def test_what_was_there_stays(tmp_path, capsys, monkeypatch):
     out.write_text("mine")
     monkeypatch.setattr(check, "largest_difference", lambda *_: float("nan"))
     argv = ["--network=resnet_tiny", "--format=stablehlo", "--out", str(out), *SIZE]
-    assert export.main(argv) == 1
+    assert cli.run(["export", *argv]) == 1
     assert out.read_text() == "mine" and list(tmp_path.iterdir()) == [out]
 
 
@@ -148,7 +149,7 @@ def test_what_was_there_stays(tmp_path, capsys, monkeypatch):
         (("--network=resnet_tiny/vsn", "--kind=stream"), "reads no later frame"),
         (("--network=slow_tiny", "--kind=stream"), "reads no later frame"),
         (("--network=resnet_tiny/nothing",), "nothing"),
-        (("--workdir=/nowhere",), "/nowhere is no run or checkpoint"),
+        (("--run=/nowhere",), "/nowhere is no run or checkpoint"),
     ],
 )
 def test_refuses(arguments, says, tmp_path, capsys):
@@ -170,8 +171,8 @@ def test_names_the_requirements(form, tmp_path, capsys, monkeypatch):
     argv = ("--network=resnet_tiny", "--format", form)
     err = run(capsys, tmp_path / "file", *argv, code=2)
     assert err == (
-        f"export: error: {form} needs surely_not_there: "
-        f"pip install -r requirements-{form}.txt\n"
+        f"vidshift export: error: {form} needs surely_not_there: "
+        f'pip install "vidshift[{form}]" (in a clone: pip install -e ".[{form}]")\n'
     )
 
 

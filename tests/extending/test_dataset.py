@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vidshift import cli
 from vidshift.data import (
     View,
     annotations,
     open_split,
-    prepare,
     register,
     train_batches,
 )
@@ -43,7 +43,7 @@ def toy(tmp_path):
 
 def test_a_data_set_is_prepared_opened_and_loaded(toy, tmp_path, capsys):
     args = ["toy", f"--source={toy}", f"--out={tmp_path}", "--storage=frames"]
-    assert prepare.main([*args, "--workers=1"]) == 0
+    assert cli.run(["prepare", *args, "--workers=1"]) == 0
     says = "toy train: 2 clips; the annotations list 2, officially 5"
     assert says in capsys.readouterr().out
     split = open_split("toy", "train", data_dir=str(tmp_path))

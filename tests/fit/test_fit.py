@@ -365,7 +365,7 @@ class TestReport:
         [
             ({"batch_size": 0}, {}, "batch_size must be above 0"),
             ({"protocol": "3x3"}, {}, "10x3"),
-            ({"data": DataConfig(name="mine")}, {}, "kinetics400.*--classes"),
+            ({"data": DataConfig(name="mine")}, {}, "kinetics400.*--num-classes"),
             ({"model": ModelConfig(temporal="tms")}, {}, "tsm"),
         ],
     )
@@ -402,7 +402,7 @@ class TestReport:
 
     def test_says_what_has_to_be_installed(self, monkeypatch):
         monkeypatch.setattr(chips.importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(RuntimeError, match="requirements-targets.txt"):
+        with pytest.raises(RuntimeError, match="vidshift\\[targets\\]"):
             sizing.report(tiny(), "v5e")
 
 

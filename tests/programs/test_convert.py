@@ -13,7 +13,7 @@ from tests.support.files import VIDEOS
 from tests.support.networks import random_clips
 from tests.torch_weights.test_files import storage, tensor, write_stream
 from tests.torch_weights.test_load import GOLDEN, state_dict
-from vidshift import checkpoints, convert, create, load, load_torch, parity
+from vidshift import checkpoints, cli, convert, create, load, load_torch, parity
 from vidshift.data import normalise
 from vidshift.nets.drawn import made_up_weights
 from vidshift.pixels import official_pixels
@@ -42,12 +42,12 @@ def tsm(files):
 
 def run(capsys, *arguments, code=0) -> str:
     """What the command prints; with a code, its one line of error."""
-    assert convert.main([str(a) for a in arguments]) == code
+    assert cli.run(["convert", *map(str, arguments)]) == code
     out, err = capsys.readouterr()
     if code:
         assert not out and len(err.splitlines()) == 1, err
-        assert err.startswith("convert: error: ")
-        return err.removeprefix("convert: error: ").rstrip("\n")
+        assert err.startswith("vidshift convert: error: ")
+        return err.removeprefix("vidshift convert: error: ").rstrip("\n")
     return out
 
 
@@ -235,7 +235,7 @@ def test_official_pixels():
 def test_slow_networks_keep_the_pooling_that_they_were_trained_with():
     def options(*given):
         line = ["file.pyth", "--out=out", f"--backbone={given[0]}", *given[1:]]
-        return convert.network_of(convert._parser().parse_args(line)).options
+        return convert.network_of(cli.parse(["convert", *line])[1]).options
 
     for backbone in ("slow_8x8_r50", "slowfast_4x16_r50", "slowfast_8x8_r50"):
         assert options(backbone) == {"head_size": 224}
@@ -294,10 +294,10 @@ def test_wrong_files_are_one_line(tmp_path, capsys):
     assert "No such file" in run(capsys, tmp_path / "no.pth", *given, code=2)
 
 
-@pytest.mark.parametrize("given", ["--num_classes=0", "--num_frames=x"])
+@pytest.mark.parametrize("given", ["--num-classes=0", "--num-frames=x"])
 def test_counts_are_numbers_from_1(tsm, given, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        convert.main([tsm, *TINY, "--out", str(tmp_path), given])
+        cli.run(["convert", tsm, *TINY, "--out", str(tmp_path), given])
     assert stopped.value.code == 2
     assert f"argument {given.split('=')[0]}: " in capsys.readouterr().err
 

@@ -98,8 +98,11 @@ def test_wrong_arguments_are_one_line(run_dir, tmp_path):
         ([f"--workdir={tmp_path}"], "is no run or checkpoint"),
         ([f"--workdir={run_dir}", "--protocol=7x7"], "one of: 1x1"),
         ([f"--workdir={run_dir}", "--split=nothing"], "train, validation, test"),
-        ([f"--workdir={run_dir}", "--checkpoint=first"], "best|last"),
-        ([f"--workdir={run_dir}", "--vdeo=x"], "Unknown command line flag"),
+        ([f"--workdir={run_dir}", "--checkpoint=first"], "invalid choice: 'first'"),
+        (
+            [f"--workdir={run_dir}", "--vdeo=x"],
+            "unexpected argument '--vdeo=x' (did you mean '--video'?)",
+        ),
         ([f"--workdir={run_dir}", "--weights=1,2"], "--weights must be 1 numbers"),
         ([f"--workdir={run_dir}", "--submission=x"], "jester, got ordered_motion"),
         ([f"--scores={tmp_path}/no.npz"], "no such file of scores"),

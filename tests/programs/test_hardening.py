@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import TINY, finish, of_kind, start_program
 from tests.support.files import VIDEOS
-from vidshift import checkpoints, compare, load, read_clip
+from vidshift import checkpoints, cli, compare, load, read_clip
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.attention import WholeShift, attention_layers, with_temperature
 from vidshift.training.log import read_metrics
@@ -40,7 +40,9 @@ def row(tmp_path_factory, data_dir):
         patch.setitem(compare.TABLES, "rubiksnet", rows)
         patch.setattr(compare.subprocess, "run", run)
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            assert compare.main(["--table=rubiksnet", f"--out={out}", *given]) == 0
+            assert (
+                cli.run(["compare", "--table=rubiksnet", f"--out={out}", *given]) == 0
+            )
     return out / "with_attention", said.getvalue().splitlines(), printed
 
 
@@ -112,9 +114,3 @@ def test_a_row_of_the_table(row):
     cells = last.split(" | ")
     assert cells[0] == "| with attention" and cells[5].endswith(" of 108")
     assert cells[6].endswith(" of 30 |")
-
-
-def test_a_table_needs_train_py(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert compare.main([]) == 2
-    assert "there is no train.py in this folder" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from flax import nnx
 
 from tests.support.files import GOLDEN
 from tests.torch_weights.test_load import state_dict
-from vidshift import create, load_torch, parity
+from vidshift import cli, create, load_torch, parity
 from vidshift.nets.drawn import made_up_weight
 
 CASES = sorted(path.stem for path in GOLDEN.glob("*.json"))
@@ -50,7 +50,7 @@ TOLERANCES = {
 @pytest.mark.parametrize("case", CASES)
 def test_official_networks(case, capsys):
     path = GOLDEN / f"{case}.json"
-    assert parity.main([str(path)]) == 0
+    assert cli.run(["parity", str(path)]) == 0
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"case", "relative_error", "parameters"}
     official = json.loads(path.read_text())["state_dict"]
@@ -91,7 +91,7 @@ def with_logits(case: pathlib.Path, directory: pathlib.Path, change) -> str:
 
 
 def test_prints_a_line_a_case(case, capsys):
-    assert parity.main([str(case), str(case)]) == 0
+    assert cli.run(["parity", str(case), str(case)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["case"] for row in rows] == ["tiny", "tiny"]
     assert rows[0]["parameters"] == 77_392 + 4 * 65
@@ -106,7 +106,7 @@ def test_prints_a_line_a_case(case, capsys):
     ],
 )
 def test_another_result_is_an_error(case, change, error, tmp_path, capsys):
-    assert parity.main([with_logits(case, tmp_path, change)]) == 1
+    assert cli.run(["parity", with_logits(case, tmp_path, change)]) == 1
     found = json.loads(capsys.readouterr().out)["relative_error"]
     np.testing.assert_allclose(found, error, rtol=0.02)
 
@@ -115,7 +115,7 @@ def test_what_cannot_run_is_one_line_and_the_rest_goes_on(case, tmp_path, capsys
     missing = tmp_path / "no-such.json"
     damaged = tmp_path / "damaged.json"
     damaged.write_text("{")
-    assert parity.main([str(missing), str(damaged), str(case)]) == 1
+    assert cli.run(["parity", str(missing), str(damaged), str(case)]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     first, second = err.splitlines()
@@ -128,7 +128,7 @@ def test_a_damaged_golden_file_is_one_line(case, content, tmp_path, capsys):
     copy = tmp_path / case.name
     copy.write_text(case.read_text())
     copy.with_suffix(".npz").write_bytes(content)
-    assert parity.main([str(copy)]) == 1
+    assert cli.run(["parity", str(copy)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"parity: {copy}: ")
 

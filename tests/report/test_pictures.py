@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from tests.support.networks import random_network
-from vidshift import checkpoints, create, load, pictures, read_clip
+from vidshift import checkpoints, cli, create, load, read_clip
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
@@ -52,7 +52,7 @@ def saved(folder, data_dir, backbone, temporal="tsn", change=lambda p, s: None, 
 
 def draw(capsys, run, *options) -> dict[str, dict]:
     """The numbers of every picture of a run."""
-    assert pictures.main([f"--workdir={run}", *options]) == 0
+    assert cli.run(["pictures", f"--run={run}", *options]) == 0
     files = json.loads(capsys.readouterr().out)
     for file in files.values():
         assert pathlib.Path(file).read_bytes().startswith(b"\x89PNG")
@@ -211,21 +211,23 @@ def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
 )
 def test_networks_without_pictures(tmp_path, data_dir, capsys, backbone, temporal, own):
     run = saved(tmp_path, data_dir, backbone, temporal, **own)
-    assert pictures.main([f"--workdir={run}"]) == 2
+    assert cli.run(["pictures", f"--run={run}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"pictures: error: {backbone}/{temporal}")
+    assert line.startswith(f"vidshift pictures: error: {backbone}/{temporal}")
     assert "has nothing to draw: a RubiksNet has shifts" in line
 
 
 def test_what_is_no_run(tmp_path, capsys):
-    assert pictures.main([f"--workdir={tmp_path}"]) == 2
+    assert cli.run(["pictures", f"--run={tmp_path}"]) == 2
     assert "is no run or checkpoint" in capsys.readouterr().err
 
 
 def test_data_that_is_not_there(tmp_path, data_dir, capsys):
     run = saved(tmp_path / "run", data_dir, "resnet_tiny", "gsf", ratio=0.5)
     gone = tmp_path / "gone"
-    assert pictures.main([f"--workdir={run}", f"--data_dir={gone}"]) == 2
+    assert cli.run(["pictures", f"--run={run}", f"--data_dir={gone}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"pictures: error: there is no folder {gone}: give --data-dir"
+    assert (
+        line == f"vidshift pictures: error: there is no folder {gone}: give --data-dir"
+    )
     assert not gone.exists()

@@ -12,17 +12,24 @@ import pytest
 
 import vidshift
 from tests.support.commands import ROOT, environment
-from vidshift.speed import __main__ as command
+from vidshift import cli
 from vidshift.speed import comparison, step_programs
+from vidshift.speed import program as command
 
-SMALL = ("--side=32", "--frames=2", "--batch=2", "--train-batch=3", "--seconds=0.01")
+SMALL = (
+    "--side=32",
+    "--num-frames=2",
+    "--batch=2",
+    "--train-batch=3",
+    "--seconds=0.01",
+)
 BATCHES = {"latency": 1, "throughput": 2}
 
 
 def run(*arguments):
     """-> what the command prints, in this process: imports take longer than it does."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert command.main([*arguments, *SMALL]) == 0
+        assert cli.run(["speed", *arguments, *SMALL]) == 0
     return out.getvalue()
 
 
@@ -210,10 +217,10 @@ def test_the_papers_networks_exist():
     ],
 )
 def test_a_wrong_name_is_one_line_with_the_right_ones(name, said, capsys):
-    assert command.main([name]) == 2
+    assert cli.run(["speed", name]) == 2
     out, err = capsys.readouterr()
     assert not out and err.count("\n") == 1
-    assert err.startswith("speed: error: ") and said in err
+    assert err.startswith("vidshift speed: error: ") and said in err
 
 
 @pytest.mark.parametrize(
@@ -228,7 +235,7 @@ def test_a_wrong_name_is_one_line_with_the_right_ones(name, said, capsys):
 )
 def test_wrong_numbers(argument, said, capsys):
     with pytest.raises(SystemExit) as error:
-        command.main(["resnet_tiny/tsm", argument])
+        cli.run(["speed", "resnet_tiny/tsm", argument])
     assert error.value.code == 2
     assert said in capsys.readouterr().err
 

@@ -69,9 +69,7 @@ def as_offline(figures, logits):
 @pytest.mark.parametrize(("average", "last"), [("none", 1), ("3", 3), (None, 12)])
 def test_answers_are_those_of_the_whole_clip(causal, clip, capsys, average, last):
     given = [] if average is None else ["--average", average]
-    figures, lines = call(
-        capsys, "--workdir", causal, "--video", clip, "--top", 4, *given
-    )
+    figures, lines = call(capsys, "--run", causal, "--video", clip, "--top", 4, *given)
     as_offline(figures, offline(causal, clip)[-last:].mean(0))
     counted = [figures[k] for k in ("frames", "answered", "skipped", "left_out")]
     assert counted == [FRAMES, FRAMES, 0, 0]
@@ -84,7 +82,7 @@ def test_answers_are_those_of_the_whole_clip(causal, clip, capsys, average, last
 
 
 def test_some_frames_are_left_out(causal, clip, capsys):
-    arguments = ["--workdir", causal, "--video", clip, "--average=none", "--top=4"]
+    arguments = ["--run", causal, "--video", clip, "--average=none", "--top=4"]
     figures, lines = call(capsys, *arguments, "--every-frame=2", "--every=3")
     as_offline(figures, offline(causal, clip, every=2)[-1])
     assert (figures["answered"], figures["left_out"]) == (6, 6)
@@ -101,7 +99,7 @@ def test_a_stream_goes_on_from_its_state(causal, clip, tmp_path, capsys):
     whole = tmp_path / "whole.mp4"
     whole.write_bytes(encode(frames, gop=1, crf=None, qp=20))
     state = tmp_path / "state"
-    arguments = ["--workdir", causal, "--top=4", "--average=all", "--state", state]
+    arguments = ["--run", causal, "--top=4", "--average=all", "--state", state]
     call(capsys, *arguments, "--video", tmp_path / "first.mp4")
     figures, _ = call(capsys, *arguments, "--video", tmp_path / "second.mp4")
     as_offline(figures, offline(causal, whole).mean(0))
@@ -114,7 +112,7 @@ def test_a_stream_goes_on_from_its_state(causal, clip, tmp_path, capsys):
 def test_out_is_the_video_with_the_answers_drawn_in(causal, tmp_path, capsys):
     clip, out = tmp_path / "clip.mp4", tmp_path / "a:b.mp4"
     clip.write_bytes(encode(pictures(FRAMES, 96, 128), fps=25))
-    call(capsys, "--workdir", causal, "--video", clip, "--out", out, "--every-frame=3")
+    call(capsys, "--run", causal, "--video", clip, "--out", out, "--every-frame=3")
     info = video.probe(out)
     assert (info.num_frames, info.fps) == (FRAMES, 25)
     assert (info.height, info.width) == (96, 128)
@@ -152,7 +150,7 @@ def test_a_video_that_breaks_off_loses_nothing(causal, tmp_path, capsys, pace):
     out, state = tmp_path / "out.mp4", tmp_path / "state"
     figures, lines = call(
         capsys,
-        *("--workdir", causal, "--video", path, "--out", out, "--state", state),
+        *("--run", causal, "--video", path, "--out", out, "--state", state),
         *("--pace", pace, "--every=100"),
         code=1,
     )
@@ -190,7 +188,7 @@ def test_a_camera_never_lags(causal, capsys, monkeypatch):
     monkeypatch.setattr(answering.FrameByFrame, "__call__", answer)
     figures, lines = call(
         capsys,
-        *("--workdir", causal, "--camera=0"),
+        *("--run", causal, "--camera=0"),
         camera=frames_of_a_camera(30, 0.01),
         code=1,
     )
@@ -205,7 +203,7 @@ def test_a_device_of_ffmpegs_is_read(causal, capsys, monkeypatch):
     """FFmpeg's test picture at its own rate, in place of a driver: read as a camera is."""
     made = "testsrc=size=64x48:rate=20:duration=1,realtime"
     monkeypatch.setitem(sources.DEVICES, sources.sys.platform, ("lavfi", made, "{}"))
-    figures, lines = call(capsys, "--workdir", causal, "--camera=0", code=1)
+    figures, lines = call(capsys, "--run", causal, "--camera=0", code=1)
     # FFmpeg looks at the first itself, and `nobuffer` does not keep what it looked at.
     assert figures["frames"] == 19 == figures["answered"] + figures["skipped"]
     assert (figures["source_fps"], figures["answered"] >= 5) == (20.0, True)
@@ -216,7 +214,7 @@ def test_a_device_of_ffmpegs_is_read(causal, capsys, monkeypatch):
 def test_frames_that_are_left_out_do_not_count_as_skipped(causal, capsys):
     figures, _ = call(
         capsys,
-        *("--workdir", causal, "--camera=0", "--fps=10"),
+        *("--run", causal, "--camera=0", "--fps=10"),
         camera=frames_of_a_camera(12, 0.05),
         code=1,
     )
@@ -224,7 +222,7 @@ def test_frames_that_are_left_out_do_not_count_as_skipped(causal, capsys):
 
 
 def test_a_bi_directional_network_needs_a_window(both, clip, capsys):
-    arguments = ["--workdir", both, "--video", clip, "--top=4"]
+    arguments = ["--run", both, "--video", clip, "--top=4"]
     _, (line,) = call(capsys, *arguments, code=2)
     assert "config.model.causal=True" in line and "--window" in line
     figures, lines = call(capsys, *arguments, "--window=5")
@@ -271,31 +269,31 @@ def test_a_window_is_evaluations_clip_of_the_last_frames(sampling, fps, wanted):
 def test_wrong_input_is_one_line(causal, both, clip, tmp_path, capsys):
     (tmp_path / "text.mp4").write_bytes(b"this is no video\n" * 100)
     for arguments, expected in [
-        (["--video", clip], "--workdir"),
-        (["--workdir", causal], "give --video or --camera"),
-        (["--workdir", causal, "--video", clip, "--camera=0"], "--video or --camera"),
-        (["--workdir", causal, "--camera=77"], "camera 77: /dev/video77: No such file"),
-        (["--workdir", causal, "--camera=0", "--pace=none"], "--pace is a video's"),
-        (["--workdir", causal, "--video", tmp_path / "no.mp4"], "no.mp4: no such file"),
-        (["--workdir", causal, "--video", tmp_path / "text.mp4"], "not a video"),
-        (["--workdir", tmp_path, "--video", clip], "is no run or checkpoint"),
-        (["--workdir", causal, "--video", clip, "--budget=5"], "vidshift.budgets"),
-        (["--workdir", causal, "--video", clip, "--out", clip], "the video itself"),
-        (["--workdir", causal, "--video", clip, "--out", "no/x.mp4"], "cannot be writ"),
-        (["--capacity"], "--workdir or --network"),
+        (["--video", clip], "--run"),
+        (["--run", causal], "give --video or --camera"),
+        (["--run", causal, "--video", clip, "--camera=0"], "--video or --camera"),
+        (["--run", causal, "--camera=77"], "camera 77: /dev/video77: No such file"),
+        (["--run", causal, "--camera=0", "--pace=none"], "--pace is a video's"),
+        (["--run", causal, "--video", tmp_path / "no.mp4"], "no.mp4: no such file"),
+        (["--run", causal, "--video", tmp_path / "text.mp4"], "not a video"),
+        (["--run", tmp_path, "--video", clip], "is no run or checkpoint"),
+        (["--run", causal, "--video", clip, "--budget=5"], "vidshift.budgets"),
+        (["--run", causal, "--video", clip, "--out", clip], "the video itself"),
+        (["--run", causal, "--video", clip, "--out", "no/x.mp4"], "cannot be writ"),
+        (["--capacity"], "--run or --network"),
         (["--capacity", "--network=resnet_tiny/tsm"], "causal=True"),
         (["--capacity", "--network=resnet/tsm"], "does not exist"),
-        (["--capacity", "--workdir", causal, "--compare"], "--network"),
+        (["--capacity", "--run", causal, "--compare"], "--network"),
     ]:
         figures, lines = call(capsys, *arguments, code=2)
         assert len(lines) == 1, lines
-        assert lines[0].startswith("stream: error: ") and expected in lines[0]
+        assert lines[0].startswith("vidshift stream: error: ") and expected in lines[0]
         assert figures is None
 
 
 def test_capacity(causal, capsys):
     figures, lines = call(
-        capsys, "--workdir", causal, "--capacity", "--steps=3", "--largest=4", "--fps=1"
+        capsys, "--run", causal, "--capacity", "--steps=3", "--largest=4", "--fps=1"
     )
     assert [row["streams"] for row in figures["rows"]] == [1, 2, 4]
     assert figures["streams"] == 4 and "keeps up" in lines[-1]
@@ -404,7 +402,7 @@ def test_an_interrupt_ends_it_and_loses_nothing(
     monkeypatch.setattr(video, "frames", endless)
     figures, _ = call(
         capsys,
-        *("--workdir", causal, "--out", out, "--state", state),
+        *("--run", causal, "--out", out, "--state", state),
         *(["--camera=0"] if pace == "camera" else ["--video", clip, "--pace", pace]),
         camera=endless,
         code=0 if pace == "camera" else 128 + signal.SIGINT,

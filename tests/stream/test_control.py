@@ -81,7 +81,7 @@ def clip(tmp_path_factory):
 @pytest.mark.slow
 def test_a_budget_chooses_a_sub_network(adaptive, clip, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    arguments = ["--workdir", adaptive, "--video", clip, "--window=20", "--top=4"]
+    arguments = ["--run", adaptive, "--video", clip, "--window=20", "--top=4"]
     loaded = vidshift.load_adaptive(adaptive)
     opened = Run.open(adaptive)
     # The second answer is at frame 20, by the clip of the last four frames.
@@ -168,7 +168,7 @@ def test_auto_measures_and_keeps_up(
         return largest(dict(zip(seconds, (0.1, 0.2, 0.3), strict=True)), interval)
 
     monkeypatch.setattr(control, "Largest", fixed)
-    arguments = ["--workdir", adaptive, "--video", clip, "--budget=auto", "--window=5"]
+    arguments = ["--run", adaptive, "--video", clip, "--budget=auto", "--window=5"]
     figures, said = call(capsys, *arguments)
     assert figures["subnetworks"] == {wanted: 8}
     assert any("'what' is none of `budget GFLOPS`" in line for line in said)

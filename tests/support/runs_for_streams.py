@@ -6,12 +6,11 @@ import json
 import numpy as np
 
 from tests.support.networks import random_network
-from vidshift import checkpoints, create
+from vidshift import checkpoints, cli, create
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import Split, encode
 from vidshift.description import Description
 from vidshift.nets.weights import split
-from vidshift.stream import __main__ as command
 
 CLASSES = ("left", "right", "up", "down")
 SIDE = 16
@@ -46,7 +45,7 @@ def write_video(path, number: int = 12, *, fps: float = 25.0):
 
 def call(capsys, *arguments, code=0, **options):
     """-> the JSON line of `vidshift.stream`, and the lines of stderr."""
-    assert command.main([str(a) for a in arguments], **options) == code
+    assert cli.run(["stream", *map(str, arguments)], **options) == code
     out, err = capsys.readouterr()
     return json.loads(out) if out else None, err.splitlines()
 

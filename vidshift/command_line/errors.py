@@ -6,13 +6,12 @@ nothing that does.
 
 import contextlib
 import errno
-import functools
+import logging
 import os
 import pathlib
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import NoReturn
 
 # What bad input raises. Other types are faults of this project, and show a traceback.
@@ -55,6 +54,24 @@ def interrupted_at_once():
         imported()
 
 
+def quieten_libraries() -> None:
+    """Keeps Orbax's and TFDS's talk out of a command's stderr, and lets ours through."""
+    import absl.logging
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
+    ours = logging.getLogger("vidshift")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Keeps out errors of Orbax's threads, which it raises in ours as well."""
+    return not (record.exc_info and "orbax" in record.pathname)
+
+
 def check_out(flag: str, path: str | os.PathLike, *, folder: bool) -> None:
     """Refuses what cannot be written to, before any work is done for it.
 
@@ -74,30 +91,6 @@ def check_out(flag: str, path: str | os.PathLike, *, folder: bool) -> None:
         check_out(flag, path.parent, folder=True)
 
 
-def reported(main: Callable[..., int]) -> Callable[..., int]:
-    """Makes a command's `main(argv)` print bad input as one line and return 2."""
-
-    @functools.wraps(main)
-    def reporting(argv: list[str] | None = None, **options) -> int:
-        try:
-            return main(argv, **options)
-        except EXPECTED as error:
-            if os.environ.get("VIDSHIFT_TRACEBACK"):
-                raise
-            name = main.__module__.removesuffix(".__main__").rpartition(".")[2]
-            name = program() if name == "__main__" else name
-            print(f"{name}: error: {as_line(error)}", file=sys.stderr)
-            return 2
-
-    return reporting
-
-
-def run(main: Callable[[], int | None]) -> NoReturn:
-    """Calls a command's `main` after its imports, and exits with its code."""
-    imported()
-    sys.exit(main())
-
-
 def imported() -> None:
     """Makes Ctrl-C a KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
@@ -113,11 +106,8 @@ def expand_home(argument: str) -> str:
 
 
 def program() -> str:
-    """Returns the command's name: train.py, or pictures for `-m vidshift.pictures`."""
-    path = pathlib.Path(sys.argv[0])
-    if path.stem == "__main__":
-        return path.parent.name
-    return path.name if path.parent.name != "vidshift" else path.stem
+    """Returns the command's name: `vidshift train`."""
+    return " ".join(["vidshift", *sys.argv[1:2]])
 
 
 def fail(reason: str | BaseException) -> NoReturn:
@@ -140,7 +130,7 @@ def as_line(error: str | BaseException) -> str:
     if "os_error_code='28'" in text:  # from TensorStore, which Orbax writes with
         return f"cannot write: No space left on device ({text})"
     if isinstance(error, ImportError):
-        text += " (pip install -r requirements.txt installs what commands need)"
+        text += " (`pip install -r requirements.txt` installs what commands need)"
     return text or type(error).__name__
 
 

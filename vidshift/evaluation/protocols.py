@@ -8,6 +8,8 @@ import dataclasses
 
 from vidshift.data.views.eval_views import WHOLE, num_views
 from vidshift.data.views.view import View
+from vidshift.nets.zoo import pick
+from vidshift.tasks import AVERAGES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,3 +61,17 @@ PROTOCOLS: dict[str, Protocol] = {
     **_named(2, WHOLE),
     **_named(10, WHOLE),
 }
+
+
+def chosen(name: str, average: str | None = None) -> Protocol:
+    """Returns the protocol of that name, with another average of views if given.
+
+    Raises:
+      ValueError: there is no protocol, or no average, of that name.
+    """
+    protocol = pick("protocol", name, PROTOCOLS)
+    if average is None:
+        return protocol
+    if average not in AVERAGES:
+        raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
+    return dataclasses.replace(protocol, average=average)

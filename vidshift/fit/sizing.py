@@ -163,7 +163,7 @@ def _classes(config: Config, classes: int | None) -> int:
     if name not in known:
         raise ValueError(
             f"the classes of config.data.name={name!r} are not known (known: "
-            f"{', '.join(known)}); say how many with --classes"
+            f"{', '.join(known)}); say how many with --num-classes"
         )
     return known[name]
 

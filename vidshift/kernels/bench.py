@@ -1,22 +1,6 @@
-"""Times the operations on this machine's device, and measures their errors.
+"""Times the operations here and measures their errors: `vidshift bench`."""
 
-    python -m kernels.bench
-    python -m kernels.bench --op shift3d --shape rubiks_56 --seconds 2 --trace /tmp/trace
-
-Times every implementation that runs here, forward and backward (the vector-Jacobian
-product alone), at each named shape. Implementations take turns with each other and with
-"the copy" (`a` -> `-a`), which moves as many bytes as the operation has to. On an
-accelerator a program calls its operation on several inputs in turn, so that neither the
-host's part of a call nor the device's caches are timed.
-
-  error   the largest difference from the float64 reference over its largest value, on the
-          first clip: dy is zero in the others, so the shift's gradient is that clip's
-  ms      median of blocks of calls, and quartiles
-  GB/s    bytes that the operation cannot avoid (no padding counted), by that time
-  copy    the copy's time over this one's: 1.00 is as fast as memory allows
-  xla     xla's time over this one's
-"""
-
+import argparse
 import glob
 import importlib.util
 import json
@@ -37,17 +21,8 @@ COPY = "the copy"
 ROUND_BYTES = 2**30
 
 
-def main(argv=None) -> int:
-    parser = cases.make_parser("python -m kernels.bench", __doc__)
-    parser.add_argument(
-        "--seconds", type=float, default=0.3, help="of timing a row, about; 0.3"
-    )
-    parser.add_argument(
-        "--trace", metavar="DIR", help="record a trace, and read it back"
-    )
-    options, chosen = cases.parse(parser, argv)
-    if not options.seconds > 0:
-        parser.error(f"--seconds: more than 0, got {options.seconds}")
+def main(options: argparse.Namespace) -> int:
+    chosen = cases.chosen(options)
     wanted = _start_jax()
     device = jax.devices()[0]
     platform = "cuda" if "NVIDIA" in device.device_kind else device.platform

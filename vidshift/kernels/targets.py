@@ -1,27 +1,6 @@
-"""Compiles the operations for a chip that is not there, and counts what they move.
+"""Compiles the operations for absent chips: `vidshift targets`."""
 
-    python -m kernels.targets --target v5e
-    python -m kernels.targets --target h100 --op shift3d --shape rubiks_56 --json
-
-Each implementation that can run on the chip, forward and backward (the vector-Jacobian
-product alone), at each named shape, as a program of its own. The layouts of operands and
-results are left to the compiler, as in a network, where neighbours agree on them.
-
-  fewest    MB that the operation cannot avoid: operands read once, results written once,
-            as the chip stores them with channels in lanes (traffic.py)
-  us        microseconds that these take at the memory's peak, by the data sheet
-  pad       those MB, over the MB of the same arrays without the TPU's padding
-  kernel    MB that the kernel's own loads and stores move, and over fewest; no compiler
-            is asked, the grid's blocks are counted (TPU), or the tiles (GPU)
-  program   MB of the whole program, kernel included (hlo.py), and over fewest; what a
-            GPU's fusion reads again through its caches is not seen here
-  temp      MB of memory that the program needs besides operands and results
-  Gflop, Mcycles   the TPU compiler's estimates; a kernel has no cycles, a GPU neither
-  regs, spill      a GPU kernel's registers a thread, and bytes it keeps in memory instead
-
-Exits with 1 if an implementation that should compile for the chip does not.
-"""
-
+import argparse
 import json
 import sys
 import time
@@ -51,14 +30,15 @@ COLUMNS = (  # heading, width, field, divided by
 )
 
 
-def main(argv=None) -> int:
-    parser = cases.make_parser("python -m kernels.targets", __doc__)
-    parser.add_argument("--target", choices=chips.CHIPS, required=True)
-    options, chosen = cases.parse(parser, argv)
+def main(options: argparse.Namespace) -> int:
+    cases.pick("--target", options.target, chips.CHIPS)
+    chosen = cases.chosen(options)
     chip = chips.CHIPS[options.target]
     chosen = [c for c in chosen if c.platforms is None or chip.platform in c.platforms]
     if not chosen:
-        parser.error(f"{options.implementation} does not run on {options.target}")
+        raise ValueError(
+            f"--implementation={options.implementation} does not run on {options.target}"
+        )
     try:
         device = chips.describe(options.target)
     except RuntimeError as error:

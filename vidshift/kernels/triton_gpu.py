@@ -62,7 +62,7 @@ def not_installed() -> str | None:
         import triton  # noqa: F401
     except ImportError as error:  # jax_triton raises it without the CUDA plugin too
         reason = str(error).split(":")[0]
-        return f"needs jax-triton: pip install -r requirements-cuda.txt ({reason})"
+        return f'needs jax-triton: pip install "vidshift[cuda12]" ({reason})'
     return None
 
 

@@ -1,6 +1,5 @@
 """`create`, which joins a backbone and a temporal scheme by their names."""
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from vidshift.command_line.suggest import near
 from vidshift.layers.resolution import FRAME_RULES, Resolution
 from vidshift.nets.backbones import BACKBONES
 from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError, Scheme
@@ -28,10 +28,9 @@ def pick(kind: str, name: str, table: Mapping):
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    close = difflib.get_close_matches(str(name), table, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise ValueError(
-        f"{kind} {name!r} does not exist{hint}; one of: {', '.join(table)}"
+        f"{kind} {name!r} does not exist{near(str(name), table)}; "
+        f"one of: {', '.join(table)}"
     )
 
 

@@ -61,8 +61,8 @@ def main(options) -> int:
 
 def _network(options) -> tuple[str, nnx.Module, int]:
     """Returns the name, the network, of a run or of random weights, and its side."""
-    if options.workdir is not None:
-        run = Run.open(options.workdir, options.checkpoint)
+    if options.run is not None:
+        run = Run.open(options.run, options.checkpoint)
         return str(run.checkpoint), run.network(), run.view.crop
     pick("dtype", options.dtype, dict.fromkeys(DTYPES))
     network = parse(options.network)

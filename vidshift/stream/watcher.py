@@ -34,7 +34,7 @@ def find(options) -> Watcher:
     Raises:
       ValueError: there is none, or it takes no RGB frames.
     """
-    workdir = pathlib.Path(options.workdir)
+    workdir = pathlib.Path(options.run)
     run = Run.open(workdir, options.checkpoint)
     modality = run.description.input.modality
     if modality != "rgb":

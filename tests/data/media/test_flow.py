@@ -78,10 +78,10 @@ def test_a_stack_beyond_the_end_is_an_error(pictures):
 
 def test_a_square_that_moves_right():
     cv2 = pytest.importorskip(
-        "cv2", reason="OpenCV is of requirements-flow.txt, which tests do without"
+        "cv2", reason="OpenCV is of the extra [flow], which tests do without"
     )
     if not hasattr(cv2, "optflow"):
-        pytest.skip("this OpenCV has no contributed modules (requirements-flow.txt)")
+        pytest.skip("this OpenCV has no contributed modules (the extra [flow])")
     flow.check_installed()
     texture = np.random.default_rng(0).integers(150, 250, (24, 24, 1), np.uint8)
     frames = np.full((4, 64, 64, 3), 30, np.uint8)

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from tests.support.files import ROOT
 from tests.support.miniatures import FRAMES, make
-from vidshift.data import prepare
+from vidshift import cli
 from vidshift.data.annotations import DATASETS
 from vidshift.data.loading.workers import Failed
 from vidshift.data.media.encoding import encode
@@ -53,7 +53,7 @@ def one_process(work, items, *, workers):
 
 
 def run(name, source, out, *flags) -> int:
-    return prepare.main([name, f"--source={source}", f"--out={out}", *flags])
+    return cli.run(["prepare", name, f"--source={source}", f"--out={out}", *flags])
 
 
 def folder(out, name="folder", storage="fast") -> pathlib.Path:
@@ -169,13 +169,13 @@ def test_damaged_clips_are_left_out_and_named(tmp_path, here, capsys):
 def test_check_writes_nothing_and_says_what_is_wrong(tmp_path, here, capsys):
     source = own_videos(tmp_path / "own", damaged=("clip 3.mp4",))
     before = sorted(tmp_path.rglob("*"))
-    assert prepare.main(["folder", f"--source={source}", "--check"]) == 1
+    assert cli.run(["prepare", "folder", f"--source={source}", "--check"]) == 1
     out, _ = capsys.readouterr()
     assert "cannot be decoded: left/clip 3.mp4: " in out
     assert sorted(tmp_path.rglob("*")) == before
     for label in ("left", "到右 边"):
         (source / label / "clip 3.mp4").unlink()
-    assert prepare.main(["folder", f"--source={source}", "--check"]) == 0
+    assert cli.run(["prepare", "folder", f"--source={source}", "--check"]) == 0
 
 
 def test_a_crash_is_named_by_its_clip(tmp_path, monkeypatch, capsys):
@@ -185,7 +185,7 @@ def test_a_crash_is_named_by_its_clip(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(build, "results", crashes)
     source = own_videos(tmp_path / "own")
-    assert prepare.main(["folder", f"--source={source}", "--check"]) == 1
+    assert cli.run(["prepare", "folder", f"--source={source}", "--check"]) == 1
     said = capsys.readouterr().out
     assert "cannot be decoded: left/clip 0.mp4: the decoder crashed" in said
     assert run("folder", source, tmp_path) == 1
@@ -242,9 +242,9 @@ def counted(done, work, items, *, workers):
 def test_killed_at_random_it_ends_with_the_same_bytes(tmp_path, monkeypatch):
     source = own_videos(tmp_path / "own", clips=20)
     program = (
-        "from vidshift.data import prepare; "
+        "from vidshift import cli; "
         "from vidshift.data.preparation import build; build.CLIPS_PER_SHARD = 4; "
-        "raise SystemExit(prepare.main())"
+        "cli.main()"
     )
 
     def start(out):
@@ -464,7 +464,7 @@ def test_wrong_arguments_are_one_line(tmp_path, monkeypatch, capsys, flags, mess
     own_videos(tmp_path / "own")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(build.flow, "check_installed", lambda: None)
-    assert prepare.main(flags) == 2
+    assert cli.run(["prepare", *flags]) == 2
     *warnings, line = capsys.readouterr().err.splitlines()
     assert message in line and all("warning: " in each for each in warnings)
 

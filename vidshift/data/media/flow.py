@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import UInt8
 
+from vidshift.command_line import extras
 from vidshift.data.media import stacks, video
 
 # Displacement that is 255 (and minus it 0), pixels.
@@ -25,8 +26,7 @@ def check_installed() -> None:
         cv2.optflow.DualTVL1OpticalFlow_create  # noqa: B018
     except (ImportError, AttributeError):
         raise ValueError(
-            "flow needs OpenCV with its contributed modules: "
-            "pip install -r requirements-flow.txt"
+            f"flow needs OpenCV with its contributed modules: {extras.install('flow')}"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """Cases to compile and to time: operation x implementation x direction x shape."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -143,41 +143,28 @@ def all_cases(
     ]
 
 
-def make_parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """Returns a parser with the options that choose cases, and `--json`."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    implementations = dict.fromkeys(
-        name for row in OPERATIONS.values() for name in row.operation.names
-    )
-    shapes = dict.fromkeys(s.name for table in SHAPES.values() for s in table)
-    parser.add_argument("--op", choices=OPERATIONS, help="one operation; default: all")
-    parser.add_argument(
-        "--implementation", choices=implementations, help="one; default: all"
-    )
-    parser.add_argument(
-        "--shape",
-        choices=shapes,
-        help="one of vidshift/kernels/analysis/shapes.py; default: all",
-    )
-    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of x")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    return parser
+def chosen(options: argparse.Namespace) -> list[Case]:
+    """Returns the cases that a command's options choose.
 
-
-def parse(parser: argparse.ArgumentParser, argv=None):
-    """Returns the options and their cases; an error where a shape is not the operation's."""
-    options = parser.parse_args(argv)
-    cases = all_cases(
+    Raises:
+      ValueError: there is no such operation, implementation, shape or dtype.
+    """
+    pick("--op", options.op, OPERATIONS)
+    operations = [options.op] if options.op else list(OPERATIONS)
+    implementations = [n for o in operations for n in OPERATIONS[o].operation.names]
+    pick("--implementation", options.implementation, implementations)
+    pick("--shape", options.shape, [s.name for o in operations for s in SHAPES[o]])
+    pick("--dtype", options.dtype, DTYPES)
+    return all_cases(
         op=options.op,
         implementation=options.implementation,
         shape=options.shape,
         dtype=options.dtype,
     )
-    if not cases:
-        names = ", ".join(s.name for s in SHAPES[options.op])
-        parser.error(f"--shape: {options.op} has {names}; got {options.shape!r}")
-    return options, cases
+
+
+def pick(flag: str, name: str | None, names: Iterable[str]) -> None:
+    """Raises a ValueError that lists the names if one is given that is not among them."""
+    if name is not None and name not in names:
+        listed = ", ".join(dict.fromkeys(names))
+        raise ValueError(f"{flag}={name}: there are {listed}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 from jax.experimental import topologies
 
-REQUIREMENTS = "pip install -r requirements-targets.txt"
+REQUIREMENTS = 'pip install "vidshift[targets]"'
 
 # Properties that XLA reads of a device: an H100 SXM, after XLA's own
 # xla/backends/gpu/target_config/specs/h100_sxm.txtpb.

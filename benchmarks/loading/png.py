@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from benchmarks.loading.loaders import Contender
 from vidshift.data.annotations.clip import Clip
-from vidshift.data.benchmark.loaders import Contender
 from vidshift.data.records import storage
 from vidshift.data.views.crop import crop_resize, random_box
 from vidshift.data.views.view import View

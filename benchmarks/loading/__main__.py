@@ -1,17 +1,12 @@
 """Clips a second that the loader gives, by storage, decoder and workers.
 
-    python -m vidshift.data.bench VIDEO [--workers 0 1 2 4] [--rounds 5] [--json]
+    python -m benchmarks.loading VIDEO [--workers 0 1 2 4] [--rounds 5] [--json]
 
 Prepares data sets of copies of VIDEO in a temporary folder and trains on nothing, epoch
 after epoch. Beside the loader a bare loop decodes and cuts the same clips on as many
 cores, without reading, order or batches; `ratio` is the loader's speed over its. All take
 turns, and a figure is the median of the rounds.
 """
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
 
 import argparse
 import functools
@@ -25,10 +20,10 @@ import tempfile
 import av
 import numpy as np
 
+from benchmarks.loading import loaders, png
+from benchmarks.loading.loaders import DECODERS, Contender
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser
-from vidshift.data.benchmark import loaders, png
-from vidshift.data.benchmark.loaders import DECODERS, Contender
 from vidshift.data.loading.workers import WORKER_KINDS
 from vidshift.data.records import builder, storage
 from vidshift.data.views.view import View
@@ -86,7 +81,6 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
     return stored, loaders.rows(competitors, turns, cores), missing
 
 
-@errors.reported
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     stored, loaded, missing = measure(options)
@@ -122,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("python -m vidshift.data.bench", __doc__)
+    parser = make_parser("python -m benchmarks.loading", __doc__)
     add = parser.add_argument
 
     def several(name: str, choices, **more) -> None:
@@ -156,4 +150,5 @@ def _machine() -> str:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.one_line()
+    sys.exit(main())

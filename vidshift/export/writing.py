@@ -1,27 +1,4 @@
-"""Writes a network as a file that other programs run, and runs it before saying so.
-
-    python -m vidshift.export --workdir runs/mine --format onnx
-    python -m vidshift.export --workdir runs/online --format tflite --kind stream
-    python -m vidshift.export --network mobilenet_v2/tsm --format stablehlo --out a.shlo
-
-  stablehlo  for JAX on CPU, TPU and GPU: vidshift.export.load(FILE), or jax.export
-  onnx       operations of the standard alone; needs requirements-onnx.txt
-  tflite     builtin operations alone, a fixed batch; needs requirements-tflite.txt
-
-A clip network takes `clips`, uint8 [B, T, H, W, 3], to `logits`; normalisation is
-inside. A streaming one takes `frame`, uint8 [B, H, W, 3], and the arrays that it kept
-of the frame before (zeros where a stream begins), to `logits` and the arrays to keep:
-what goes in as NAME comes out as next.NAME. FILE.json says all of it.
-
-The file is run, in another process, on random clips of several frames, and compared with
-the network's own answers. Prints a JSON line; exits 1, leaving no file, if the largest
-difference is above 1e-4 of the largest logit, and 2 if it cannot be exported.
-"""
-
-if __name__ == "__main__":
-    from vidshift.command_line.errors import one_line
-
-    one_line()  # before the imports, which take seconds
+"""Writes a network as a file and compares it: `vidshift export`."""
 
 import argparse
 import dataclasses
@@ -35,8 +12,7 @@ import sys
 import jax.numpy as jnp
 from jax import export as jax_export
 
-from vidshift.command_line import errors
-from vidshift.command_line.arguments import count, make_parser, positive
+from vidshift.command_line import errors, extras
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -66,17 +42,9 @@ def module_of(form: str):
             missing.append(name)
     if missing:
         raise ValueError(
-            f"{form} needs {' and '.join(missing)}: "
-            f"pip install -r requirements-{form}.txt"
+            f"{form} needs {' and '.join(missing)}: {extras.install(form)}"
         )
     return importlib.import_module(f"vidshift.export.to_{form}")
-
-
-def batch_of(text: str) -> int | str:
-    return text if text == "symbolic" else count(text)
-
-
-batch_of.__name__ = "whole number or symbolic"  # what argparse calls other text
 
 
 def export(options: argparse.Namespace) -> dict:
@@ -89,8 +57,8 @@ def export(options: argparse.Namespace) -> dict:
     writer = module_of(options.format)
     if options.out:
         errors.check_out("--out", options.out, folder=False)
-    if options.workdir:
-        network = source.of_run(options.workdir, options.checkpoint)
+    if options.run:
+        network = source.of_run(options.run, options.checkpoint)
     else:
         network = source.of_name(
             options.network,
@@ -160,8 +128,8 @@ def export(options: argparse.Namespace) -> dict:
 
 def default_out(options) -> pathlib.Path:
     name = f"{options.kind}.{options.format}"
-    if options.workdir:
-        return pathlib.Path(options.workdir) / "export" / name
+    if options.run:
+        return pathlib.Path(options.run) / "export" / name
     return pathlib.Path(
         options.network.partition(":")[0].replace("/", "_") + "_" + name
     )
@@ -203,67 +171,10 @@ def describe(options, network, made: program.PortableProgram, prepare) -> dict:
     }
 
 
-@errors.reported
-def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+def main(options: argparse.Namespace) -> int:
     try:
         print(json.dumps(export(options)))
     except MismatchError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = make_parser("python -m vidshift.export", __doc__)
-    add = parser.add_argument
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--workdir", metavar="DIR", help="a run, or a checkpoint")
-    which.add_argument(
-        "--network",
-        metavar="NAME",
-        help="backbone/scheme:option=value,... with random weights, for trying",
-    )
-    add("--format", required=True, choices=tuple(NEEDS))
-    add("--kind", choices=program.KINDS, default="clip")
-    add(
-        "--out",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="default: DIR/export/KIND.FORMAT",
-    )
-    add(
-        "--batch",
-        type=batch_of,
-        metavar="N",
-        help="clips or streams of a call, or symbolic: any number; the default where "
-        "the format can, else 1",
-    )
-    add(
-        "--size",
-        type=count,
-        nargs=2,
-        metavar=("H", "W"),
-        help="of the frames; default: the run's crop",
-    )
-    add(
-        "--normalise",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="inside the file; without, it takes float32 that is normalised",
-    )
-    add(
-        "--tolerance",
-        type=positive,
-        default=check.TOLERANCE,
-        metavar="X",
-        help="of the largest logit, by which the file's may differ; 1e-4",
-    )
-    add("--checkpoint", choices=("best", "last"), default="best", help="of the run")
-    add("--num_classes", type=count, default=10, metavar="K", help="of --network")
-    add("--num_frames", type=count, default=8, metavar="T", help="of --network")
-    return parser
-
-
-if __name__ == "__main__":
-    errors.run(main)

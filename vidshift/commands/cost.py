@@ -1,0 +1,28 @@
+"""Counts a network's parameters and multiplications, beside what the papers print.
+
+    vidshift cost                          # every published row
+    vidshift cost resnet50/gsf             # its rows
+    vidshift cost resnet50/gsf:ratio=0.5 --num-frames 16 --num-classes 101   # any other
+
+A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
+between them; BACKBONE alone is TSN. "NAME + NAME" is an ensemble: the sum of its
+networks. A name gives the published rows of the same network, whichever of its options
+are written out; without a published row it is counted as asked. Both are counted from the network itself: parameters
+are what is trained; `macs` are the products of convolutions and linear layers for one
+clip, windows that hang over the edge counted whole. Where a source counts element-wise
+work too, the last columns count as it does: `as the source counts`.
+"""
+
+from vidshift.command_line.arguments import add_json, count
+
+PROGRAM = "vidshift.cost.program"
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="default: all that is published")
+    add("--num-classes", type=count, dest="classes", help="of the head; 400")
+    add("--num-frames", type=count, dest="frames", help="of a clip; 8")
+    add("--side", type=count, help="of a frame, pixels; 224")
+    add("--in-channels", type=count, help="of a frame; 3, of a flow 2")
+    add_json(parser)

@@ -1,0 +1,16 @@
+"""Compares networks with the official code on this device.
+
+    vidshift parity tests/golden/*.json
+
+A case names a model, its official state dict's keys and shapes, and a clip's seed; the
+official code's output on made-up weights and clip lies in a `.npz` beside it. Prints one
+JSON line a case and exits 1 if an error is above 1e-4 of the largest output.
+"""
+
+import pathlib
+
+PROGRAM = "vidshift.parity"
+
+
+def add_arguments(parser):
+    parser.add_argument("cases", nargs="+", type=pathlib.Path, metavar="CASE.json")

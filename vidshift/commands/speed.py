@@ -1,0 +1,47 @@
+"""Times whole networks on this machine's device, each beside the same network under TSN.
+
+    vidshift speed
+    vidshift speed resnet50/tsm resnet101/tsm:placement=block --dtype bfloat16
+    vidshift speed resnet_tiny/tsm --side 32      # on a CPU: under a minute
+
+A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
+between them; BACKBONE alone is it under every scheme. Without a NAME: what the papers'
+tables of latency hold. All of one backbone takes turns in one
+process, so that what disturbs the machine disturbs it all.
+
+  latency     the forward pass, batch 1; each call is waited for before the next
+  throughput  the forward pass, --batch clips; calls are queued, as a program would
+  train       forward, backward and SGD's update, --train-batch clips, each step on the
+              state that the last one left
+  ms          median of blocks of calls, and quartiles
+  x TSN       this network's time over TSN's: 1.02 takes 2 % longer
+  MB          of the compiled program: arguments, results, working memory
+  compile     seconds
+
+Weights and clips are random, and on the device before; clips are normalised already, so
+neither decoding nor transfer is part of this. Parameters are float32; --dtype is what is
+computed in. A float32 product is what the device makes of it by default (TF32 on an
+NVIDIA GPU, bfloat16 on a TPU); JAX_DEFAULT_MATMUL_PRECISION=highest asks for all bits.
+"""
+
+from vidshift.command_line.arguments import add_json, count, positive
+
+PROGRAM = "vidshift.speed.program"
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="default: resnet50 mobilenet_v2")
+    add("--num-frames", type=count, default=8, help="of a clip; 8")
+    add("--side", type=count, default=224, help="of a frame, pixels; 224")
+    add("--batch", type=count, default=16, help="clips, of throughput; 16")
+    add("--train-batch", type=count, default=16, help="clips, of a train step; 16")
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16", "both"),
+        default="both",
+        help="of the computing; both",
+    )
+    add("--seconds", type=positive, default=1, help="of timing a row, about; 1")
+    add("--no-train", action="store_true", help="leave the train step out")
+    add_json(parser)
