@@ -26,6 +26,8 @@ def find(name: str) -> pathlib.Path:
     Raises:
       ValueError: there is neither.
     """
+    if not name:
+        raise ValueError("a config's name is needed, or a file")
     path = pathlib.Path(name).expanduser()
     if path.suffix != ".py" and path.name == name:
         if name in names():
