@@ -77,6 +77,12 @@ def test_no_import_runs_upwards():
     assert wrong == []
 
 
+def test_every_folder_is_a_package():
+    """setup.py leaves out a folder without `__init__.py`."""
+    folders = {path.parent for path in (ROOT / "vidshift").rglob("*.py")}
+    assert [f for f in sorted(folders) if not (f / "__init__.py").is_file()] == []
+
+
 def test_every_module_has_a_floor():
     assert {m for m in MODULES if m not in LAZY and place_of(m) not in FLOOR} == set()
 
