@@ -38,6 +38,11 @@ class Input:
     modality: str = "rgb"
     stack: int = 1
 
+    @property
+    def following(self) -> int:
+        """Number of the video's next frames that lie in each frame's channels."""
+        return self.stack if self.modality == "rgb_diff" else 0
+
     def view(self) -> View:
         """Returns the view of a clip in evaluation."""
         return View(**_shared(self, View))

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jaxtyping import UInt8
 
 from vidshift import checkpoints
 from vidshift.adaptive import table
@@ -186,15 +188,18 @@ class Run:
             raise ValueError(f"{message}; no clip of the split has a class of the run")
         return mapped
 
-    def read_clip(
+    def read_frames(
         self,
         video: str | os.PathLike | bytes,
         *,
         clips: int = 1,
         crops: int | str = 1,
         full: bool = False,
-    ) -> jax.Array:
-        """Reads a video file as the network takes it; see `vidshift.read_clip`."""
+    ) -> UInt8[np.ndarray, "V T S s C"]:
+        """Reads the pixels of a video file that the network sees.
+
+        Arguments and errors are those of `vidshift.read_clip`, which normalises them.
+        """
         shown = self.description.input
         if shown.modality == "flow":
             raise ValueError(
@@ -204,11 +209,23 @@ class Run:
         view = self.view
         if full:
             view = dataclasses.replace(view, crop=view.resize)
-        more = shown.stack if shown.modality == "rgb_diff" else 0
         if not isinstance(video, bytes):
             video = os.path.expanduser(video)
-        frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
-        return normalise(frames, **shown.normalisation("float32"))
+        return clip_from_video(
+            video, view, clips=clips, crops=crops, more=shown.following
+        )
+
+    def read_clip(
+        self,
+        video: str | os.PathLike | bytes,
+        *,
+        clips: int = 1,
+        crops: int | str = 1,
+        full: bool = False,
+    ) -> jax.Array:
+        """Reads a video file as the network takes it; see `vidshift.read_clip`."""
+        frames = self.read_frames(video, clips=clips, crops=crops, full=full)
+        return normalise(frames, **self.description.input.normalisation("float32"))
 
     def adaptive(self) -> Adaptive:
         """Returns the network at every budget; see `vidshift.load_adaptive`."""
