@@ -9,7 +9,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vidshift import checkpoints, tasks
 from vidshift.checkpoints import CheckpointError
@@ -18,6 +20,9 @@ from vidshift.data.device.on_device import normalise
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.tasks import Task
+
+# uint8 pixels to what a network takes.
+Normalise = Callable[[jax.Array | np.ndarray], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Input:
         """Returns the view of a clip in evaluation."""
         return View(**_shared(self, View))
 
-    def normalise(self, dtype: str) -> Callable:
+    def normalise(self, dtype: str) -> Normalise:
         """Returns the function from uint8 pixels to what the network takes.
 
         Args:
@@ -142,7 +147,7 @@ class Description:
         return f"{self.model['backbone']}/{self.model['temporal']}"
 
     @property
-    def normalise(self) -> Callable:
+    def normalise(self) -> Normalise:
         """The function from uint8 pixels to what the network takes."""
         return self.input.normalise(self.model["dtype"])
 

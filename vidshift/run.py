@@ -5,12 +5,10 @@ import logging
 import os
 import pathlib
 import sys
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import UInt8
 
 from vidshift import checkpoints
@@ -23,7 +21,8 @@ from vidshift.data.sources import relabel
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video
-from vidshift.description import Description
+from vidshift.description import Description, Normalise
+from vidshift.nets import VideoNetwork
 from vidshift.nets.hardening import for_evaluation, hardening, has_attention
 from vidshift.nets.weights import Arrays
 
@@ -41,7 +40,7 @@ class Run:
     description: Description
 
     @classmethod
-    def open(cls, path: str | os.PathLike, which: str = "best") -> "Run":
+    def open(cls, path: str | os.PathLike[str], which: str = "best") -> "Run":
         """Opens a run.
 
         Args:
@@ -73,7 +72,7 @@ class Run:
         return self.description.input.view()
 
     @property
-    def normalise(self) -> Callable:
+    def normalise(self) -> Normalise:
         """The function from uint8 pixels to what the network takes."""
         return self.description.normalise
 
@@ -85,7 +84,7 @@ class Run:
         """
         return checkpoints.read_weights(self.checkpoint)
 
-    def network(self, *, soft: bool = False, dtype: str | None = None) -> nnx.Module:
+    def network(self, *, soft: bool = False, dtype: str | None = None) -> VideoNetwork:
         """Returns the network in evaluation mode.
 
         Args:
@@ -190,7 +189,7 @@ class Run:
 
     def read_frames(
         self,
-        video: str | os.PathLike | bytes,
+        video: str | os.PathLike[str] | bytes,
         *,
         clips: int = 1,
         crops: int | str = 1,
@@ -217,7 +216,7 @@ class Run:
 
     def read_clip(
         self,
-        video: str | os.PathLike | bytes,
+        video: str | os.PathLike[str] | bytes,
         *,
         clips: int = 1,
         crops: int | str = 1,
@@ -239,12 +238,12 @@ class Run:
 
 
 def load(
-    run: str | os.PathLike,
+    run: str | os.PathLike[str],
     *,
     which: str = "best",
     soft: bool = False,
     dtype: str | None = None,
-) -> nnx.Module:
+) -> VideoNetwork:
     """Returns the network of a run or checkpoint, in evaluation mode.
 
     Args:
@@ -258,7 +257,7 @@ def load(
     return Run.open(run, which).network(soft=soft, dtype=dtype)
 
 
-def load_adaptive(run: str | os.PathLike) -> Adaptive:
+def load_adaptive(run: str | os.PathLike[str]) -> Adaptive:
     """Returns an A3D run's network at every budget: `.at(gflops=10)(clips)`.
 
     Raises:
@@ -270,8 +269,8 @@ def load_adaptive(run: str | os.PathLike) -> Adaptive:
 
 
 def read_clip(
-    video: str | os.PathLike | bytes,
-    run: str | os.PathLike,
+    video: str | os.PathLike[str] | bytes,
+    run: str | os.PathLike[str],
     *,
     clips: int = 1,
     crops: int | str = 1,

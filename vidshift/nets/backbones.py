@@ -11,6 +11,7 @@ from vidshift.nets import (
     rubiksnet,
     slowfast,
 )
+from vidshift.nets.video_network import VideoNetwork
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Backbone:
     official_options: options of the network in evaluation.
     """
 
-    make: Callable
+    make: Callable[..., VideoNetwork]
     options: tuple[str, ...] = ("dropout", "width")
     scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
     image_options: Mapping[str, object] | None = dataclasses.field(default_factory=dict)

@@ -1,5 +1,8 @@
 """The layers and facts that networks of every kind have: the head, dropout, sizes."""
 
+from typing import TYPE_CHECKING
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -16,6 +19,17 @@ class VideoNetwork(nnx.Module):
       dropout: share of pooled features dropped in training.
       dtype: compute type; parameters and logits are float32.
     """
+
+    # Whether no frame reads a later one, so that a stream can be seen frame by frame.
+    causal: bool
+
+    if TYPE_CHECKING:
+        # Every kind of network is called; a `FrameNetwork` has logits of each frame too.
+        Keys = nnx.Rngs | nnx.RngStream | jax.Array | None
+
+        def __call__(self, clips: jax.Array, *, rngs: Keys = None) -> jax.Array: ...
+
+        def frame_logits(self, clips: jax.Array, *, rngs: Keys = None) -> jax.Array: ...
 
     def __init__(
         self,

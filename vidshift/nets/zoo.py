@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from flax import nnx
 from vidshift.command_line.suggest import near
 from vidshift.layers.resolution import FRAME_RULES, Resolution
 from vidshift.nets.backbones import BACKBONES
+from vidshift.nets.video_network import VideoNetwork
 from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError, Scheme
 from vidshift.shifts.options import check_choice, check_flag, check_whole
 from vidshift.shifts.site import Combined
@@ -18,6 +20,8 @@ from vidshift.shifts.site import Combined
 RESOLUTION = Resolution._fields
 # Arguments that a scheme may ask for by name besides its options.
 OF_NETWORK = ("num_frames", "dtype", "rngs")
+
+Network = TypeVar("Network", bound=nnx.Module)
 
 
 def pick(kind: str, name: str, table: Mapping):
@@ -43,8 +47,8 @@ def create(
     dtype=jnp.float32,
     in_channels: int = 3,
     rngs: nnx.Rngs | None = None,
-    **options,
-) -> nnx.Module:
+    **options: Any,
+) -> VideoNetwork:
     """Builds a network in evaluation mode.
 
     The model takes normalised clips `[B, T, H, W, in_channels]` to float32 logits
@@ -95,7 +99,6 @@ def create(
     _check_places(backbone, schemes, {temporal: scheme_options})
     keys.close()
     model.resolution = resolution
-    # No frame reads a later one, so that a stream can be seen frame by frame.
     model.causal = all(scheme.causal for scheme in schemes.values())
     model.causal &= not mixes_time or options.get("causal", False)
     return model
@@ -227,7 +230,7 @@ class Keys(nnx.Rngs):
         self.stream.count.set_value(self.stream.count[...] + self.drawn)
 
 
-def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:
+def train_view(model: Network, *, group_clips: int | None = None) -> Network:
     """The same model in training mode: batch statistics and dropout, shared parameters.
 
     Calling it updates the shared running statistics. With dropout it is called as
