@@ -60,7 +60,7 @@ class Input:
         """
         return functools.partial(normalise, **self.normalisation(dtype))
 
-    def normalisation(self, dtype: str) -> dict:
+    def normalisation(self, dtype: str) -> dict[str, Any]:
         """Returns the options of `normalise` and `prepare`."""
         return {
             "mean": self.mean,
@@ -110,7 +110,7 @@ class Description:
         return cls.from_json(checkpoints.read_description(checkpoint), str(checkpoint))
 
     @classmethod
-    def from_json(cls, fields: Mapping, source: str) -> "Description":
+    def from_json(cls, fields: Mapping[str, Any], source: str) -> "Description":
         """Checks and types what `to_json` returned.
 
         Args:
@@ -130,7 +130,7 @@ class Description:
                 f"the description in {source} is not of this version's form: {error}"
             ) from error
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Returns JSON types alone: lists for tuples, dicts for dataclasses."""
         fields = {
             "model": dict(self.model),
@@ -152,7 +152,7 @@ class Description:
         return self.input.normalise(self.model["dtype"])
 
     @property
-    def normalisation(self) -> dict:
+    def normalisation(self) -> dict[str, Any]:
         """Options of `normalise` and `prepare`."""
         return self.input.normalisation(self.model["dtype"])
 

@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +108,7 @@ class Run:
             )
         return skeleton.merge(*jax.tree.map(jnp.asarray, as_evaluated(*weights)))
 
-    def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict:
+    def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict[str, Any]:
         """Returns figures of what hardening changes; {} without attention."""
         model = dict(self.description.model)
         if not has_attention(model):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import DTypeLike
 
 from vidshift.command_line.suggest import near
 from vidshift.layers.resolution import FRAME_RULES, Resolution
@@ -44,7 +45,7 @@ def create(
     *,
     num_classes: int,
     num_frames: int,
-    dtype=jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     in_channels: int = 3,
     rngs: nnx.Rngs | None = None,
     **options: Any,
