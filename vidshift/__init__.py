@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from vidshift import lazy
 
 if TYPE_CHECKING:
-    from vidshift import export, stream
+    from vidshift import export, kernels, stream
     from vidshift.nets import BACKBONES, create, train_view
     from vidshift.run import load, load_adaptive, read_clip
     from vidshift.shifts import SCHEMES
@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMES",
     "create",
     "export",
+    "kernels",
     "load",
     "load_adaptive",
     "load_torch",
@@ -24,18 +25,20 @@ __all__ = [
     "train_view",
 ]
 
-__getattr__, __dir__ = lazy.attributes(
-    __name__,
-    {
-        "export": None,
-        "stream": None,
-        "BACKBONES": "vidshift.nets",
-        "create": "vidshift.nets",
-        "train_view": "vidshift.nets",
-        "load": "vidshift.run",
-        "load_adaptive": "vidshift.run",
-        "read_clip": "vidshift.run",
-        "SCHEMES": "vidshift.shifts",
-        "load_torch": "vidshift.torch_weights",
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+    __getattr__, __dir__ = lazy.attributes(
+        __name__,
+        {
+            "export": None,
+            "kernels": None,
+            "stream": None,
+            "BACKBONES": "vidshift.nets",
+            "create": "vidshift.nets",
+            "train_view": "vidshift.nets",
+            "load": "vidshift.run",
+            "load_adaptive": "vidshift.run",
+            "read_clip": "vidshift.run",
+            "SCHEMES": "vidshift.shifts",
+            "load_torch": "vidshift.torch_weights",
+        },
+    )

@@ -100,7 +100,7 @@ class ModelConfig:
     # Slow and SlowFast:
     head_size: int | None = None
 
-    def options(self) -> dict:
+    def options(self) -> dict[str, typing.Any]:
         """Returns the options of `vidshift.create` that are not None, by name."""
         names = {field.name for field in dataclasses.fields(self)}
         names -= {"backbone", "temporal", "dtype"}

@@ -9,7 +9,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vidshift import checkpoints, tasks
 from vidshift.checkpoints import CheckpointError
@@ -18,6 +20,9 @@ from vidshift.data.device.on_device import normalise
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.tasks import Task
+
+# uint8 pixels to what a network takes.
+Normalise = Callable[[jax.Array | np.ndarray], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,11 +43,16 @@ class Input:
     modality: str = "rgb"
     stack: int = 1
 
+    @property
+    def following(self) -> int:
+        """Number of the video's next frames that lie in each frame's channels."""
+        return self.stack if self.modality == "rgb_diff" else 0
+
     def view(self) -> View:
         """Returns the view of a clip in evaluation."""
         return View(**_shared(self, View))
 
-    def normalise(self, dtype: str) -> Callable:
+    def normalise(self, dtype: str) -> Normalise:
         """Returns the function from uint8 pixels to what the network takes.
 
         Args:
@@ -50,7 +60,7 @@ class Input:
         """
         return functools.partial(normalise, **self.normalisation(dtype))
 
-    def normalisation(self, dtype: str) -> dict:
+    def normalisation(self, dtype: str) -> dict[str, Any]:
         """Returns the options of `normalise` and `prepare`."""
         return {
             "mean": self.mean,
@@ -100,7 +110,7 @@ class Description:
         return cls.from_json(checkpoints.read_description(checkpoint), str(checkpoint))
 
     @classmethod
-    def from_json(cls, fields: Mapping, source: str) -> "Description":
+    def from_json(cls, fields: Mapping[str, Any], source: str) -> "Description":
         """Checks and types what `to_json` returned.
 
         Args:
@@ -120,7 +130,7 @@ class Description:
                 f"the description in {source} is not of this version's form: {error}"
             ) from error
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Returns JSON types alone: lists for tuples, dicts for dataclasses."""
         fields = {
             "model": dict(self.model),
@@ -137,12 +147,12 @@ class Description:
         return f"{self.model['backbone']}/{self.model['temporal']}"
 
     @property
-    def normalise(self) -> Callable:
+    def normalise(self) -> Normalise:
         """The function from uint8 pixels to what the network takes."""
         return self.input.normalise(self.model["dtype"])
 
     @property
-    def normalisation(self) -> dict:
+    def normalisation(self) -> dict[str, Any]:
         """Options of `normalise` and `prepare`."""
         return self.input.normalisation(self.model["dtype"])
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from flax import nnx
 
+from vidshift.command_line.errors import check_out
 from vidshift.data.loading.loader import eval_batches
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
-from vidshift.report import draw_attention, draw_gates, draw_shifts
+from vidshift.report import draw_attention, draw_backwards, draw_gates, draw_shifts
 from vidshift.run import Run
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
@@ -35,7 +36,12 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       CheckpointError: it is no run.
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
-    run = Run.open(options.run, options.checkpoint)
+    runs = [Run.open(path, options.checkpoint) for path in options.run]
+    if options.video is not None:
+        return {"backwards": _backwards(runs, options)}
+    if len(runs) > 1:
+        raise ValueError("several --run are for --video; give one")
+    (run,) = runs
     model = run.network(soft=True)
     name = _named(run.description.model)
     drawings = {}
@@ -64,6 +70,25 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
     return files
+
+
+def _backwards(runs: list[Run], options: argparse.Namespace) -> str:
+    video = pathlib.Path(options.video)
+    default = runs[0].folder / "pictures" / f"{video.stem}-step{runs[0].step}.gif"
+    path = pathlib.Path(options.out or default)
+    if path.suffix != ".gif":
+        raise ValueError(f"--out={path} must end in .gif with --video")
+    check_out("--out", path, folder=False)
+    figures, frames = draw_backwards.answers(runs, options.video, top=options.top)
+    first, *others = figures["networks"]
+    for network in others:
+        if network["frames"] != first["frames"]:
+            what = f"{network['label']} sees other frames than are drawn"
+            print(f"{what}: {network['frames']}", file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(figures) + "\n")
+    draw_backwards.draw(path, figures, frames)
+    return str(path)
 
 
 def _gates(

@@ -5,11 +5,12 @@ import logging
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+import numpy as np
+from jaxtyping import UInt8
 
 from vidshift import checkpoints
 from vidshift.adaptive import table
@@ -21,7 +22,8 @@ from vidshift.data.sources import relabel
 from vidshift.data.sources.datasets import open_split
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View, clip_from_video
-from vidshift.description import Description
+from vidshift.description import Description, Normalise
+from vidshift.nets import VideoNetwork
 from vidshift.nets.hardening import for_evaluation, hardening, has_attention
 from vidshift.nets.weights import Arrays
 
@@ -39,7 +41,7 @@ class Run:
     description: Description
 
     @classmethod
-    def open(cls, path: str | os.PathLike, which: str = "best") -> "Run":
+    def open(cls, path: str | os.PathLike[str], which: str = "best") -> "Run":
         """Opens a run.
 
         Args:
@@ -71,7 +73,7 @@ class Run:
         return self.description.input.view()
 
     @property
-    def normalise(self) -> Callable:
+    def normalise(self) -> Normalise:
         """The function from uint8 pixels to what the network takes."""
         return self.description.normalise
 
@@ -83,7 +85,7 @@ class Run:
         """
         return checkpoints.read_weights(self.checkpoint)
 
-    def network(self, *, soft: bool = False, dtype: str | None = None) -> nnx.Module:
+    def network(self, *, soft: bool = False, dtype: str | None = None) -> VideoNetwork:
         """Returns the network in evaluation mode.
 
         Args:
@@ -106,7 +108,7 @@ class Run:
             )
         return skeleton.merge(*jax.tree.map(jnp.asarray, as_evaluated(*weights)))
 
-    def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict:
+    def hardening(self, weights: tuple[Arrays, Arrays] | None = None) -> dict[str, Any]:
         """Returns figures of what hardening changes; {} without attention."""
         model = dict(self.description.model)
         if not has_attention(model):
@@ -186,15 +188,18 @@ class Run:
             raise ValueError(f"{message}; no clip of the split has a class of the run")
         return mapped
 
-    def read_clip(
+    def read_frames(
         self,
-        video: str | os.PathLike | bytes,
+        video: str | os.PathLike[str] | bytes,
         *,
         clips: int = 1,
         crops: int | str = 1,
         full: bool = False,
-    ) -> jax.Array:
-        """Reads a video file as the network takes it; see `vidshift.read_clip`."""
+    ) -> UInt8[np.ndarray, "V T S s C"]:
+        """Reads the pixels of a video file that the network sees.
+
+        Arguments and errors are those of `vidshift.read_clip`, which normalises them.
+        """
         shown = self.description.input
         if shown.modality == "flow":
             raise ValueError(
@@ -204,11 +209,23 @@ class Run:
         view = self.view
         if full:
             view = dataclasses.replace(view, crop=view.resize)
-        more = shown.stack if shown.modality == "rgb_diff" else 0
         if not isinstance(video, bytes):
             video = os.path.expanduser(video)
-        frames = clip_from_video(video, view, clips=clips, crops=crops, more=more)
-        return normalise(frames, **shown.normalisation("float32"))
+        return clip_from_video(
+            video, view, clips=clips, crops=crops, more=shown.following
+        )
+
+    def read_clip(
+        self,
+        video: str | os.PathLike[str] | bytes,
+        *,
+        clips: int = 1,
+        crops: int | str = 1,
+        full: bool = False,
+    ) -> jax.Array:
+        """Reads a video file as the network takes it; see `vidshift.read_clip`."""
+        frames = self.read_frames(video, clips=clips, crops=crops, full=full)
+        return normalise(frames, **self.description.input.normalisation("float32"))
 
     def adaptive(self) -> Adaptive:
         """Returns the network at every budget; see `vidshift.load_adaptive`."""
@@ -222,12 +239,12 @@ class Run:
 
 
 def load(
-    run: str | os.PathLike,
+    run: str | os.PathLike[str],
     *,
     which: str = "best",
     soft: bool = False,
     dtype: str | None = None,
-) -> nnx.Module:
+) -> VideoNetwork:
     """Returns the network of a run or checkpoint, in evaluation mode.
 
     Args:
@@ -241,7 +258,7 @@ def load(
     return Run.open(run, which).network(soft=soft, dtype=dtype)
 
 
-def load_adaptive(run: str | os.PathLike) -> Adaptive:
+def load_adaptive(run: str | os.PathLike[str]) -> Adaptive:
     """Returns an A3D run's network at every budget: `.at(gflops=10)(clips)`.
 
     Raises:
@@ -253,8 +270,8 @@ def load_adaptive(run: str | os.PathLike) -> Adaptive:
 
 
 def read_clip(
-    video: str | os.PathLike | bytes,
-    run: str | os.PathLike,
+    video: str | os.PathLike[str] | bytes,
+    run: str | os.PathLike[str],
     *,
     clips: int = 1,
     crops: int | str = 1,

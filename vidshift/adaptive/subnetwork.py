@@ -7,7 +7,7 @@ parameters inside a differentiated function, and the gradient lands in them by i
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import nnx
 
@@ -42,7 +42,7 @@ class SubNetwork(NamedTuple):
         side, frames, width = found.groups()
         return cls(float(width), int(side), int(frames))
 
-    def of(self, model: dict) -> dict:
+    def of(self, model: dict[str, Any]) -> dict[str, Any]:
         """Its arguments of `vidshift.create`, from those of the full network.
 
         It pools over all that there is: the window of a `head_size` would not fit in

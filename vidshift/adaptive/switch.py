@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,11 @@ class Adaptive:
       folder: of its table.
     """
 
-    def __init__(self, model: dict, params: Arrays, folder: pathlib.Path):
+    def __init__(self, model: dict[str, Any], params: Arrays, folder: pathlib.Path):
         self.model = model
-        self.params = jax.tree.map(jnp.asarray, params)
+        self.params: Arrays = jax.tree.map(jnp.asarray, params)
         self.folder = folder
-        self.table = table.read(folder)
+        self.table: table.Table = table.read(folder)
         self._programs: dict[table.BudgetRow, Callable] = {}
 
     def at(
@@ -50,7 +51,13 @@ class Adaptive:
             self._programs[row] = self._program(row)
         return self._programs[row]
 
-    def row(self, subnetwork=None, *, gflops=None, latency_ms=None) -> table.BudgetRow:
+    def row(
+        self,
+        subnetwork: SubNetwork | str | None = None,
+        *,
+        gflops: float | None = None,
+        latency_ms: float | None = None,
+    ) -> table.BudgetRow:
         """The row of the table that `at` takes."""
         if subnetwork is None:
             return self.table.choose(gflops=gflops, latency_ms=latency_ms)

@@ -1,6 +1,7 @@
 """Draws what a network has learned about time.
 
     vidshift pictures --run runs/mine
+    vidshift pictures --run runs/tsn --run runs/tsm --video holiday.mp4 --out holiday.gif
 
 Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 
@@ -9,6 +10,10 @@ Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 - of any RubiksNet how far its learned shifts go in space and time, by depth (Figure 6);
 - of GSM and GSF histograms of the gates of each layer, over clips of a split (Figure 8 of
   Sudhakaran et al., TPAMI 2023).
+
+With `--video` it draws a moving picture instead: the clip that the network sees of the
+video, then the same clip played backwards, and the most probable classes of each. Several
+runs of the same classes are drawn side by side.
 
 Prints one JSON line with the files' names.
 """
@@ -20,9 +25,13 @@ PROGRAM = "vidshift.pictures"
 
 def add_arguments(parser):
     add = parser.add_argument
-    add_run(parser, required=True)
+    about = "a run's folder, or one checkpoint; several with --video"
+    add_run(parser, required=True, action="append", help=about)
     add_checkpoint(parser)
-    add("--out", metavar="DIR", help="default: pictures/ of the run")
+    about = "default: pictures/ of the run; with --video a file's name, FILE.gif"
+    add("--out", metavar="DIR", help=about)
     add_data_dir(parser)
     add("--split", default="validation", help="whose clips gates are shown; validation")
     add("--clips", type=count, default=64, help="how many of them; 64")
+    add("--video", metavar="FILE", help="is shown forwards and backwards")
+    add("--top", type=count, default=4, help="classes to draw with --video; 4")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exported", "load"]
 
-__getattr__, __dir__ = lazy.attributes(
-    __name__, {"Exported": "vidshift.export.replay", "load": "vidshift.export.replay"}
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+    __getattr__, __dir__ = lazy.attributes(
+        __name__,
+        {"Exported": "vidshift.export.replay", "load": "vidshift.export.replay"},
+    )

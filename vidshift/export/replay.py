@@ -6,9 +6,11 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +23,10 @@ class Exported:
     list them and gives those that its `outputs` list.
     """
 
-    description: dict
-    run: Callable
+    description: dict[str, Any]
+    run: Callable[..., Any]
 
-    def __call__(self, *arrays):
+    def __call__(self, *arrays: Any) -> Any:
         if self.description["kind"] == "clip":
             return self.run(*arrays)[0]
         cache, frame = arrays
@@ -89,7 +91,7 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load(path) -> Exported:
+def load(path: str | os.PathLike[str]) -> Exported:
     """Opens an exported network, ready to call.
 
     Args:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from vidshift.nets import (
     bn_inception,
@@ -11,6 +12,7 @@ from vidshift.nets import (
     rubiksnet,
     slowfast,
 )
+from vidshift.nets.video_network import VideoNetwork
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,11 @@ class Backbone:
     official_options: options of the network in evaluation.
     """
 
-    make: Callable
+    make: Callable[..., VideoNetwork]
     options: tuple[str, ...] = ("dropout", "width")
-    scheme_options: Mapping[str, dict] = dataclasses.field(default_factory=dict)
+    scheme_options: Mapping[str, dict[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )
     image_options: Mapping[str, object] | None = dataclasses.field(default_factory=dict)
     starts_from: tuple[str, ...] = ()
     resize: int = 256
@@ -48,7 +52,7 @@ class Backbone:
     num_frames: int = 8
     official_options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
-    def mixes_time(self, options: Mapping) -> bool:
+    def mixes_time(self, options: Mapping[str, Any]) -> bool:
         """Returns whether the network reads several frames without any scheme."""
         if self.image_options is None:
             return True

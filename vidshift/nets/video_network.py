@@ -1,7 +1,11 @@
 """The layers and facts that networks of every kind have: the head, dropout, sizes."""
 
+from typing import TYPE_CHECKING
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import DTypeLike
 
 from vidshift.layers.resolution import Resolution
 from vidshift.shifts.options import check_share
@@ -17,6 +21,21 @@ class VideoNetwork(nnx.Module):
       dtype: compute type; parameters and logits are float32.
     """
 
+    dropout: nnx.Dropout
+    fc: nnx.Linear
+    resolution: Resolution
+    dtype: DTypeLike
+    # Whether no frame reads a later one, so that a stream can be seen frame by frame.
+    causal: bool
+
+    if TYPE_CHECKING:
+        # Every kind of network is called; a `FrameNetwork` has logits of each frame too.
+        Keys = nnx.Rngs | nnx.RngStream | jax.Array | None
+
+        def __call__(self, clips: jax.Array, *, rngs: Keys = None) -> jax.Array: ...
+
+        def frame_logits(self, clips: jax.Array, *, rngs: Keys = None) -> jax.Array: ...
+
     def __init__(
         self,
         channels: int,
@@ -26,7 +45,7 @@ class VideoNetwork(nnx.Module):
         num_frames: int,
         in_channels: int = 3,
         dropout: float = 0.0,
-        dtype=jnp.float32,
+        dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         check_share("dropout", dropout)

@@ -2,14 +2,17 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import DTypeLike
 
 from vidshift.command_line.suggest import near
 from vidshift.layers.resolution import FRAME_RULES, Resolution
 from vidshift.nets.backbones import BACKBONES
+from vidshift.nets.video_network import VideoNetwork
 from vidshift.shifts import AFTER, BEFORE, SCHEMES, NoPlaceError, Scheme
 from vidshift.shifts.options import check_choice, check_flag, check_whole
 from vidshift.shifts.site import Combined
@@ -18,6 +21,8 @@ from vidshift.shifts.site import Combined
 RESOLUTION = Resolution._fields
 # Arguments that a scheme may ask for by name besides its options.
 OF_NETWORK = ("num_frames", "dtype", "rngs")
+
+Network = TypeVar("Network", bound=nnx.Module)
 
 
 def pick(kind: str, name: str, table: Mapping):
@@ -40,11 +45,11 @@ def create(
     *,
     num_classes: int,
     num_frames: int,
-    dtype=jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     in_channels: int = 3,
     rngs: nnx.Rngs | None = None,
-    **options,
-) -> nnx.Module:
+    **options: Any,
+) -> VideoNetwork:
     """Builds a network in evaluation mode.
 
     The model takes normalised clips `[B, T, H, W, in_channels]` to float32 logits
@@ -95,7 +100,6 @@ def create(
     _check_places(backbone, schemes, {temporal: scheme_options})
     keys.close()
     model.resolution = resolution
-    # No frame reads a later one, so that a stream can be seen frame by frame.
     model.causal = all(scheme.causal for scheme in schemes.values())
     model.causal &= not mixes_time or options.get("causal", False)
     return model
@@ -227,7 +231,7 @@ class Keys(nnx.Rngs):
         self.stream.count.set_value(self.stream.count[...] + self.drawn)
 
 
-def train_view(model: nnx.Module, *, group_clips: int | None = None) -> nnx.Module:
+def train_view(model: Network, *, group_clips: int | None = None) -> Network:
     """The same model in training mode: batch statistics and dropout, shared parameters.
 
     Calling it updates the shared running statistics. With dropout it is called as

@@ -16,7 +16,14 @@ from vidshift.shifts.temporal import TSM, TSN
 from vidshift.shifts.temporal_pool import TemporalPooling
 
 # Name -> `Scheme`, whose constructor's arguments are its options. A new scheme is a row.
-SCHEMES = {"tsn": TSN, "tsm": TSM, "vsn": VSN, "gsm": GSM, "gsf": GSF, "i3d": I3D}
+SCHEMES: dict[str, type[Scheme]] = {
+    "tsn": TSN,
+    "tsm": TSM,
+    "vsn": VSN,
+    "gsm": GSM,
+    "gsf": GSF,
+    "i3d": I3D,
+}
 
 # Option of `vidshift.create` -> the scheme that it adds to any other: before the named
 # one sees a site, or after.

@@ -11,6 +11,7 @@ scheme, and only what a scheme adds is new. A TSN run initialises a TSM run as i
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from flax import nnx
 
@@ -90,7 +91,7 @@ class Scheme:
 
     causal = False
     of_frames = False
-    missing = frozenset()
+    missing: frozenset[str] = frozenset()
     _filled = 0
 
     def place(self, site: Site, module: nnx.Module) -> nnx.Module:
@@ -117,7 +118,7 @@ class Scheme:
             return ", ".join(sorted(self.missing))
         return None if self._filled else ""
 
-    def check_beside(self, options: Mapping) -> None:
+    def check_beside(self, options: Mapping[str, Any]) -> None:
         """Refuses other options of the network that contradict the scheme's own.
 
         Raises:

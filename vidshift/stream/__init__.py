@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache", "make", "put", "restore", "save", "take"]
 
-__getattr__, __dir__ = lazy.attributes(
-    __name__,
-    {
-        "Cache": "vidshift.stream.network",
-        "make": "vidshift.stream.network",
-        "put": "vidshift.stream.state",
-        "restore": "vidshift.stream.state",
-        "save": "vidshift.stream.state",
-        "take": "vidshift.stream.state",
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+    __getattr__, __dir__ = lazy.attributes(
+        __name__,
+        {
+            "Cache": "vidshift.stream.network",
+            "make": "vidshift.stream.network",
+            "put": "vidshift.stream.state",
+            "restore": "vidshift.stream.state",
+            "save": "vidshift.stream.state",
+            "take": "vidshift.stream.state",
+        },
+    )

@@ -28,7 +28,7 @@ def put(cache: Cache, stream: int, one: Cache) -> Cache:
     }
 
 
-def save(path: str | os.PathLike, cache: Cache) -> None:
+def save(path: str | os.PathLike[str], cache: Cache) -> None:
     """Writes a cache to a `.npz`, which is there whole or not at all."""
     path = pathlib.Path(path).expanduser()
     # NumPy has no bfloat16 of its own; float32 holds it.
@@ -39,7 +39,7 @@ def save(path: str | os.PathLike, cache: Cache) -> None:
     os.replace(partial, path)
 
 
-def restore(path: str | os.PathLike, like: Cache) -> Cache:
+def restore(path: str | os.PathLike[str], like: Cache) -> Cache:
     """Reads a cache.
 
     Args:

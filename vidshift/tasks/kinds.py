@@ -56,7 +56,7 @@ class Task:
     # Fewer classes than this leave nothing to learn.
     fewest_classes: ClassVar[int] = 2
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Returns the fields of a description: `multi_label` and `tasks`."""
         return {"multi_label": False, "tasks": {}}
 
@@ -82,7 +82,9 @@ class Task:
         target = self.target(self.unlabelled, classes)
         return target.shape, target.dtype
 
-    def mirrored(self, labels: jax.Array, flip: jax.Array, flip_labels: np.ndarray):
+    def mirrored(
+        self, labels: jax.Array, flip: jax.Array, flip_labels: np.ndarray
+    ) -> jax.Array:
         """Returns the labels `[B, ...]` of a batch whose clips are flipped where `flip`."""
         raise NotImplementedError
 
@@ -204,7 +206,7 @@ class MultiLabel(Task):
     several: ClassVar[str] = "labels"
     fewest_classes: ClassVar[int] = 1
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"multi_label": True}
 
     @property
@@ -286,7 +288,7 @@ class MultiTask(Task):
     def __hash__(self) -> int:
         return hash(tuple(self.tasks.items()))
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"tasks": dict(self.tasks)}
 
     @property

@@ -10,6 +10,7 @@ anywhere first.
 
 import dataclasses
 import functools
+from typing import overload
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +93,22 @@ TEMPORAL_SHIFT_CONV = Operation(
 )
 
 
+@overload
+def temporal_shift(
+    x: Num[Array, "B T *space C"],
+    *,
+    fold: int,
+    direction: str = "both",
+    implementation: str | None = None,
+) -> Num[Array, "B T *space C"]: ...
+@overload
+def temporal_shift(
+    x: Frames,
+    *,
+    fold: int,
+    direction: str = "both",
+    implementation: str | None = None,
+) -> Frames: ...
 def temporal_shift(
     x: Num[Array, "B T *space C"] | Frames,
     *,
@@ -145,6 +162,30 @@ _shift.defvjp(
 )
 
 
+@overload
+def temporal_shift_conv(
+    x: Float[Array, "B T *space C"],
+    weight: Float[Array, "C K"],
+    *,
+    fold: int,
+    direction: str = "both",
+    scale: Float[Array, " K"] | None = None,
+    bias: Float[Array, " K"] | None = None,
+    relu: bool = False,
+    implementation: str | None = None,
+) -> Float[Array, "B T *space K"]: ...
+@overload
+def temporal_shift_conv(
+    x: Frames,
+    weight: Float[Array, "C K"],
+    *,
+    fold: int,
+    direction: str = "both",
+    scale: Float[Array, " K"] | None = None,
+    bias: Float[Array, " K"] | None = None,
+    relu: bool = False,
+    implementation: str | None = None,
+) -> Frames: ...
 def temporal_shift_conv(
     x: Float[Array, "B T *space C"] | Frames,
     weight: Float[Array, "C K"],
