@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from vidshift.shifts import SCHEMES
     from vidshift.torch_weights import load_torch
 
+__version__ = "0.2.0"
+
 __all__ = [
     "BACKBONES",
     "SCHEMES",

@@ -11,6 +11,7 @@ import sys
 import types
 from typing import NoReturn
 
+import vidshift
 from vidshift.command_line import arguments, completion, errors, suggest
 
 # Heading of the help -> commands.
@@ -71,9 +72,7 @@ def parse(argv: list[str]) -> tuple[types.ModuleType, argparse.Namespace]:
         print(usage(), end="")
         sys.exit(0)
     if argv[0] == "--version":
-        import importlib.metadata
-
-        print(importlib.metadata.version("vidshift"))
+        print(vidshift.__version__)
         sys.exit(0)
     if argv[0] == "completion":
         print(completion.script(argv[1:], parsers()))
