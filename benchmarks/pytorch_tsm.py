@@ -23,7 +23,7 @@ weights under autocast. In float32, convolutions and products may use TF32, as J
 default. cuDNN looks for its fastest algorithms. SGD is that of vidshift's defaults:
 momentum 0.9, weight decay 5e-4, the gradient clipped to a norm of 20.
 
-Measures and columns are those of `python -m vidshift.speed --help`, but for: compile, the
+Measures and columns are those of `vidshift speed --help`, but for: compile, the
 seconds of the first two calls; MB, the largest that was allocated then, weights included
 (on CUDA). TSN and TSM take turns, under each `--how` by itself.
 """
@@ -304,7 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--backbone", choices=BACKBONES, default="resnet50", help="resnet50")
     add("--how", nargs="+", choices=HOW, default=["eager", "compile"])
-    add("--frames", type=int, default=8, help="of a clip; 8")
+    add("--num-frames", type=int, dest="frames", default=8, help="of a clip; 8")
     add("--side", type=int, default=224, help="of a frame, pixels; 224")
     add("--batch", type=int, default=16, help="clips, of throughput; 16")
     add("--train-batch", type=int, default=16, help="clips, of a train step; 16")

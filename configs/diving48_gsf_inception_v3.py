@@ -1,9 +1,9 @@
 """GSF-Inception-v3 on Diving48 (version 2), 16 frames.
 
-    python -m vidshift.data.prepare diving48 --source=DIR --out=datasets
-    python train.py --config=configs/diving48_gsf_inception_v3.py --workdir=runs/diving48 \\
+    vidshift prepare diving48 --source=DIR --out=datasets
+    vidshift train --config=diving48_gsf_inception_v3 --workdir=runs/diving48 \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/diving48 --split=test --protocol=2x3
+    vidshift eval --run=runs/diving48 --split=test --protocol=2x3
 
 90.51 % top-1 (Sudhakaran et al., TPAMI 2023, Table 11). Not measured by us.
 """

@@ -1,9 +1,9 @@
 """GSF-ResNet-50 on EPIC-Kitchens-100 (verb, noun, action), 16 frames, from Kinetics.
 
-    python -m vidshift.data.prepare epic_kitchens100 --source=DIR --out=datasets
-    python train.py --config=configs/epic_kitchens100_gsf_resnet50.py \\
+    vidshift prepare epic_kitchens100 --source=DIR --out=datasets
+    vidshift train --config=epic_kitchens100_gsf_resnet50 \\
         --workdir=runs/epic_gsf --config.init=runs/k400_gsf
-    python eval.py --workdir=runs/epic_gsf --split=validation --protocol=2x3
+    vidshift eval --run=runs/epic_gsf --split=validation --protocol=2x3
 
 68.76 % of verbs, 52.74 % of nouns, 44.04 % of actions (Sudhakaran et al., TPAMI 2023,
 Table 10). Not measured by us. The Kinetics run is one of

@@ -1,8 +1,8 @@
 """Causal TSM-MobileNetV2 on HMDB-51, 8 frames, for live streams.
 
-    python train.py --config=configs/hmdb51_tsm_online_mobilenet_v2.py \\
+    vidshift train --config=hmdb51_tsm_online_mobilenet_v2 \\
         --workdir=runs/hmdb51_online_mobile --config.init=runs/k400_online_mobile
-    python eval.py --workdir=runs/hmdb51_online_mobile --split=test_1 --protocol=2x3-full
+    vidshift eval --run=runs/hmdb51_online_mobile --split=test_1 --protocol=2x3-full
 
 No accuracy is published. Not measured by us. The Kinetics run is a causal one of
 `configs/kinetics_tsm_resnet50.py`, by `--config.model.causal=true

@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on HMDB-51, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare hmdb51 --source=DIR --out=datasets
-    python train.py --config=configs/hmdb51_tsm_online_resnet50.py \\
+    vidshift prepare hmdb51 --source=DIR --out=datasets
+    vidshift train --config=hmdb51_tsm_online_resnet50 \\
         --workdir=runs/hmdb51_online --config.init=runs/k400_online
-    python eval.py --workdir=runs/hmdb51_online --split=test_1 --protocol=2x3-full
+    vidshift eval --run=runs/hmdb51_online --split=test_1 --protocol=2x3-full
 
 73.6 % top-1 with two clips at full resolution, 73.5 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us. The Kinetics run is a

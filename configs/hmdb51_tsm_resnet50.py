@@ -1,9 +1,9 @@
 """TSM-ResNet-50 on HMDB-51, 8 frames, from Kinetics.
 
-    python -m vidshift.data.prepare hmdb51 --source=DIR --out=datasets
-    python train.py --config=configs/hmdb51_tsm_resnet50.py --workdir=runs/hmdb51 \\
+    vidshift prepare hmdb51 --source=DIR --out=datasets
+    vidshift train --config=hmdb51_tsm_resnet50 --workdir=runs/hmdb51 \\
         --config.init=runs/k400
-    python eval.py --workdir=runs/hmdb51 --split=test_1 --protocol=2x3-full
+    vidshift eval --run=runs/hmdb51 --split=test_1 --protocol=2x3-full
 
 73.5 % top-1 and 94.3 % top-5 with two clips at full resolution (Lin et al., ICCV 2019,
 Table 1), which names neither splits nor hardware. Not measured by us. The Kinetics run

@@ -1,7 +1,7 @@
 """The 2-D RubiksNet-Large on ImageNet: what the video networks start from.
 
     tfds build imagenet2012 --file_format=array_record --data_dir=datasets
-    python train.py --config=configs/imagenet_rubiksnet.py --workdir=runs/imagenet_rubiks
+    vidshift train --config=imagenet_rubiksnet --workdir=runs/imagenet_rubiks
 
 No accuracy is published. Not measured by us, nor are the hours. TFDS's command needs
 ImageNet's two archives, downloaded by hand, and TensorFlow; training needs neither.

@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on Jester's hand gestures, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare jester --source=DIR --out=datasets
-    python train.py --config=configs/jester_tsm_online_resnet50.py \\
+    vidshift prepare jester --source=DIR --out=datasets
+    vidshift train --config=jester_tsm_online_resnet50 \\
         --workdir=runs/jester_online --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/jester_online --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/jester_online --split=validation --protocol=2x3-full
 
 The paper's Table 6 has no such row, and no accuracy is published. Not measured by us.
 """

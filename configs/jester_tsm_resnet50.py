@@ -1,9 +1,9 @@
 """TSM-ResNet-50 on Jester's hand gestures, 8 frames.
 
-    python -m vidshift.data.prepare jester --source=DIR --out=datasets
-    python train.py --config=configs/jester_tsm_resnet50.py --workdir=runs/jester \\
+    vidshift prepare jester --source=DIR --out=datasets
+    vidshift train --config=jester_tsm_resnet50 --workdir=runs/jester \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/jester --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/jester --split=validation --protocol=2x3-full
 
 97.0 % top-1 and 99.9 % top-5 with two clips at full resolution (Lin et al., ICCV 2019,
 Table 1), which names no hardware. Not measured by us.

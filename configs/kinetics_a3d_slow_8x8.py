@@ -1,8 +1,8 @@
 """A3D-Slow-8x8-[0.06, 1] on Kinetics-400: one network from 2.7 to 54.5 GFLOPs.
 
-    python train.py --config=configs/kinetics_a3d_slow_8x8.py --workdir=runs/k400_a3d
-    python -m vidshift.budgets --workdir=runs/k400_a3d --protocol=10x3
-    python -m vidshift.budgets --workdir=runs/k400_a3d --protocol=10x3 \\
+    vidshift train --config=kinetics_a3d_slow_8x8 --workdir=runs/k400_a3d
+    vidshift budgets --run=runs/k400_a3d --protocol=10x3
+    vidshift budgets --run=runs/k400_a3d --protocol=10x3 \\
         --crop=256 --sides=256 --widths=1 --frames=8
 
 75.6 % top-1 of the whole network with 30 views of 256 pixels, 68.7 % of the smallest

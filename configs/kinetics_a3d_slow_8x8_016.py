@@ -1,8 +1,8 @@
 """A3D-Slow-8x8-[0.016, 1] on Kinetics-400: one network from 0.9 to 54.5 GFLOPs.
 
-    python train.py --config=configs/kinetics_a3d_slow_8x8_016.py --workdir=runs/k400_a3d_016
-    python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3
-    python -m vidshift.budgets --workdir=runs/k400_a3d_016 --protocol=10x3 \\
+    vidshift train --config=kinetics_a3d_slow_8x8_016 --workdir=runs/k400_a3d_016
+    vidshift budgets --run=runs/k400_a3d_016 --protocol=10x3
+    vidshift budgets --run=runs/k400_a3d_016 --protocol=10x3 \\
         --crop=256 --sides=146,182,219,256
 
 75.2 % top-1 of the whole network with 30 views of 256 pixels, 64.1 % of the smallest

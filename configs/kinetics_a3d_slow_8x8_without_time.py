@@ -1,7 +1,7 @@
 """A3D-Slow-8x8-[0.06, 1] without fewer frames: the ablation of A3D's Table 6.
 
-    python train.py --config=configs/kinetics_a3d_slow_8x8_without_time.py --workdir=runs/a3d_t
-    python -m vidshift.budgets --workdir=runs/a3d_t --protocol=10x3
+    vidshift train --config=kinetics_a3d_slow_8x8_without_time --workdir=runs/a3d_t
+    vidshift budgets --run=runs/a3d_t --protocol=10x3
 
 75.1 % top-1 of the whole network with 30 views of 256 pixels, against 75.6 % with fewer
 frames (Zhu et al., 2020, Table 6). Not measured by us. The paper names 0.5 as the lower

@@ -1,7 +1,7 @@
 """A3D-SlowFast-4x16-[0.06, 1] on Kinetics-400: one network from 7.6 to 36.1 GFLOPs.
 
-    python train.py --config=configs/kinetics_a3d_slowfast_4x16.py --workdir=runs/k400_a3dsf
-    python -m vidshift.budgets --workdir=runs/k400_a3dsf --protocol=10x3
+    vidshift train --config=kinetics_a3d_slowfast_4x16 --workdir=runs/k400_a3dsf
+    vidshift budgets --run=runs/k400_a3dsf --protocol=10x3
 
 75.7 % top-1 of the whole network with 30 views of 256 pixels, 71.0 % of the smallest
 (Zhu et al., 2020, Tables 1, 11 and 14). Not measured by us.

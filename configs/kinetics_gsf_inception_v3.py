@@ -1,8 +1,8 @@
 """GSF-Inception-v3 on Kinetics-400, 16 frames spread over the video.
 
-    python train.py --config=configs/kinetics_gsf_inception_v3.py \\
+    vidshift train --config=kinetics_gsf_inception_v3 \\
         --workdir=runs/k400_gsf_v3 --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/k400_gsf_v3 --split=validation --protocol=10x3
+    vidshift eval --run=runs/k400_gsf_v3 --split=validation --protocol=10x3
 
 75.57 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9). Not measured by us.
 """

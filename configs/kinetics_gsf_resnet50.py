@@ -1,9 +1,9 @@
 """GSF-ResNet-50 on Kinetics-400, 16 frames spread over the video.
 
-    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
-    python train.py --config=configs/kinetics_gsf_resnet50.py --workdir=runs/k400_gsf \\
+    vidshift prepare kinetics400 --source=DIR --out=datasets
+    vidshift train --config=kinetics_gsf_resnet50 --workdir=runs/k400_gsf \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/k400_gsf --split=validation --protocol=10x3
+    vidshift eval --run=runs/k400_gsf --split=validation --protocol=10x3
 
 74.81 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9). Not measured by us.
 """

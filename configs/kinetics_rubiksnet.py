@@ -1,9 +1,9 @@
 """RubiksNet-Large on Kinetics-400, 8 frames: what UCF-101 and HMDB-51 start from.
 
-    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
-    python train.py --config=configs/kinetics_rubiksnet.py --workdir=runs/k400_rubiks \\
+    vidshift prepare kinetics400 --source=DIR --out=datasets
+    vidshift train --config=kinetics_rubiksnet --workdir=runs/k400_rubiks \\
         --config.init=IMAGENET_2D_CHECKPOINT
-    python eval.py --workdir=runs/k400_rubiks --split=validation
+    vidshift eval --run=runs/k400_rubiks --split=validation
 
 The paper has a picture alone (Fan et al., ECCV 2020, Figure A7), and the official
 repository has weights without figures. Not measured by us, and nor are the hours.

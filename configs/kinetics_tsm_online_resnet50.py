@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on Kinetics-400, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
-    python train.py --config=configs/kinetics_tsm_online_resnet50.py \\
+    vidshift prepare kinetics400 --source=DIR --out=datasets
+    vidshift train --config=kinetics_tsm_online_resnet50 \\
         --workdir=runs/k400_online --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/k400_online --split=validation --protocol=10x3-full
+    vidshift eval --run=runs/k400_online --split=validation --protocol=10x3-full
 
 74.3 % top-1 with ten clips at full resolution, 74.1 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us.

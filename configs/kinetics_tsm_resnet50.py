@@ -1,10 +1,10 @@
 """TSM-ResNet-50 on Kinetics-400, 8 frames spread over the video; the official recipe.
 
-    python -m vidshift.data.prepare kinetics400 --source=DIR --out=datasets
-    python train.py --config=configs/kinetics_tsm_resnet50.py --workdir=runs/k400 \\
+    vidshift prepare kinetics400 --source=DIR --out=datasets
+    vidshift train --config=kinetics_tsm_resnet50 --workdir=runs/k400 \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/k400 --split=validation
-    python eval.py --workdir=runs/k400 --split=validation --protocol=1x10
+    vidshift eval --run=runs/k400 --split=validation
+    vidshift eval --run=runs/k400 --split=validation --protocol=1x10
 
 71.2 % top-1 with one crop, 72.8 % with ten (the official code's README, which names no
 hardware). Not measured by us, and nor are the hours. UCF-101 and HMDB-51 start from it.

@@ -1,8 +1,8 @@
 """TSM-ResNet-50 on Kinetics-400, 8 of 64 neighbouring frames: the paper's recipe.
 
-    python train.py --config=configs/kinetics_tsm_resnet50_dense.py \\
+    vidshift train --config=kinetics_tsm_resnet50_dense \\
         --workdir=runs/k400_dense --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/k400_dense --split=validation --protocol=10x3-full
+    vidshift eval --run=runs/k400_dense --split=validation --protocol=10x3-full
 
 74.1 % top-1 and 91.2 % top-5 with ten clips at full resolution (Lin et al., ICCV 2019,
 Tables 1 and 3), which names no hardware. Not measured by us. UCF-101 and HMDB-51 start

@@ -1,9 +1,9 @@
 """GSF-BN-Inception on Something-Something v1, 8 frames; the official code's recipe.
 
-    python train.py --config=configs/something_v1_gsf_bn_inception.py \\
+    vidshift train --config=something_v1_gsf_bn_inception \\
         --workdir=runs/ssv1_gsf_bn --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1_gsf_bn --split=validation
-    python eval.py --workdir=runs/ssv1_gsf_bn --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv1_gsf_bn --split=validation
+    vidshift eval --run=runs/ssv1_gsf_bn --split=validation --protocol=2x3
 
 48.44 % top-1 with one clip, 50.17 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8), which names no hardware. Not measured by us.

@@ -1,9 +1,9 @@
 """GSF-Inception-v3 on Something-Something v1, 8 frames; the official code's recipe.
 
-    python train.py --config=configs/something_v1_gsf_inception_v3.py \\
+    vidshift train --config=something_v1_gsf_inception_v3 \\
         --workdir=runs/ssv1_gsf_v3 --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1_gsf_v3 --split=validation
-    python eval.py --workdir=runs/ssv1_gsf_v3 --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv1_gsf_v3 --split=validation
+    vidshift eval --run=runs/ssv1_gsf_v3 --split=validation --protocol=2x3
 
 51.52 % top-1 with one clip, 52.53 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8), which names no hardware. Not measured by us. GSM,

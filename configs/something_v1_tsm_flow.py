@@ -1,10 +1,10 @@
 """TSM-ResNet-50 on the optical flow of Something-Something v1, 16 frames.
 
-    python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets --modality=flow
-    python train.py --config=configs/something_v1_tsm_flow.py --workdir=runs/ssv1_flow \\
+    vidshift prepare something_v1 --source=DIR --out=datasets --modality=flow
+    vidshift train --config=something_v1_tsm_flow --workdir=runs/ssv1_flow \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1_flow --split=validation
-    python eval.py --workdir=runs/ssv1_16f --workdir=runs/ssv1_flow --weights=1,1 \\
+    vidshift eval --run=runs/ssv1_flow --split=validation
+    vidshift eval --run=runs/ssv1_16f --run=runs/ssv1_flow --weights=1,1 \\
         --split=validation
 
 52.6 % top-1 together with 16 frames of `configs/something_v1_tsm_resnet50.py`,

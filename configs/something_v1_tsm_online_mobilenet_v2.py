@@ -1,8 +1,8 @@
 """Causal TSM-MobileNetV2 on Something-Something v1, 8 frames, for live streams.
 
-    python train.py --config=configs/something_v1_tsm_online_mobilenet_v2.py \\
+    vidshift train --config=something_v1_tsm_online_mobilenet_v2 \\
         --workdir=runs/ssv1_online_mobile --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1_online_mobile --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/ssv1_online_mobile --split=validation --protocol=2x3-full
 
 No accuracy is published. Not measured by us.
 """

@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on Something-Something v1, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets
-    python train.py --config=configs/something_v1_tsm_online_resnet50.py \\
+    vidshift prepare something_v1 --source=DIR --out=datasets
+    vidshift train --config=something_v1_tsm_online_resnet50 \\
         --workdir=runs/ssv1_online --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1_online --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/ssv1_online --split=validation --protocol=2x3-full
 
 46.3 % top-1 with two clips at full resolution, 47.3 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us.

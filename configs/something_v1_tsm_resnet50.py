@@ -1,10 +1,10 @@
 """TSM-ResNet-50 on Something-Something v1, 8 frames; the official code's recipe.
 
-    python -m vidshift.data.prepare something_v1 --source=DIR --out=datasets
-    python train.py --config=configs/something_v1_tsm_resnet50.py --workdir=runs/ssv1 \\
+    vidshift prepare something_v1 --source=DIR --out=datasets
+    vidshift train --config=something_v1_tsm_resnet50 --workdir=runs/ssv1 \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv1 --split=validation
-    python eval.py --workdir=runs/ssv1 --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/ssv1 --split=validation
+    vidshift eval --run=runs/ssv1 --split=validation --protocol=2x3-full
 
 45.6 % top-1 with one centre crop a video, 47.2 % with two clips at full resolution (the
 official code's README), 47.3 % (Lin et al., ICCV 2019, Table 1); with 16 frames the

@@ -1,10 +1,10 @@
 """GSF-BN-Inception on Something-Something v2, 8 frames.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_gsf_bn_inception.py \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_gsf_bn_inception \\
         --workdir=runs/ssv2_gsf_bn --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_gsf_bn --split=validation
-    python eval.py --workdir=runs/ssv2_gsf_bn --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv2_gsf_bn --split=validation
+    vidshift eval --run=runs/ssv2_gsf_bn --split=validation --protocol=2x3
 
 61.29 % top-1 with one clip, 62.76 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8). Not measured by us.

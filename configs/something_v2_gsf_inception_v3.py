@@ -1,10 +1,10 @@
 """GSF-Inception-v3 on Something-Something v2, 8 frames.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_gsf_inception_v3.py \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_gsf_inception_v3 \\
         --workdir=runs/ssv2_gsf_v3 --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_gsf_v3 --split=validation
-    python eval.py --workdir=runs/ssv2_gsf_v3 --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv2_gsf_v3 --split=validation
+    vidshift eval --run=runs/ssv2_gsf_v3 --split=validation --protocol=2x3
 
 62.83 % top-1 with one clip, 64.59 % by `--protocol=2x3` (Sudhakaran et al., TPAMI 2023,
 Table 8). Not measured by us.

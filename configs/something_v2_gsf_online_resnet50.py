@@ -1,9 +1,9 @@
 """Causal GSF-ResNet-50 on Something-Something v2, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_gsf_online_resnet50.py \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_gsf_online_resnet50 \\
         --workdir=runs/ssv2_gsf_online --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_gsf_online --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv2_gsf_online --split=validation --protocol=2x3
 
 A network of ours (`vidshift/shifts/gate.py` says what it reads) and no paper's. Not
 measured by us. `--config.model.temporal=gsm` is GSM.

@@ -1,9 +1,9 @@
 """RubiksNet-Large on Something-Something v2, 8 frames: learned shifts.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_rubiksnet.py --workdir=runs/ssv2_rubiks \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_rubiksnet --workdir=runs/ssv2_rubiks \\
         --config.init=IMAGENET_2D_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_rubiks --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv2_rubiks --split=validation --protocol=2x3
 
 61.7 % top-1 with two clips (Fan et al., ECCV 2020, Table 1). Not measured by us, and
 nor are the hours. The image network is one of `configs/imagenet_rubiksnet.py`.

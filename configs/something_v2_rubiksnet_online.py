@@ -1,9 +1,9 @@
 """Causal RubiksNet-Large on Something-Something v2, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_rubiksnet_online.py \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_rubiksnet_online \\
         --workdir=runs/ssv2_rubiks_online --config.init=IMAGENET_2D_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_rubiks_online --split=validation --protocol=2x3
+    vidshift eval --run=runs/ssv2_rubiks_online --split=validation --protocol=2x3
 
 A network of ours (`vidshift/shifts/rubiks.py` says how shifts act) and no paper's. Not
 measured by us.

@@ -1,8 +1,8 @@
 """TSM-ResNet-50 on the optical flow of Something-Something v2, 16 frames.
 
-    python train.py --config=configs/something_v2_tsm_flow.py --workdir=runs/ssv2_flow \\
+    vidshift train --config=something_v2_tsm_flow --workdir=runs/ssv2_flow \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_16f --workdir=runs/ssv2_flow --weights=1,1 \\
+    vidshift eval --run=runs/ssv2_16f --run=runs/ssv2_flow --weights=1,1 \\
         --split=validation --protocol=2x3-full
 
 66.0 % top-1 on the validation split and 66.6 % on the test's (Lin et al., ICCV 2019,

@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on Something-Something v2, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_tsm_online_resnet50.py \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_tsm_online_resnet50 \\
         --workdir=runs/ssv2_online --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_online --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/ssv2_online --split=validation --protocol=2x3-full
 
 The paper's Table 6 has no such row, and no accuracy is published. Not measured by us.
 """

@@ -1,10 +1,10 @@
 """TSM-ResNet-50 on Something-Something v2, 8 frames; the official code's recipe.
 
-    python -m vidshift.data.prepare something_v2 --source=DIR --out=datasets
-    python train.py --config=configs/something_v2_tsm_resnet50.py --workdir=runs/ssv2 \\
+    vidshift prepare something_v2 --source=DIR --out=datasets
+    vidshift train --config=something_v2_tsm_resnet50 --workdir=runs/ssv2 \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2 --split=validation
-    python eval.py --workdir=runs/ssv2 --split=validation --protocol=2x3-full
+    vidshift eval --run=runs/ssv2 --split=validation
+    vidshift eval --run=runs/ssv2 --split=validation --protocol=2x3-full
 
 61.2 % top-1 with two clips at full resolution (the official code's README), 61.7 % (Lin
 et al., ICCV 2019, Table 1). Neither names hardware. Not measured by us, and nor are the

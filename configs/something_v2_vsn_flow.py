@@ -1,8 +1,8 @@
 """VSN-ResNet-50 on the optical flow of Something-Something v2, 8 stacks of 5.
 
-    python train.py --config=configs/something_v2_vsn_flow.py --workdir=runs/ssv2_vsn_flow \\
+    vidshift train --config=something_v2_vsn_flow --workdir=runs/ssv2_vsn_flow \\
         --config.init=IMAGENET_CHECKPOINT
-    python eval.py --workdir=runs/ssv2_vsn --workdir=runs/ssv2_vsn_flow --weights=1,1 \\
+    vidshift eval --run=runs/ssv2_vsn --run=runs/ssv2_vsn_flow --weights=1,1 \\
         --split=validation --protocol=1-whole
 
 53.8 % top-1 of flow alone, 65.3 % together with a run of

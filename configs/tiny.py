@@ -1,6 +1,6 @@
 """The quick start: TSM in a small ResNet on `ordered_motion`, on any machine.
 
-    python train.py
+    vidshift train
 
 Two to three minutes on two CPU cores; 100 % of the test clips right (measured, see the
 README). `--config.model.temporal=tsn` is the same network without a view of time, which

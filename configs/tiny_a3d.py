@@ -1,7 +1,7 @@
 """A3D on `ordered_motion`: one small Slow network for every budget, on any machine.
 
-    python train.py --config=configs/tiny_a3d.py --workdir=runs/a3d
-    python -m vidshift.budgets --workdir=runs/a3d
+    vidshift train --config=tiny_a3d --workdir=runs/a3d
+    vidshift budgets --run=runs/a3d
 
 Every step trains the network, the narrowest sub-network and one random one; the second
 command prints the cost and accuracy of each sub-network. On two CPU cores see

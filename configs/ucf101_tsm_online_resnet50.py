@@ -1,9 +1,9 @@
 """Causal TSM-ResNet-50 on UCF-101, 8 frames, for live streams.
 
-    python -m vidshift.data.prepare ucf101 --source=DIR --out=datasets
-    python train.py --config=configs/ucf101_tsm_online_resnet50.py \\
+    vidshift prepare ucf101 --source=DIR --out=datasets
+    vidshift train --config=ucf101_tsm_online_resnet50 \\
         --workdir=runs/ucf101_online --config.init=runs/k400_online
-    python eval.py --workdir=runs/ucf101_online --split=test_1 --protocol=2x3-full
+    vidshift eval --run=runs/ucf101_online --split=test_1 --protocol=2x3-full
 
 95.5 % top-1 with two clips at full resolution, 95.9 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us. The Kinetics run is a

@@ -1,14 +1,14 @@
 """TSM-ResNet-50 on UCF-101, 8 frames, from Kinetics; the official code's recipe.
 
-    python -m vidshift.data.prepare ucf101 --source=DIR --out=datasets
-    python train.py --config=configs/ucf101_tsm_resnet50.py --workdir=runs/ucf101 \\
+    vidshift prepare ucf101 --source=DIR --out=datasets
+    vidshift train --config=ucf101_tsm_resnet50 --workdir=runs/ucf101 \\
         --config.init=runs/k400
-    python eval.py --workdir=runs/ucf101 --split=test_1 --protocol=2x3-full
+    vidshift eval --run=runs/ucf101 --split=test_1 --protocol=2x3-full
 
 95.9 % top-1 and 99.7 % top-5 with two clips at full resolution (Lin et al., ICCV 2019,
 Table 1), which names neither splits nor hardware. Not measured by us. The Kinetics run
 is one of `configs/kinetics_tsm_resnet50.py`, as in the official script, or an official
-checkpoint turned by `python -m vidshift.convert`.
+checkpoint turned by `vidshift convert`.
 """
 
 from vidshift.recipes import tsm

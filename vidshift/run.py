@@ -203,8 +203,8 @@ class Run:
         shown = self.description.input
         if shown.modality == "flow":
             raise ValueError(
-                f"{self.folder} takes optical flow, which `python -m "
-                "vidshift.data.prepare` computes; a video file is not enough"
+                f"{self.folder} takes optical flow, which `vidshift prepare` "
+                "computes; a video file is not enough"
             )
         view = self.view
         if full:
@@ -263,8 +263,8 @@ def load_adaptive(run: str | os.PathLike[str]) -> Adaptive:
 
     Raises:
       CheckpointError: nothing complete is there.
-      ValueError: `python -m vidshift.budgets` has not made its table, or made it of
-        another checkpoint than is left.
+      ValueError: `vidshift budgets` has not made its table, or made it of another
+        checkpoint than is left.
     """
     return Run.open(run).adaptive()
 

@@ -12,8 +12,8 @@ from benchmarks.loading.loaders import Contender
 from tests.support.numbered_videos import encoded, numbers
 from vidshift.data.media import video
 
-QUICK = ["--rounds=1", "--seconds=0.01", "--copies=6", "--batch_size=2", "--crop=32"]
-QUICK += ["--resize=48", "--num_frames=2"]
+QUICK = ["--rounds=1", "--seconds=0.01", "--copies=6", "--batch-size=2", "--crop=32"]
+QUICK += ["--resize=48", "--num-frames=2"]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import jax
 import pytest
 from flax import nnx
 
+from tests.support import documented_commands
 from tests.support.files import ROOT
 from vidshift import config_file
 from vidshift.adaptive.sampling import grid
@@ -47,7 +48,7 @@ def load(path):
 
 
 def overridden(path, *flags):
-    """Returns the config that `train.py` gets with these flags."""
+    """Returns the config that `vidshift train` gets with these flags."""
     return config_file.read(str(path), flags)
 
 
@@ -67,12 +68,6 @@ def _abstract(description: str) -> nnx.Module:
 def abstract(config) -> nnx.Module:
     """Returns the network without values, and with two classes."""
     return _abstract(json.dumps(describe(config) | {"num_classes": 2}))
-
-
-def commands(text: str, program: str) -> list[str]:
-    """Returns a docstring's indented commands that run a program, each on one line."""
-    joined = re.sub(r"\\\n\s+", "", text)
-    return re.findall(rf"^    (python {re.escape(program)} .*)$", joined, re.MULTILINE)
 
 
 def check_names(config) -> None:
@@ -139,27 +134,25 @@ def test_a_config_has_its_sub_networks(path):
 @every_config
 def test_a_docstring_says_how_to_run_it(path):
     text = runpy.run_path(path)["__doc__"]
-    own = [
-        line for line in commands(text, "train.py") if f"configs/{path.name}" in line
-    ]
-    if path.stem == "tiny":
-        own = commands(text, "train.py") or ["python train.py"]
-    assert own
+    commands = documented_commands.in_docstring(text)
+    training = [argv for argv in commands if argv[0] == "train"]
+    assert training
+    if path.stem != "tiny":  # the default
+        assert any(f"--config={path.stem}" in argv for argv in training)
     for named in re.findall(r"configs/\w+\.py", text):
         assert (ROOT / named).is_file(), named
-    for line in own:
-        overridden(path, *flags_in(line))
     for flag in flags_in(text):
         check(overridden(path, flag))
     for protocol in re.findall(r"--protocol=(\S+)", text):
         assert protocol.rstrip("`,.") in PROTOCOLS
     if not path.stem.startswith(("tiny", "folder", "imagenet")):
         assert re.search(r"Not\s+measured\s+by\s+us", text)
-        assert "eval.py" in text or "vidshift.budgets" in text
-    for line in commands(text, "-m vidshift.data.prepare"):
-        data = load(path).data
-        assert line.split()[3] == data.name
-        assert ("--modality=flow" in line) == (len(data.mean) == 1)
+        assert {"eval", "budgets"} & {argv[0] for argv in commands}
+    for command, *rest in commands:
+        if command == "prepare":
+            data = load(path).data
+            assert rest[0] == data.name
+            assert ("--modality=flow" in rest) == (len(data.mean) == 1)
 
 
 class Row(NamedTuple):

@@ -141,7 +141,7 @@ def read(folder: pathlib.Path) -> Table:
         return Table(content["checkpoint"], content["device"], tuple(rows))
     except FileNotFoundError:
         raise ValueError(
-            f"{path} is missing: `python -m vidshift.budgets --workdir=RUN` makes it"
+            f"{path} is missing: `vidshift budgets --run=RUN` makes it"
         ) from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no table of budgets ({error!r})") from error

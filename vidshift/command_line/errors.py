@@ -130,7 +130,7 @@ def as_line(error: str | BaseException) -> str:
     if "os_error_code='28'" in text:  # from TensorStore, which Orbax writes with
         return f"cannot write: No space left on device ({text})"
     if isinstance(error, ImportError):
-        text += " (`pip install -r requirements.txt` installs what commands need)"
+        text += " (`pip install vidshift`, in a clone `pip install -e .`, repairs it)"
     return text or type(error).__name__
 
 

@@ -1,6 +1,6 @@
 """Networks as files that need no vidshift: StableHLO, ONNX, TensorFlow Lite.
 
-`python -m vidshift.export` writes them; `load(path)` opens one.
+`vidshift export` writes them; `load(path)` opens one.
 """
 
 from typing import TYPE_CHECKING

@@ -95,7 +95,7 @@ def load(path: str | os.PathLike[str]) -> Exported:
     """Opens an exported network, ready to call.
 
     Args:
-      path: what `python -m vidshift.export` wrote, with its JSON beside it.
+      path: what `vidshift export` wrote, with its JSON beside it.
 
     Raises:
       FileNotFoundError: it is not there, or its JSON is not.

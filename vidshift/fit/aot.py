@@ -25,7 +25,7 @@ from vidshift.nets.zoo import pick
 from vidshift.tasks import SINGLE_LABEL
 from vidshift.training.experiment import Experiment
 
-# Batches that `train.py` has on the device besides the one in use: those of two more
+# Batches that training has on the device besides the one in use: those of two more
 # steps that it has begun, and two that lie ready.
 BATCHES_IN_FLIGHT = 4
 # The data set has the true number; here it only sets numbers of the schedule.
@@ -41,7 +41,7 @@ class ChipProgram(NamedTuple):
 
 
 def train_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
-    """Builds the step that `train.py` runs.
+    """Builds the step that `vidshift train` runs.
 
     Args:
       config: of the experiment.
@@ -68,7 +68,7 @@ def train_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
 
 
 def eval_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
-    """Builds the step of validation during a run of `train.py`; arguments as above."""
+    """Builds the step of validation during a training; arguments as above."""
     experiment = _experiment(config, network)
     protocol = pick("protocol", config.protocol, PROTOCOLS)
     step, as_evaluated = experiment.eval_step(mesh, protocol)

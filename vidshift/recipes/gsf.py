@@ -32,7 +32,7 @@ def train(
     Args:
       backbone: decides size and normalisation of the pixels too. The Inceptions' weights
         come from Caffe and take pixels from 0 to 255, less their mean. (Theirs are BGR;
-        `python -m vidshift.convert` turns the first convolution round.)
+        `vidshift convert` turns the first convolution round.)
       batch_size: clips; the learning rate is the same at every batch size.
     """
     return Config(

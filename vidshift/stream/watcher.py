@@ -29,7 +29,7 @@ class Watcher(NamedTuple):
 
 
 def find(options) -> Watcher:
-    """Opens the run of `--workdir`: its network, or with a budget its sub-networks.
+    """Opens the run of `--run`: its network, or with a budget its sub-networks.
 
     Raises:
       ValueError: there is none, or it takes no RGB frames.

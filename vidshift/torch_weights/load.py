@@ -25,7 +25,7 @@ FAMILIES: tuple[Family, ...] = (
 
 IMAGE_NETWORK = (
     'An image network\'s file fits its backbone under "tsn"; converted so, it initialises '
-    "the backbone under every scheme (train.py --config.init)"
+    "the backbone under every scheme (vidshift train --config.init)"
 )
 
 

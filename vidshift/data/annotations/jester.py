@@ -14,7 +14,7 @@ archive are joined and unpacked as its page says:
         2/...
 
 The lists may also lie in `labels/` or `annotations/`. The test's labels were never
-published: its clips are for a submission (`eval.py --submission`). Clips may be
+published: its clips are for a submission (`vidshift eval --submission`). Clips may be
 mirrored, with the class of the mirror image: left is right then, and clockwise is
 counterclockwise.
 """

@@ -16,7 +16,7 @@ The parts of the archive are joined and unpacked as its page says:
 
 Earlier archives have `something-something-v2-labels.json` and so on, which lie in
 SOURCE or in `labels/` too, and no answers to the test, whose clips are then for a
-submission (`eval.py --submission`).
+submission (`vidshift eval --submission`).
 Clips may be mirrored, with the class of the mirror image.
 """
 

@@ -144,7 +144,7 @@ def _as_a_worker_starts(sent: bytes) -> Iterator[None]:
 
     An interruption from the keyboard reaches all processes, and would print a traceback
     in each that still imports; the first one decides. And multiprocessing runs the
-    program's file again, as the function might come from it: `train.py` would import
+    program's file again, as the function might come from it: the command would import
     all of JAX.
     """
     main = sys.modules["__main__"]

@@ -27,7 +27,7 @@ class Dataset(NamedTuple):
 
 
 def _prepared(name: str, dataset: annotations.VideoDataset) -> Dataset:
-    """Videos, once `python -m vidshift.data.prepare` has made records of them."""
+    """Videos, once `vidshift prepare` has made records of them."""
     open_split = functools.partial(prepared.open_split, name)
     return Dataset(dataset.splits, prepared.Prepared, open_split)
 

@@ -1,4 +1,4 @@
-"""Opens what `python -m vidshift.data.prepare` wrote."""
+"""Opens what `vidshift prepare` wrote."""
 
 import bisect
 import dataclasses
@@ -189,7 +189,7 @@ def _folder(name: str, data_dir: str, options: Prepared) -> pathlib.Path:
         described = records.read_description(path.parent)
         if described["modality"] == modality:
             found[described["storage"]] = path.parent
-    how = f"`python -m vidshift.data.prepare {name} --source=... --out={data_dir}"
+    how = f"`vidshift prepare {name} --source=... --out={data_dir}"
     how += " --modality=flow`" if modality == "flow" else "`"
     if options.storage is not None:
         found = {k: v for k, v in found.items() if k == options.storage}

@@ -66,9 +66,9 @@ class Split:
         if without:
             raise ValueError(
                 f"clips cannot be flipped, as {mirrored.why_none(without)}: {instead}, or "
-                "say what it is (the class itself, if it looks the same), to train.py by "
+                "say what it is (the class itself, if it looks the same), to vidshift train by "
                 f"--config.data.mirror=\"('{without[0]}=CLASS',)\" or to "
-                f'vidshift.data.prepare by --mirror="{without[0]}=CLASS"'
+                f'vidshift prepare by --mirror="{without[0]}=CLASS"'
             )
 
     @property
