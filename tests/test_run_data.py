@@ -221,7 +221,7 @@ def test_eval_compares_and_maps(backwards, tmp_path):
     flags = [f"--workdir={backwards}", f"--out={tmp_path}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
     assert "another order: class 0" in err and "--map-classes takes them by name" in err
-    out, _ = finish(start_program("eval.py", *flags, "--map_classes"))
+    out, _ = finish(start_program("eval.py", *flags, "--map-classes"))
     line = json.loads(out)
     scores = np.load(line["scores"])
     assert tuple(scores["classes"]) == CLASSES[::-1] and line["clips"] == 12
@@ -237,7 +237,7 @@ def test_eval_compares_and_maps(backwards, tmp_path):
     flags = [f"--scores={first}", f"--scores={other}", f"--out={tmp_path / 'both'}"]
     _, err = finish(start_program("eval.py", *flags), code=2)
     assert f"{other} has other classes than {first}: they are in another order" in err
-    out, _ = finish(start_program("eval.py", *flags, "--map_classes"))
+    out, _ = finish(start_program("eval.py", *flags, "--map-classes"))
     np.testing.assert_allclose(
         np.load(json.loads(out)["scores"])["logits"], scores["logits"], rtol=1e-6
     )

@@ -68,7 +68,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     (tmp_path / "table.json").write_text('{"rows": [{}]}')
     with pytest.raises(ValueError, match="no table of budgets"):
         table.read(tmp_path)
-    with pytest.raises(ValueError, match="vidshift.budgets"):
+    with pytest.raises(ValueError, match="vidshift budgets"):
         table.read(tmp_path / "elsewhere")
 
 

@@ -1,4 +1,4 @@
-"""Early recognition: what has been seen of a video, and that all of it is `eval.py`'s."""
+"""Early recognition: what has been seen of a video; all of it is `vidshift eval`."""
 
 import functools
 import json

@@ -44,7 +44,7 @@ FORMATS = [
 
 def run(capsys, out, *arguments, code=0):
     """The JSON line and the description of the file, or the line of error."""
-    argv = ["--out", str(out), *SIZE, "--num_frames=4", "--num_classes=5"]
+    argv = ["--out", str(out), *SIZE, "--num-frames=4", "--num-classes=5"]
     assert cli.run(["export", *argv, *map(str, arguments)]) == code
     stdout, err = capsys.readouterr()
     if code:

@@ -77,7 +77,7 @@ def test_says_what_the_network_is_and_sees(tsm, tmp_path, capsys):
     names = tmp_path / "names.txt"
     names.write_text("left\nright\nup\ndown\n")
     given = ("--temporal=tsm", "--option=fold_div=4", "--option=placement=block")
-    given += ("--num_frames=16", "--classes", names, "--data=ordered_motion")
+    given += ("--num-frames=16", "--classes", names, "--data=ordered_motion")
     block = state_dict(net="")  # a whole block is wrapped, not its first convolution
     block = {k.replace(".0.", ".0.net.", 1): a for k, a in block.items()}
     path = tmp_path / "block.safetensors"
@@ -136,7 +136,7 @@ def test_a_training_programs_file(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_new_head(files, tmp_path, capsys):
     path = files("a.safetensors", state_dict("", "", "fc", classes=1000))
-    given = (path, *TINY, "--skip-head", "--num_classes=2000", "--out", tmp_path)
+    given = (path, *TINY, "--skip-head", "--num-classes=2000", "--out", tmp_path)
     out = run(capsys, *given)
     assert "45 arrays, 207,392 parameters, 2000 classes" in out
     assert "not used: 9 counts of batches, fc.weight, fc.bias\n" in out
@@ -158,23 +158,23 @@ def test_classes_are_counted(files, tmp_path, capsys):
     three = f"--classes={names}"
     for given, message in (
         (
-            (whole, "--num_classes=5"),
-            "(the file's new_fc.weight: 4, --num_classes: 5); ",
+            (whole, "--num-classes=5"),
+            "(the file's new_fc.weight: 4, --num-classes: 5); ",
         ),
         (
             (whole, three),
             "(the file's new_fc.weight: 4, --classes: 3); --skip-head leav",
         ),
         (
-            (whole, "--skip-head", "--num_classes=5", three),
-            "two numbers of classes (--num_classes: 5, --classes: 3)",
+            (whole, "--skip-head", "--num-classes=5", three),
+            "two numbers of classes (--num-classes: 5, --classes: 3)",
         ),
         ((headless,), "the file has no head: --skip-head draws a new one"),
         (
-            (headless, "--num_classes=3"),
+            (headless, "--num-classes=3"),
             "the file has no head: --skip-head draws a new",
         ),
-        ((headless, "--skip-head"), "--skip-head needs --num_classes or --classes"),
+        ((headless, "--skip-head"), "--skip-head needs --num-classes or --classes"),
     ):
         assert message in run(capsys, *given, *given_tsm, code=2)
     assert not (tmp_path / "checkpoints").exists()
@@ -248,7 +248,7 @@ def test_a_folder_with_checkpoints_is_kept(tsm, tmp_path, capsys):
     run(capsys, *given)
     found = checkpoints.find(tmp_path)
     before = found.stat()
-    assert run(capsys, *given, "--num_frames=4", code=2) == (
+    assert run(capsys, *given, "--num-frames=4", code=2) == (
         f"{tmp_path}/checkpoints already holds checkpoints"
     )
     assert found.stat() == before

@@ -202,7 +202,7 @@ def test_an_error_loses_nothing_that_was_being_saved(tmp_path, data_dir):
         "-c", FAIL_IN_BATCH_8, "train.py", *arguments(tmp_path, data_dir)
     )
     _, err = finish(failing, code=2)
-    assert errors(err) == ["train.py: error: made to fail"]
+    assert errors(err) == ["vidshift train: error: made to fail"]
     last = checkpoints.find(tmp_path, "last")
     assert last.name == "6"
     params, _ = checkpoints.read_weights(last)

@@ -72,7 +72,7 @@ def test_number_of_devices_and_eval_batch_do_not_change_validation(
 ):
     """The same weights, scored under other eval batches, on other devices."""
     before = of_kind(read_metrics(run_dir), "validation")[-1]
-    given = ["--checkpoint=last", "--split=validation", "--batch_size=7"]
+    given = ["--checkpoint=last", "--split=validation", "--batch-size=7"]
     process = start_program("eval.py", f"--workdir={run_dir}", *given)
     score = json.loads(finish(process)[0])
     assert {"kind": "validation", "step": 12} | {
@@ -127,4 +127,4 @@ def test_when_one_process_has_an_error_each_ends_in_a_line(tmp_path, data_dir):
 
 def own_line(process) -> str:
     (line,) = errors(finish(process, code=2)[1])
-    return line.removeprefix("train.py: error: ")
+    return line.removeprefix("vidshift train: error: ")

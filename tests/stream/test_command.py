@@ -1,4 +1,4 @@
-"""`python -m vidshift.stream` on videos and a camera that does not exist."""
+"""`vidshift stream` on videos and a camera that does not exist."""
 
 import io
 import itertools
@@ -277,7 +277,7 @@ def test_wrong_input_is_one_line(causal, both, clip, tmp_path, capsys):
         (["--run", causal, "--video", tmp_path / "no.mp4"], "no.mp4: no such file"),
         (["--run", causal, "--video", tmp_path / "text.mp4"], "not a video"),
         (["--run", tmp_path, "--video", clip], "is no run or checkpoint"),
-        (["--run", causal, "--video", clip, "--budget=5"], "vidshift.budgets"),
+        (["--run", causal, "--video", clip, "--budget=5"], "vidshift budgets"),
         (["--run", causal, "--video", clip, "--out", clip], "the video itself"),
         (["--run", causal, "--video", clip, "--out", "no/x.mp4"], "cannot be writ"),
         (["--capacity"], "--run or --network"),

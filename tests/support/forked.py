@@ -1,8 +1,8 @@
 """Starts programs in processes of their own that need not import everything again.
 
-A server imports the programs of `train.py` and `eval.py`, and forks for each program. It has not
-begun to use JAX, so that a fork is as good as a new process. `commands.start_program`
-with `alone=True` starts a new one, as a user does.
+A server imports vidshift.train and vidshift.eval, and forks for each program. It has
+not begun to use JAX, so that a fork is as good as a new process.
+`commands.start_program` with `alone=True` starts a new one, as a user does.
 """
 
 import atexit
@@ -19,7 +19,7 @@ import time
 from tests.support.files import ROOT
 
 SERVER = """
-import json, os, runpy, sys, traceback, warnings
+import json, os, runpy, sys, warnings
 
 import vidshift.train, vidshift.eval
 
@@ -42,7 +42,7 @@ def run(argv, env, files):
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # one line, of what is expected
     # As the end of a process does: its threads and its children first.
     import atexit, threading
 
