@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from vidshift.command_line.quiet import quiet_plugins
+
 # What bad input raises. Other types are faults of this project, and show a traceback.
 EXPECTED = (ValueError, ArithmeticError, OSError, RuntimeError, ImportError)
 
@@ -30,6 +32,7 @@ def one_line() -> None:
 
     `VIDSHIFT_TRACEBACK=1` shows where an error came from.
     """
+    quiet_plugins()
     sys.argv[1:] = [expand_home(argument) for argument in sys.argv[1:]]
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_a_thread
