@@ -24,7 +24,9 @@ from absl import flags
 
 from vidshift.class_names import clean, difference
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.command_line.progress import to_stderr
 from vidshift.devices import mesh
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import ensemble, evaluate, score_files, submission
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.protocols import PROTOCOLS, Protocol
@@ -109,6 +111,8 @@ def main() -> None:
         check_out("--submission", FLAGS.submission, folder=False)
     with interrupted_at_once():
         jax.devices()
+    keep_programs()
+    to_stderr("opening what is evaluated")
     workdirs = FLAGS.workdir or ([] if FLAGS.scores else ["runs/tiny"])
     runs = [Run.open(workdir, FLAGS.checkpoint) for workdir in workdirs]
     names = [*workdirs, *FLAGS.scores]
@@ -175,13 +179,15 @@ def score(run: Run, protocol: Protocol) -> Evaluated:
     devices = mesh.make_mesh()
     mesh.check_batch("batch_size", FLAGS.batch_size, devices)
     model = run.description.model
-    say(f"building {model['backbone']} with {model['temporal']} of {run.checkpoint}")
+    to_stderr(
+        f"building {model['backbone']} with {model['temporal']} of {run.checkpoint}"
+    )
     skeleton, *weights = split_model(run.network(soft=FLAGS.soft))
     eval_step = evaluate.make_eval_step(
         skeleton, run.normalise, devices, protocol, view=run.view, data=split
     )
     videos = len(split.source)
-    say(f"compiling, then evaluating {videos:,} videos of {protocol.views} views")
+    to_stderr(f"compiling, then evaluating {videos:,} videos of {protocol.views} views")
     scores = evaluate.score(
         split,
         eval_step,
@@ -190,7 +196,7 @@ def score(run: Run, protocol: Protocol) -> Evaluated:
         view=run.view,
         protocol=protocol,
         batch_size=FLAGS.batch_size,
-        say=say,
+        say=to_stderr,
         workers=data.workers,
         worker_kind=data.worker_kind,
     )
@@ -203,11 +209,6 @@ def score(run: Run, protocol: Protocol) -> Evaluated:
         dataset=data.name,
         reversed_labels=split.reversed_labels,
     )
-
-
-def say(line: str) -> None:
-    """Prints a line for the person who waits; figures go to stdout."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def joint_stem() -> str:

@@ -27,7 +27,9 @@ from flax import nnx
 
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
+from vidshift.command_line.progress import to_stderr, working
 from vidshift.data.loading.loader import eval_batches
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
 from vidshift.report import draw_attention, draw_gates, draw_shifts
@@ -64,6 +66,8 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       CheckpointError: it is no run.
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
+    keep_programs()
+    to_stderr("opening the run")
     run = Run.open(options.workdir, options.checkpoint)
     model = run.network(soft=True)
     name = _named(run.description.model)
@@ -90,7 +94,8 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         path = out / f"{kind}-step{run.step}.png"
         about = {"network": name, "checkpoint": str(run.checkpoint)}
         path.with_suffix(".json").write_text(json.dumps(about | figures) + "\n")
-        draw(path, f"{name}, step {run.step}", figures)
+        with working(f"drawing {path}"):
+            draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
     return files
 
@@ -105,12 +110,15 @@ def _gates(
     split = dataclasses.replace(split, source=Some(split.source, clips))
     skeleton, params, stats = split_model(model)
     step = draw_gates.make_gates_step(skeleton, run.normalise, names)
-    with eval_batches(
-        split,
-        run.view,
-        batch_size=min(16, clips),
-        workers=run.description.config.data.workers,
-    ) as batches:
+    with (
+        eval_batches(
+            split,
+            run.view,
+            batch_size=min(16, clips),
+            workers=run.description.config.data.workers,
+        ) as batches,
+        working(f"computing gates over {clips} clips of {options.split}"),
+    ):
         figures = draw_gates.gates_by_layer(step, params, stats, batches, names)
     for name, reason in batches.failures:
         print(f"left out: {name}: {reason}", file=sys.stderr)

@@ -18,6 +18,7 @@ from ml_collections import config_flags
 
 from vidshift import checkpoints
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.command_line.progress import working
 from vidshift.config import Config, check
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Prefetch
@@ -82,14 +83,14 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     }
 
     # ------------------------------------------------------- network and state
-    say(f"building {config.model.backbone} with {config.model.temporal}")
-    experiment = Experiment.of(
-        config,
-        data.train,
-        steps=steps,
-        steps_per_epoch=data.steps_per_epoch,
-        rngs=nnx.Rngs(config.seed),
-    )
+    with working(f"building {config.model.backbone} with {config.model.temporal}", say):
+        experiment = Experiment.of(
+            config,
+            data.train,
+            steps=steps,
+            steps_per_epoch=data.steps_per_epoch,
+            rngs=nnx.Rngs(config.seed),
+        )
     description, task = experiment.description, data.train.task
     saved = resume.open_checkpoints(config, workdir, task.best_by, cleanup, say)
     start_step = saved.latest() or 0

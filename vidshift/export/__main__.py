@@ -37,6 +37,8 @@ from jax import export as jax_export
 
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser, positive
+from vidshift.command_line.progress import to_stderr, working
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -89,6 +91,8 @@ def export(options: argparse.Namespace) -> dict:
     writer = module_of(options.format)
     if options.out:
         errors.check_out("--out", options.out, folder=False)
+    keep_programs()
+    to_stderr("building the network")
     if options.workdir:
         network = source.of_run(options.workdir, options.checkpoint)
     else:
@@ -118,7 +122,8 @@ def export(options: argparse.Namespace) -> dict:
     partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        facts = writer.write(made, partial)
+        with working(f"writing {out}"):
+            facts = writer.write(made, partial)
         if options.kind == "stream" and facts["max_rank"] > 4:
             raise ValueError(
                 f"a stream's arrays have at most 4 dimensions, and one has "
@@ -134,7 +139,8 @@ def export(options: argparse.Namespace) -> dict:
             for n in ((1, 3) if batch == "symbolic" else (batch,))
         ]
         original = program.offline(options.kind, network.model, prepare)
-        difference = check.largest_difference(partial, original, many)
+        with working("comparing the file's logits with the network's"):
+            difference = check.largest_difference(partial, original, many)
         if not difference <= options.tolerance:  # a NaN is a mismatch too
             raise MismatchError(
                 f"what was exported differs by {difference:.3g} of the largest logit, "

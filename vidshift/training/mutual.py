@@ -198,7 +198,8 @@ class MutualStep:
         self.say(
             f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
             f"sub-networks, in {time.perf_counter() - began:.0f} s"
-            + cached * bool(programs.cached)
+            + cached
+            * bool(programs.cached)
         )
 
     def lower(self, state: TrainState, batch: Batch) -> dict:
