@@ -89,7 +89,6 @@ def stream_step(
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     """Scores a split, logits `[N, shares, classes]`, and describes the run."""
     keep_programs()
-    to_stderr(f"opening {workdir}")
     run = Run.open(workdir, options.checkpoint)
     split = run.split(
         options.split, data_dir=options.data_dir, map_classes=options.map_classes

@@ -112,7 +112,6 @@ def main() -> None:
     with interrupted_at_once():
         jax.devices()
     keep_programs()
-    to_stderr("opening what is evaluated")
     workdirs = FLAGS.workdir or ([] if FLAGS.scores else ["runs/tiny"])
     runs = [Run.open(workdir, FLAGS.checkpoint) for workdir in workdirs]
     names = [*workdirs, *FLAGS.scores]

@@ -67,8 +67,8 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
     keep_programs()
-    to_stderr("opening the run")
     run = Run.open(options.workdir, options.checkpoint)
+    to_stderr(f"drawing what {run.checkpoint} has learned")
     model = run.network(soft=True)
     name = _named(run.description.model)
     drawings = {}

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import jax
 
-from vidshift.command_line.progress import to_stderr
+from vidshift.command_line.progress import working
 from vidshift.data.media import pixel_aspect as aspects
 from vidshift.data.media import video
 from vidshift.data.media.encoding import SQUARE
@@ -44,8 +44,8 @@ def stream(
     _, fps = next(beginning)
     beginning.close()
     keep_programs()
-    to_stderr("opening the run")
-    run, network, adaptive = find(options)
+    with working("building the network", begin=False):
+        run, network, adaptive = find(options)
     seen_fps = taken_fps(fps, options)
     answer = answering(run, network, options, seen_fps)
     live, told, budget = Live(sys.stderr), lambda seconds: None, None
