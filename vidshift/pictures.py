@@ -27,7 +27,7 @@ from flax import nnx
 
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import MAP_CLASSES, count, make_parser
-from vidshift.command_line.progress import to_stderr, working
+from vidshift.command_line.progress import working
 from vidshift.data.loading.loader import eval_batches
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.layers.named import layers_of
@@ -68,7 +68,6 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     """
     keep_programs()
     run = Run.open(options.workdir, options.checkpoint)
-    to_stderr(f"drawing what {run.checkpoint} has learned")
     model = run.network(soft=True)
     name = _named(run.description.model)
     drawings = {}

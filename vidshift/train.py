@@ -83,7 +83,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     }
 
     # ------------------------------------------------------- network and state
-    with working(f"building {config.model.backbone} with {config.model.temporal}", say):
+    what = f"building {config.model.backbone} with {config.model.temporal}"
+    with working(what, say, begin=True):
         experiment = Experiment.of(
             config,
             data.train,
@@ -182,7 +183,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 clips_here = config.batch_size // jax.process_count()
                 batch |= put({"stop": np.full(clips_here, bool(stop))})
                 if step == start_step:
-                    with compiling("the train step", log.say):
+                    with compiling("the train step", log.say, begin=True):
                         state, metrics = train_step(step, state, batch)
                     log.restart_clock()
                 else:

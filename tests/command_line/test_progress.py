@@ -10,6 +10,7 @@ from vidshift.command_line import progress
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_LINES", 0.05)
 
 
 def test_work_that_goes_on_is_said_again_and_again():
@@ -24,9 +25,9 @@ def test_work_that_goes_on_is_said_again_and_again():
 
 
 def test_quick_work_is_said_once(capsys):
-    with progress.working("building"):
+    with progress.working("building", begin=True):
         pass
-    with progress.working("compiling", begin=False):
+    with progress.working("compiling"):
         pass
     assert capsys.readouterr() == ("", "building\n")
 

@@ -30,7 +30,7 @@ def no_cache():
 
 def call(say) -> jax.Array:
     x = jnp.arange(8.0)
-    with compiling("the step", say):
+    with compiling("the step", say, begin=True):
         return jax.jit(lambda x: jnp.sin(x) @ x)(x)  # a new function each time
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_program_is_compiled_again(tmp_path, monkeypatch):
 def test_nothing_is_said_of_what_is_compiled_already():
     step, x, lines = jax.jit(jnp.sin), jnp.arange(8.0), []
     step(x)
-    with compiling("the step", lines.append, begin=False):
+    with compiling("the step", lines.append):
         step(x)
     assert lines == []
 

@@ -1,4 +1,4 @@
-"""Lines for the person who waits: one as something begins, then one every 10 seconds.
+"""Lines for the person who waits: one soon, then one every 10 seconds.
 
 They go to stderr; stdout has what a command is asked for.
 """
@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 SECONDS_BETWEEN_LINES = 10.0
+# Bad input is found within this time and is the only line then. With the imports, the
+# first line comes within 5 seconds.
+SECONDS_BEFORE_LINES = 2.0
 Say = Callable[[str], None]
 Item = TypeVar("Item")
 
@@ -20,17 +23,21 @@ def to_stderr(line: str) -> None:
 
 
 @contextlib.contextmanager
-def working(what: str, say: Say = to_stderr, *, begin: bool = True) -> Iterator[None]:
-    """Says what goes on, and every 10 seconds for how long it has.
+def working(what: str, say: Say = to_stderr, *, begin: bool = False) -> Iterator[None]:
+    """Says what goes on where it takes 2 seconds, and every 10 seconds for how long it has.
 
     Args:
       what: in words that go on, such as "building resnet50".
       say: takes a line.
-      begin: say it at once too.
+      begin: say it at once.
     """
     ended, began = threading.Event(), time.monotonic()
 
     def report() -> None:
+        if not begin:
+            if ended.wait(SECONDS_BEFORE_LINES):
+                return
+            say(what)
         while not ended.wait(SECONDS_BETWEEN_LINES):
             say(f"{what}: {time.monotonic() - began:.0f} s so far")
 

@@ -96,7 +96,9 @@ class Programs:
 
 
 @contextlib.contextmanager
-def compiling(what: str, say: Say = to_stderr, *, begin: bool = True) -> Iterator[None]:
+def compiling(
+    what: str, say: Say = to_stderr, *, begin: bool = False
+) -> Iterator[None]:
     """Says that the first call of a program compiles it, and how long that took.
 
     It says nothing at the end where nothing was compiled.
@@ -104,7 +106,7 @@ def compiling(what: str, say: Say = to_stderr, *, begin: bool = True) -> Iterato
     Args:
       what: such as "the train step".
       say: takes a line.
-      begin: say it at once too.
+      begin: say that it compiles at once, not only where it takes 2 seconds.
     """
     began = time.perf_counter()
     with Programs.watched() as programs, working(f"compiling {what}", say, begin=begin):

@@ -184,7 +184,7 @@ def score(
             if parts:
                 result = eval_step(*weights, batch)
             else:
-                with compiling("the eval step", say, begin=False):
+                with compiling("the eval step", say):
                     result = eval_step(*weights, batch)
             result = jax.device_get(result)
             parts.append([array[result[2] >= 0] for array in result])

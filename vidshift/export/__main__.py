@@ -37,7 +37,7 @@ from jax import export as jax_export
 
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser, positive
-from vidshift.command_line.progress import to_stderr, working
+from vidshift.command_line.progress import working
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.export import check, program, replay, source
 
@@ -92,15 +92,15 @@ def export(options: argparse.Namespace) -> dict:
     if options.out:
         errors.check_out("--out", options.out, folder=False)
     keep_programs()
-    to_stderr("building the network")
-    if options.workdir:
-        network = source.of_run(options.workdir, options.checkpoint)
-    else:
-        network = source.of_name(
-            options.network,
-            num_classes=options.num_classes,
-            num_frames=options.num_frames,
-        )
+    with working("building the network"):
+        if options.workdir:
+            network = source.of_run(options.workdir, options.checkpoint)
+        else:
+            network = source.of_name(
+                options.network,
+                num_classes=options.num_classes,
+                num_frames=options.num_frames,
+            )
     batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
     if batch == "symbolic" and not writer.SYMBOLIC:
         raise ValueError(f"{options.format} has a fixed batch: --batch N")

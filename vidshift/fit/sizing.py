@@ -208,7 +208,7 @@ def _measure(
         f"compiling the {step} step of {network['temporal']} for {mesh.size} {target}, "
         f"batch {batch}"
     )
-    with working(what):
+    with working(what, begin=True):
         measured = aot.measure(program, target, mesh)
     row = {
         "step": step,

@@ -44,7 +44,7 @@ def stream(
     _, fps = next(beginning)
     beginning.close()
     keep_programs()
-    with working("building the network", begin=False):
+    with working("building the network"):
         run, network, adaptive = find(options)
     seen_fps = taken_fps(fps, options)
     answer = answering(run, network, options, seen_fps)
