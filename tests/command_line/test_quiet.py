@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.files import ROOT
 from vidshift.command_line import quiet
+from vidshift.data.loading.processes import PRELOADED
 
 WITHOUT_DEVICES = pytest.mark.skipif(
     bool(quiet._devices()), reason="this machine has a GPU or a TPU"
@@ -38,6 +39,14 @@ def test_a_command_writes_nothing_to_stderr():
 def test_an_error_is_all_that_stderr_has(tmp_path):
     (line,) = stderr_of("eval.py", f"--workdir={tmp_path}").splitlines()
     assert line.startswith("eval.py: error: ")
+
+
+@WITHOUT_DEVICES
+def test_worker_processes_start_without_a_word():
+    """They are forked from one that begins with these imports."""
+    code = f"import {PRELOADED}, jax; print(jax.devices()); "
+    code += "import absl.logging; absl.logging.warning('TFDS talks a lot')"
+    assert stderr_of("-c", code) == ""
 
 
 @WITHOUT_DEVICES
