@@ -13,6 +13,8 @@ os.environ["XLA_FLAGS"] = (
 if "VIDSHIFT_TEST_COMPILED" not in os.environ:
     os.environ["VIDSHIFT_TEST_COMPILED"] = tempfile.mkdtemp(prefix="compiled")
     atexit.register(shutil.rmtree, os.environ["VIDSHIFT_TEST_COMPILED"], True)
+# Of every command, so that none writes to the user's.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["VIDSHIFT_TEST_COMPILED"]
 
 import gc
 import importlib.metadata
@@ -53,7 +55,6 @@ import pytest
 gc.set_threshold(50_000, 20, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Programs are compiled once a session, whichever worker or command meets them first.
-jax.config.update("jax_compilation_cache_dir", os.environ["VIDSHIFT_TEST_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 if os.environ["JAX_PLATFORMS"] == "cpu":

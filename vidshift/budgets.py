@@ -6,19 +6,18 @@ import functools
 import json
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import tqdm
 
 from vidshift import checkpoints
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
+from vidshift.command_line.progress import counted, to_stderr
 from vidshift.config import Config
 from vidshift.cost.count import cost
 from vidshift.data.device.on_device import prepare
@@ -26,6 +25,7 @@ from vidshift.data.loading.loader import train_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
 from vidshift.devices import mesh
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import evaluate
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
@@ -122,7 +122,8 @@ def calibrate(
         workers=config.data.workers,
         worker_kind=config.data.worker_kind,
     ) as loader:
-        for _ in _progress(range(batches), "calibrating", "batch"):
+        to_stderr(f"calibrating {len(subnetworks)} networks over {batches} batches")
+        for _ in counted(range(batches), "calibrated over", "batches"):
             clips, _ = prepared(mesh.shard_batch(devices, next(loader)))
             for i, program in enumerate(programs):
                 sums = program(*weights, clips)
@@ -155,7 +156,10 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
         results = [step(params, stat, batch) for step, stat in zip(steps, stats)]
         return jnp.stack([logits for logits, *_ in results], 1), *results[0][1:]
 
-    bar = _progress(None, f"evaluating on {name}", "batch")
+    to_stderr(
+        f"evaluating {len(subnetworks)} networks on the {len(split.source):,} videos of "
+        f"{name}"
+    )
     return evaluate.score(
         split,
         all_of_them,
@@ -164,8 +168,7 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
         view=view,
         protocol=protocol,
         batch_size=options.batch_size,
-        # Before every batch it is asked whether to stop.
-        stop=lambda: bar.update() and False,
+        say=to_stderr,
         workers=full.config.data.workers,
     )
 
@@ -194,6 +197,7 @@ def tabulate(full: FullNetwork, options) -> table.Table:
         raise ValueError(
             f"the table is of one top-1, but the run's clips have several {task.several}"
         )
+    keep_programs()
     view = full.view(options.crop)
     crop = view.crop
     subnetworks = grid(*_grids(full, options))
@@ -208,7 +212,7 @@ def tabulate(full: FullNetwork, options) -> table.Table:
     stats = calibrate(full, subnetworks, view, options, devices)
     scores = score(full, subnetworks, stats, view, options, devices)
     rows = []
-    for i, one in enumerate(_progress(subnetworks, "timing", "network")):
+    for i, one in enumerate(counted(subnetworks, "timed", "networks")):
         figures = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
         rows.append(
             table.BudgetRow(
@@ -279,10 +283,6 @@ def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
         table.read_statistics(full.folder, row),
         dataclasses.replace(description, model=model, input=shown).to_json(),
     )
-
-
-def _progress(items, what: str, unit: str):
-    return tqdm.tqdm(items, desc=what, unit=unit, file=sys.stderr, dynamic_ncols=True)
 
 
 def main(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import vidshift
 from vidshift.command_line import arguments, completion, errors, suggest
+from vidshift.command_line.quiet import quiet_plugins
 
 # Heading of the help -> commands.
 GROUPS = {
@@ -37,6 +38,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     sys.argv = ["vidshift", *(sys.argv[1:] if argv is None else argv)]
     errors.one_line()  # before the imports, which take seconds
     command, options = parse(sys.argv[1:])
+    quiet_plugins()
     program = importlib.import_module(command.PROGRAM)
     errors.imported()
     errors.quieten_libraries()

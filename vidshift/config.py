@@ -406,6 +406,10 @@ class Config:
     # suit every scheme. The head is replaced when the classes differ.
     init: str = ""
     seed: int = 0
+    # Folder for compiled programs, which the next start need not compile. "auto" is
+    # vidshift/compiled in the user's cache ($XDG_CACHE_HOME or ~/.cache), None is none.
+    # JAX_COMPILATION_CACHE_DIR and JAX_ENABLE_COMPILATION_CACHE=false come first.
+    compilation_cache: str | None = "auto"
     # Steps between lines on the terminal. The metrics file has every step.
     log_steps: int = 50
 

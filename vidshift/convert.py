@@ -13,6 +13,7 @@ from flax import nnx
 
 from vidshift import checkpoints
 from vidshift.class_names import read_class_names
+from vidshift.command_line.progress import working
 from vidshift.config import Config, DataConfig, ModelConfig
 from vidshift.data import DATASETS, Split
 from vidshift.description import Description
@@ -124,7 +125,8 @@ def convert(options: argparse.Namespace) -> str:
     row = BACKBONES[network.backbone]
     num_frames = options.num_frames or row.num_frames
     make = functools.partial(network.abstract, num_frames=num_frames)
-    source = open_source(options.file, functools.partial(make, num_classes=2))
+    with working(f"reading {options.file}"):
+        source = open_source(options.file, functools.partial(make, num_classes=2))
     classes = options.classes and read_class_names(options.classes)
     num_classes = count_classes(source, options, classes)
     classes = classes or tuple(map(str, range(num_classes)))
@@ -135,7 +137,8 @@ def convert(options: argparse.Namespace) -> str:
 
     sizes = {"num_classes": num_classes, "in_channels": source.in_channels}
     model = make(**sizes)
-    load_torch(model, source.arrays, head="skip" if options.skip_head else "load")
+    with working(f"building {network.name}"):
+        load_torch(model, source.arrays, head="skip" if options.skip_head else "load")
     _, params, stats = split(model)
     new = sorted(n for n, a in params.items() if isinstance(a, jax.ShapeDtypeStruct))
 
@@ -146,7 +149,8 @@ def convert(options: argparse.Namespace) -> str:
         return {name: a for name, a in named_arrays(drawn).items() if name in new}
 
     if new:
-        params |= draw()
+        with working(f"drawing what the file lacks: {', '.join(new)}"):
+            params |= draw()
     if bgr:
         params |= {name: params[name][..., ::-1, :] for name in source.first}
 
@@ -167,7 +171,8 @@ def convert(options: argparse.Namespace) -> str:
         description, model=description.model | model_options
     )
     params, stats = (jax.tree.map(np.asarray, part) for part in (params, stats))
-    checkpoints.write_weights(options.out, params, stats, description.to_json())
+    with working(f"writing {options.out}"):
+        checkpoints.write_weights(options.out, params, stats, description.to_json())
 
     counts = [n for n in source.arrays if n.endswith("num_batches_tracked")]
     unused = [f"{len(counts)} counts of batches"] if counts else []

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import functools
 import json
 import os
 import pathlib
@@ -15,8 +14,10 @@ import numpy as np
 from flax import nnx
 
 from vidshift import stream
+from vidshift.command_line.progress import to_stderr
 from vidshift.data.sources.split import Split
 from vidshift.devices import mesh
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import evaluate
 from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
 from vidshift.evaluation.evaluate import Scores
@@ -70,6 +71,7 @@ def stream_step(
 
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     """Scores a split, logits `[N, shares, classes]`, and describes the run."""
+    keep_programs()
     run = Run.open(workdir, options.checkpoint)
     split = run.split(
         options.split, data_dir=options.data_dir, map_classes=options.map_classes
@@ -93,6 +95,10 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     else:
         view, clips = ObservedView(**view), len(SHARES)
         step = clip_step(model, run.normalise)
+    to_stderr(
+        f"evaluating {len(source):,} videos of {options.split}, "
+        + ("frame by frame" if streamed else f"{clips} clips of each")
+    )
     scores = evaluate.score(
         dataclasses.replace(split, source=source),
         step,
@@ -101,7 +107,7 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         view=view,
         protocol=Protocol(clips, crops=1),
         batch_size=options.batch_size,
-        say=functools.partial(print, file=sys.stderr, flush=True),
+        say=to_stderr,
         workers=run.description.config.data.workers,
         worker_kind="thread",  # it is this process that notes the lengths
     )

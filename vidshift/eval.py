@@ -13,7 +13,9 @@ import jax
 from vidshift import predict
 from vidshift.class_names import clean, difference
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.command_line.progress import to_stderr
 from vidshift.devices import mesh
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import ensemble, evaluate, score_files, submission
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.protocols import Protocol, chosen
@@ -54,6 +56,7 @@ def main(options: argparse.Namespace) -> None:
         )
     with interrupted_at_once():
         jax.devices()
+    keep_programs()
     folders = names[: len(names) - len(options.scores)]
     runs = [Run.open(folder, options.checkpoint) for folder in folders]
     if options.submission:
@@ -83,13 +86,15 @@ def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluate
     devices = mesh.make_mesh()
     mesh.check_batch("batch_size", options.batch_size, devices)
     model = run.description.model
-    say(f"building {model['backbone']} with {model['temporal']} of {run.checkpoint}")
+    to_stderr(
+        f"building {model['backbone']} with {model['temporal']} of {run.checkpoint}"
+    )
     skeleton, *weights = split_model(run.network(soft=options.soft))
     eval_step = evaluate.make_eval_step(
         skeleton, run.normalise, devices, protocol, view=run.view, data=split
     )
     videos = len(split.source)
-    say(f"compiling, then evaluating {videos:,} videos of {protocol.views} views")
+    to_stderr(f"compiling, then evaluating {videos:,} videos of {protocol.views} views")
     scores = evaluate.score(
         split,
         eval_step,
@@ -98,7 +103,7 @@ def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluate
         view=run.view,
         protocol=protocol,
         batch_size=options.batch_size,
-        say=say,
+        say=to_stderr,
         workers=data.workers,
         worker_kind=data.worker_kind,
     )
@@ -111,11 +116,6 @@ def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluate
         dataset=data.name,
         reversed_labels=split.reversed_labels,
     )
-
-
-def say(line: str) -> None:
-    """Prints a line for the person who waits; figures go to stdout."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def joint_stem(options: argparse.Namespace) -> str:

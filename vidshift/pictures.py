@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from flax import nnx
 
 from vidshift.command_line.errors import check_out
+from vidshift.command_line.progress import working
 from vidshift.data.loading.loader import eval_batches
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
 from vidshift.report import draw_attention, draw_backwards, draw_gates, draw_shifts
@@ -36,6 +38,7 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
       CheckpointError: it is no run.
       ValueError: its network has nothing to draw, or the clips cannot be read.
     """
+    keep_programs()
     runs = [Run.open(path, options.checkpoint) for path in options.run]
     if options.video is not None:
         return {"backwards": _backwards(runs, options)}
@@ -67,7 +70,8 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         path = out / f"{kind}-step{run.step}.png"
         about = {"network": name, "checkpoint": str(run.checkpoint)}
         path.with_suffix(".json").write_text(json.dumps(about | figures) + "\n")
-        draw(path, f"{name}, step {run.step}", figures)
+        with working(f"drawing {path}"):
+            draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
     return files
 
@@ -101,12 +105,15 @@ def _gates(
     split = dataclasses.replace(split, source=Some(split.source, clips))
     skeleton, params, stats = split_model(model)
     step = draw_gates.make_gates_step(skeleton, run.normalise, names)
-    with eval_batches(
-        split,
-        run.view,
-        batch_size=min(16, clips),
-        workers=run.description.config.data.workers,
-    ) as batches:
+    with (
+        eval_batches(
+            split,
+            run.view,
+            batch_size=min(16, clips),
+            workers=run.description.config.data.workers,
+        ) as batches,
+        working(f"computing gates over {clips} clips of {options.split}"),
+    ):
         figures = draw_gates.gates_by_layer(step, params, stats, batches, names)
     for name, reason in batches.failures:
         print(f"left out: {name}: {reason}", file=sys.stderr)

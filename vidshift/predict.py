@@ -7,6 +7,7 @@ import os
 import jax
 
 from vidshift.command_line.errors import interrupted_at_once
+from vidshift.devices.compilation_cache import compiling, keep_programs
 from vidshift.evaluation.protocols import chosen
 from vidshift.run import Run
 
@@ -41,6 +42,7 @@ def classify(
         )
     with interrupted_at_once():
         jax.devices()
+    keep_programs()
     run = Run.open(folder, options.checkpoint)
     network = jax.jit(run.network(soft=options.soft))
     task = run.description.task
@@ -48,7 +50,8 @@ def classify(
         views = run.read_clip(
             video, clips=protocol.clips, crops=protocol.crops, full=protocol.full
         )
-        logits = network(views)
+        with compiling("the network"):  # where a video has other views than the last
+            logits = jax.block_until_ready(network(views))
         mean = jax.device_get(task.average(logits[:, None], protocol.average))[0]
         guesses = task.top(mean, run.classes, options.top)
         if as_json:

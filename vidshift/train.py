@@ -12,12 +12,14 @@ from flax import nnx
 
 from vidshift import checkpoints, config_file
 from vidshift.command_line.errors import check_out, interrupted_at_once
+from vidshift.command_line.progress import working
 from vidshift.command_line.stop import StopRequest
 from vidshift.config import Config, check
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.loading.prefetch import Prefetch
 from vidshift.description import model_arguments
 from vidshift.devices import mesh, peers
+from vidshift.devices.compilation_cache import compiling, keep_programs
 from vidshift.evaluation.protocols import PROTOCOLS
 from vidshift.nets import create
 from vidshift.nets.zoo import pick
@@ -48,6 +50,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         chief = jax.process_index() == 0  # the first that asks for devices
     say = functools.partial(print, flush=True) if chief else lambda *_: None
     say(f"jax {jax.__version__}\n{mesh.process_table()}")
+    keep_programs(config.compilation_cache, say)
     devices = mesh.make_mesh()
     mesh.check_batch(
         "batch_size", config.batch_size, devices, parts=config.optim.accumulate
@@ -69,14 +72,15 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     }
 
     # ------------------------------------------------------- network and state
-    say(f"building {config.model.backbone} with {config.model.temporal}")
-    experiment = Experiment.of(
-        config,
-        data.train,
-        steps=steps,
-        steps_per_epoch=data.steps_per_epoch,
-        rngs=nnx.Rngs(config.seed),
-    )
+    what = f"building {config.model.backbone} with {config.model.temporal}"
+    with working(what, say, begin=True):
+        experiment = Experiment.of(
+            config,
+            data.train,
+            steps=steps,
+            steps_per_epoch=data.steps_per_epoch,
+            rngs=nnx.Rngs(config.seed),
+        )
     description, task = experiment.description, data.train.task
     saved = resume.open_checkpoints(config, workdir, task.best_by, cleanup, say)
     start_step = saved.latest() or 0
@@ -168,12 +172,11 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 clips_here = config.batch_size // jax.process_count()
                 batch |= put({"stop": np.full(clips_here, bool(stop))})
                 if step == start_step:
-                    log.say("compiling the train step")
-                state, metrics = train_step(step, state, batch)
-                if step == start_step:
-                    jax.block_until_ready(metrics)
-                    seconds = time.perf_counter() - began
-                    log.say(f"the first step took {seconds:.0f} s, compiling included")
+                    with compiling("the train step", log.say, begin=True):
+                        state, metrics = train_step(step, state, batch)
+                    log.restart_clock()
+                else:
+                    state, metrics = train_step(step, state, batch)
                 in_flight.append(step + 1, metrics, waited)
                 in_flight.finish(all_but=2)
     except NotFiniteError as error:

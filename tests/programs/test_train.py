@@ -176,6 +176,8 @@ def test_a_nan_stops_the_run_and_names_the_last_good_checkpoint(tmp_path, data_d
 
 FAIL_IN_BATCH_8 = """
 import runpy, sys
+from vidshift.command_line.quiet import quiet_plugins
+quiet_plugins()
 from vidshift.data.loading import loader
 
 given, real = 0, loader.Batches.__next__

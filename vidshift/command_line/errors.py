@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import NoReturn
 
+
 # What bad input raises. Other types are faults of this project, and show a traceback.
 EXPECTED = (ValueError, ArithmeticError, OSError, RuntimeError, ImportError)
 

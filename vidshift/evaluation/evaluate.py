@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Sequence
 
 import jax
@@ -10,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vidshift.command_line.progress import Progress
 from vidshift.data.loading.loader import eval_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.view import View
+from vidshift.devices.compilation_cache import compiling
 from vidshift.devices.mesh import fitting_batch, shard_batch
 from vidshift.evaluation.protocols import Protocol
 from vidshift.nets.weights import Arrays, Mergeable
 from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.tasks.kinds import Scored
-
-SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +156,7 @@ def score(
       protocol: clips and crops of each video.
       batch_size: videos at a time, or fewer if the split has fewer.
       stop: asked before every batch; True gives the evaluation up.
-      say: takes a line every 10 seconds.
+      say: takes a line once the step is compiled, and one every 10 seconds.
       **loading: workers and processes, of `vidshift.data.eval_batches`.
 
     Returns:
@@ -167,7 +166,7 @@ def score(
       ValueError: not one video could be decoded.
     """
     videos, parts, ids = len(data.source), [], {}
-    began = said = time.monotonic()
+    progress, done = Progress("evaluated", videos, "videos", say), 0
     with eval_batches(
         data,
         protocol.view(view),
@@ -181,13 +180,16 @@ def score(
                 return None
             names = rows.pop("id").tolist()
             ids |= dict(zip(rows["index"].tolist(), names, strict=True))
-            result = jax.device_get(eval_step(*weights, shard_batch(mesh, rows)))
+            batch = shard_batch(mesh, rows)
+            if parts:
+                result = eval_step(*weights, batch)
+            else:
+                with compiling("the eval step", say):
+                    result = eval_step(*weights, batch)
+            result = jax.device_get(result)
             parts.append([array[result[2] >= 0] for array in result])
-            now = time.monotonic()
-            if now - said >= SECONDS_BETWEEN_LINES:
-                said, done = now, sum(len(index) for _, _, index in parts)
-                left = (now - began) / max(done, 1) * (videos - done)
-                say(f"evaluated {done:,} of {videos:,} videos, {left:.0f} s to go")
+            done += len(parts[-1][-1])
+            progress.done(done)
     if not parts:
         raise ValueError("the split has no video")
     logits, labels, index = map(np.concatenate, zip(*parts, strict=True))

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from vidshift.command_line import errors, extras
+from vidshift.command_line.progress import working
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.export import check, program, replay, source
 
 # Of a format, the packages that it needs besides requirements.txt, by module.
@@ -57,14 +59,16 @@ def export(options: argparse.Namespace) -> dict:
     writer = module_of(options.format)
     if options.out:
         errors.check_out("--out", options.out, folder=False)
-    if options.run:
-        network = source.of_run(options.run, options.checkpoint)
-    else:
-        network = source.of_name(
-            options.network,
-            num_classes=options.num_classes,
-            num_frames=options.num_frames,
-        )
+    keep_programs()
+    with working("building the network"):
+        if options.run:
+            network = source.of_run(options.run, options.checkpoint)
+        else:
+            network = source.of_name(
+                options.network,
+                num_classes=options.num_classes,
+                num_frames=options.num_frames,
+            )
     batch = options.batch or ("symbolic" if writer.SYMBOLIC else 1)
     if batch == "symbolic" and not writer.SYMBOLIC:
         raise ValueError(f"{options.format} has a fixed batch: --batch N")
@@ -86,7 +90,8 @@ def export(options: argparse.Namespace) -> dict:
     partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        facts = writer.write(made, partial)
+        with working(f"writing {out}"):
+            facts = writer.write(made, partial)
         if options.kind == "stream" and facts["max_rank"] > 4:
             raise ValueError(
                 f"a stream's arrays have at most 4 dimensions, and one has "
@@ -102,7 +107,8 @@ def export(options: argparse.Namespace) -> dict:
             for n in ((1, 3) if batch == "symbolic" else (batch,))
         ]
         original = program.offline(options.kind, network.model, prepare)
-        difference = check.largest_difference(partial, original, many)
+        with working("comparing the file's logits with the network's"):
+            difference = check.largest_difference(partial, original, many)
         if not difference <= options.tolerance:  # a NaN is a mismatch too
             raise MismatchError(
                 f"what was exported differs by {difference:.3g} of the largest logit, "

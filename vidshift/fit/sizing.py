@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vidshift.command_line.progress import to_stderr, working
 from vidshift.config import Config, check
 from vidshift.data.annotations import DATASETS
 from vidshift.data.sources import motion_clips
@@ -203,12 +204,12 @@ def _measure(
 ) -> dict:
     """Compiles one row, and says on stderr what takes so long."""
     batch = program.arguments[-1]["label"].size
-    print(
+    what = (
         f"compiling the {step} step of {network['temporal']} for {mesh.size} {target}, "
-        f"batch {batch} ...",
-        file=sys.stderr,
-        flush=True,
+        f"batch {batch}"
     )
+    with working(what, begin=True):
+        measured = aot.measure(program, target, mesh)
     row = {
         "step": step,
         "backbone": network["backbone"],
@@ -220,7 +221,7 @@ def _measure(
         "dtype": network["dtype"],
         "jax": jax.__version__,
         "suggested": False,
-        **aot.measure(program, target, mesh),
+        **measured,
     }
     if row["total_bytes"] is not None:
         row["share"] = row["total_bytes"] / row["capacity_bytes"]
@@ -228,7 +229,7 @@ def _measure(
         bound = row["memory_seconds"] > row["compute_seconds"]
         row["limit"] = "memory" if bound else "compute"
         row["clips_per_second_per_chip"] = row["clips_per_second"] / mesh.size
-    print(f"... {row['compile_seconds']:.0f} s", file=sys.stderr, flush=True)
+    to_stderr(f"... {row['compile_seconds']:.0f} s")
     return row
 
 

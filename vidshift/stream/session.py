@@ -10,10 +10,12 @@ from fractions import Fraction
 
 import jax
 
+from vidshift.command_line.progress import working
 from vidshift.data.media import pixel_aspect as aspects
 from vidshift.data.media import video
 from vidshift.data.media.encoding import SQUARE
 from vidshift.data.media.frame_index import index_of
+from vidshift.devices.compilation_cache import keep_programs
 from vidshift.stream import control, sources, state
 from vidshift.stream.answering import FrameByFrame
 from vidshift.stream.latest_frame import LatestFrame
@@ -41,7 +43,9 @@ def stream(
     beginning = open_source()
     _, fps = next(beginning)
     beginning.close()
-    run, network, adaptive = find(options)
+    keep_programs()
+    with working("building the network"):
+        run, network, adaptive = find(options)
     seen_fps = taken_fps(fps, options)
     answer = answering(run, network, options, seen_fps)
     live, told, budget = Live(sys.stderr), lambda seconds: None, None

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 
 from vidshift.torch_weights.unpickle import (
     STORAGES,
@@ -127,6 +126,8 @@ def _read(file: io.BufferedReader) -> TorchFile:
 
 
 def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    import safetensors  # here: `import vidshift` loads jax and flax alone
+
     arrays = {}
     for name, entry in safetensors.deserialize(data):
         if entry["dtype"] not in SAFETENSORS:

@@ -5,14 +5,12 @@ for the update. They are compiled one by one before the first step, never by pai
 their number is that of the sub-networks there are to draw.
 """
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -22,7 +20,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vidshift.adaptive.distill import distillation
 from vidshift.adaptive.sampling import SubNetworkSampling, sampling
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork
+from vidshift.command_line.progress import Progress
 from vidshift.config import Config
+from vidshift.devices.compilation_cache import Programs, shown_folder
 from vidshift.layers.norm import freeze
 from vidshift.nets import create, train_view
 from vidshift.shifts.attention import with_temperature
@@ -31,9 +31,6 @@ from vidshift.training.state import Batch, TrainState, make_loss, make_update
 
 # Names of programs that are no sub-network's.
 FULL, UPDATE = "full", "update"
-# While programs are compiled.
-SECONDS_BETWEEN_LINES = 10.0
-CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
 
 def make_sampling(config: Config, model: dict) -> SubNetworkSampling:
@@ -187,25 +184,22 @@ class MutualStep:
 
     def compile(self, state: TrainState, batch: Batch) -> None:
         """Compiles all programs, as many at a time as there are cores."""
-        began = said = time.perf_counter()
+        began = time.perf_counter()
         self.say(f"tracing {len(self.sampling.all())} sub-networks and the full one")
         lowered = self.lower(state, batch)
         self.say(f"compiling {len(lowered)} programs, {os.cpu_count()} at a time")
-        with cache_hits() as hits, ThreadPoolExecutor(os.cpu_count()) as pool:
+        progress = Progress("compiled", len(lowered), "programs", self.say)
+        with Programs.watched() as programs, ThreadPoolExecutor(os.cpu_count()) as pool:
             compiled = pool.map(lambda program: program.compile(), lowered.values())
             for name, program in zip(lowered, compiled, strict=True):
                 self.programs[name] = program
-                now = time.perf_counter()
-                if now - said >= SECONDS_BETWEEN_LINES:
-                    said, done = now, len(self.programs)
-                    left = (now - began) / done * (len(lowered) - done)
-                    self.say(
-                        f"compiled {done} of {len(lowered)} programs, {left:.0f} s to go"
-                    )
+                progress.done(len(self.programs))
+        cached = f"; {programs.cached} came from the cache in {shown_folder()}"
         self.say(
             f"compiled {len(self.programs)} programs, {len(self.sampling.all())} of them "
-            f"sub-networks, in {time.perf_counter() - began:.0f} s; {len(hits)} came "
-            "from the persistent cache (JAX_COMPILATION_CACHE_DIR)"
+            f"sub-networks, in {time.perf_counter() - began:.0f} s"
+            + cached
+            * bool(programs.cached)
         )
 
     def lower(self, state: TrainState, batch: Batch) -> dict:
@@ -259,19 +253,3 @@ class MutualStep:
 
 def _shape(a: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding)
-
-
-@contextlib.contextmanager
-def cache_hits() -> Iterator[list[str]]:
-    """Yields a list that grows with every program from the persistent cache."""
-    found = []
-
-    def listen(event: str, **_) -> None:
-        if event == CACHE_HIT:
-            found.append(event)
-
-    jax.monitoring.register_event_listener(listen)
-    try:
-        yield found
-    finally:
-        jax.monitoring.unregister_event_listener(listen)
