@@ -38,7 +38,7 @@ def test_a_command_writes_nothing_to_stderr():
 @WITHOUT_DEVICES
 def test_an_error_is_all_that_stderr_has(tmp_path):
     (line,) = stderr_of("eval.py", f"--workdir={tmp_path}").splitlines()
-    assert line.startswith("eval.py: error: ")
+    assert line.startswith("vidshift eval: error: ")
 
 
 @WITHOUT_DEVICES
