@@ -9,7 +9,11 @@ from tests.support import documented_commands
 from tests.support.files import ROOT
 from vidshift import cli, config_file
 
-PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 HELP = sorted((ROOT / "vidshift" / "commands").glob("[!_]*.py"))
