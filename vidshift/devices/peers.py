@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 
 import jax
 
+from vidshift.command_line import errors
+
 BEAT_SECONDS = 3
 # After so long without a word a process counts as gone.
 SILENCE_SECONDS = 20
@@ -254,8 +256,7 @@ class Peers:
         self._exit(text, code)
 
     def _exit(self, text: str, code: int) -> None:
-        program = os.path.basename(sys.argv[0])
-        os.write(2, f"{program}: error: {text}\n".encode())
+        os.write(2, f"{errors.program()}: error: {text}\n".encode())
         # Unread beats would make the system drop what was told to the others.
         time.sleep(0.3)
         os._exit(code)  # the main thread may wait in C++, where no exception reaches it
