@@ -74,8 +74,8 @@ def add_config(parser: argparse.ArgumentParser, **more) -> None:
         "--config",
         metavar="NAME|FILE",
         type=config,
-        help="a config by name, or a file with get_config(); "
-        + f"{more.get('default') or 'needed'}",
+        help="a config by name, or a file with get_config()"
+        + (f" (default: {more['default']})" if "default" in more else ""),
         **more,
     )
     fields = parser.add_argument_group("fields of the config (vidshift/config.py)")
@@ -95,7 +95,7 @@ def add_checkpoint(parser: argparse.ArgumentParser, default: str = "best") -> No
         "--checkpoint",
         choices=("best", "last"),
         default=default,
-        help=f"of the run; {default}",
+        help=f"of the run (default: {default})",
     )
 
 
@@ -121,7 +121,7 @@ def add_cases(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="one of vidshift/kernels/analysis/shapes.py; default: all",
     )
-    add("--dtype", metavar="NAME", default="bfloat16", help="of x; bfloat16")
+    add("--dtype", metavar="NAME", default="bfloat16", help="of x (default: bfloat16)")
     add_json(parser)
 
 

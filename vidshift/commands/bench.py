@@ -25,5 +25,10 @@ PROGRAM = "vidshift.kernels.bench"
 def add_arguments(parser):
     add_cases(parser)
     add = parser.add_argument
-    add("--seconds", type=positive, default=0.3, help="of timing a row, about; 0.3")
+    add(
+        "--seconds",
+        type=positive,
+        default=0.3,
+        help="of timing a row, roughly (default: 0.3)",
+    )
     add("--trace", metavar="DIR", help="record a trace, and read it back")

@@ -1,15 +1,16 @@
-"""Measures what every sub-network of an A3D run costs and is worth.
+"""Measures the cost and accuracy of each sub-network of an A3D run.
 
     vidshift budgets --run runs/a3d                    # the table, all of the grid
     vidshift budgets --run runs/a3d --crop=256 --sides=256 --widths=1  # more rows
     vidshift budgets --run runs/a3d --gflops=10        # the best for a budget
     vidshift budgets --run runs/a3d --latency-ms=20 --save=DIR
 
-The first calibrates each sub-network's batch-norm statistics on training clips, evaluates
-it, measures its latency here, and writes `RUN/budgets/`: `table.json` with its Pareto
-list, `budgets.png`, and the statistics. Every video is decoded once for all of them. Rows
-of another call for the same checkpoint are kept. With a budget the network for it is
-named, and with --save written as a checkpoint of its own, for `vidshift eval --run=DIR`.
+The first calibrates each sub-network's batch-norm statistics on training clips,
+evaluates it, measures its latency here, and writes `RUN/budgets/`: `table.json` with
+its Pareto list, `budgets.png`, and the statistics. Every video is decoded once for all
+of them. Rows of another call for the same checkpoint are kept. With a budget the
+command names the best network for it; --save writes that network as a checkpoint of its
+own, for `vidshift eval --run=DIR`.
 """
 
 from vidshift.command_line.arguments import add_checkpoint, add_data_dir, add_run
@@ -35,13 +36,19 @@ def add_arguments(parser):
     add_run(parser, required=True)
     # The best is that of the full network alone.
     add_checkpoint(parser, default="last")
-    add("--widths", type=widths, help="comma between them; the run's own")
-    add("--sides", type=whole_numbers, help="pixels; the run's own")
-    add("--frames", type=whole_numbers, help="the run's own")
-    add("--crop", type=int, help="side of the full clip, pixels; the run's own")
-    add("--split", help="the run's validation split")
-    add("--protocol", default="1x1", metavar="NAME", help="clips x crops; 1x1")
-    add("--batch-size", type=int, default=32, help="videos at a time; 32")
+    add("--widths", type=widths, help="commas between them (default: the run's own)")
+    add("--sides", type=whole_numbers, help="pixels (default: the run's own)")
+    add("--frames", type=whole_numbers, help="default: the run's own")
+    add(
+        "--crop",
+        type=int,
+        help="side of the full clip, pixels (default: the run's own)",
+    )
+    add("--split", help="default: the run's validation split")
+    add(
+        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
+    )
+    add("--batch-size", type=int, default=32, help="videos at a time (default: 32)")
     add(
         "--calibration-batches",
         type=int,

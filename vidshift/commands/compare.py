@@ -3,13 +3,13 @@
     vidshift compare                   # every temporal scheme
     vidshift compare --table rubiksnet # RubiksNet's variants
 
-Runs `vidshift train` once a row, one after the other, and prints a Markdown table of test
-accuracies, read from the runs' metrics files. --config and its fields are those of
-`vidshift train`.
+Runs `vidshift train` once for each row, one after the other, and prints a Markdown
+table of the test accuracies in the runs' metrics files. --config and its fields are
+those of `vidshift train`.
 
-Of a RubiksNet with attention the last checkpoint is evaluated twice, hardened and as it
-was trained: how many channels move (the mean over layers of the share), how many had not
-decided, and how many of the test clips the two call by another name.
+The last checkpoint of a RubiksNet with attention is evaluated twice, hardened and as it
+was trained. The table says how many channels move (the mean share over layers), how
+many were undecided, and how many test clips the two networks answer differently.
 """
 
 from vidshift.command_line.arguments import add_config
@@ -20,8 +20,11 @@ PROGRAM = "vidshift.compare"
 def add_arguments(parser):
     add_config(parser, default="tiny")
     add = parser.add_argument
-    add("--table", default="schemes", help="schemes or rubiksnet; schemes")
-    add("--rows", metavar="NAME,NAME", help="rows of the table; all")
+    add("--table", default="schemes", help="schemes or rubiksnet (default: schemes)")
+    add("--rows", metavar="NAME,NAME", help="rows of the table (default: all)")
     add(
-        "--out", default="runs/compare", metavar="DIR", help="of the runs; runs/compare"
+        "--out",
+        default="runs/compare",
+        metavar="DIR",
+        help="of the runs (default: runs/compare)",
     )

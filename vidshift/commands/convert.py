@@ -5,16 +5,15 @@
     vidshift convert resnet50-0676ba61.pth --backbone resnet50 --out imagenet
 
 FILE is what the official code saved: `.pth`, `.pth.tar`, `.pt`, `.pyth` or
-`.safetensors`. It is read without PyTorch, and no code that it holds is run. What is
-written serves `vidshift.load(DIR)`, `vidshift eval --run=DIR` and
-`vidshift train --config.init=DIR`; an image network, as the second line makes it, initialises
-its backbone under every scheme.
+`.safetensors`. It is read without PyTorch, and no code in it is run. The result is for
+`vidshift.load(DIR)`, `vidshift eval --run=DIR` and `vidshift train --config.init=DIR`.
+An image network, as in the second command, initialises its backbone under every scheme.
 
-The checkpoint says how clips are prepared, too: the sides and the normalisation are those
-of the official code for the backbone. Slow and SlowFast are tested on 256 pixels with the
+The checkpoint also says how clips are prepared: sides and normalisation are those of
+the official code for the backbone. Slow and SlowFast are tested on 256 pixels with the
 pooling of the 224 that they were trained on (`head_size`). The official Inceptions take
-BGR from 0 to 255; their first convolution is turned round here, and takes RGB as all
-others do.
+BGR from 0 to 255; their first convolution is turned round here, so that they take RGB
+as all others do.
 """
 
 import argparse
@@ -29,7 +28,12 @@ def add_arguments(parser):
     add = parser.add_argument
     add("file", type=pathlib.Path, metavar="FILE", help="PyTorch's or safetensors'")
     add("--backbone", required=True, metavar="NAME", help="of vidshift.BACKBONES")
-    add("--temporal", default="tsn", metavar="NAME", help="of vidshift.SCHEMES; tsn")
+    add(
+        "--temporal",
+        default="tsn",
+        metavar="NAME",
+        help="of vidshift.SCHEMES (default: tsn)",
+    )
     add(
         "--out",
         required=True,

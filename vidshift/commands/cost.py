@@ -1,4 +1,4 @@
-"""Counts a network's parameters and multiplications, beside what the papers print.
+"""Counts parameters and multiplications, beside the papers' figures.
 
     vidshift cost                          # every published row
     vidshift cost resnet50/gsf             # its rows
@@ -7,10 +7,12 @@
 A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
 between them; BACKBONE alone is TSN. "NAME + NAME" is an ensemble: the sum of its
 networks. A name gives the published rows of the same network, whichever of its options
-are written out; without a published row it is counted as asked. Both are counted from the network itself: parameters
-are what is trained; `macs` are the products of convolutions and linear layers for one
-clip, windows that hang over the edge counted whole. Where a source counts element-wise
-work too, the last columns count as it does: `as the source counts`.
+are written out; without a published row it is counted as asked.
+
+Both figures are counted from the network itself. Parameters are what is trained. `macs`
+are the products of convolutions and linear layers for one clip, with windows that hang
+over the edge counted whole. Where a source counts element-wise work too, the last
+columns count as it does: `as the source counts`.
 """
 
 from vidshift.command_line.arguments import add_json, count
@@ -21,8 +23,8 @@ PROGRAM = "vidshift.cost.program"
 def add_arguments(parser):
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: all that is published")
-    add("--num-classes", type=count, dest="classes", help="of the head; 400")
-    add("--num-frames", type=count, dest="frames", help="of a clip; 8")
-    add("--side", type=count, help="of a frame, pixels; 224")
+    add("--num-classes", type=count, dest="classes", help="of the head (default: 400)")
+    add("--num-frames", type=count, dest="frames", help="of a clip (default: 8)")
+    add("--side", type=count, help="of a frame, pixels (default: 224)")
     add("--in-channels", type=count, help="of a frame; 3, of a flow 2")
     add_json(parser)

@@ -2,13 +2,14 @@
 
     vidshift eval --run runs/mine --protocol 2x3-full
 
-Prints one JSON line; the scores of every clip and the confusion matrix are written beside
-the run. Where a clip has several labels the figure is mAP, where it has several tasks each
-has its own, and there is no confusion matrix.
+Prints one JSON line; the scores of every clip and the confusion matrix are written
+beside the run. If clips have several labels, the figure is mAP; if they have several
+tasks, each task has its own figures. Neither has a confusion matrix.
 
-Several --run, and --scores, files of earlier evaluations, are scored together: the
-weighted mean of their scores (--weights=1,1.5). --submission=FILE writes answers for the
-server of a test without public labels. --video=FILE is `vidshift predict`.
+Several --run are scored together, by the weighted mean of their scores
+(--weights=1,1.5); so are --scores, files that earlier evaluations wrote.
+--submission=FILE writes answers for the server of a test without public labels.
+--video=FILE is `vidshift predict`.
 """
 
 from vidshift.command_line.arguments import (
@@ -52,16 +53,22 @@ def add_arguments(parser):
         metavar="X,X",
         help="of each --run, then each --scores; all alike if left out",
     )
-    add("--protocol", default="1x1", metavar="NAME", help="clips x crops; 1x1")
+    add(
+        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
+    )
     add(
         "--average",
         metavar="NAME",
         help="of views and networks: logits or softmax; the protocol's if left out",
     )
-    add("--split", default="test", help="that is scored; test")
+    add("--split", default="test", help="which one is scored (default: test)")
     add_data_dir(parser)
-    add("--batch-size", type=count, default=64, help="videos at a time; 64")
-    add("--out", metavar="DIR", help="of scores and confusion matrix; RUN/evaluation")
+    add("--batch-size", type=count, default=64, help="videos at a time (default: 64)")
+    add(
+        "--out",
+        metavar="DIR",
+        help="of scores and confusion matrix (default: RUN/evaluation)",
+    )
     add(
         "--submission",
         metavar="FILE",
@@ -73,4 +80,9 @@ def add_arguments(parser):
         help="leave a RubiksNet's attention as it was trained: do not harden it",
     )
     add("--video", metavar="FILE", help="a video file to classify instead")
-    add("--top", type=count, default=5, help="classes to print with --video; 5")
+    add(
+        "--top",
+        type=count,
+        default=5,
+        help="classes to print with --video (default: 5)",
+    )

@@ -1,4 +1,4 @@
-"""Writes a network as a file that other programs run, and runs it before saying so.
+"""Writes a network as a file that other programs run, and checks it.
 
     vidshift export --run runs/mine --format onnx
     vidshift export --run runs/online --format tflite --kind stream
@@ -44,7 +44,7 @@ def add_arguments(parser):
     )
     add_checkpoint(parser)
     add("--format", required=True, choices=("stablehlo", "onnx", "tflite"))
-    add("--kind", choices=("clip", "stream"), default="clip", help="clip")
+    add("--kind", choices=("clip", "stream"), default="clip", help="default: clip")
     add(
         "--out",
         type=pathlib.Path,
@@ -76,7 +76,19 @@ def add_arguments(parser):
         type=positive,
         default=1e-4,
         metavar="X",
-        help="of the largest logit, by which the file's may differ; 1e-4",
+        help="of the largest logit, by which the file's may differ (default: 1e-4)",
     )
-    add("--num-classes", type=count, default=10, metavar="K", help="of --network; 10")
-    add("--num-frames", type=count, default=8, metavar="T", help="of --network; 8")
+    add(
+        "--num-classes",
+        type=count,
+        default=10,
+        metavar="K",
+        help="of --network (default: 10)",
+    )
+    add(
+        "--num-frames",
+        type=count,
+        default=8,
+        metavar="T",
+        help="of --network (default: 8)",
+    )

@@ -1,13 +1,13 @@
-"""Compiles a config's steps for chips that are not here: memory, traffic, time.
+"""Compiles a config's steps for absent chips: memory, traffic, time.
 
     vidshift fit --config something_v2_tsm_resnet50 --target v5e
     vidshift fit --config tiny --target v6e --chips 4 \\
         --config.batch_size=256 --json
 
-Needs the extra [targets], no data set and no accelerator; a
-ResNet-50 takes some minutes a row. Each row is the train or eval step of the config's
-network, or of the same network without a shift (TSN), at the config's global batch, or
-the next one that divides by the chips:
+Needs the extra [targets], no data set and no accelerator. A ResNet-50 takes some
+minutes a row. Each row is the train or eval step of the config's network, or of the
+same network without a shift (TSN), at the config's global batch, or the next one that
+divides by the chips:
 
   args out temp code  MB on each chip: state and batch, results that do not take an
             argument's place, the compiler's working memory, the program itself
@@ -29,7 +29,7 @@ the next one that divides by the chips:
   collectives  of a step: how many, and MB on each chip
 
 Then it looks for the largest batch whose train step fits: memory is nearly a straight
-line over the batch, so two of them say where it ends, and what is suggested has been
+line over the batch, so two batches say where it ends; the suggested one has been
 compiled. --no-suggest leaves that out. The exit code is 0 whether it fits or not.
 """
 
@@ -42,7 +42,7 @@ def add_arguments(parser):
     add_config(parser, required=True)
     add = parser.add_argument
     add("--target", required=True, metavar="CHIP", help="v5e, v6e or h100")
-    add("--chips", type=count, default=1, help="of the slice; 1")
+    add("--chips", type=count, default=1, help="of the slice (default: 1)")
     add("--num-classes", type=count, help="where the data set is not known")
     add(
         "--no-suggest",

@@ -5,11 +5,11 @@
 
 Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 
-- of a RubiksNet with attention which shifts its layers chose, and the budget (Figure 5 of
-  Fan et al., ECCV 2020);
-- of any RubiksNet how far its learned shifts go in space and time, by depth (Figure 6);
-- of GSM and GSF histograms of the gates of each layer, over clips of a split (Figure 8 of
-  Sudhakaran et al., TPAMI 2023).
+- for a RubiksNet with attention, which shifts its layers chose, and the budget (Figure
+  5 of Fan et al., ECCV 2020);
+- for any RubiksNet, how far its learned shifts go in space and time, by depth (Figure 6);
+- for GSM and GSF, histograms of the gates of each layer, over clips of a split (Figure
+  8 of Sudhakaran et al., TPAMI 2023).
 
 With `--video` it draws a moving picture instead: the clip that the network sees of the
 video, then the same clip played backwards, and the most probable classes of each. Several
@@ -31,7 +31,13 @@ def add_arguments(parser):
     about = "default: pictures/ of the run; with --video a file's name, FILE.gif"
     add("--out", metavar="DIR", help=about)
     add_data_dir(parser)
-    add("--split", default="validation", help="whose clips gates are shown; validation")
-    add("--clips", type=count, default=64, help="how many of them; 64")
+    add(
+        "--split",
+        default="validation",
+        help="whose clips gates are shown (default: validation)",
+    )
+    add("--clips", type=count, default=64, help="how many of them (default: 64)")
     add("--video", metavar="FILE", help="is shown forwards and backwards")
-    add("--top", type=count, default=4, help="classes to draw with --video; 4")
+    add(
+        "--top", type=count, default=4, help="classes to draw with --video (default: 4)"
+    )

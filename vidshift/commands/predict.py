@@ -20,13 +20,15 @@ def add_arguments(parser):
     add("videos", nargs="+", metavar="FILE", help="a video file")
     add_run(parser, required=True)
     add_checkpoint(parser)
-    add("--protocol", default="1x1", metavar="NAME", help="clips x crops; 1x1")
+    add(
+        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
+    )
     add(
         "--average",
         metavar="NAME",
         help="of views: logits or softmax; the protocol's if left out",
     )
-    add("--top", type=count, default=5, help="classes to print; 5")
+    add("--top", type=count, default=5, help="classes to print (default: 5)")
     add(
         "--soft",
         action="store_true",

@@ -1,16 +1,16 @@
-"""Turns a data set as it is distributed into sharded records that training reads.
+"""Turns a data set as distributed into records that training reads.
 
     vidshift prepare something_v2 --source ~/Downloads/ssv2 --out datasets
     vidshift prepare folder --source my_videos --out datasets
     vidshift prepare kinetics400 --source k400 --check
 
 NAME is a data set of vidshift.data.annotations, whose file there says what is expected
-below --source; `folder` is any folder of videos, a sub-folder for each class, or a CSV of
-file, label and optional start and end. Started again with the same arguments, a
-preparation that was interrupted goes on, and ends with the same bytes. What cannot be
+below --source; `folder` is any folder of videos, a sub-folder for each class, or a CSV
+of file, label and optional start and end. An interrupted preparation goes on when it is
+started again with the same arguments, and ends with the same bytes. What cannot be
 decoded is left out, counted and listed.
 
-Of `folder` the class of a mirror image is read from the names ("swipe left", "swipe
+For `folder`, the class of a mirror image is read from the names ("swipe left", "swipe
 right"), and printed. --mirror="swipe left=swipe right" says what the names do not, and
 --mirror="right hook=right hook" that a class is its own mirror image; given again, with
 other pairs, it changes nothing but them.
@@ -41,12 +41,14 @@ def add_arguments(parser):
         default="rgb",
         help="flow: TV-L1, of each frame to the next (the extra [flow])",
     )
-    add("--workers", type=count, metavar="N", help="all cores")
+    add("--workers", type=count, metavar="N", help="default: all cores")
     add("--check", action="store_true", help="decode every clip, write nothing")
     add("--retry", action="store_true", help="try again what was left out")
     add("--csv", metavar="FILE", help="of folder: file, label, start, end, split")
     for split in ("validation", "test"):
-        add(f"--{split}-share", type=float, metavar="X", help="of folder; 0.1")
+        add(
+            f"--{split}-share", type=float, metavar="X", help="of folder (default: 0.1)"
+        )
     add(
         "--mirror",
         action="append",

@@ -1,13 +1,13 @@
-"""Times whole networks on this machine's device, each beside the same network under TSN.
+"""Times whole networks on this machine's device, beside TSN.
 
     vidshift speed
     vidshift speed resnet50/tsm resnet101/tsm:placement=block --dtype bfloat16
     vidshift speed resnet_tiny/tsm --side 32      # on a CPU: under a minute
 
 A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
-between them; BACKBONE alone is it under every scheme. Without a NAME: what the papers'
-tables of latency hold. All of one backbone takes turns in one
-process, so that what disturbs the machine disturbs it all.
+between them; BACKBONE alone means every scheme. Without a NAME it times the networks of
+the papers' tables of latency. Networks of one backbone take turns in one process, so
+that what disturbs the machine disturbs them all.
 
   latency     the forward pass, batch 1; each call is waited for before the next
   throughput  the forward pass, --batch clips; calls are queued, as a program would
@@ -32,16 +32,26 @@ PROGRAM = "vidshift.speed.program"
 def add_arguments(parser):
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: resnet50 mobilenet_v2")
-    add("--num-frames", type=count, default=8, help="of a clip; 8")
-    add("--side", type=count, default=224, help="of a frame, pixels; 224")
-    add("--batch", type=count, default=16, help="clips, of throughput; 16")
-    add("--train-batch", type=count, default=16, help="clips, of a train step; 16")
+    add("--num-frames", type=count, default=8, help="of a clip (default: 8)")
+    add("--side", type=count, default=224, help="of a frame, pixels (default: 224)")
+    add("--batch", type=count, default=16, help="clips, of throughput (default: 16)")
+    add(
+        "--train-batch",
+        type=count,
+        default=16,
+        help="clips, of a train step (default: 16)",
+    )
     add(
         "--dtype",
         choices=("float32", "bfloat16", "both"),
         default="both",
-        help="of the computing; both",
+        help="of the computing (default: both)",
     )
-    add("--seconds", type=positive, default=1, help="of timing a row, about; 1")
+    add(
+        "--seconds",
+        type=positive,
+        default=1,
+        help="of timing a row, roughly (default: 1)",
+    )
     add("--no-train", action="store_true", help="leave the train step out")
     add_json(parser)

@@ -1,21 +1,21 @@
-"""Watches a video or a camera with a run's network, and counts streams.
+"""Classifies a video or a camera frame by frame, and counts streams.
 
     vidshift stream --run runs/mine --video=FILE       # every frame is answered
-    vidshift stream --run runs/mine --camera=0         # the newest one, always
+    vidshift stream --run runs/mine --camera=0         # always the newest one
     vidshift stream --run runs/mine --capacity         # how many streams at once
     vidshift stream --network mobilenet_v2/tsm:causal=true --capacity
 
 The top classes and the latency, from a frame in hand to its answer on the host, are
-written to stderr as frames come, and one JSON line with all figures to stdout at the end.
-A causal network sees frame by frame. Any other sees the clip that evaluation would take
-of the video of the last frames (--window; a run with a table of budgets by itself), and
-with --budget lines typed meanwhile change the budget: `budget 5`, `budget auto`,
+written to stderr as frames come, and one JSON line with all figures to stdout at the
+end. A causal network sees frame by frame. Any other sees the clip that evaluation would
+take of the last frames (--window; a run with a table of budgets does so without it).
+With --budget, lines typed meanwhile change the budget: `budget 5`, `budget auto`,
 `latency 20`.
 
 A network trained on T frames of clips of S seconds is best shown about T / S frames a
 second: --fps, or --every-frame. docs/streaming.md says more.
 
-Exit code 1: the source broke off; all that was seen before is kept. 2: nothing began.
+Exit code 1: the source broke off; all answers before are kept. 2: it could not start.
 """
 
 from vidshift.command_line.arguments import add_checkpoint, add_run, count, positive
@@ -44,12 +44,28 @@ def add_arguments(parser):
     add(
         "--pace",
         choices=("none", "real"),
-        help="of a video: as fast as it can be, or at its own rate, as a camera; none",
+        help="of a video: as fast as it can be (the default), or at its own rate, as a "
+        "camera",
     )
-    add("--top", type=count, default=3, help="classes to name; 3")
-    add("--every", type=count, default=1, help="answers from one line to the next; 1")
-    add("--fps", type=positive, help="frames a second to look at, at most; all")
-    add("--every-frame", type=count, default=1, metavar="N", help="look at each Nth; 1")
+    add("--top", type=count, default=3, help="classes to name (default: 3)")
+    add(
+        "--every",
+        type=count,
+        default=1,
+        help="answers from one line to the next (default: 1)",
+    )
+    add(
+        "--fps",
+        type=positive,
+        help="frames a second to look at, at most (default: all)",
+    )
+    add(
+        "--every-frame",
+        type=count,
+        default=1,
+        metavar="N",
+        help="look at each Nth (default: 1)",
+    )
     add(
         "--average",
         type=average,
@@ -62,7 +78,7 @@ def add_arguments(parser):
         nargs="?",
         const=1,
         metavar="N",
-        help="show clips of the last frames, at every Nth; 1",
+        help="show clips of the last frames, at every Nth (1 without a number)",
     )
     add("--budget", type=budget, help="GFLOPs a clip, or auto: what keeps up")
     add("--out", metavar="FILE", help="mp4 with the answers drawn in")
@@ -79,12 +95,20 @@ def add_arguments(parser):
     add(
         "--network", help="of --capacity: BACKBONE/TEMPORAL:option=value, without a run"
     )
-    add("--side", type=count, default=224, help="of --network's frames, pixels; 224")
-    add("--dtype", default="float32", help="of --network; float32")
-    add("--largest", type=count, default=64, help="streams at most; 64")
+    add(
+        "--side",
+        type=count,
+        default=224,
+        help="of --network's frames, pixels (default: 224)",
+    )
+    add("--dtype", default="float32", help="of --network (default: float32)")
+    add("--largest", type=count, default=64, help="streams at most (default: 64)")
     add(
         "--compare", action="store_true", help="time it beside TSN, which keeps nothing"
     )
     add(
-        "--steps", type=count, default=100, help="timed for each number of streams; 100"
+        "--steps",
+        type=count,
+        default=100,
+        help="steps timed for each number of streams (default: 100)",
     )

@@ -1,11 +1,12 @@
-"""Compiles the operations for a chip that is not there, and counts what they move.
+"""Compiles the operations for an absent chip, and counts their bytes.
 
     vidshift targets --target v5e
     vidshift targets --target h100 --op shift3d --shape rubiks_56 --json
 
-Each implementation that can run on the chip, forward and backward (the vector-Jacobian
-product alone), at each named shape, as a program of its own. The layouts of operands and
-results are left to the compiler, as in a network, where neighbours agree on them.
+Compiles each implementation that can run on the chip, forward and backward (the
+vector-Jacobian product alone), at each named shape, as a program of its own. The
+layouts of operands and results are left to the compiler, as in a network, where
+neighbours agree on them.
 
   fewest    MB that the operation cannot avoid: operands read once, results written once,
             as the chip stores them with channels in lanes (traffic.py)
