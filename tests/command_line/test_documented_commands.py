@@ -71,3 +71,8 @@ def test_flags_in_sentences_exist():
             elif name != "completion":
                 faults.append(f"{path.name}: there is no command {name}")
     assert not faults, "\n".join(faults)
+
+
+def test_a_first_sentence_fits_into_the_list_of_commands():
+    firsts = [cli.module_of(name).__doc__.splitlines()[0] for name in cli.COMMANDS]
+    assert not [first for first in firsts if len(first) > 75 or first[-1] != "."]
