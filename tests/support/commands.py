@@ -90,8 +90,9 @@ def train(workdir, data_dir, **options):
 
 
 def errors(err: str) -> list[str]:
-    """What a run wrote to stderr, but for the drawing of its clips."""
-    return [x for x in err.splitlines() if not x.startswith("ordered_motion: ")]
+    """What a run wrote to stderr, but for the drawing of its clips and JAX on proxies."""
+    others = ("ordered_motion: ", "WARNING:jax._src.distributed:JAX detected proxy")
+    return [x for x in err.splitlines() if not x.startswith(others)]
 
 
 def fails(workdir, data_dir, **fields) -> str:

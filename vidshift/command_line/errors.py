@@ -14,7 +14,6 @@ import sys
 import threading
 from typing import NoReturn
 
-
 # What bad input raises. Other types are faults of this project, and show a traceback.
 EXPECTED = (ValueError, ArithmeticError, OSError, RuntimeError, ImportError)
 
