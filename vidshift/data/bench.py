@@ -29,7 +29,7 @@ from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser
 from vidshift.data.benchmark import loaders, png
 from vidshift.data.benchmark.loaders import DECODERS, Contender
-from vidshift.data.loading.workers import WORKER_KINDS
+from vidshift.data.parallel.workers import WORKER_KINDS
 from vidshift.data.records import builder, storage
 from vidshift.data.views.view import View
 

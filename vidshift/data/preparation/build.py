@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 from vidshift.class_names import difference, listed
 from vidshift.data.annotations import DATASETS, mirrored
 from vidshift.data.annotations.clip import Annotations, Clip
-from vidshift.data.loading.workers import Failed, results
 from vidshift.data.media import flow
 from vidshift.data.media.video import VideoError
-from vidshift.data.preparation.progress import Progress
+from vidshift.data.parallel.progress import Progress
+from vidshift.data.parallel.workers import Failed, results
 from vidshift.data.records import builder, storage
 from vidshift.data.records.builder import Shard
 

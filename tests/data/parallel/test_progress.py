@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from vidshift.data.preparation import progress
-from vidshift.data.preparation.progress import Progress
+from vidshift.data.parallel import progress
+from vidshift.data.parallel.progress import Progress
 
 
 def test_the_first_estimate_forgets_how_long_the_start_took(monkeypatch, capsys):

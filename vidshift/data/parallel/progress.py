@@ -79,7 +79,8 @@ class Progress:
         line = (
             f"{self._name}: {self._done:,} of {self._total:,} clips, {rate:.1f} clips/s"
         )
-        line += f", {self._failed:,} left out"
+        if self._failed:
+            line += f", {self._failed:,} left out"
         if self._done < self._total:
             left = self.seconds_to_go(now)
             if left is not None:

@@ -19,7 +19,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
-from vidshift.data.loading import ipc
+from vidshift.data.parallel import ipc
 
 # glibc's M_MMAP_THRESHOLD, at its largest, and M_TRIM_THRESHOLD.
 MALLOC_OPTIONS = {-3: 32 * 2**20, -1: 128 * 2**20}
