@@ -10,8 +10,8 @@ import types
 import typing
 
 from vidshift.data.device.augment import Augment
-from vidshift.data.loading.workers import WORKER_KINDS
 from vidshift.data.media.pixel_aspect import PIXEL_ASPECTS
+from vidshift.data.parallel.workers import WORKER_KINDS
 from vidshift.data.views.sampling import DENSE_WINDOW, SAMPLINGS
 from vidshift.data.views.view import View
 

@@ -24,7 +24,7 @@ from benchmarks.loading import loaders, png
 from benchmarks.loading.loaders import DECODERS, Contender
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser
-from vidshift.data.loading.workers import WORKER_KINDS
+from vidshift.data.parallel.workers import WORKER_KINDS
 from vidshift.data.records import builder, storage
 from vidshift.data.views.view import View
 

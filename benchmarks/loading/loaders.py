@@ -14,9 +14,9 @@ import numpy as np
 from vidshift.data.annotations.clip import Annotations, Clip
 from vidshift.data.loading import plan
 from vidshift.data.loading.loader import train_batches
-from vidshift.data.loading.workers import Workers
 from vidshift.data.media import video
 from vidshift.data.media.player import Player
+from vidshift.data.parallel.workers import Workers
 from vidshift.data.records import builder, storage
 from vidshift.data.records.record import Record
 from vidshift.data.sources import prepared

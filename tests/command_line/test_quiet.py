@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.files import ROOT
 from vidshift.command_line import quiet
-from vidshift.data.loading.processes import PRELOADED
+from vidshift.data.parallel.processes import PRELOADED
 
 WITHOUT_DEVICES = pytest.mark.skipif(
     bool(quiet._devices()), reason="this machine has a GPU or a TPU"

@@ -108,13 +108,11 @@ def test_a_recipe_refuses_a_backbone_it_does_not_know():
 @every_config
 def test_the_learning_rate_falls(path):
     config = load(path)
+    steps = round(10 * config.epochs)
     lr = optimizer.schedule(
-        config.optim,
-        batch_size=config.batch_size,
-        steps=round(config.epochs),
-        steps_per_epoch=1,
+        config.optim, batch_size=config.batch_size, steps=steps, steps_per_epoch=10
     )
-    first, last = jax.jit(lambda: (lr(0), lr(config.epochs - 1)))()
+    first, last = jax.jit(lambda: (lr(1), lr(steps - 1)))()
     peak = optimizer.peak_learning_rate(config.optim, config.batch_size)
     assert 0 < first <= peak
     assert last < 0.1 * peak

@@ -101,6 +101,19 @@ def test_each_part_moves_the_statistics():
     assert_trees_close(found, stats, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("platform", "loops"), [("cpu", 0), ("tpu", 1), ("cuda", 1)])
+def test_parts_are_in_a_loop_but_on_a_cpu(platform, loops):
+    """A CPU's convolutions are slow in a loop; others spare memory by it."""
+
+    def count(accumulate):
+        run = begin(accumulate=accumulate)
+        traced = run.step.trace(run.state, batch())
+        program = traced.lower(lowering_platforms=(platform,))
+        return program.as_text().count("stablehlo.while")
+
+    assert count(2) - count(1) == loops
+
+
 def test_moving_average():
     run = begin(ema=0.75)
     start = copied(run.state.ema)

@@ -124,7 +124,12 @@ def make_eval_step(
                 )
             return logits
 
-        logits = jax.lax.map(one_view, jnp.arange(protocol.views))
+        if protocol.views == 1:
+            # XLA on a CPU has only slow convolutions for the inside of a loop: the
+            # quick start's validation took 13 times as long in a loop of one.
+            logits = one_view(jnp.int32(0))[None]
+        else:
+            logits = jax.lax.map(one_view, jnp.arange(protocol.views))
         logits = data.task.average(logits, protocol.average)
         return logits, batch["label"], batch["index"]
 

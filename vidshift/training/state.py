@@ -182,7 +182,14 @@ def make_train_step(
         first = jax.tree.map(lambda a: a[0], cut)
         seen, _, grads = jax.eval_shape(whole_batch, params, stats, first, key)
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (seen, grads))
-        (stats, total), _ = jax.lax.scan(add, (stats, zeros), (jnp.arange(parts), cut))
+        loop = functools.partial(jax.lax.scan, add)
+        (stats, total), _ = jax.lax.platform_dependent(
+            (stats, zeros),
+            (jnp.arange(parts), cut),
+            # XLA on a CPU has only slow convolutions for the inside of a loop.
+            cpu=functools.partial(loop, unroll=True),
+            default=loop,
+        )
         seen, grads = jax.tree.map(lambda a: a / parts, total)
         return seen, stats, grads
 

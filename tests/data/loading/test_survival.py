@@ -94,7 +94,7 @@ def test_a_clip_on_which_the_decoder_hangs_is_named_and_replaced(
 
 
 def test_a_thread_that_hangs_is_an_error_and_no_hang(short_patience, monkeypatch):
-    monkeypatch.setattr("vidshift.data.loading.workers.CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("vidshift.data.parallel.workers.CLOSING_SECONDS", 0.1)
     began = time.monotonic()
     with pytest.raises(RuntimeError, match="row 3 took longer than 1 s.*=process"):
         take(2, split_that("hangs"), worker_kind="thread")

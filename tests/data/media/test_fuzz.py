@@ -16,9 +16,9 @@ import pytest
 
 from tests.support.numbered_videos import encoded, numbers
 from vidshift.data.annotations.clip import Annotations, Clip
-from vidshift.data.loading.workers import Failed, results
 from vidshift.data.media import video
 from vidshift.data.media.video import VideoError
+from vidshift.data.parallel.workers import Failed, results
 from vidshift.data.preparation import build
 from vidshift.data.records import storage
 from vidshift.data.records.storage import STORAGES

@@ -23,8 +23,8 @@ from tests.support.files import ROOT
 from tests.support.miniatures import FRAMES, make
 from vidshift import cli
 from vidshift.data.annotations import DATASETS
-from vidshift.data.loading.workers import Failed
 from vidshift.data.media.encoding import encode
+from vidshift.data.parallel.workers import Failed
 from vidshift.data.preparation import build
 from vidshift.data.records import builder as records
 from vidshift.data.records import storage

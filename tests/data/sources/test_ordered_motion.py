@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tensorflow_datasets.core.utils.file_utils import _get_incomplete_dir
 
 from vidshift.data.media import video
+from vidshift.data.parallel.workers import Failed
 from vidshift.data.sources import motion_clips, ordered_motion
 from vidshift.data.sources.datasets import DATASETS, open_split
 from vidshift.data.sources.motion_clips import CLASSES, OrderedMotion
@@ -145,8 +147,18 @@ GOLDEN_SUMS = (
 )
 
 
-def test_build_and_read(tmp_path):
+@pytest.mark.parametrize("where", ["here", "in two processes"])
+def test_build_and_read(tmp_path, monkeypatch, capfd, where):
+    """The clips have the same bits whoever draws them."""
+    if where == "in two processes":
+        monkeypatch.setattr(ordered_motion, "CLIPS_PER_PROCESS", 6)
+        monkeypatch.setattr(ordered_motion, "cores", lambda: 2)
+        monkeypatch.setattr(ordered_motion, "_draw", draw_elsewhere)
+        monkeypatch.setenv("DRAWN_BY_ANOTHER_THAN", str(os.getpid()))
     split = open_split("ordered_motion", "test", data_dir=str(tmp_path), options=TINY)
+    said = capfd.readouterr().err.splitlines()
+    assert said[0].startswith("ordered_motion: drawing 49 clips, once, into ")
+    assert said[-1].startswith("ordered_motion: 49 of 49 clips, ")
     labels = motion_clips.labels(TINY, "test")
     assert len(split.source) == 13
     assert split.classes == CLASSES
@@ -158,6 +170,25 @@ def test_build_and_read(tmp_path):
         frames = motion_clips.clip(TINY, "test", row, int(labels[row]))
         assert record["video"] == motion_clips.encode(frames)
         assert video.probe(record["video"]).num_frames == 12
+
+
+draw = ordered_motion._draw
+
+
+def draw_elsewhere(*arguments) -> bytes:
+    assert os.environ["DRAWN_BY_ANOTHER_THAN"] != str(os.getpid())
+    return draw(*arguments)
+
+
+def test_a_clip_whose_process_dies_ends_the_build(tmp_path, monkeypatch):
+    def killed(function, items, *, workers):
+        yield from ((item, Failed("killed")) for item in items)
+
+    monkeypatch.setattr(ordered_motion, "results", killed)
+    with pytest.raises(RuntimeError, match="train/0 cannot be drawn: killed"):
+        ordered_motion.build(str(tmp_path), TINY)
+    monkeypatch.undo()
+    assert ordered_motion.build(str(tmp_path), TINY).is_prepared()
 
 
 def test_other_options_are_other_data(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from vidshift.data.loading.clips import Row
 from vidshift.data.loading.plan import Attempt
-from vidshift.data.loading.workers import Failed, Hangs, Workers
+from vidshift.data.parallel.workers import Failed, Hangs, Workers
 from vidshift.data.sources.split import Source, where
 
 logger = logging.getLogger("vidshift.data")

@@ -6,8 +6,8 @@ import numpy as np
 
 from vidshift.data.device.augment import Augment
 from vidshift.data.loading import plan
-from vidshift.data.loading.workers import Failed
 from vidshift.data.media.video import VideoError
+from vidshift.data.parallel.workers import Failed
 from vidshift.data.records.record import Record
 from vidshift.data.sources.split import Split, where
 from vidshift.data.views.view import View, eval_clips, train_clip

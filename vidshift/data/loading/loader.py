@@ -10,7 +10,7 @@ from vidshift.data.loading import plan
 from vidshift.data.loading.batches import Batch, Batches, TooManyFailures, stack_rows
 from vidshift.data.loading.clips import Row, crashed, load, show_eval, show_train
 from vidshift.data.loading.shape_buckets import ShapeBuckets
-from vidshift.data.loading.workers import WORKER_KINDS, Workers
+from vidshift.data.parallel.workers import WORKER_KINDS, Workers
 from vidshift.data.records.record import Record
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views

@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 from vidshift.class_names import difference, listed
 from vidshift.data.annotations import DATASETS, mirrored
 from vidshift.data.annotations.clip import Annotations, Clip
-from vidshift.data.loading.workers import Failed, results
 from vidshift.data.media import flow
 from vidshift.data.media.video import VideoError
-from vidshift.data.preparation.progress import Progress
+from vidshift.data.parallel.clip_progress import ClipProgress
+from vidshift.data.parallel.workers import Failed, results
 from vidshift.data.records import builder, storage
 from vidshift.data.records.builder import Shard
 
@@ -99,7 +99,7 @@ def check(annotations: Annotations, name: str, *, workers: int = 1) -> int:
     """Decodes every clip and writes nothing; 1 if one cannot be decoded."""
     left_out = []
     count = functools.partial(_or_failed, storage.count)
-    with Progress(name, len(annotations.clips)) as progress:
+    with ClipProgress(name, len(annotations.clips)) as progress:
         for clip, number in results(count, annotations.clips, workers=workers):
             failed = isinstance(number, Failed)
             if failed:
@@ -247,7 +247,7 @@ def _write_all(
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
     # All clips go through one queue, so that no core waits at the end of a shard.
     stored = results(store, clips, workers=workers)
-    progress = Progress(folder.parents[1].name, len(annotations.clips))
+    progress = ClipProgress(folder.parents[1].name, len(annotations.clips))
 
     def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
         for _, (clip, result) in zip(part, stored):

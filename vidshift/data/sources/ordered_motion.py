@@ -6,20 +6,22 @@ a change of either never reads old data.
 
 import contextlib
 import dataclasses
+import functools
 import io
 import logging
 import pathlib
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tensorflow_datasets.core.constants import INCOMPLETE_PREFIX
 
+from vidshift.data.parallel.clip_progress import ClipProgress
+from vidshift.data.parallel.workers import Failed, cores, results
 from vidshift.data.records.record import Record
 from vidshift.data.records.tfds_rows import open_rows, reading_metadata
 from vidshift.data.sources import motion_clips
@@ -33,7 +35,8 @@ from vidshift.data.sources.motion_clips import (
 )
 from vidshift.data.sources.split import Split, TfdsSource
 
-SECONDS_BETWEEN_REPORTS = 5.0
+# A process takes as long to start as it does to draw this many clips.
+CLIPS_PER_PROCESS = 300
 
 
 @dataclasses.dataclass
@@ -45,6 +48,8 @@ class OrderedMotionBuilder(tfds.core.GeneratorBasedBuilder):
     """TFDS builder; `build` runs it safely."""
 
     name = "ordered_motion"
+    # Is called for each clip that is written.
+    progress: Progress
     # Raise when a clip of the same options changes in any bit.
     VERSION = tfds.core.Version("1.0.0")
     # Nothing is downloaded. Left to itself TFDS looks for checksums, by way of a
@@ -73,29 +78,33 @@ class OrderedMotionBuilder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in SPLITS}
 
     def _generate_examples(self, split: str):
-        options = self.builder_config.options
+        options, progress = self.builder_config.options, self.progress
         labels = motion_clips.labels(options, split).tolist()
-        start = reported = time.monotonic()
-        for index, label in enumerate(labels):
-            frames = motion_clips.clip(options, split, index, label)
-            yield (
-                index,
-                {
-                    "video": motion_clips.encode(frames),
-                    "label": label,
-                    "id": f"ordered_motion/{split}/{index}",
-                    "num_frames": options.frames,
-                    "fps": FPS,
-                },
-            )
-            now = time.monotonic()
-            if now - reported > SECONDS_BETWEEN_REPORTS or index + 1 == len(labels):
-                reported = now
-                print(
-                    f"ordered_motion: {split} {index + 1} of {len(labels)} clips, "
-                    f"{now - start:.0f} s",
-                    file=sys.stderr,
+        draw = functools.partial(_draw, options, split)
+        workers = min(cores(), len(labels) // CLIPS_PER_PROCESS)
+        videos = results(draw, enumerate(labels), workers=workers)
+        with contextlib.closing(videos):
+            for (index, label), video in videos:
+                name = f"ordered_motion/{split}/{index}"
+                failed = isinstance(video, Failed)
+                if failed:
+                    raise RuntimeError(f"{name} cannot be drawn: {video.reason}")
+                yield (
+                    index,
+                    {
+                        "video": video,
+                        "label": label,
+                        "id": name,
+                        "num_frames": options.frames,
+                        "fps": FPS,
+                    },
                 )
+                progress()
+
+
+def _draw(options: OrderedMotion, split: str, item: tuple[int, int]) -> bytes:
+    """Makes the video of a clip, by its (index, label)."""
+    return motion_clips.encode(motion_clips.clip(options, split, *item))
 
 
 def build(data_dir: str, options: OrderedMotion) -> tfds.core.DatasetBuilder:
@@ -125,19 +134,41 @@ def build(data_dir: str, options: OrderedMotion) -> tfds.core.DatasetBuilder:
         if builder.is_prepared():
             return builder
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{config.name}.lock"), _quiet():
+    with _turn(folder / f"{config.name}.lock"), _quiet():
         builder = _builder(data_dir, config)
         if not builder.is_prepared():
             # Left by builds that were killed; nobody else builds while we hold the lock.
             for rest in (folder / config.name).glob(f"{INCOMPLETE_PREFIX}*"):
                 shutil.rmtree(rest)
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(
-                    try_download_gcs=False, compute_stats="skip"
-                ),
-                file_format="array_record",
-            )
+            total = sum(map(options.clips, SPLITS))
+            _say(f"drawing {total:,} clips, once, into {folder / config.name}")
+            with ClipProgress(builder.name, total) as builder.progress:
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(
+                        try_download_gcs=False, compute_stats="skip"
+                    ),
+                    file_format="array_record",
+                )
     return builder
+
+
+def _say(line: str) -> None:
+    print(f"{OrderedMotionBuilder.name}: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _turn(path: pathlib.Path) -> Iterator[None]:
+    """Holds a lock, and says so where another process has to be waited for."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _say("another process is drawing the clips; this one waits for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _builder(data_dir: str, config: OrderedMotionConfig) -> OrderedMotionBuilder:

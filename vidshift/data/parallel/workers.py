@@ -4,13 +4,14 @@ import collections
 import contextlib
 import dataclasses
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from vidshift.data.loading.processes import Died, Processes
+from vidshift.data.parallel.processes import Died, Processes
 
 logger = logging.getLogger("vidshift.data")
 
@@ -36,6 +37,13 @@ class Hangs(RuntimeError):
     """A thread works on an item for too long; args are the item and the seconds."""
 
 
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def results(
     function: Callable[[Any], Any],
     items: Iterable[Any],
@@ -43,7 +51,10 @@ def results(
     workers: int,
     most_seconds: float = MOST_SECONDS,
 ) -> Iterator[tuple[Any, Any]]:
-    """Yields (item, result) in the order of the items, as `Workers.map` by processes."""
+    """Yields (item, result) in the order of the items, as `Workers.map` by processes.
+
+    With 0 workers this process calls the function.
+    """
     with Workers(
         function, workers, kind="process", most_seconds=most_seconds
     ) as processes:

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from vidshift.data.preparation import progress
-from vidshift.data.preparation.progress import Progress
+from vidshift.data.parallel import clip_progress as progress
+from vidshift.data.parallel.clip_progress import ClipProgress
 
 
 def test_the_first_estimate_forgets_how_long_the_start_took(monkeypatch, capsys):
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    said = Progress("own", 10_000)
+    said = ClipProgress("own", 10_000)
     now = 4.6  # until then processes start
     for _ in range(1000):
         now += 0.02
@@ -29,7 +29,7 @@ def test_the_first_estimate_forgets_how_long_the_start_took(monkeypatch, capsys)
 def test_what_was_done_before_says_nothing_of_the_time(monkeypatch, capsys):
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    said = Progress("own", 1000)
+    said = ClipProgress("own", 1000)
     said(900, 2, resumed=True)
     assert said.seconds_to_go(now) is None
     # Slow ones, too: an hour for each.
@@ -42,7 +42,7 @@ def test_what_was_done_before_says_nothing_of_the_time(monkeypatch, capsys):
 
 def test_it_is_not_silent_while_no_clip_is_done(monkeypatch, capsys):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_REPORTS", 0.02)
-    with Progress("own", 3) as said:
+    with ClipProgress("own", 3) as said:
         time.sleep(0.1)
         said()
     err = capsys.readouterr().err

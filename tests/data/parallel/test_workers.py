@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from vidshift.data.loading.workers import AHEAD, Failed, Workers, results
+from vidshift.data.parallel.workers import AHEAD, Failed, Workers, results
 
 
 def act(item):

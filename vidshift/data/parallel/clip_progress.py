@@ -14,7 +14,7 @@ RATE_SECONDS, RATE_CLIPS = 60.0, 50
 LEAST_SECONDS, LEAST_CLIPS = 1.0, 8
 
 
-class Progress:
+class ClipProgress:
     """Says on stderr how far it is: every few seconds, clip or no clip, and at the end.
 
     Use it with `with`, so that it ends.
@@ -79,7 +79,8 @@ class Progress:
         line = (
             f"{self._name}: {self._done:,} of {self._total:,} clips, {rate:.1f} clips/s"
         )
-        line += f", {self._failed:,} left out"
+        if self._failed:
+            line += f", {self._failed:,} left out"
         if self._done < self._total:
             left = self.seconds_to_go(now)
             if left is not None:

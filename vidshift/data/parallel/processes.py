@@ -19,14 +19,14 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
-from vidshift.data.loading import ipc
+from vidshift.data.parallel import ipc
 
 # glibc's M_MMAP_THRESHOLD, at its largest, and M_TRIM_THRESHOLD.
 MALLOC_OPTIONS = {-3: 32 * 2**20, -1: 128 * 2**20}
 # A process that is not ready by then, on a busy machine too, never will be.
 STARTING_SECONDS = 300.0
 # Processes are forked from one that has imported this, and nothing else.
-PRELOADED = "vidshift.data.loading.preloaded"
+PRELOADED = "vidshift.data.parallel.preloaded"
 
 
 class Died(Exception):
