@@ -26,7 +26,7 @@ MALLOC_OPTIONS = {-3: 32 * 2**20, -1: 128 * 2**20}
 # A process that is not ready by then, on a busy machine too, never will be.
 STARTING_SECONDS = 300.0
 # Processes are forked from one that has imported this, and nothing else.
-PRELOADED = "vidshift.data.parallel.preloaded"
+PRELOADED = "vidshift.data.loading.preloaded"
 
 
 class Died(Exception):

@@ -49,7 +49,7 @@ class OrderedMotionBuilder(tfds.core.GeneratorBasedBuilder):
 
     name = "ordered_motion"
     # Is called for each clip that is written.
-    progress: Progress
+    progress: ClipProgress
     # Raise when a clip of the same options changes in any bit.
     VERSION = tfds.core.Version("1.0.0")
     # Nothing is downloaded. Left to itself TFDS looks for checksums, by way of a
