@@ -13,7 +13,7 @@ from typing import TypeVar
 SECONDS_BETWEEN_LINES = 10.0
 # Bad input is found within this time and is the only line then. With the imports, the
 # first line comes within 5 seconds.
-SECONDS_BEFORE_LINES = 2.0
+SECONDS_BEFORE_LINES = 1.0
 Say = Callable[[str], None]
 Item = TypeVar("Item")
 
@@ -24,7 +24,7 @@ def to_stderr(line: str) -> None:
 
 @contextlib.contextmanager
 def working(what: str, say: Say = to_stderr, *, begin: bool = False) -> Iterator[None]:
-    """Says what goes on where it takes 2 seconds, and every 10 seconds for how long it has.
+    """Says what goes on where it takes a second, and every 10 seconds for how long it has.
 
     Args:
       what: in words that go on, such as "building resnet50".

@@ -106,7 +106,7 @@ def compiling(
     Args:
       what: such as "the train step".
       say: takes a line.
-      begin: say that it compiles at once, not only where it takes 2 seconds.
+      begin: say that it compiles at once, not only where it takes a second.
     """
     began = time.perf_counter()
     with Programs.watched() as programs, working(f"compiling {what}", say, begin=begin):

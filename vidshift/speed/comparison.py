@@ -1,11 +1,11 @@
 """Times networks, each beside the same network under TSN."""
 
 import re
-import sys
 
 import jax
 from flax import nnx
 
+from vidshift.command_line.progress import working
 from vidshift.config import ModelConfig
 from vidshift.kernels.analysis import timing
 from vidshift.nets.names import Network, parse, under_every_scheme
@@ -59,18 +59,20 @@ def measure_group(
         rows[network.name] = row = {"name": network.name, **network._asdict()}
         row |= {"measure": measure, "dtype": dtype, "batch": shape[0]}
         row |= {"frames": shape[1], "side": shape[2], **dict.fromkeys(RESULTS)}
-        print(f"compiling {network.name} {measure} {dtype} ...", file=sys.stderr)
+        what = f"compiling {network.name} {measure} {dtype}"
         try:
-            clips = jax.random.normal(jax.random.key(0), shape, dtype)
-            model = model_of(network, dtype=dtype, frames=shape[1])
-            program, facts = step_programs.compiled(model, measure, clips)
+            with working(what, begin=True):
+                clips = jax.random.normal(jax.random.key(0), shape, dtype)
+                model = model_of(network, dtype=dtype, frames=shape[1])
+                program, facts = step_programs.compiled(model, measure, clips)
         except jax.errors.JaxRuntimeError as error:
             row["error"] = out_of_memory(error)
         else:
             programs[network.name] = program
             row |= facts
     try:
-        times = timing.side_by_side(programs, calls=1, seconds=seconds)
+        with working(f"timing {' beside '.join(programs)}"):
+            times = timing.side_by_side(programs, calls=1, seconds=seconds)
     except jax.errors.JaxRuntimeError as error:
         times = {}  # each fits alone, but not beside the others
         for name in programs:
