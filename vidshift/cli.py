@@ -124,7 +124,7 @@ def usage() -> str:
     lines += [
         "",
         "vidshift COMMAND --help     all of a command's options",
-        "vidshift completion SHELL   a script that completes them in bash, zsh or tcsh",
+        "vidshift completion SHELL   a script that completes them in bash, zsh, fish or tcsh",
         "vidshift --version",
     ]
     return "\n".join(lines) + "\n"
