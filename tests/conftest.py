@@ -31,6 +31,10 @@ os.environ["VIDSHIFT_TEST_EMITTERS"] = (
     " --xla_cpu_use_fusion_emitters=false" if JAXLIB < (0, 11) else ""
 )
 
+from vidshift.command_line.quiet import quiet_plugins
+
+quiet_plugins()  # before jax is imported
+
 from jaxtyping import install_import_hook
 
 # Triton reads the text of its kernels, which have to be left as they are.

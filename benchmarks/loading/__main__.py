@@ -11,7 +11,6 @@ turns, and a figure is the median of the rounds.
 import argparse
 import functools
 import json
-import os
 import pathlib
 import platform
 import sys
@@ -24,7 +23,7 @@ from benchmarks.loading import loaders, png
 from benchmarks.loading.loaders import DECODERS, Contender
 from vidshift.command_line import errors
 from vidshift.command_line.arguments import count, make_parser
-from vidshift.data.parallel.workers import WORKER_KINDS
+from vidshift.data.parallel.workers import WORKER_KINDS, cores
 from vidshift.data.records import builder, storage
 from vidshift.data.views.view import View
 
@@ -38,7 +37,7 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
       VideoError: the video cannot be read.
     """
     view = View(options.num_frames, options.resize, options.crop)
-    cores = len(os.sched_getaffinity(0))
+    available = cores()
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
         stored = [
@@ -51,7 +50,7 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
             out,
             view=view,
             batch_size=options.batch_size,
-            cores=cores,
+            cores=available,
         )
         workers = [
             (kind, number)
@@ -66,19 +65,19 @@ def measure(options: argparse.Namespace) -> tuple[list[dict], list[dict], list[s
                 if decoder != options.decoders[0]:
                     if name == builder.BY_FRAME:
                         continue  # its frames have no order
-                    some = [max(workers, key=lambda it: min(it[1], cores))]
+                    some = [max(workers, key=lambda it: min(it[1], available))]
                 competitors += contenders(name, decoder, workers=some)
         missing = []
         if options.png:
             try:
-                row, more = png.contenders(options.video, out, view, cores=cores)
+                row, more = png.contenders(options.video, out, view, cores=available)
                 stored, competitors = [*stored, row], competitors + more
             except ImportError:
                 missing.append(NO_TENSORFLOW)
         turns = loaders.compete(
             competitors, rounds=options.rounds, seconds=options.seconds
         )
-    return stored, loaders.rows(competitors, turns, cores), missing
+    return stored, loaders.rows(competitors, turns, available), missing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     stored, loaded, missing = measure(options)
     about = {
         "video": options.video.name,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "machine": _machine(),
         "python": platform.python_version(),
         "av": av.__version__,

@@ -1,19 +1,19 @@
 """A data set turned into records: `vidshift prepare`."""
 
 import argparse
-import os
 import sys
 
 from vidshift.data.annotations import DATASETS
 from vidshift.data.annotations.clip import Annotations
 from vidshift.data.media import flow
+from vidshift.data.parallel.workers import cores
 from vidshift.data.preparation.build import check, prepare, report_classes
 from vidshift.nets.zoo import pick
 
 
 def main(options: argparse.Namespace) -> int:
     pick("data set", options.name, DATASETS)
-    workers = options.workers or _cores()
+    workers = options.workers or cores()
     try:
         annotations = _annotations(options)
         report_classes(options.name, annotations)
@@ -58,11 +58,3 @@ def _annotations(options: argparse.Namespace) -> Annotations:
             folder_options[field] = value
     print(f"{options.name}: listing {options.source}", flush=True)
     return DATASETS[options.name].read(options.source, **folder_options)
-
-
-def _cores() -> int:
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
