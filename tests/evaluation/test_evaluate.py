@@ -145,17 +145,6 @@ def test_several_labels_take_the_maximum_over_views(devices):
     assert labels.shape == (8, 2)
 
 
-@pytest.mark.parametrize(("views", "loops"), [(1, 0), (3, 1)])
-def test_one_view_is_not_in_a_loop(devices, views, loops):
-    """In a loop, convolutions on a CPU take 13 times as long."""
-    skeleton, params, stats = split(Brightness())
-    step = make_eval_step(skeleton, normalise, devices, Protocol(views, 1), **shown(2))
-    rows = of_one_size(np.zeros((8, views, 1, 2, 2, 3), np.uint8))
-    rows |= {"index": np.arange(8), "label": np.zeros(8, np.int32)}
-    program = step.lower(params, stats, shard_batch(devices, rows))
-    assert program.as_text().count("stablehlo.while") == loops
-
-
 @pytest.mark.parametrize(
     ("name", "clips", "crops", "side", "average"),
     [

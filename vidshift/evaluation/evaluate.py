@@ -15,6 +15,7 @@ from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.data.views.view import View
 from vidshift.devices.compilation_cache import compiling
+from vidshift.devices.in_turn import in_turn
 from vidshift.devices.mesh import fitting_batch, shard_batch
 from vidshift.evaluation.protocols import Protocol
 from vidshift.nets.weights import Arrays, Mergeable
@@ -114,7 +115,7 @@ def make_eval_step(
     def eval_step(params: Arrays, stats: Arrays, batch):
         model = skeleton.merge(params, stats)
 
-        def one_view(view):
+        def one_view(carry, view):
             video = cut(batch["video"], batch["places"], batch["swapped"], view)
             logits = model(normalise(video))
             if protocol.crops == 10 and data.flip_labels is not None:
@@ -122,14 +123,9 @@ def make_eval_step(
                 logits = jnp.where(
                     mirrored, logits[:, np.asarray(data.flip_labels)], logits
                 )
-            return logits
+            return carry, logits
 
-        if protocol.views == 1:
-            # XLA on a CPU has only slow convolutions for the inside of a loop: the
-            # quick start's validation took 13 times as long in a loop of one.
-            logits = one_view(jnp.int32(0))[None]
-        else:
-            logits = jax.lax.map(one_view, jnp.arange(protocol.views))
+        _, logits = in_turn(one_view, (), protocol.views)
         logits = data.task.average(logits, protocol.average)
         return logits, batch["label"], batch["index"]
 

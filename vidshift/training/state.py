@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 
 from vidshift.config import OptimConfig
+from vidshift.devices.in_turn import in_turn
 from vidshift.nets.weights import Arrays, Skeleton, named_arrays
 from vidshift.shifts.attention import attention_layers, shifted_shares, with_temperature
 from vidshift.tasks import SINGLE_LABEL, Task
@@ -171,25 +172,19 @@ def make_train_step(
             lambda a: a.reshape(-1, parts, *a.shape[1:]).swapaxes(0, 1), batch
         )
 
-        def add(carry, part):
+        def add(carry, index):
             stats, total = carry
-            index, batch = part
+            take = functools.partial(jax.lax.dynamic_index_in_dim, keepdims=False)
+            part = jax.tree.map(lambda a: take(a, index), cut)
             seen, stats, grads = whole_batch(
-                params, stats, batch, jax.random.fold_in(key, index)
+                params, stats, part, jax.random.fold_in(key, index)
             )
             return (stats, jax.tree.map(jnp.add, total, (seen, grads))), None
 
         first = jax.tree.map(lambda a: a[0], cut)
         seen, _, grads = jax.eval_shape(whole_batch, params, stats, first, key)
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (seen, grads))
-        loop = functools.partial(jax.lax.scan, add)
-        (stats, total), _ = jax.lax.platform_dependent(
-            (stats, zeros),
-            (jnp.arange(parts), cut),
-            # XLA on a CPU has only slow convolutions for the inside of a loop.
-            cpu=functools.partial(loop, unroll=True),
-            default=loop,
-        )
+        (stats, total), _ = in_turn(add, (stats, zeros), parts)
         seen, grads = jax.tree.map(lambda a: a / parts, total)
         return seen, stats, grads
 
