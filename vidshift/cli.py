@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import vidshift
 from vidshift.command_line import arguments, completion, errors, suggest
-from vidshift.command_line.quiet import quiet_plugins
+from vidshift.command_line.quiet import quiet_libraries, quiet_plugins
 
 # Heading of the help -> commands.
 GROUPS = {
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     quiet_plugins()
     program = importlib.import_module(command.PROGRAM)
     errors.imported()
-    errors.quieten_libraries()
+    quiet_libraries()
     sys.exit(program.main(options))
 
 

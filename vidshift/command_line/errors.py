@@ -6,7 +6,6 @@ nothing that does.
 
 import contextlib
 import errno
-import logging
 import os
 import pathlib
 import signal
@@ -52,24 +51,6 @@ def interrupted_at_once():
         yield
     finally:
         imported()
-
-
-def quieten_libraries() -> None:
-    """Keeps Orbax's and TFDS's talk out of a command's stderr, and lets ours through."""
-    import absl.logging
-
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
-    ours = logging.getLogger("vidshift")
-    ours.addHandler(logging.StreamHandler())
-    ours.setLevel(logging.INFO)
-    ours.propagate = False
-
-
-def _is_not_raised_too(record: logging.LogRecord) -> bool:
-    """Keeps out errors of Orbax's threads, which it raises in ours as well."""
-    return not (record.exc_info and "orbax" in record.pathname)
 
 
 def check_out(flag: str, path: str | os.PathLike, *, folder: bool) -> None:

@@ -1,8 +1,8 @@
-"""Keeps what CUDA's and the TPU's plugins say out of commands where no such device is.
+"""Keeps the talk of libraries out of a command's stderr.
 
-They are installed there to compile for devices that are elsewhere. At `import jax`
-CUDA's libraries write a line each, and as jax looks for devices CUDA's plugin leaves a
-traceback and libtpu four lines. Where a device is, everything that they say stays.
+CUDA's and the TPU's plugins may be installed to compile for devices that are elsewhere. At
+`import jax` CUDA's libraries write a line each, and as jax looks for devices CUDA's plugin
+leaves a traceback and libtpu four lines. Where a device is, everything that they say stays.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import glob
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import pathlib
 import pkgutil
@@ -50,6 +51,24 @@ def quiet_plugins() -> None:
     asked = any(map(os.environ.get, ASKED))
     if not (devices or asked) and all(map(CUDA_PLUGIN.fullmatch, _plugins())):
         os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def quiet_libraries() -> None:
+    """Keeps Orbax's and TFDS's talk out of a command's stderr, and lets ours through."""
+    import absl.logging
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
+    ours = logging.getLogger("vidshift")
+    ours.addHandler(logging.StreamHandler())
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Keeps out errors of Orbax's threads, which it raises in ours as well."""
+    return not (record.exc_info and "orbax" in record.pathname)
 
 
 def _devices() -> set[str]:
