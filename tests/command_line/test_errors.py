@@ -22,8 +22,8 @@ CONFIGS = {
     "\0": "null bytes",
 }
 FLAGS = {
-    "--config": "--config needs a file",
-    "--config=~/none.py": f"--config={os.path.expanduser('~')}/none.py: no such file",
+    "--config": "argument --config: expected one argument",
+    "--config=~/none.py": f"--config: {os.path.expanduser('~')}/none.py: no such file",
     "--config.optm.lr=1": "no field 'optm' (did you mean 'optim'?)",
     "--config.optm=1": "no field 'optm' (did you mean 'optim'?)",
     "--config.optim=1": "set --config.optim.FIELD=value",
@@ -83,7 +83,7 @@ def started(*arguments, **variables):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "program", ["train.py --config.steps=-3", "-m vidshift.stream --video=x"]
+    "program", ["train.py --config.steps=-3", "-m vidshift stream --video=x"]
 )  # they end by themselves where it is not heeded
 def test_ctrl_c_during_imports(program):
     process = started(*program.split())

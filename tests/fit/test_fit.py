@@ -410,10 +410,10 @@ class TestReport:
 def test_the_command_refuses_in_one_line():
     wrong = {
         "configs/no.py: no such file": ["--config", "configs/no.py", "--target=v5e"],
-        "v5e|v6e|h100": ["--config=configs/tiny.py", "--target=v7"],
+        "one of: v5e, v6e, h100": ["--config=configs/tiny.py", "--target=v7"],
         "'batch_size'": ["--config=configs/tiny.py", "--config.batchsize=8"],
         "--target": ["--config=configs/tiny.py"],
-        "--config=FILE": ["--target=v5e"],
+        "required: --config": ["--target=v5e"],
     }
     said = failures(
         "-m", [["vidshift.fit", *arguments] for arguments in wrong.values()]

@@ -57,6 +57,7 @@ def quiet_libraries() -> None:
     """Keeps Orbax's and TFDS's talk out of a command's stderr, and lets ours through."""
     import absl.logging
 
+    absl.logging.use_absl_handler()  # of all loggers: the level below is theirs then
     absl.logging.set_verbosity(absl.logging.ERROR)
     absl.logging.get_absl_handler().addFilter(_is_not_raised_too)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the same of its tasks
