@@ -411,7 +411,7 @@ def test_the_command_refuses_in_one_line():
     wrong = {
         "configs/no.py: no such file": ["--config", "configs/no.py", "--target=v5e"],
         "one of: v5e, v6e, h100": ["--config=configs/tiny.py", "--target=v7"],
-        "'batch_size'": ["--config=configs/tiny.py", "--config.batchsize=8"],
+        "'batch_size'": ["--config=tiny", "--target=v5e", "--config.batchsize=8"],
         "--target": ["--config=configs/tiny.py"],
         "required: --config": ["--target=v5e"],
     }
