@@ -1,4 +1,4 @@
-"""One config trained under several schemes, as a table: `vidshift compare`."""
+"""Trains one config under several schemes and prints a table: `vidshift compare`."""
 
 import argparse
 import json

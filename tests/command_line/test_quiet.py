@@ -41,6 +41,7 @@ def test_an_error_is_all_that_stderr_has(tmp_path):
     assert line.startswith("vidshift eval: error: ")
 
 
+@pytest.mark.slow
 @WITHOUT_DEVICES
 def test_worker_processes_start_without_a_word():
     """They are forked from one that begins with these imports."""
@@ -49,6 +50,7 @@ def test_worker_processes_start_without_a_word():
     assert stderr_of("-c", code) == ""
 
 
+@pytest.mark.slow
 @WITHOUT_DEVICES
 @pytest.mark.skipif(
     importlib.util.find_spec("jax_cuda12_plugin") is None, reason="no CUDA plugin"

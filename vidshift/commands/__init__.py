@@ -1,4 +1,4 @@
-"""One module a command: its help and arguments, and the program that they are for.
+"""Help and arguments of the commands, a module each, and the program each one runs.
 
 Nothing here imports what takes time.
 """

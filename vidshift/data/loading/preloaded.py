@@ -1,4 +1,4 @@
-"""What the process imports that workers are forked from: `processes.PRELOADED`."""
+"""Imports of the process that workers are forked from (`processes.PRELOADED`)."""
 
 from absl import logging
 
