@@ -74,6 +74,8 @@ def test_integers_and_lists_are_fine(field, value):
         ("norm.group_clips", 0),
         ("norm.group_clips", 5),
         ("checkpoint.keep_last", 0),
+        ("profile.steps", "100"),
+        ("profile.steps", "110:100"),
         ("checkpoint.every_steps", -2),
         ("distributed.timeout_seconds", 0),
     ],
@@ -118,3 +120,13 @@ def test_a_view_has_the_fields_of_its_data():
 )
 def test_none_is_allowed_where_the_field_says_so(field):
     check(changed(field, None))
+
+
+@pytest.mark.parametrize(
+    "run_steps, recorded",
+    [(200, range(100, 110)), (105, range(100, 105)), (50, range(100, 100))],
+)
+def test_only_steps_that_a_run_has_are_recorded(run_steps, recorded):
+    config = changed("profile.steps", "100:110")
+    check(config)
+    assert config.profile.of_steps(run_steps) == recorded

@@ -6,6 +6,7 @@ Every field can be set from the command line: `--config.optim.lr=0.01`.
 import dataclasses
 import math
 import numbers
+import re
 import types
 import typing
 
@@ -382,6 +383,28 @@ class DistributedConfig:
 
 
 @dataclasses.dataclass(slots=True)
+class ProfileConfig:
+    # Steps to record for the JAX profiler, such as "100:110": the ten steps that follow
+    # 100 updates. None records none.
+    steps: str | None = None
+
+    def of_steps(self, steps: int) -> range:
+        """Returns those of a run's steps, by the number of updates before them."""
+        first, _, last = (self.steps or "0:0").partition(":")
+        return range(int(first), int(last))[: max(0, steps - int(first))]
+
+    def check(self, name: str) -> None:
+        if self.steps is None:
+            return
+        numbers = re.fullmatch(r"(\d+):(\d+)", self.steps)
+        if not numbers or int(numbers[1]) >= int(numbers[2]):
+            raise ValueError(
+                f"{name}.steps must be FIRST:LAST with FIRST below LAST, such as "
+                f"100:110, got {self.steps!r}"
+            )
+
+
+@dataclasses.dataclass(slots=True)
 class Config:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -392,6 +415,7 @@ class Config:
     distributed: DistributedConfig = dataclasses.field(
         default_factory=DistributedConfig
     )
+    profile: ProfileConfig = dataclasses.field(default_factory=ProfileConfig)
     # Clips a step, over all devices.
     batch_size: int = 64
     eval_batch_size: int = 64

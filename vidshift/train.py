@@ -28,6 +28,7 @@ from vidshift.training.data import open_data
 from vidshift.training.experiment import Experiment
 from vidshift.training.initial import initial_weights
 from vidshift.training.log import InFlight, NotFiniteError, RunLog, validations
+from vidshift.training.profile import StepTrace
 from vidshift.training.state import params_sha256
 
 
@@ -137,10 +138,13 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     in_flight = InFlight(
         log, config.batch_size, batches.failures, leaving=mesh.any_process(bool(stop))
     )
+    trace = StepTrace(config.profile.of_steps(steps), workdir, log, in_flight)
+    cleanup.callback(trace.close)
     # Up to `start_step` only: another process may still be dropping the lines after it.
     validated = [step for step in validations(workdir) if step <= start_step]
     try:
         for step in range(start_step, steps + 1):
+            trace.end_before(step)
             checkpoint_score = None
             validation_due = step == steps or (
                 step > 0 and step % data.validate_steps == 0
@@ -163,7 +167,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
                 saved.save(step, state, description.to_json(), score=checkpoint_score)
             if in_flight.leaving or step == steps:
                 break
-            with jax.transfer_guard("disallow"):
+            with trace.step(step), jax.transfer_guard("disallow"):
                 began = time.perf_counter()
                 batch = next(batches)
                 waited = time.perf_counter() - began

@@ -157,8 +157,10 @@ def largest_error(case: Case, results, wanted) -> float:
 
 
 def record(compiled: list, directory: str, calls: int = 3) -> None:
-    """Records a trace of a few calls of each compiled case."""
-    with jax.profiler.trace(directory):
+    """Records a trace of a few calls of each compiled case, without Python's calls."""
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0
+    with jax.profiler.trace(directory, profiler_options=options):
         for case, program in compiled:
             arrays = inputs(case)
             with jax.profiler.TraceAnnotation(case.name, shape=case.shape.name):
