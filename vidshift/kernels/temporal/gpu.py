@@ -38,8 +38,8 @@ def unsupported(x, spec: TemporalSpec) -> str | None:
         return f"has nothing to compute: x {shape}, {k or None} filters"
     if count >= 2**30:  # and some beyond the end
         return f"counts rows in 32 bits: A * T * R < 2**30, got {shape}"
-    # The offsets within a tile of 128 rows, and those of the weights.
-    if k and max(128 * c, 128 * k, c * k) >= 2**31:
+    # The offsets within a tile of 256 rows, and those of the weights.
+    if k and max(256 * c, 256 * k, c * k) >= 2**31:
         return (
             "counts within a tile and the weights in 32 bits: "
             f"got {c} channels, {k} filters"

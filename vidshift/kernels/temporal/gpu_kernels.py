@@ -26,13 +26,13 @@ def _step(c, FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr):
 
 @triton.jit
 def _frames(
-    step, T: tl.constexpr, R: tl.constexpr, N: tl.constexpr, LEAST: tl.constexpr
+    step, MOST: tl.constexpr, R: tl.constexpr, N: tl.constexpr, LEAST: tl.constexpr
 ):
-    """Elements from a frame of R rows of N to the one that is step later.
+    """Elements from a frame of R rows of N to the one that is step later, at most MOST.
 
     In 32 bits where `LEAST` more of them, those of a tile, can be added to it.
     """
-    if R * N + LEAST < 2**31:
+    if MOST * R * N + LEAST < 2**31:
         return step * (R * N)
     else:
         return tl.cast(step, tl.int64) * (R * N)
@@ -57,7 +57,7 @@ def _shifted(
         frame = t[:, None] + step[None, :]
         mask = inside[:, None] & (frame >= 0) & (frame < T)
         mask = tl.max_constancy(mask, [1, VECTOR])
-        source = c + _frames(step, T, R, C, BR * C + BC)
+        source = c + _frames(step, 1, R, C, BR * C + BC)
         source = tl.max_contiguous(tl.multiple_of(source, VECTOR), VECTOR)
     if C % BC != 0:
         mask = mask & (c < C)[None, :]
@@ -82,7 +82,7 @@ def shift_kernel(
     frame = row // R % T + step
     inside = tl.max_constancy(row < ROWS, VECTOR)
     moved = tl.max_constancy(inside & (frame >= 0) & (frame < T), VECTOR)
-    source = at + _frames(step, T, R, C, BLOCK + C)
+    source = at + _frames(step, 1, R, C, BLOCK + C)
     source = tl.max_contiguous(tl.multiple_of(source, VECTOR), VECTOR)
     y = tl.load(x_ptr + first_row * C + source, mask=moved, other=0)
     tl.store(y_ptr + start + tl.arange(0, BLOCK), y, mask=inside)
@@ -133,32 +133,53 @@ def shift_conv_kernel(
 
 
 @triton.jit
-def _product(
-    dz_ptr, w_ptr, i, t, inside, c, step, end,
-    T: tl.constexpr, R: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
-    BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
-):  # fmt: skip
-    """dz of the frames step later, times the transpose of the weights of channels c.
+def _weights(w_ptr, k0, c, C: tl.constexpr, K: tl.constexpr, BK: tl.constexpr):
+    """The transpose of the weights: filters from k0, channels c."""
+    k = k0 + tl.arange(0, BK)
+    return tl.load(
+        w_ptr + (c * K)[None, :] + k[:, None],
+        mask=(c < C)[None, :] & (k < K)[:, None],
+        other=0.0,
+    )
 
-    Over filters [0, end): all, or none where end is 0.
+
+@triton.jit
+def _gradients(dz_ptr, i, inside, k0, K: tl.constexpr, BK: tl.constexpr):
+    """A tile of dz: rows i after dz_ptr's, filters from k0."""
+    k = k0 + tl.arange(0, BK)
+    return tl.load(
+        dz_ptr + (i * K)[:, None] + k[None, :],
+        mask=inside[:, None] & (k < K)[None, :],
+        other=0.0,
+    )
+
+
+@triton.jit
+def _move_back(
+    dx_ptr, dx, i, t, inside, c0,
+    T: tl.constexpr, R: tl.constexpr, C: tl.constexpr, FOLD: tl.constexpr,
+    FIRST: tl.constexpr, SECOND: tl.constexpr,
+    BR: tl.constexpr, BC: tl.constexpr, VECTOR: tl.constexpr,
+):  # fmt: skip
+    """Stores rows i after dx_ptr's, of frames t, where the shift read them.
+
+    A frame that is moved out of the clip leaves one at the other end that the shift
+    never read: that one becomes zero.
     """
-    there = inside & (t + step >= 0) & (t + step < T)
-    dz_ptr += tl.cast(step, tl.int64) * (R * K)
-    dx = tl.zeros([BR, BC], tl.float32)
-    for k0 in range(0, end, BK):
-        k = k0 + tl.arange(0, BK)
-        dz = tl.load(
-            dz_ptr + (i * K)[:, None] + k[None, :],
-            mask=there[:, None] & (k < K)[None, :],
-            other=0.0,
-        )
-        w = tl.load(
-            w_ptr + (c * K)[None, :] + k[:, None],
-            mask=(c < C)[None, :] & (k < K)[:, None],
-            other=0.0,
-        )
-        dx = tl.dot(dz, w, dx, input_precision="ieee")
-    return dx
+    c = c0 + tl.arange(0, BC)
+    if FOLD % BC == 0:
+        frame = (t + _step(c0, FOLD, FIRST, SECOND))[:, None]
+    else:
+        step = _step(c // VECTOR * VECTOR, FOLD, FIRST, SECOND)
+        frame = t[:, None] + step[None, :]
+    dx = tl.where((frame >= 0) & (frame < T), dx, 0.0).to(dx_ptr.dtype.element_ty)
+    moved = tl.where(frame < 0, frame + T, tl.where(frame < T, frame, frame - T))
+    at = _frames(moved - t[:, None], T, R, C, BR * C + BC) + (i * C)[:, None]
+    at += c[None, :]
+    mask = inside[:, None] & (c < C)[None, :]
+    if FOLD % BC != 0:
+        at = tl.max_contiguous(tl.multiple_of(at, [1, VECTOR]), [1, VECTOR])
+    tl.store(dx_ptr + at, dx, mask=mask)
 
 
 @triton.jit
@@ -166,39 +187,43 @@ def shift_conv_dx_kernel(
     dz_ptr, w_ptr, dx_ptr, ROWS: tl.constexpr,
     T: tl.constexpr, R: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
     FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
-    BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+    STRIDE: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+    VECTOR: tl.constexpr,
 ):  # fmt: skip
-    """A tile of dx; FIRST and SECOND are those of the transpose.
+    """Tiles of `dz @ w^T`, each channel stored in the frame that it was read from.
 
-    A block of channels with several source frames has a product for each of them, of
-    which each channel takes its own: zeros in w would not keep a nan of dz away.
+    Where all filters fit in a block, a program keeps its channels' weights and computes
+    every STRIDE-th tile of rows; otherwise it has one tile.
     """
     program = tl.program_id(0)
-    row0 = program // ((C + BC - 1) // BC) * BR
     c0 = program % ((C + BC - 1) // BC) * BC
+    first = program // ((C + BC - 1) // BC)
     i = tl.arange(0, BR)
     c = c0 + tl.arange(0, BC)
-    t = (row0 + i) // R % T
-    inside = row0 + i < ROWS
-    dz_ptr += row0.to(tl.int64) * K
-    if FOLD % BC == 0:
-        step = _step(c0, FOLD, FIRST, SECOND)
-        dx = _product(dz_ptr, w_ptr, i, t, inside, c, step, K, T, R, C, K, BR, BC, BK)
-    else:
-        own = _step(c, FOLD, FIRST, SECOND)
-        dx = tl.zeros([BR, BC], tl.float32)
-        for step in tl.static_range(-1, 2):
-            read = tl.sum(((own == step) & (c < C)).to(tl.int32)) > 0
-            moved = _product(
-                dz_ptr, w_ptr, i, t, inside, c, step, tl.where(read, K, 0),
-                T, R, C, K, BR, BC, BK,
+    if K <= BK:
+        w = _weights(w_ptr, 0, c, C, K, BK)
+        for tile in range(first, (ROWS + BR - 1) // BR, STRIDE):
+            row0 = tile * BR
+            inside = row0 + i < ROWS
+            dz = _gradients(dz_ptr + row0.to(tl.int64) * K, i, inside, 0, K, BK)
+            dx = tl.dot(dz, w, input_precision="ieee")
+            _move_back(
+                dx_ptr + row0.to(tl.int64) * C, dx, i, (row0 + i) // R % T, inside, c0,
+                T, R, C, FOLD, FIRST, SECOND, BR, BC, VECTOR,
             )  # fmt: skip
-            dx = tl.where((own == step)[None, :], moved, dx)
-    tl.store(
-        dx_ptr + row0.to(tl.int64) * C + (i * C)[:, None] + c[None, :],
-        dx.to(dx_ptr.dtype.element_ty),
-        mask=inside[:, None] & (c < C)[None, :],
-    )
+    else:
+        row0 = first * BR
+        inside = row0 + i < ROWS
+        dz_ptr += row0.to(tl.int64) * K
+        dx = tl.zeros([BR, BC], tl.float32)
+        for k0 in range(0, K, BK):
+            dz = _gradients(dz_ptr, i, inside, k0, K, BK)
+            w = _weights(w_ptr, k0, c, C, K, BK)
+            dx = tl.dot(dz, w, dx, input_precision="ieee")
+        _move_back(
+            dx_ptr + row0.to(tl.int64) * C, dx, i, (row0 + i) // R % T, inside, c0,
+            T, R, C, FOLD, FIRST, SECOND, BR, BC, VECTOR,
+        )  # fmt: skip
 
 
 @triton.jit

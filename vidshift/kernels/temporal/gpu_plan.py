@@ -1,21 +1,29 @@
 """Tiles of the temporal shift's kernels on an NVIDIA GPU, and the bytes that they move."""
 
 import math
-from collections import Counter
 from typing import NamedTuple
-
-import numpy as np
 
 from vidshift.kernels.triton_gpu import Launch
 
 VECTOR_BYTES = 16  # the longest load of a thread
 SHIFT_BYTES = 2**14  # of a program that only moves: four such loads a thread
-# Programs that share out the rows of dw, by the size of a number: one for each
-# multiprocessor of an H100. More of them write more partial sums. Without tensor cores
-# they have small tiles.
-PROGRAMS = {2: 132, 4: 4 * 132}
+# Of an H100: multiprocessors, and the shared memory that the programs of one have, each of
+# which takes 1 KB more than it asks for.
+MULTIPROCESSORS = 132
+SHARED_BYTES, OWN_BYTES = 228 * 2**10, 2**10
 # Epilogue of the convolution: what it multiplies, adds, and cuts off.
 NO_EPILOGUE = {"SCALE": False, "BIAS": False, "RELU": False}
+
+
+class Tile(NamedTuple):
+    """A program's block of rows, channels and filters, and how it is computed."""
+
+    rows: int
+    channels: int
+    filters: int
+    warps: int
+    stages: int  # blocks under way from memory
+    resident: int  # programs that a multiprocessor has room for
 
 
 class Plan(NamedTuple):
@@ -23,6 +31,7 @@ class Plan(NamedTuple):
 
     launch: Launch
     parts: int = 1  # runs of rows that are summed apart
+    runs: int = 1  # programs that share out the tiles of rows
 
 
 def kernel_shape(shape) -> tuple[int, int, int, int]:
@@ -57,13 +66,13 @@ def plan(
     Args:
       name: "shift", "shift_conv", "shift_conv_dx" or "shift_conv_dw".
       shape: of x, `[A, T, R, C]`.
-      reverse: the transpose of the shift, as that of dx always is.
+      reverse: the transpose of the shift, of "shift".
       epilogue: as `NO_EPILOGUE`, of "shift_conv".
     """
     _, t, r, c = shape
     count = math.prod(shape[:3])
     first, second = (-1, 0) if direction == "past" else (1, -1)
-    sign = -1 if reverse or name == "shift_conv_dx" else 1
+    sign = -1 if reverse else 1
     constants = {
         "ROWS": count,
         "T": t,
@@ -75,37 +84,48 @@ def plan(
     }
     # A load must not cross from one fold to the next, nor from row to row.
     vector = math.gcd(fold, c, VECTOR_BYTES // itemsize)
+    constants["VECTOR"] = vector
     if name == "shift":
         block = SHIFT_BYTES // itemsize
-        constants |= {"BLOCK": block, "VECTOR": vector}
+        constants["BLOCK"] = block
         return _launch(name, -(-count * c // block), 8, 1, constants)
     choose = {
         "shift_conv": _forward_tile,
         "shift_conv_dx": _dx_tile,
         "shift_conv_dw": _dw_tile,
     }[name]
-    tile, warps, stages = choose(count, c, out_channels, fold, itemsize)
-    constants |= {"K": out_channels, **dict(zip(("BR", "BC", "BK"), tile, strict=True))}
+    tile = choose(count, c, out_channels, fold, itemsize)
+    constants |= {
+        "K": out_channels,
+        "BR": tile.rows,
+        "BC": tile.channels,
+        "BK": tile.filters,
+    }
     row_tiles, channel_tiles, filter_tiles = tiles((count, c, out_channels), constants)
-    parts = 1
+    # Tiles of rows are shared out to so many programs that all run at once.
+    of_result = channel_tiles * (filter_tiles if name == "shift_conv_dw" else 1)
+    wanted = max(1, tile.resident * MULTIPROCESSORS // of_result)
+    parts, runs = 1, row_tiles
     if name == "shift_conv":
-        constants |= {"VECTOR": vector, **(epilogue or NO_EPILOGUE)}
+        constants |= epilogue or NO_EPILOGUE
         programs = row_tiles * filter_tiles
     elif name == "shift_conv_dx":
-        programs = row_tiles * channel_tiles
+        if filter_tiles == 1:
+            runs = min(row_tiles, wanted)
+        constants["STRIDE"] = runs
+        programs = runs * channel_tiles
     else:
-        of_result = channel_tiles * filter_tiles
-        wanted = max(1, PROGRAMS[itemsize] // of_result)
         tiles_of_part = -(-row_tiles // wanted)
-        parts = -(-row_tiles // tiles_of_part)
-        constants |= {"VECTOR": vector, "PART": tiles_of_part * tile[0]}
+        parts = runs = -(-row_tiles // tiles_of_part)
+        constants["PART"] = tiles_of_part * tile.rows
         programs = parts * of_result
-    return _launch(name, programs, warps, stages, constants, parts)
+    return _launch(name, programs, tile.warps, tile.stages, constants, parts, runs)
 
 
-def _launch(name, programs, warps, stages, constants, parts=1) -> Plan:
+def _launch(name, programs, warps, stages, constants, parts=1, runs=1) -> Plan:
     module, kernel = "vidshift.kernels.temporal.gpu_kernels", f"{name}_kernel"
-    return Plan(Launch(module, kernel, programs, warps, constants, stages), parts)
+    launch = Launch(module, kernel, programs, warps, constants, stages)
+    return Plan(launch, parts, runs)
 
 
 def tiles(sizes, constants) -> tuple[int, ...]:
@@ -114,48 +134,76 @@ def tiles(sizes, constants) -> tuple[int, ...]:
     return tuple(-(-n // block) for n, block in zip(sizes, blocks, strict=True))
 
 
-# The tiles are (rows, channels, filters). bfloat16 goes through the tensor cores, which
-# take 64 rows for four warps. float32 has none without losing bits: its products are
+# bfloat16 goes through the tensor cores, which take 64 rows for four warps. Large tiles
+# load the fewest bytes, and their sums fill the registers of a multiprocessor: 128 in each
+# thread of eight warps. float32 has no tensor cores without losing bits: its products are
 # multiply-adds whose operands are in registers, so its tiles are small.
+MOST_SUMS = 128 * 256
 
 
-def _forward_tile(rows, c, k, fold, itemsize):
+def _forward_tile(rows, c, k, fold, itemsize) -> Tile:
     if itemsize == 4:
-        tile = _up_to(64, rows), _depth(c, fold, 16, 32), _up_to(64, k)
-        return tile, 8, 3
-    filters = _up_to(128, k)
-    tile = _up_to(128, rows), _depth(c, fold, 32, 64), filters
-    return tile, 8 if filters > 64 else 4, 4 if filters <= 64 else 3
+        depth = _depth(c, fold, 16, 32)
+        return Tile(_up_to(64, rows), depth, _up_to(64, k), 8, 3, 2)
+    block_rows, filters = _product_sides(rows, k)
+    depth = _depth(c, fold, 32, 64)
+    run = _run(block_rows * filters, (block_rows + filters) * depth * itemsize)
+    return Tile(block_rows, depth, filters, *run)
 
 
-def _dx_tile(rows, c, k, fold, itemsize):
-    """Chooses the block of channels whose programs load least.
-
-    Of several frames a wide one would take the registers of a second program beside it.
-    """
-    block_rows = _up_to(64 if itemsize == 4 else 128, rows)
-    most = 128 if itemsize == 2 and fold % 128 == 0 else 64
-
-    def loads(block):
-        groups = range(fold), range(fold, 2 * fold), range(2 * fold, c)
-        products = sum(
-            max(start, group.start) < min(start + block, group.stop)
-            for start in range(0, c, block)
-            for group in groups
-        )
-        return products * (block_rows + block)
-
-    blocks = [b for b in (16, 32, 64, 128) if b <= _up_to(most, c)]
-    block = min(reversed(blocks), key=loads)
-    tile = block_rows, block, _up_to(32 if itemsize == 4 else 64, k)
-    return tile, 8 if block > 64 or itemsize == 4 else 4, 3
+def _dx_tile(rows, c, k, fold, itemsize) -> Tile:
+    """Keeps a block of weights in shared memory, if it has all filters and fits."""
+    del fold  # each channel is stored by itself, whatever its frame
+    if itemsize == 4:
+        return Tile(_up_to(64, rows), _up_to(64, c), _up_to(32, k), 8, 3, 2)
+    if k > 256:
+        block_rows, channels = _product_sides(rows, c)
+        run = _run(block_rows * channels, (block_rows + channels) * 64 * itemsize)
+        return Tile(block_rows, channels, 64, *run)
+    block_rows, channels, filters = _up_to(64, rows), _up_to(256, c), _up_to(256, k)
+    # The weights, and the result on its way from the tensor cores' order to rows.
+    kept = channels * filters * itemsize + block_rows * channels
+    return Tile(
+        *(block_rows, channels, filters),
+        *_run(block_rows * channels, block_rows * filters * itemsize, kept, most=3),
+    )
 
 
-def _dw_tile(rows, c, k, fold, itemsize):
+def _dw_tile(rows, c, k, fold, itemsize) -> Tile:
     del fold  # the channels are not what is summed over: their frames may differ
     if itemsize == 4:
-        return (_up_to(16, rows), _up_to(64, c), _up_to(64, k)), 8, 3
-    return (_up_to(64, rows), _up_to(128, c), _up_to(128, k)), 8, 3
+        return Tile(_up_to(16, rows), _up_to(64, c), _up_to(64, k), 8, 3, 4)
+    filters = _up_to(256, k)
+    channels = _up_to(min(256, MOST_SUMS // filters), c)
+    block_rows = _up_to(64 if channels * filters > MOST_SUMS // 2 else 32, rows)
+    run = _run(channels * filters, block_rows * (channels + filters) * itemsize)
+    return Tile(block_rows, channels, filters, *run)
+
+
+def _product_sides(rows, columns) -> tuple[int, int]:
+    """A tile's rows and columns: the largest with work for two of three multiprocessors."""
+    wide = _up_to(256, columns)
+    high = _up_to(min(256, MOST_SUMS // wide), rows)
+    while max(high, wide) > 64 and (
+        -(-rows // high) * -(-columns // wide) < 2 * MULTIPROCESSORS // 3
+    ):
+        high, wide = (high, wide // 2) if wide >= high else (high // 2, wide)
+    return high, wide
+
+
+def _run(sums: int, stage_bytes: int, kept_bytes: int = 0, *, most=4):
+    """Warps, stages, and programs of a multiprocessor, of a tile with so many sums.
+
+    Two programs share it, one to compute while one waits, if two tiles' sums and stages
+    fit.
+    """
+    warps = 8 if sums > 64 * 128 else 4
+    for resident in (2, 1):
+        room = SHARED_BYTES // resident - OWN_BYTES - kept_bytes
+        stages = min(most, room // stage_bytes)
+        if stages >= 2 and resident * sums <= MOST_SUMS:
+            break
+    return warps, stages, resident
 
 
 def _depth(c, fold, least, most) -> int:
@@ -199,7 +247,7 @@ def kernel_bytes(
     """
     k = out_channels
     of = {"fold": fold, "direction": direction, "out_channels": k, "reverse": reverse}
-    launch, parts = plan(name, shape, itemsize, **of)
+    launch, parts, runs = plan(name, shape, itemsize, **of)
     count, c = math.prod(shape[:3]), shape[3]
     moved = _moved_elements(shape, fold, direction)
     if name == "shift":
@@ -210,44 +258,13 @@ def kernel_bytes(
     if name == "shift_conv_dw":
         loads = filter_tiles * moved + channel_tiles * count * k
         return itemsize * loads + parts * c * k * 4
-    return itemsize * (_dz_rows(launch.constants) * k + row_tiles * c * k + count * c)
+    return itemsize * (channel_tiles * count * k + runs * c * k + count * c)
 
 
 def _moved_elements(shape, fold, direction) -> int:
     """Elements of x that the shift reads: all but those that leave their clip."""
     a, _, r, _ = shape
     return math.prod(shape) - a * r * fold * (1 if direction == "past" else 2)
-
-
-def _dz_rows(n: dict) -> int:
-    """Rows of dz that the programs of dx load, one that several frames need once."""
-    groups = (
-        (n["FIRST"], range(n["FOLD"])),
-        (n["SECOND"], range(n["FOLD"], 2 * n["FOLD"])),
-        (0, range(2 * n["FOLD"], n["C"])),
-    )
-    blocks = Counter(
-        frozenset(
-            step
-            for step, channels in groups
-            if max(c0, channels.start) < min(c0 + n["BC"], channels.stop)
-        )
-        for c0 in range(0, n["C"], n["BC"])
-    )
-    row = np.arange(n["ROWS"])
-    tile = row // n["BR"] * 2**40
-    total = 0
-    for steps, count in blocks.items():
-        read = [
-            (tile + row + step * n["R"])[_within(row // n["R"] % n["T"] + step, n["T"])]
-            for step in steps
-        ]
-        total += count * len(np.unique(np.concatenate(read)))
-    return total
-
-
-def _within(frame, frames):
-    return (frame >= 0) & (frame < frames)
 
 
 def least_bytes(name, shape, itemsize, *, fold, direction, out_channels=0) -> int:
