@@ -17,7 +17,14 @@ import jax.numpy as jnp
 
 from vidshift.kernels import triton_gpu
 from vidshift.kernels.temporal.arguments import Move, TemporalSpec
-from vidshift.kernels.temporal.gpu_plan import Plan, kernel_calls, kernel_shape, plan
+from vidshift.kernels.temporal.gpu_plan import (
+    MULTIPROCESSORS,
+    Plan,
+    kernel_calls,
+    kernel_shape,
+    plan,
+    programs_that_fit,
+)
 
 LAUNCHES = {  # as traces name them
     "shift": "temporal_shift_forward_triton",
@@ -132,8 +139,18 @@ def resources(pass_name, shape, dtype, /, *, compute_capability=90, **options) -
 
 
 def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) -> dict:
-    """Returns what a compiled kernel takes of an absent GPU; arguments as of `plan`."""
+    """Returns what a compiled kernel takes of an absent GPU; arguments as of `plan`.
+
+    Beside `triton_gpu.resources`: the programs of a launch, how many of them fit on a
+    multiprocessor of an H100, and the waves in which they run if all 132 take as many.
+    """
     epilogue = {"SCALE": True, "BIAS": True, "RELU": True}
     itemsize = jnp.dtype(dtype).itemsize
     launch = plan(name, shape, itemsize, epilogue=epilogue, **options).launch
-    return triton_gpu.resources(launch, dtype, compute_capability)
+    taken = triton_gpu.resources(launch, dtype, compute_capability)
+    fit = programs_that_fit(taken["registers"], taken["shared"], launch.warps)
+    return taken | {
+        "programs": launch.programs,
+        "programs_an_sm": fit,
+        "waves": launch.programs / (MULTIPROCESSORS * fit),
+    }

@@ -53,7 +53,7 @@ def _shifted(
         x_ptr += tl.cast(step, tl.int64) * (R * C)
         source = c
     else:
-        step = _step(c, FOLD, FIRST, SECOND)
+        step = _step(c // VECTOR * VECTOR, FOLD, FIRST, SECOND)
         frame = t[:, None] + step[None, :]
         mask = inside[:, None] & (frame >= 0) & (frame < T)
         mask = tl.max_constancy(mask, [1, VECTOR])
@@ -89,47 +89,84 @@ def shift_kernel(
 
 
 @triton.jit
+def _filters(w_ptr, c0, k, C: tl.constexpr, K: tl.constexpr, BC: tl.constexpr):
+    """The weights of channels from c0 and filters k."""
+    c = c0 + tl.arange(0, BC)
+    return tl.load(
+        w_ptr + (c * K)[:, None] + k[None, :],
+        mask=(c < C)[:, None] & (k < K)[None, :],
+        other=0.0,
+    )
+
+
+@triton.jit
+def _finish(
+    y_ptr, y, scale, bias, i, inside, k, K: tl.constexpr,
+    SCALE: tl.constexpr, BIAS: tl.constexpr, RELU: tl.constexpr,
+):  # fmt: skip
+    if SCALE:
+        y *= scale[None, :]
+    if BIAS:
+        y += bias[None, :]
+    if RELU:
+        y = tl.maximum(y, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    tl.store(
+        y_ptr + (i * K)[:, None] + k[None, :],
+        y.to(y_ptr.dtype.element_ty),
+        mask=inside[:, None] & (k < K)[None, :],
+    )
+
+
+@triton.jit
 def shift_conv_kernel(
     x_ptr, w_ptr, scale_ptr, bias_ptr, y_ptr, ROWS: tl.constexpr,
     T: tl.constexpr, R: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
     FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr,
     SCALE: tl.constexpr, BIAS: tl.constexpr, RELU: tl.constexpr,
-    BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr, VECTOR: tl.constexpr,
+    STRIDE: tl.constexpr, BR: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+    VECTOR: tl.constexpr,
 ):  # fmt: skip
-    """A tile of `relu(scale * (shift(x) @ w) + bias)`.
+    """Tiles of `relu(scale * (shift(x) @ w) + bias)`.
 
-    Programs with the same rows of x are neighbours, and find them in the L2 cache.
+    Where all channels fit in a block, a program keeps its filters' weights and computes
+    every STRIDE-th tile of rows; otherwise it has one tile. Programs with the same rows of
+    x are neighbours, and find them in the L2 cache.
     """
     program = tl.program_id(0)
-    row0 = program // ((K + BK - 1) // BK) * BR
+    first = program // ((K + BK - 1) // BK)
     i = tl.arange(0, BR)
     k = program % ((K + BK - 1) // BK) * BK + tl.arange(0, BK)
-    t = (row0 + i) // R % T
-    inside = row0 + i < ROWS
-    x_ptr += row0.to(tl.int64) * C
-    y = tl.zeros([BR, BK], tl.float32)
-    for c0 in range(0, C, BC):
-        x = _shifted(
-            x_ptr, i, t, inside, c0, T, R, C, FOLD, FIRST, SECOND, BR, BC, VECTOR
-        )
-        c = c0 + tl.arange(0, BC)
-        w = tl.load(
-            w_ptr + (c * K)[:, None] + k[None, :],
-            mask=(c < C)[:, None] & (k < K)[None, :],
-            other=0.0,
-        )
-        y = tl.dot(x, w, y, input_precision="ieee")
-    if SCALE:
-        y *= tl.load(scale_ptr + k, mask=k < K, other=0.0)[None, :]
-    if BIAS:
-        y += tl.load(bias_ptr + k, mask=k < K, other=0.0)[None, :]
-    if RELU:
-        y = tl.maximum(y, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    tl.store(
-        y_ptr + row0.to(tl.int64) * K + (i * K)[:, None] + k[None, :],
-        y.to(y_ptr.dtype.element_ty),
-        mask=inside[:, None] & (k < K)[None, :],
-    )
+    scale = tl.load(scale_ptr + k, mask=k < K, other=0.0) if SCALE else k
+    bias = tl.load(bias_ptr + k, mask=k < K, other=0.0) if BIAS else k
+    if C <= BC:
+        w = _filters(w_ptr, 0, k, C, K, BC)
+        for tile in range(first, (ROWS + BR - 1) // BR, STRIDE):
+            row0 = tile * BR
+            inside = row0 + i < ROWS
+            x = _shifted(
+                x_ptr + row0.to(tl.int64) * C, i, (row0 + i) // R % T, inside, 0,
+                T, R, C, FOLD, FIRST, SECOND, BR, BC, VECTOR,
+            )  # fmt: skip
+            y = tl.dot(x, w, input_precision="ieee")
+            _finish(
+                y_ptr + row0.to(tl.int64) * K, y, scale, bias, i, inside, k, K,
+                SCALE, BIAS, RELU,
+            )  # fmt: skip
+    else:
+        row0 = first * BR
+        t = (row0 + i) // R % T
+        inside = row0 + i < ROWS
+        x_ptr += row0.to(tl.int64) * C
+        y = tl.zeros([BR, BK], tl.float32)
+        for c0 in range(0, C, BC):
+            x = _shifted(
+                x_ptr, i, t, inside, c0, T, R, C, FOLD, FIRST, SECOND, BR, BC, VECTOR
+            )
+            y = tl.dot(x, _filters(w_ptr, c0, k, C, K, BC), y, input_precision="ieee")
+        _finish(
+            y_ptr + row0.to(tl.int64) * K, y, scale, bias, i, inside, k, K,
+            SCALE, BIAS, RELU,
+        )  # fmt: skip
 
 
 @triton.jit

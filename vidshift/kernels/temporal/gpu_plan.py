@@ -103,17 +103,21 @@ def plan(
     }
     row_tiles, channel_tiles, filter_tiles = tiles((count, c, out_channels), constants)
     # Tiles of rows are shared out to so many programs that all run at once.
-    of_result = channel_tiles * (filter_tiles if name == "shift_conv_dw" else 1)
+    of_result = {
+        "shift_conv": filter_tiles,
+        "shift_conv_dx": channel_tiles,
+        "shift_conv_dw": channel_tiles * filter_tiles,
+    }[name]
     wanted = max(1, tile.resident * MULTIPROCESSORS // of_result)
     parts, runs = 1, row_tiles
     if name == "shift_conv":
         constants |= epilogue or NO_EPILOGUE
-        programs = row_tiles * filter_tiles
-    elif name == "shift_conv_dx":
-        if filter_tiles == 1:
+    if name != "shift_conv_dw":
+        kept = channel_tiles if name == "shift_conv" else filter_tiles
+        if kept == 1:
             runs = min(row_tiles, wanted)
         constants["STRIDE"] = runs
-        programs = runs * channel_tiles
+        programs = runs * of_result
     else:
         tiles_of_part = -(-row_tiles // wanted)
         parts = runs = -(-row_tiles // tiles_of_part)
@@ -139,34 +143,42 @@ def tiles(sizes, constants) -> tuple[int, ...]:
 # thread of eight warps. float32 has no tensor cores without losing bits: its products are
 # multiply-adds whose operands are in registers, so its tiles are small.
 MOST_SUMS = 128 * 256
+MOST_KEPT = 256  # channels of a sum whose weights a program keeps
 
 
 def _forward_tile(rows, c, k, fold, itemsize) -> Tile:
     if itemsize == 4:
         depth = _depth(c, fold, 16, 32)
         return Tile(_up_to(64, rows), depth, _up_to(64, k), 8, 3, 2)
-    block_rows, filters = _product_sides(rows, k)
-    depth = _depth(c, fold, 32, 64)
-    run = _run(block_rows * filters, (block_rows + filters) * depth * itemsize)
+    (block_rows, depth, filters), run = _product(
+        rows, c, k, itemsize, _depth(c, fold, 32, 64)
+    )
     return Tile(block_rows, depth, filters, *run)
 
 
 def _dx_tile(rows, c, k, fold, itemsize) -> Tile:
-    """Keeps a block of weights in shared memory, if it has all filters and fits."""
     del fold  # each channel is stored by itself, whatever its frame
     if itemsize == 4:
         return Tile(_up_to(64, rows), _up_to(64, c), _up_to(32, k), 8, 3, 2)
-    if k > 256:
-        block_rows, channels = _product_sides(rows, c)
-        run = _run(block_rows * channels, (block_rows + channels) * 64 * itemsize)
-        return Tile(block_rows, channels, 64, *run)
-    block_rows, channels, filters = _up_to(64, rows), _up_to(256, c), _up_to(256, k)
+    (block_rows, depth, channels), run = _product(rows, k, c, itemsize, 64)
+    return Tile(block_rows, channels, depth, *run)
+
+
+def _product(rows, depth, columns, itemsize, step):
+    """The tile of a product `[rows, depth] @ [depth, columns]`: three sides, and `_run`.
+
+    Up to a depth of 256 the weights of a tile's columns stay in shared memory, while the
+    program goes from tile to tile of rows. Beyond, a sum has steps of this many.
+    """
+    if depth > MOST_KEPT:
+        high, wide = _product_sides(rows, columns)
+        run = _run(high * wide, (high + wide) * step * itemsize)
+        return (high, step, wide), run
+    high, deep, wide = _up_to(64, rows), _up_to(256, depth), _up_to(256, columns)
     # The weights, and the result on its way from the tensor cores' order to rows.
-    kept = channels * filters * itemsize + block_rows * channels
-    return Tile(
-        *(block_rows, channels, filters),
-        *_run(block_rows * channels, block_rows * filters * itemsize, kept, most=3),
-    )
+    kept = deep * wide * itemsize + high * wide
+    run = _run(high * wide, high * deep * itemsize, kept, most=3)
+    return (high, deep, wide), run
 
 
 def _dw_tile(rows, c, k, fold, itemsize) -> Tile:
@@ -197,13 +209,25 @@ def _run(sums: int, stage_bytes: int, kept_bytes: int = 0, *, most=4):
     Two programs share it, one to compute while one waits, if two tiles' sums and stages
     fit.
     """
-    warps = 8 if sums > 64 * 128 else 4
+    warps = 8 if max(2 * sums, stage_bytes) > 2**14 else 4
     for resident in (2, 1):
         room = SHARED_BYTES // resident - OWN_BYTES - kept_bytes
         stages = min(most, room // stage_bytes)
         if stages >= 2 and resident * sums <= MOST_SUMS:
             break
     return warps, stages, resident
+
+
+def programs_that_fit(registers: int, shared_bytes: int, warps: int) -> int:
+    """Programs that a multiprocessor of an H100 holds at once.
+
+    It has 65,536 registers, which a warp takes by 256, room for 64 warps and 32 programs.
+    """
+    of_warp = -(-32 * registers // 256) * 256
+    return min(
+        32, 64 // warps, 2**16 // (of_warp * warps),
+        SHARED_BYTES // (shared_bytes + OWN_BYTES),
+    )  # fmt: skip
 
 
 def _depth(c, fold, least, most) -> int:
@@ -252,9 +276,9 @@ def kernel_bytes(
     moved = _moved_elements(shape, fold, direction)
     if name == "shift":
         return (moved + count * c) * itemsize
-    row_tiles, channel_tiles, filter_tiles = tiles((count, c, k), launch.constants)
+    _, channel_tiles, filter_tiles = tiles((count, c, k), launch.constants)
     if name == "shift_conv":
-        return itemsize * (filter_tiles * moved + row_tiles * c * k + count * k)
+        return itemsize * (filter_tiles * moved + runs * c * k + count * k)
     if name == "shift_conv_dw":
         loads = filter_tiles * moved + channel_tiles * count * k
         return itemsize * loads + parts * c * k * 4
