@@ -42,7 +42,7 @@ class Case(NamedTuple):
     direction: str = "both"
     epilogue: tuple[str, ...] = ()  # of scale, bias, relu
     nan: bool = False  # an element of x and one of dz
-    programs: int | None = None  # that share out the rows of dw
+    multiprocessors: int = 132  # whose programs share out the rows
 
     @property
     def options(self):
@@ -52,13 +52,20 @@ class Case(NamedTuple):
 CASES = {
     # Tiles that cross frames and clips; each channel by itself.
     "odd": Case((2, 3, 25, 40), 20, 5, epilogue=("scale", "bias", "relu"), nan=True),
-    # Blocks of one source frame, the last of them ragged, dw of several parts.
-    "uniform": Case((1, 4, 40, 72), 72, 32, "bfloat16", epilogue=("bias",), programs=2),
+    # Blocks of one source frame, the last of them ragged.
+    "uniform": Case((1, 3, 7, 288), 264, 64, "bfloat16", epilogue=("bias",), nan=True),
+    # Programs with several tiles of rows, and weights that stay; dw of several parts.
+    "kept": Case(
+        *((1, 4, 66, 40), 24, 8, "bfloat16"),
+        epilogue=("scale", "bias"),
+        nan=True,
+        multiprocessors=1,
+    ),
     "past": Case((2, 3, 9, 48), 130, 12, "bfloat16", "past", ("scale", "relu"), True),
     "one_frame": Case((3, 1, 7, 24), 5, 3, epilogue=("scale",)),
     "no_fold": Case((1, 3, 5, 20), 16, 0, "bfloat16", epilogue=("bias", "relu")),
     "uniform_float32": Case(
-        (1, 2, 40, 160), 70, 16, epilogue=("scale", "bias"), programs=8
+        (1, 2, 40, 160), 70, 16, epilogue=("scale", "bias"), multiprocessors=3
     ),
     "past_float32": Case((2, 3, 5, 18), 3, 16, direction="past", nan=True),
     "all_moved": Case((1, 3, 4, 34), 17, 17, "bfloat16", nan=True),
@@ -81,26 +88,45 @@ class Far(NamedTuple):
     filters: range
     x: tuple[int, int, int, int] = (1, 3, 2**20, 4096)
     out_channels: int = 1024
+    multiprocessors: int = 132
 
 
-LAST = range(896, 1024)  # filters of a tile
+MANY = 2**24  # each tile of rows has programs of its own
+LAST = range(768, 1024)  # filters of a tile
 FAR = {
     "far_shift": Far("shift", 1000, -1, 2, range(4096), range(0)),
     # Blocks of one source frame, and of several.
     "far_conv": Far("shift_conv", 1024, -1, 128, range(4096), LAST),
     "far_conv_mixed": Far("shift_conv", 1000, -1, 128, range(4096), LAST),
-    "far_dw": Far("shift_conv_dw", 1024, 71 - 256, 64, range(1024, 1152), LAST),
-    "far_dw_mixed": Far("shift_conv_dw", 1000, 63 - 256, 64, range(896, 1024), LAST),
+    "far_dw": Far(
+        "shift_conv_dw",
+        1024,
+        35 - 128,
+        64,
+        range(1024, 1152),
+        LAST,
+        multiprocessors=MANY,
+    ),
+    "far_dw_mixed": Far(
+        "shift_conv_dw",
+        1000,
+        31 - 128,
+        64,
+        range(896, 1024),
+        LAST,
+        multiprocessors=MANY,
+    ),
     **{
         name: Far(
-            *("shift_conv_dx", fold, program, 128, channels, range(4096)),
+            *("shift_conv_dx", fold, program, rows, channels, range(filters)),
             x=(1, 3, 2**20, 1024),
-            out_channels=4096,
+            out_channels=filters,
+            multiprocessors=multiprocessors,
         )
-        for name, fold, program, channels in [
-            ("far_dx", 128, -8, range(128)),
-            ("far_dx_mixed", 24, -16, range(64)),
-            ("far_dx_mixed_stays", 24, -15, range(64, 128)),
+        for name, fold, program, rows, channels, filters, multiprocessors in [
+            ("far_dx", 256, -4, 128, range(256), 4096, 132),
+            ("far_dx_mixed", 100, -4, 128, range(256), 4096, 132),
+            ("far_dx_kept", 100, -4, 64, range(256), 256, MANY),
         ]
     },
 }
@@ -172,9 +198,7 @@ def launch(name: str) -> dict:
     arrays = {n: jnp.asarray(a) for n, a in inputs(case).items()}
     x, move = arrays["x"], Move(**case.options)
     with pytest.MonkeyPatch.context() as patch:
-        if case.programs is not None:
-            programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
-            patch.setattr(gpu_plan, "PROGRAMS", programs)
+        patch.setattr(gpu_plan, "MULTIPROCESSORS", case.multiprocessors)
         results = {
             "shift": gpu.shift(x, move=move),
             "shift_reverse": gpu.shift(x, move=move._replace(reverse=True)),
@@ -237,9 +261,7 @@ def _bits(array):
 @pytest.mark.parametrize("name", CASES)
 def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
     case = CASES[name]
-    if case.programs is not None:
-        programs = dict.fromkeys(gpu_plan.PROGRAMS, case.programs)
-        monkeypatch.setattr(gpu_plan, "PROGRAMS", programs)
+    monkeypatch.setattr(gpu_plan, "MULTIPROCESSORS", case.multiprocessors)
     itemsize = jnp.dtype(case.dtype).itemsize
     names = NAMES if case.filters else NAMES[:2]
     counted = {
@@ -258,8 +280,7 @@ def test_fetched_bytes_are_those_of_the_programs(name, monkeypatch):
 @pytest.mark.parametrize("name", FAR)
 def test_addresses_of_more_than_32_bits(name, monkeypatch):
     case = FAR[name]
-    # Each tile of rows is a part of dw.
-    monkeypatch.setattr(gpu_plan, "PROGRAMS", {2: 2**31})
+    monkeypatch.setattr(gpu_plan, "MULTIPROCESSORS", case.multiprocessors)
     of = {"fold": case.fold, "direction": "both", "out_channels": case.out_channels}
     launch = gpu_plan.plan(case.name, case.x, 2, **of).launch
     kernel = kernel_of(launch)
@@ -276,17 +297,13 @@ def test_addresses_of_more_than_32_bits(name, monkeypatch):
     channels, filters = np.array(case.channels), np.array(case.filters)
     steps = np.select([channels < case.fold, channels < 2 * case.fold], [1, -1])
     of_x, of_z = rows * c + channels, rows * case.out_channels + filters
-    # No frame is later than this one.
+    # No frame is later than this one: the channels that read it clear the first one.
     read = (of_x + steps * r * c)[np.broadcast_to(steps < 1, of_x.shape)]
-    back = -r * np.unique(steps[steps >= 0])
+    moved = of_x + np.where(steps == 1, 1 - frames, steps) * r * c
     expected = {
         "shift": {0: read, 1: of_x},
         "shift_conv": {0: read, 4: of_z},
-        # dz goes back to the channels that took it: the other way, and of all filters.
-        "shift_conv_dx": {
-            0: np.add.outer(back, rows) * case.out_channels + filters,
-            2: of_x,
-        },
+        "shift_conv_dx": {0: of_z, 2: moved},
         "shift_conv_dw": {0: read, 1: of_z},
     }[case.name]
     for argument, addresses in expected.items():
@@ -294,20 +311,34 @@ def test_addresses_of_more_than_32_bits(name, monkeypatch):
         np.testing.assert_array_equal(got, np.unique(addresses), str(argument))
 
 
+# Programs of a multiprocessor and waves: one wave, but where K or C is too large for its
+# weights to stay; large tiles where the caches are the limit, two programs where they fit.
+WAVES = {
+    "tsm_56": {"shift_conv": (2, 1.0), "shift_conv_dx": (2, 1.0), "shift_conv_dw": (2, 1.0)},
+    "tsm_28": {"shift_conv": (1, 2.97), "shift_conv_dx": (2, 1.0), "shift_conv_dw": (1, 1.0)},
+    "tsm_14": {"shift_conv": (1, 1.48), "shift_conv_dx": (1, 1.0), "shift_conv_dw": (1, 1.0)},
+    "tsm_7": {"shift_conv": (1, 0.74), "shift_conv_dx": (1, 2.97), "shift_conv_dw": (1, 1.0)},
+}  # fmt: skip
+
+
 @needs_triton
 @pytest.mark.parametrize("name", ["shift", *PRODUCTS])
-@pytest.mark.parametrize("shape", TEMPORAL_SHIFT[::3], ids=lambda s: s.name)
-def test_registers_suffice_at_the_named_shapes(shape, name):
+@pytest.mark.parametrize("shape", TEMPORAL_SHIFT, ids=lambda s: s.name)
+def test_programs_fit_at_the_named_shapes(shape, name):
+    if name == "shift" and shape.name != "tsm_56":
+        pytest.skip("the same program for all")
     b, t, h, w, c = shape.x
     found = gpu.kernel_resources(
         name, (b, t, h * w, c), "bfloat16", out_channels=c // 4, **shape.options
     )
     assert found["spills"] == 0
     assert found["tensor_cores"] == (name != "shift")
-    if name != "shift_conv_dw":  # which has a program a multiprocessor anyway
-        # Two programs share a multiprocessor: one computes while one waits.
-        assert 2 * found["registers"] * found["warps"] * 32 <= 2**16
-        assert 2 * found["shared"] <= 227 * 2**10
+    if name == "shift":
+        assert found["programs_an_sm"] * found["warps"] * 32 >= 2048 // 2
+        return
+    programs, waves = WAVES[shape.name][name]
+    assert found["programs_an_sm"] == programs
+    assert found["waves"] == pytest.approx(waves, abs=0.04)
 
 
 @needs_triton
@@ -320,6 +351,9 @@ def test_registers_suffice_for_other_folds(channels, dtype):
         assert found["spills"] == 0, name
 
 
+FETCHED = {"tsm_56": 268e6, "tsm_28": 177e6, "tsm_14": 170e6, "tsm_7": 180e6}
+
+
 @pytest.mark.parametrize("shape", TEMPORAL_SHIFT, ids=lambda s: s.name)
 def test_named_shapes_move_little_from_memory(shape):
     b, t, h, w, c = shape.x
@@ -329,8 +363,12 @@ def test_named_shapes_move_little_from_memory(shape):
     least = rows * (c + k) * 2
     for name in PRODUCTS:
         moved = gpu_plan.least_bytes(name, x, 2, **of)
-        assert least < moved <= 1.7 * least  # at 7x7 the parts of dw weigh most
-        assert moved <= gpu_plan.kernel_bytes(name, x, 2, **of) + 2 * c * k * 4 * 132
+        assert least < moved <= 2.2 * least  # at 7x7 the parts of dw weigh most
+        fetched = gpu_plan.kernel_bytes(name, x, 2, **of)
+        # The parts of dw are added up by XLA; 17 MB is what one wave writes of them.
+        assert moved <= fetched + 1.1 * 2 * gpu_plan.MOST_SUMS * 132 * 4
+        # What the caches give is the limit at 28 and less: 5 to 6 TB/s on an H200.
+        assert fetched <= FETCHED[shape.name]
     assert gpu_plan.least_bytes("shift", x, 2, **of) <= 2 * rows * c * 2
 
 
