@@ -54,6 +54,14 @@ def compiling_for(compute_capability: int | None):
         _compute_capability.reset(token)
 
 
+def compute_capability() -> int | None:
+    """That of `compiling_for`, or of the GPU here (90: H100); None where there is none."""
+    named = _compute_capability.get()
+    if named is not None or not _any_gpu():
+        return named
+    return int(jax.devices("cuda")[0].compute_capability.replace(".", ""))
+
+
 @functools.cache
 def not_installed() -> str | None:
     """The package that has to be installed before a kernel can run, or None."""

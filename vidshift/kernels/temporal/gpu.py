@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from vidshift.kernels import triton_gpu
 from vidshift.kernels.temporal.arguments import Move, TemporalSpec
 from vidshift.kernels.temporal.gpu_plan import (
+    H100,
     MULTIPROCESSORS,
     Plan,
     kernel_calls,
@@ -98,6 +99,7 @@ def conv_dw(x, dz, *, move: Move):
 
 def _plan(name, x, move: Move, **options) -> Plan:
     fold, direction = move.fold, move.direction
+    options |= {"compute_capability": triton_gpu.compute_capability() or H100}
     itemsize = x.dtype.itemsize
     return plan(name, x.shape, itemsize, fold=fold, direction=direction, **options)
 
@@ -146,7 +148,8 @@ def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) ->
     """
     epilogue = {"SCALE": True, "BIAS": True, "RELU": True}
     itemsize = jnp.dtype(dtype).itemsize
-    launch = plan(name, shape, itemsize, epilogue=epilogue, **options).launch
+    options |= {"epilogue": epilogue, "compute_capability": compute_capability}
+    launch = plan(name, shape, itemsize, **options).launch
     taken = triton_gpu.resources(launch, dtype, compute_capability)
     fit = programs_that_fit(taken["registers"], taken["shared"], launch.warps)
     return taken | {

@@ -7,10 +7,12 @@ from vidshift.kernels.triton_gpu import Launch
 
 VECTOR_BYTES = 16  # the longest load of a thread
 SHIFT_BYTES = 2**14  # of a program that only moves: four such loads a thread
-# Of an H100: multiprocessors, and the shared memory that the programs of one have, each of
-# which takes 1 KB more than it asks for.
-MULTIPROCESSORS = 132
-SHARED_BYTES, OWN_BYTES = 228 * 2**10, 2**10
+MULTIPROCESSORS = 132  # of an H100
+# Shared memory of a multiprocessor by compute capability, of which each program takes 1 KB
+# more than it asks for (CUDA C++ Programming Guide, table of technical specifications).
+SHARED_BYTES = {80: 164 * 2**10, 87: 164 * 2**10, 90: 228 * 2**10, 100: 228 * 2**10}
+LEAST_SHARED_BYTES, OWN_BYTES = 100 * 2**10, 2**10  # of the others from 8.0
+H100 = 90
 # Epilogue of the convolution: what it multiplies, adds, and cuts off.
 NO_EPILOGUE = {"SCALE": False, "BIAS": False, "RELU": False}
 
@@ -60,6 +62,7 @@ def plan(
     out_channels=0,
     reverse=False,
     epilogue=None,
+    compute_capability=H100,
 ) -> Plan:
     """The launch of a kernel.
 
@@ -68,6 +71,7 @@ def plan(
       shape: of x, `[A, T, R, C]`.
       reverse: the transpose of the shift, of "shift".
       epilogue: as `NO_EPILOGUE`, of "shift_conv".
+      compute_capability: of the GPU, whose shared memory the tiles have to fit in.
     """
     _, t, r, c = shape
     count = math.prod(shape[:3])
@@ -94,7 +98,8 @@ def plan(
         "shift_conv_dx": _dx_tile,
         "shift_conv_dw": _dw_tile,
     }[name]
-    tile = choose(count, c, out_channels, fold, itemsize)
+    shared = SHARED_BYTES.get(compute_capability, LEAST_SHARED_BYTES)
+    tile = choose(count, c, out_channels, fold, itemsize, shared)
     constants |= {
         "K": out_channels,
         "BR": tile.rows,
@@ -146,49 +151,52 @@ MOST_SUMS = 128 * 256
 MOST_KEPT = 256  # channels of a sum whose weights a program keeps
 
 
-def _forward_tile(rows, c, k, fold, itemsize) -> Tile:
+def _forward_tile(rows, c, k, fold, itemsize, shared) -> Tile:
     if itemsize == 4:
         depth = _depth(c, fold, 16, 32)
         return Tile(_up_to(64, rows), depth, _up_to(64, k), 8, 3, 2)
     (block_rows, depth, filters), run = _product(
-        rows, c, k, itemsize, _depth(c, fold, 32, 64)
+        rows, c, k, _depth(c, fold, 32, 64), itemsize, shared
     )
     return Tile(block_rows, depth, filters, *run)
 
 
-def _dx_tile(rows, c, k, fold, itemsize) -> Tile:
+def _dx_tile(rows, c, k, fold, itemsize, shared) -> Tile:
     del fold  # each channel is stored by itself, whatever its frame
     if itemsize == 4:
         return Tile(_up_to(64, rows), _up_to(64, c), _up_to(32, k), 8, 3, 2)
-    (block_rows, depth, channels), run = _product(rows, k, c, itemsize, 64)
+    (block_rows, depth, channels), run = _product(rows, k, c, 64, itemsize, shared)
     return Tile(block_rows, channels, depth, *run)
 
 
-def _product(rows, depth, columns, itemsize, step):
+def _product(rows, depth, columns, step, itemsize, shared):
     """The tile of a product `[rows, depth] @ [depth, columns]`: three sides, and `_run`.
 
-    Up to a depth of 256 the weights of a tile's columns stay in shared memory, while the
-    program goes from tile to tile of rows. Beyond, a sum has steps of this many.
+    Up to a depth of 256 the weights of a tile's columns stay in shared memory, if they fit,
+    while the program goes from tile to tile of rows. Otherwise a sum has steps.
     """
-    if depth > MOST_KEPT:
-        high, wide = _product_sides(rows, columns)
-        run = _run(high * wide, (high + wide) * step * itemsize)
-        return (high, step, wide), run
-    high, deep, wide = _up_to(64, rows), _up_to(256, depth), _up_to(256, columns)
-    # The weights, and the result on its way from the tensor cores' order to rows.
-    kept = deep * wide * itemsize + high * wide
-    run = _run(high * wide, high * deep * itemsize, kept, most=3)
-    return (high, deep, wide), run
+    if depth <= MOST_KEPT:
+        high, deep, wide = _up_to(64, rows), _up_to(256, depth), _up_to(256, columns)
+        # The weights, and the result on its way from the tensor cores' order to rows.
+        kept = deep * wide * itemsize + high * wide
+        stage = high * deep * itemsize
+        run = _run(high * wide, stage, shared, kept_bytes=kept, most=3)
+        if run is not None:
+            return (high, deep, wide), run
+    high, wide = _product_sides(rows, columns)
+    run = _run(high * wide, (high + wide) * step * itemsize, shared)
+    return (high, step, wide), run
 
 
-def _dw_tile(rows, c, k, fold, itemsize) -> Tile:
+def _dw_tile(rows, c, k, fold, itemsize, shared) -> Tile:
     del fold  # the channels are not what is summed over: their frames may differ
     if itemsize == 4:
         return Tile(_up_to(16, rows), _up_to(64, c), _up_to(64, k), 8, 3, 4)
     filters = _up_to(256, k)
     channels = _up_to(min(256, MOST_SUMS // filters), c)
     block_rows = _up_to(64 if channels * filters > MOST_SUMS // 2 else 32, rows)
-    run = _run(channels * filters, block_rows * (channels + filters) * itemsize)
+    stage = block_rows * (channels + filters) * itemsize
+    run = _run(channels * filters, stage, shared)
     return Tile(block_rows, channels, filters, *run)
 
 
@@ -203,19 +211,19 @@ def _product_sides(rows, columns) -> tuple[int, int]:
     return high, wide
 
 
-def _run(sums: int, stage_bytes: int, kept_bytes: int = 0, *, most=4):
+def _run(sums: int, stage_bytes: int, shared: int, *, kept_bytes=0, most=4):
     """Warps, stages, and programs of a multiprocessor, of a tile with so many sums.
 
     Two programs share it, one to compute while one waits, if two tiles' sums and stages
-    fit.
+    fit. None where not even one has room for two stages.
     """
     warps = 8 if max(2 * sums, stage_bytes) > 2**14 else 4
     for resident in (2, 1):
-        room = SHARED_BYTES // resident - OWN_BYTES - kept_bytes
+        room = shared // resident - OWN_BYTES - kept_bytes
         stages = min(most, room // stage_bytes)
         if stages >= 2 and resident * sums <= MOST_SUMS:
-            break
-    return warps, stages, resident
+            return warps, stages, resident
+    return None
 
 
 def programs_that_fit(registers: int, shared_bytes: int, warps: int) -> int:
@@ -226,7 +234,7 @@ def programs_that_fit(registers: int, shared_bytes: int, warps: int) -> int:
     of_warp = -(-32 * registers // 256) * 256
     return min(
         32, 64 // warps, 2**16 // (of_warp * warps),
-        SHARED_BYTES // (shared_bytes + OWN_BYTES),
+        SHARED_BYTES[H100] // (shared_bytes + OWN_BYTES),
     )  # fmt: skip
 
 
