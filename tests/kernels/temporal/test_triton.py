@@ -342,6 +342,21 @@ def test_programs_fit_at_the_named_shapes(shape, name):
 
 
 @needs_triton
+@pytest.mark.parametrize(
+    ("name", "compute_capability", "shared"),
+    [("shift_conv", 80, 163), ("shift_conv_dx", 89, 99), ("shift_conv_dw", 89, 99)],
+)
+def test_tiles_fit_smaller_gpus(name, compute_capability, shared):
+    """An A100 and an L4: no program may ask for more than these kilobytes."""
+    shape, of = (16, 8, 196, 256), {"fold": 32, "out_channels": 256}
+    found = gpu.kernel_resources(
+        name, shape, "bfloat16", compute_capability=compute_capability, **of
+    )
+    assert found["shared"] <= shared * 2**10
+    assert found["spills"] == 0
+
+
+@needs_triton
 # MobileNetV2's first and last.
 @pytest.mark.parametrize(("channels", "dtype"), [(24, "bfloat16"), (160, "float32")])
 def test_registers_suffice_for_other_folds(channels, dtype):
@@ -394,6 +409,43 @@ for dtype, (*clips, c), k, fold, direction in [
 @needs_jax_triton
 def test_compiles_for_an_absent_h100():
     check_for("h100", COMPILE)
+
+
+BLOCKS = """
+from vidshift.kernels import Frames
+from vidshift.kernels.analysis import hlo
+
+def block(x, weights, name):
+    y = temporal_shift(Frames(x, 8), fold=16, implementation=name).data if name else x
+    for w, relu in zip(weights, (jax.nn.relu, lambda y: y + x), strict=True):
+        axes = ("HWNC", "HWIO", "HWNC")
+        y = jax.lax.conv_general_dilated(y, w, (1, 1), "SAME", dimension_numbers=axes)
+        y = relu((y.astype("float32") * 2 + 1).astype(y.dtype))
+    return jax.nn.relu(y)
+
+def network(weights, x, name):
+    for pair in weights:
+        x = block(x, pair, name)
+    return x.astype("float32").mean()
+
+def arrays_moved(function, name):
+    x = array(28, 28, 128, 128, dtype="bfloat16")
+    weights = [[array(3, 3, 128, 128, dtype="bfloat16")] * 2] * 3
+    program = jax.jit(lambda weights, x: function(weights, x, name))
+    text = compiled(program, weights, x).as_text()
+    return hlo.program_bytes(text, kernels=True).size_bytes / (2 * x.size)
+
+for function in (network, jax.grad(network)):
+    none, xla, triton = (arrays_moved(function, n) for n in (None, "xla", "triton"))
+    print(f"arrays of x: {none:.1f} without, {xla:.1f} xla, {triton:.1f} triton")
+    assert xla - none < 0.6 * (triton - none)
+"""
+
+
+@needs_jax_triton
+def test_xla_moves_less_for_the_shift_alone():
+    """Why it is chosen on a GPU, where its own pass is the slower one."""
+    check_for("h100", BLOCKS)
 
 
 @pytest.mark.parametrize(

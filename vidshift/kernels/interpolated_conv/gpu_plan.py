@@ -8,14 +8,18 @@ from vidshift.kernels.interpolated.arguments import ShiftSpec
 from vidshift.kernels.interpolated.taps import out_sizes
 from vidshift.kernels.triton_gpu import Launch
 
-# Places of a program, and its outputs at most: 64 sums in each thread of eight warps. With
-# more of either the taps of a block of channels no longer fit in registers.
+# Places of a program, and its outputs at most: with more of either the taps of a block of
+# channels no longer fit in registers. Each block of outputs shifts x again.
 LANES = 64
-MOST_OUTPUTS = {"forward": 256, "weight": 128}
+MOST_OUTPUTS = 256
+# Of the weight's gradient, such blocks take all 255 registers of a thread; for more outputs
+# than these the addresses do not fit beside them.
+WIDE_OUTPUTS, NARROW_BLOCK = 512, 128
 WARPS = 8
 CHANNELS = {"forward": 16, "weight": 32}  # of a block of x, multiplied at once
 LEAST = 16  # of each side of a product
-# Programs that keep a large GPU busy: two for each of an H100's cores.
+# Programs that keep a large GPU busy: two for each of an H100's cores. Registers leave room
+# for one at a time, so they run in two waves.
 PROGRAMS = 264
 
 
@@ -31,7 +35,9 @@ class ConvPlan(NamedTuple):
 
 def make_conv_plan(direction, shape, outputs, itemsize, stride, max_shift) -> ConvPlan:
     b, *_, c = shape
-    block_k = min(MOST_OUTPUTS[direction], max(LEAST, gpu_plan.power_of_2(outputs)))
+    narrow = direction == "weight" and outputs > WIDE_OUTPUTS
+    most = NARROW_BLOCK if narrow else MOST_OUTPUTS
+    block_k = min(most, max(LEAST, gpu_plan.power_of_2(outputs)))
     block_c = min(CHANNELS[direction], max(LEAST, gpu_plan.power_of_2(c)))
     of_shift = gpu_plan.make_plan(
         "forward", shape, itemsize, stride, max_shift, False, lanes=LANES

@@ -50,7 +50,9 @@ def _reads_at_half_speed(x, piece, spec: TemporalSpec) -> bool:
     return piece == "backward_weight" and _beyond_vmem(x, spec)
 
 
-# The shift alone: XLA's everywhere.
+# The shift alone: XLA's everywhere. On a GPU its pass is slower than `triton`'s, but XLA
+# makes it, or half of it, a part of the elementwise operation before or after it
+# (docs/kernels.md has the bytes).
 TEMPORAL_SHIFT = Operation(
     "temporal_shift",
     pieces=dict.fromkeys(

@@ -127,17 +127,18 @@ def _from_rows(y, x, move: Move):
 def resources(pass_name, shape, dtype, /, *, compute_capability=90, **options) -> dict:
     """Returns the most that any kernel of "forward" or "backward" takes of an absent GPU.
 
+    `kernels` in it has `kernel_resources` of each.
+
     Args:
       shape: of the clips.
       options: `out_channels`, if there is a convolution, and those of the shift.
     """
     of_gpu = {"compute_capability": compute_capability}
-    return triton_gpu.most(
-        [
-            kernel_resources(name, kernel_shape(shape), dtype, **call, **of_gpu)
-            for name, call in kernel_calls(pass_name, **options)
-        ]
-    )
+    kernels = {
+        name: kernel_resources(name, kernel_shape(shape), dtype, **call, **of_gpu)
+        for name, call in kernel_calls(pass_name, **options)
+    }
+    return triton_gpu.most(list(kernels.values())) | {"kernels": kernels}
 
 
 def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) -> dict:

@@ -12,6 +12,9 @@ VECTOR neighbours of them, which FOLD and C are multiples of, still lie side by 
 
 All sizes are known when it is compiled: T, R, C, K of the product's weights `[C, K]`, and
 tiles of BR rows, BC channels, BK filters.
+
+Loads are pipelined `cp.async`. TMA needs a descriptor: made by the kernel it needs scratch
+memory, for which jax-triton 0.3.1 passes no pointer, and it makes none on the host.
 """
 
 import triton
