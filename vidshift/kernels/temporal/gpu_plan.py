@@ -149,6 +149,9 @@ def tiles(sizes, constants) -> tuple[int, ...]:
 # multiply-adds whose operands are in registers, so its tiles are small.
 MOST_SUMS = 128 * 256
 MOST_KEPT = 256  # channels of a sum whose weights a program keeps
+# With fewer stages no load is under way during a product: of n stages, Triton waits before
+# each product until n - 2 loads are left, and starts the next one after it.
+AHEAD = 3
 
 
 def _forward_tile(rows, c, k, fold, itemsize, shared) -> Tile:
@@ -172,17 +175,18 @@ def _dx_tile(rows, c, k, fold, itemsize, shared) -> Tile:
 def _product(rows, depth, columns, step, itemsize, shared):
     """The tile of a product `[rows, depth] @ [depth, columns]`: three sides, and `_run`.
 
-    Up to a depth of 256 the weights of a tile's columns stay in shared memory, if they fit,
-    while the program goes from tile to tile of rows. Otherwise a sum has steps.
+    Up to a depth of 256 the weights of a tile's columns stay in shared memory, while the
+    program goes from tile to tile of rows: of as many columns as leave room for loads.
+    Otherwise a sum has steps.
     """
-    if depth <= MOST_KEPT:
-        high, deep, wide = _up_to(64, rows), _up_to(256, depth), _up_to(256, columns)
+    high, deep, wide = _up_to(64, rows), _up_to(256, depth), _up_to(256, columns)
+    while depth <= MOST_KEPT and wide >= min(64, _up_to(64, columns)):
         # The weights, and the result on its way from the tensor cores' order to rows.
         kept = deep * wide * itemsize + high * wide
-        stage = high * deep * itemsize
-        run = _run(high * wide, stage, shared, kept_bytes=kept, most=3)
-        if run is not None:
+        run = _run(high * wide, high * deep * itemsize, shared, kept)
+        if run[1] >= AHEAD:
             return (high, deep, wide), run
+        wide //= 2
     high, wide = _product_sides(rows, columns)
     run = _run(high * wide, (high + wide) * step * itemsize, shared)
     return (high, step, wide), run
@@ -211,19 +215,20 @@ def _product_sides(rows, columns) -> tuple[int, int]:
     return high, wide
 
 
-def _run(sums: int, stage_bytes: int, shared: int, *, kept_bytes=0, most=4):
+def _run(sums: int, stage_bytes: int, shared: int, kept_bytes: int = 0):
     """Warps, stages, and programs of a multiprocessor, of a tile with so many sums.
 
     Two programs share it, one to compute while one waits, if two tiles' sums and stages
-    fit. None where not even one has room for two stages.
+    fit.
     """
     warps = 8 if max(2 * sums, stage_bytes) > 2**14 else 4
-    for resident in (2, 1):
-        room = shared // resident - OWN_BYTES - kept_bytes
-        stages = min(most, room // stage_bytes)
-        if stages >= 2 and resident * sums <= MOST_SUMS:
-            return warps, stages, resident
-    return None
+    both, alone = (
+        min(4, (shared // resident - OWN_BYTES - kept_bytes) // stage_bytes)
+        for resident in (2, 1)
+    )
+    if both >= AHEAD and 2 * sums <= MOST_SUMS:
+        return warps, both, 2
+    return warps, alone, 1
 
 
 def programs_that_fit(registers: int, shared_bytes: int, warps: int) -> int:
