@@ -104,13 +104,14 @@ def _filters(w_ptr, c0, k, C: tl.constexpr, K: tl.constexpr, BC: tl.constexpr):
 
 @triton.jit
 def _finish(
-    y_ptr, y, scale, bias, i, inside, k, K: tl.constexpr,
+    y_ptr, y, scale_ptr, bias_ptr, i, inside, k, K: tl.constexpr,
     SCALE: tl.constexpr, BIAS: tl.constexpr, RELU: tl.constexpr,
 ):  # fmt: skip
+    """Stores `relu(scale * y + bias)` as rows i after y_ptr's, filters k."""
     if SCALE:
-        y *= scale[None, :]
+        y *= tl.load(scale_ptr + k, mask=k < K, other=0.0)[None, :]
     if BIAS:
-        y += bias[None, :]
+        y += tl.load(bias_ptr + k, mask=k < K, other=0.0)[None, :]
     if RELU:
         y = tl.maximum(y, 0.0, propagate_nan=tl.PropagateNan.ALL)
     tl.store(
@@ -139,8 +140,6 @@ def shift_conv_kernel(
     first = program // ((K + BK - 1) // BK)
     i = tl.arange(0, BR)
     k = program % ((K + BK - 1) // BK) * BK + tl.arange(0, BK)
-    scale = tl.load(scale_ptr + k, mask=k < K, other=0.0) if SCALE else k
-    bias = tl.load(bias_ptr + k, mask=k < K, other=0.0) if BIAS else k
     if C <= BC:
         w = _filters(w_ptr, 0, k, C, K, BC)
         for tile in range(first, (ROWS + BR - 1) // BR, STRIDE):
@@ -152,7 +151,7 @@ def shift_conv_kernel(
             )  # fmt: skip
             y = tl.dot(x, w, input_precision="ieee")
             _finish(
-                y_ptr + row0.to(tl.int64) * K, y, scale, bias, i, inside, k, K,
+                y_ptr + row0.to(tl.int64) * K, y, scale_ptr, bias_ptr, i, inside, k, K,
                 SCALE, BIAS, RELU,
             )  # fmt: skip
     else:
@@ -167,7 +166,7 @@ def shift_conv_kernel(
             )
             y = tl.dot(x, _filters(w_ptr, c0, k, C, K, BC), y, input_precision="ieee")
         _finish(
-            y_ptr + row0.to(tl.int64) * K, y, scale, bias, i, inside, k, K,
+            y_ptr + row0.to(tl.int64) * K, y, scale_ptr, bias_ptr, i, inside, k, K,
             SCALE, BIAS, RELU,
         )  # fmt: skip
 
