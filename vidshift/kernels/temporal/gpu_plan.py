@@ -188,7 +188,9 @@ def _product(rows, depth, columns, step, itemsize, shared):
             return (high, deep, wide), run
         wide //= 2
     high, wide = _product_sides(rows, columns)
-    run = _run(high * wide, (high + wide) * step * itemsize, shared)
+    # The addresses of 256 rows and 64 channels do not fit beside their sums.
+    step, most = (step, 4) if high < 256 else (min(32, step), 6)
+    run = _run(high * wide, (high + wide) * step * itemsize, shared, most=most)
     return (high, step, wide), run
 
 
@@ -215,7 +217,7 @@ def _product_sides(rows, columns) -> tuple[int, int]:
     return high, wide
 
 
-def _run(sums: int, stage_bytes: int, shared: int, kept_bytes: int = 0):
+def _run(sums: int, stage_bytes: int, shared: int, kept_bytes: int = 0, *, most=4):
     """Warps, stages, and programs of a multiprocessor, of a tile with so many sums.
 
     Two programs share it, one to compute while one waits, if two tiles' sums and stages
@@ -223,7 +225,7 @@ def _run(sums: int, stage_bytes: int, shared: int, kept_bytes: int = 0):
     """
     warps = 8 if max(2 * sums, stage_bytes) > 2**14 else 4
     both, alone = (
-        min(4, (shared // resident - OWN_BYTES - kept_bytes) // stage_bytes)
+        min(most, (shared // resident - OWN_BYTES - kept_bytes) // stage_bytes)
         for resident in (2, 1)
     )
     if both >= AHEAD and 2 * sums <= MOST_SUMS:
