@@ -22,7 +22,7 @@ from vidshift.kernels import temporal_shift, temporal_shift_conv
 from vidshift.kernels.analysis.shapes import TEMPORAL_SHIFT
 from vidshift.kernels.temporal import gpu, gpu_plan
 from vidshift.kernels.temporal.arguments import Move
-from vidshift.kernels.triton_gpu import kernel_of
+from vidshift.kernels.triton_gpu import compiling_for, kernel_of
 
 pytestmark = pytest.mark.slow
 
@@ -321,28 +321,30 @@ WAVES = {
 }  # fmt: skip
 
 
+def _resources_at(shape, name):
+    b, t, h, w, c = shape.x
+    options = {"out_channels": c // 4, **shape.options}
+    return gpu.kernel_resources(name, (b, t, h * w, c), "bfloat16", **options)
+
+
 @needs_triton
-@pytest.mark.parametrize("name", ["shift", *PRODUCTS])
+@pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("shape", TEMPORAL_SHIFT, ids=lambda s: s.name)
 def test_programs_fit_at_the_named_shapes(shape, name):
-    if name == "shift" and shape.name != "tsm_56":
-        pytest.skip("the same program for all")
-    b, t, h, w, c = shape.x
-    found = gpu.kernel_resources(
-        name, (b, t, h * w, c), "bfloat16", out_channels=c // 4, **shape.options
-    )
-    assert found["spills"] == 0
-    assert found["tensor_cores"] == (name != "shift")
-    if name == "shift":
-        assert found["programs_an_sm"] * found["warps"] * 32 >= 2048 // 2
-        return
-    stages = gpu_plan.plan(
-        name, (b, t, h * w, c), 2, out_channels=c // 4, **shape.options
-    ).launch.stages
-    assert stages >= gpu_plan.AHEAD
+    found = _resources_at(shape, name)
     programs, waves = WAVES[shape.name][name]
+    assert found["spills"] == 0
+    assert found["tensor_cores"]
     assert found["programs_an_sm"] == programs
     assert found["waves"] == pytest.approx(waves, abs=0.04)
+    assert found["stages"] >= gpu_plan.AHEAD
+
+
+@needs_triton
+def test_the_shift_alone_fills_half_of_a_multiprocessor():
+    found = _resources_at(TEMPORAL_SHIFT[0], "shift")
+    assert found["spills"] == 0
+    assert found["programs_an_sm"] * found["warps"] >= 64 // 2
 
 
 @needs_triton
@@ -468,6 +470,18 @@ def test_says_what_it_cannot_do(shape, dtype, out_channels, reason):
         arrays.append(jax.ShapeDtypeStruct((shape[-1], out_channels), "float32"))
     with pytest.raises(NotImplementedError, match=reason):
         jax.eval_shape(functools.partial(f, fold=0, implementation="triton"), *arrays)
+
+
+def test_tiles_are_of_the_gpu_that_is_compiled_for():
+    x = jax.ShapeDtypeStruct((16, 8, 196, 256), "bfloat16")
+    for capability in (89, 90):
+        with compiling_for(capability):
+            plan = gpu._plan("shift_conv", x, Move(32, "both"), out_channels=64)
+        of = {"fold": 32, "out_channels": 64, "compute_capability": capability}
+        assert plan == gpu_plan.plan("shift_conv", x.shape, 2, **of)
+    assert plan != gpu_plan.plan(
+        "shift_conv", x.shape, 2, **of | {"compute_capability": 89}
+    )
 
 
 @pytest.mark.skipif(

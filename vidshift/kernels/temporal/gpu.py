@@ -144,8 +144,9 @@ def resources(pass_name, shape, dtype, /, *, compute_capability=90, **options) -
 def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) -> dict:
     """Returns what a compiled kernel takes of an absent GPU; arguments as of `plan`.
 
-    Beside `triton_gpu.resources`: the programs of a launch, how many of them fit on a
-    multiprocessor of an H100, and the waves in which they run if all 132 take as many.
+    Beside `triton_gpu.resources`: the stages of its loads, the programs of a launch, how
+    many of them fit on a multiprocessor of an H100, and the waves in which they run if all
+    132 take as many.
     """
     epilogue = {"SCALE": True, "BIAS": True, "RELU": True}
     itemsize = jnp.dtype(dtype).itemsize
@@ -154,6 +155,7 @@ def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) ->
     taken = triton_gpu.resources(launch, dtype, compute_capability)
     fit = programs_that_fit(taken["registers"], taken["shared"], launch.warps)
     return taken | {
+        "stages": launch.stages,
         "programs": launch.programs,
         "programs_an_sm": fit,
         "waves": launch.programs / (MULTIPROCESSORS * fit),
