@@ -16,6 +16,7 @@ from typing import Any
 from flax import nnx
 
 from vidshift.kernels import Frames
+from vidshift.layers.folded import folded_layers
 from vidshift.layers.width import kept
 
 
@@ -173,7 +174,8 @@ class Unit(nnx.Module):
     """`activation(norm(conv(x)))`, with slots around it and before the norm.
 
     Features are `vidshift.kernels.Frames`; `activation` is a named function or None. The slots are
-    `before` the convolution, `between` it and the norm, and `after` the activation.
+    `before` the convolution, `between` it and the norm, and `after` the activation. With
+    nothing between them, a norm in evaluation mode is folded into the convolution.
     """
 
     def __init__(self, conv: nnx.Module, norm: nnx.Module, activation=nnx.relu):
@@ -187,13 +189,18 @@ class Unit(nnx.Module):
     def __call__(self, x: Frames) -> Frames:
         if self.before is not None:
             x = self.before(x)
-        return self.finish(self.conv(x))
+        if self.between is not None:
+            return self.finish(self.conv(x))
+        conv, norm = folded_layers(self.conv, self.norm)
+        return self._activated(norm(conv(x)))
 
     def finish(self, x: Frames) -> Frames:
         """Returns features after the norm, the activation and the slots around them."""
         if self.between is not None:
             x = self.between(x)
-        x = self.norm(x)
+        return self._activated(self.norm(x))
+
+    def _activated(self, x: Frames) -> Frames:
         if self.activation is not None:
             x = x.like(self.activation(x.data))
         return x if self.after is None else self.after(x)

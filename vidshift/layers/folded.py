@@ -1,0 +1,91 @@
+"""Batch norms in evaluation, folded into the convolutions before them.
+
+`norm(conv(x)) = conv'(x) + bias'` with the kernel times the norm's factor. A convolution's
+library then writes normalised features, with the ReLU and a residual's sum, and no pass
+over them is left. The factor multiplies a few million weights in place of every feature.
+"""
+
+import copy
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vidshift.kernels import Frames
+from vidshift.layers.conv import FrameConv
+from vidshift.layers.norm import BatchNorm
+from vidshift.layers.time_conv import TimeConv
+
+# Layers whose results are linear in a kernel with the output channels on its last axis.
+LINEAR = (FrameConv, TimeConv, nnx.Linear)
+
+
+class ChannelBias(nnx.Module):
+    """`x + bias`: a batch norm whose factor is in the weights before it."""
+
+    use_running_average = True
+
+    def __init__(self, bias: jax.Array):
+        self.bias = nnx.Param(bias)
+
+    def scale_and_bias(self) -> tuple[None, jax.Array]:
+        """Returns no factor, and the summand, `[C]`."""
+        return None, self.bias[...]
+
+    def __call__(self, x: Frames | jax.Array) -> Frames | jax.Array:
+        """Frames or arrays `[..., C]`, in their own type."""
+        data = x.data if isinstance(x, Frames) else x
+        bias = self.bias[...].astype(data.dtype)
+        y = data + bias.reshape((1,) * (data.ndim - 1) + (-1,))
+        return x.like(y) if isinstance(x, Frames) else y
+
+
+def folded_layers(conv: nnx.Module, norm: nnx.Module) -> tuple[nnx.Module, nnx.Module]:
+    """Returns a convolution and its norm as layers that write features once.
+
+    Folds in float32, and rounds the kernel to the convolution's compute type. A norm of
+    batch statistics, and layers of other kinds, are returned as they are. Differentiable
+    in the weights of both.
+    """
+    folds = isinstance(conv, LINEAR) and isinstance(norm, BatchNorm)
+    if not (folds and norm.use_running_average):
+        return conv, norm
+    scale, bias = norm.scale_and_bias()
+    kernel = conv.kernel[...]
+    if conv.bias is not None:
+        bias = bias + conv.bias[...] * scale
+    folded = copy.copy(conv)
+    scale = scale.reshape((1,) * (kernel.ndim - 1) + (-1,))
+    folded.kernel = nnx.Param((kernel * scale).astype(conv.dtype))
+    folded.bias, folded.use_bias = nnx.data(None), False
+    return folded, ChannelBias(bias)
+
+
+def folded(model: nnx.Module) -> nnx.Module:
+    """Returns a network for evaluation alone, with its batch norms folded once.
+
+    Weights are in the compute type, so a call reads half of the bytes of float32 ones in
+    bfloat16 and folds nothing. The network given stays as it is. Parameters no longer
+    have a checkpoint's names, so the network returned can neither be trained nor saved
+    as a checkpoint. Norms that follow no convolution directly stay: those before a
+    convolution (RubiksNet, a gate's) and those after a gate (GSM, GSF).
+
+    Args:
+      model: in evaluation mode; a norm in training mode stays as it is. May be of shapes
+        alone.
+    """
+    if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(nnx.state(model))):
+        return nnx.eval_shape(_fold, model)
+    return _fold(nnx.merge(*nnx.split(model)))
+
+
+def _fold(model: nnx.Module) -> nnx.Module:
+    """Folds in place."""
+    for _, module in list(nnx.iter_modules(model)):
+        # A unit of any kind: its norm follows unless a slot between them is filled.
+        if getattr(module, "between", ...) is None:
+            module.conv, module.norm = folded_layers(module.conv, module.norm)
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, LINEAR):
+            layer.kernel.set_value(layer.kernel[...].astype(layer.dtype))
+    return model
