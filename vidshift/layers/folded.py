@@ -40,6 +40,31 @@ class ChannelBias(nnx.Module):
         return x.like(y) if isinstance(x, Frames) else y
 
 
+class FilterFirstConv(nnx.Module):
+    """A `FrameConv` without bias, its kernel `[out, H, W, in]` as cuDNN reads it.
+
+    XLA would transpose the kernel in every call.
+    """
+
+    def __init__(self, conv: FrameConv):
+        self.kernel = nnx.Param(conv.kernel[...].transpose(3, 0, 1, 2))
+        self.strides = conv.strides
+        self.padding = conv.padding
+        self.feature_group_count = conv.feature_group_count
+        self.dtype = conv.dtype
+
+    def __call__(self, x: Frames) -> Frames:
+        y = jax.lax.conv_general_dilated(
+            x.data.astype(self.dtype),
+            self.kernel[...].astype(self.dtype),
+            self.strides,
+            self.padding,
+            dimension_numbers=("HWNC", "OHWI", "HWNC"),
+            feature_group_count=self.feature_group_count,
+        )
+        return x.like(y)
+
+
 def folded_layers(conv: nnx.Module, norm: nnx.Module) -> tuple[nnx.Module, nnx.Module]:
     """Returns a convolution and its norm as layers that write features once.
 
@@ -61,7 +86,7 @@ def folded_layers(conv: nnx.Module, norm: nnx.Module) -> tuple[nnx.Module, nnx.M
     return folded, ChannelBias(bias)
 
 
-def folded(model: nnx.Module) -> nnx.Module:
+def folded(model: nnx.Module, *, platform: str | None = None) -> nnx.Module:
     """Returns a network for evaluation alone, with its batch norms folded once.
 
     Weights are in the compute type, so a call reads half of the bytes of float32 ones in
@@ -73,18 +98,32 @@ def folded(model: nnx.Module) -> nnx.Module:
     Args:
       model: in evaluation mode; a norm in training mode stays as it is. May be of shapes
         alone.
+      platform: "cpu", "gpu" or "tpu", which kernels are laid out for; None is that of
+        the weights' device.
     """
-    if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(nnx.state(model))):
-        return nnx.eval_shape(_fold, model)
-    return _fold(nnx.merge(*nnx.split(model)))
+    leaves = jax.tree.leaves(nnx.state(model))
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        return nnx.eval_shape(lambda model: _fold(model, platform), model)
+    if platform is None:
+        platform = next(iter(leaves[0].devices())).platform
+    return _fold(nnx.merge(*nnx.split(model)), platform)
 
 
-def _fold(model: nnx.Module) -> nnx.Module:
+def _fold(model: nnx.Module, platform: str | None) -> nnx.Module:
     """Folds in place."""
-    for _, module in list(nnx.iter_modules(model)):
-        # A unit of any kind: its norm follows unless a slot between them is filled.
-        if getattr(module, "between", ...) is None:
-            module.conv, module.norm = folded_layers(module.conv, module.norm)
+    for _, unit in list(nnx.iter_modules(model)):
+        # Any kind of unit: its norm follows unless the slot between them is filled.
+        if getattr(unit, "between", ...) is not None:
+            continue
+        unit.conv, unit.norm = folded_layers(unit.conv, unit.norm)
+        if getattr(unit, "reads_weights", False):
+            continue
+        if isinstance(unit.norm, ChannelBias):
+            # Of another type, cuDNN could not take it.
+            bias = unit.norm.bias
+            bias.set_value(bias[...].astype(unit.conv.dtype))
+        if platform == "gpu" and isinstance(unit.conv, FrameConv):
+            unit.conv = FilterFirstConv(unit.conv)
     for _, layer in nnx.iter_modules(model):
         if isinstance(layer, LINEAR):
             layer.kernel.set_value(layer.kernel[...].astype(layer.dtype))

@@ -67,6 +67,8 @@ class ShiftedUnit(Unit):
     With a batch norm in evaluation mode, one operation does the whole unit.
     """
 
+    reads_weights = True
+
     def __init__(self, shift: TemporalShift, unit: Unit):
         super().__init__(unit.conv, unit.norm, unit.activation)
         self.before = shift
