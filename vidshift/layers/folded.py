@@ -8,7 +8,6 @@ over them is left. The factor multiplies a few million weights in place of every
 import copy
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.kernels import Frames
