@@ -6,6 +6,7 @@ from vidshift import lazy
 
 if TYPE_CHECKING:
     from vidshift import export, kernels, stream
+    from vidshift.layers.folded import folded
     from vidshift.nets import BACKBONES, create, train_view
     from vidshift.run import load, load_adaptive, read_clip
     from vidshift.shifts import SCHEMES
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEMES",
     "create",
     "export",
+    "folded",
     "kernels",
     "load",
     "load_adaptive",
@@ -37,6 +39,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
             "BACKBONES": "vidshift.nets",
             "create": "vidshift.nets",
             "train_view": "vidshift.nets",
+            "folded": "vidshift.layers.folded",
             "load": "vidshift.run",
             "load_adaptive": "vidshift.run",
             "read_clip": "vidshift.run",

@@ -19,6 +19,7 @@ from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import ensemble, evaluate, score_files, submission
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.protocols import Protocol, chosen
+from vidshift.layers.folded import folded
 from vidshift.nets.weights import split as split_model
 from vidshift.report import confusion as confusion_matrix
 from vidshift.run import Run
@@ -89,7 +90,7 @@ def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluate
     to_stderr(
         f"building {model['backbone']} with {model['temporal']} of {run.checkpoint}"
     )
-    skeleton, *weights = split_model(run.network(soft=options.soft))
+    skeleton, *weights = split_model(folded(run.network(soft=options.soft)))
     eval_step = evaluate.make_eval_step(
         skeleton, run.normalise, devices, protocol, view=run.view, data=split
     )

@@ -9,6 +9,7 @@ import jax
 from vidshift.command_line.errors import interrupted_at_once
 from vidshift.devices.compilation_cache import compiling, keep_programs
 from vidshift.evaluation.protocols import chosen
+from vidshift.layers.folded import folded
 from vidshift.run import Run
 
 
@@ -44,7 +45,7 @@ def classify(
         jax.devices()
     keep_programs()
     run = Run.open(folder, options.checkpoint)
-    network = jax.jit(run.network(soft=options.soft))
+    network = jax.jit(folded(run.network(soft=options.soft)))
     task = run.description.task
     for video in videos:
         views = run.read_clip(

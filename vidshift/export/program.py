@@ -8,11 +8,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.export.portable import portable
+from vidshift.layers.folded import folded
 from vidshift.stream import network as streams
 
 KINDS = ("clip", "stream")
 # What the outputs of a stream's arrays are called, before their own names.
 NEXT = "next."
+# A file has the weights' usual order, whichever device exports it.
+ANYWHERE = "cpu"
 
 
 class PortableProgram(NamedTuple):
@@ -54,14 +57,14 @@ def make_program(
     """
     given = jax.ShapeDtypeStruct(shape, dtype)
     if kind == "clip":
-        graphdef, weights = nnx.split(model)
+        graphdef, weights = nnx.split(folded(model, platform=ANYWHERE))
         inputs = [("clips", given)]
         names = ["logits"]
 
         def function(clips):
             return (nnx.merge(graphdef, weights)(prepare(clips)),)
     else:
-        parts = streams.program(model)
+        parts = streams.program(model, platform=ANYWHERE)
         frame = jax.eval_shape(prepare, given)
         cache = jax.eval_shape(parts.begin, parts.weights, frame)
         cache = dict(sorted(cache.items()))

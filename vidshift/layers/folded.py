@@ -6,6 +6,7 @@ over them is left. The factor multiplies a few million weights in place of every
 """
 
 import copy
+from typing import TypeVar
 
 import jax
 from flax import nnx
@@ -14,6 +15,8 @@ from vidshift.kernels import Frames
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.time_conv import TimeConv
+
+Network = TypeVar("Network", bound=nnx.Module)
 
 # Layers whose results are linear in a kernel with the output channels on its last axis.
 LINEAR = (FrameConv, TimeConv, nnx.Linear)
@@ -80,12 +83,12 @@ def folded_layers(conv: nnx.Module, norm: nnx.Module) -> tuple[nnx.Module, nnx.M
         bias = bias + conv.bias[...] * scale
     folded = copy.copy(conv)
     scale = scale.reshape((1,) * (kernel.ndim - 1) + (-1,))
-    folded.kernel = nnx.Param((kernel * scale).astype(conv.dtype))
+    folded.kernel = nnx.Param(_as_used(kernel * scale, conv))
     folded.bias, folded.use_bias = nnx.data(None), False
     return folded, ChannelBias(bias)
 
 
-def folded(model: nnx.Module, *, platform: str | None = None) -> nnx.Module:
+def folded(model: Network, *, platform: str | None = None) -> Network:
     """Returns a network for evaluation alone, with its batch norms folded once.
 
     Weights are in the compute type, so a call reads half of the bytes of float32 ones in
@@ -105,10 +108,11 @@ def folded(model: nnx.Module, *, platform: str | None = None) -> nnx.Module:
         return nnx.eval_shape(lambda model: _fold(model, platform), model)
     if platform is None:
         platform = next(iter(leaves[0].devices())).platform
-    return _fold(nnx.merge(*nnx.split(model)), platform)
+    # One program: by themselves, the products of each shape would compile one.
+    return jax.jit(_fold, static_argnums=1)(model, platform)
 
 
-def _fold(model: nnx.Module, platform: str | None) -> nnx.Module:
+def _fold(model: Network, platform: str | None) -> Network:
     """Folds in place."""
     for _, unit in list(nnx.iter_modules(model)):
         # Any kind of unit: its norm follows unless the slot between them is filled.
@@ -118,12 +122,17 @@ def _fold(model: nnx.Module, platform: str | None) -> nnx.Module:
         if getattr(unit, "reads_weights", False):
             continue
         if isinstance(unit.norm, ChannelBias):
-            # Of another type, cuDNN could not take it.
+            # cuDNN takes a bias of the features' type alone.
             bias = unit.norm.bias
-            bias.set_value(bias[...].astype(unit.conv.dtype))
+            bias.set_value(_as_used(bias[...], unit.conv))
         if platform == "gpu" and isinstance(unit.conv, FrameConv):
             unit.conv = FilterFirstConv(unit.conv)
     for _, layer in nnx.iter_modules(model):
         if isinstance(layer, LINEAR):
-            layer.kernel.set_value(layer.kernel[...].astype(layer.dtype))
+            layer.kernel.set_value(_as_used(layer.kernel[...], layer))
     return model
+
+
+def _as_used(weights: jax.Array, layer: nnx.Module) -> jax.Array:
+    """Returns weights in a layer's compute type; None is that of what it is given."""
+    return weights if layer.dtype is None else weights.astype(layer.dtype)

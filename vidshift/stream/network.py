@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from vidshift.layers.folded import folded
 from vidshift.shifts.options import check_whole
 from vidshift.shifts.past import Past, new_past, start_streams
 
@@ -29,8 +30,12 @@ class StreamProgram(NamedTuple):
     apply: Callable
 
 
-def program(model: nnx.Module) -> StreamProgram:
+def program(model: nnx.Module, *, platform: str | None = None) -> StreamProgram:
     """Takes a network apart into what it computes for a frame and what it keeps.
+
+    Args:
+      model: reads no later frame, in evaluation mode.
+      platform: see `vidshift.folded`.
 
     Raises:
       ValueError: the network reads later frames.
@@ -46,8 +51,8 @@ def program(model: nnx.Module) -> StreamProgram:
             f"a stream has all frames, and this network looks at frames="
             f"{model.resolution.frames} of a clip"
         )
-    # Another object of the same arrays: the caller's goes on seeing clips.
-    streaming = nnx.merge(*nnx.split(model))
+    # Another object: the caller's goes on seeing clips.
+    streaming = folded(model, platform=platform)
     leaves = jax.tree.leaves(nnx.state(model))
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
         streaming = nnx.eval_shape(_started, streaming)
