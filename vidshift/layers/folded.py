@@ -5,7 +5,6 @@ library then writes normalised features, with the ReLU and a residual's sum, and
 over them is left. The factor multiplies a few million weights in place of every feature.
 """
 
-import copy
 from typing import TypeVar
 
 import jax
@@ -81,7 +80,8 @@ def folded_layers(conv: nnx.Module, norm: nnx.Module) -> tuple[nnx.Module, nnx.M
     kernel = conv.kernel[...]
     if conv.bias is not None:
         bias = bias + conv.bias[...] * scale
-    folded = copy.copy(conv)
+    # Another object, of the trace that it is made in.
+    folded = nnx.merge(*nnx.split(conv))
     scale = scale.reshape((1,) * (kernel.ndim - 1) + (-1,))
     folded.kernel = nnx.Param(_as_used(kernel * scale, conv))
     folded.bias, folded.use_bias = nnx.data(None), False
