@@ -119,12 +119,13 @@ def _fold(model: Network, platform: str | None) -> Network:
         if getattr(unit, "between", ...) is not None:
             continue
         unit.conv, unit.norm = folded_layers(unit.conv, unit.norm)
-        if getattr(unit, "reads_weights", False):
+        if not isinstance(unit.norm, ChannelBias) or getattr(
+            unit, "reads_weights", False
+        ):
             continue
-        if isinstance(unit.norm, ChannelBias):
-            # cuDNN takes a bias of the features' type alone.
-            bias = unit.norm.bias
-            bias.set_value(_as_used(bias[...], unit.conv))
+        # cuDNN takes a bias of the features' type alone.
+        bias = unit.norm.bias
+        bias.set_value(_as_used(bias[...], unit.conv))
         if platform == "gpu" and isinstance(unit.conv, FrameConv):
             unit.conv = FilterFirstConv(unit.conv)
     for _, layer in nnx.iter_modules(model):
