@@ -119,9 +119,9 @@ def _fold(model: Network, platform: str | None) -> Network:
         if getattr(unit, "between", ...) is not None:
             continue
         unit.conv, unit.norm = folded_layers(unit.conv, unit.norm)
-        if not isinstance(unit.norm, ChannelBias) or getattr(
-            unit, "reads_weights", False
-        ):
+        # A unit that reads the weights itself takes them, and the bias, as they are.
+        reads_weights = getattr(unit, "reads_weights", False)
+        if reads_weights or not isinstance(unit.norm, ChannelBias):
             continue
         # cuDNN takes a bias of the features' type alone.
         bias = unit.norm.bias
