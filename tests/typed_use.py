@@ -42,6 +42,7 @@ def create(clips: jax.Array) -> None:
     training = vidshift.train_view(model, group_clips=8)
     assert_type(training, VideoNetwork)
     assert_type(training(clips, rngs=jax.random.key(0)), jax.Array)
+    assert_type(vidshift.folded(model, platform="gpu"), VideoNetwork)
     module: nnx.Module = model
     vidshift.load_torch(module, {"fc.weight": np.zeros((174, 2048))}, head="skip")
 
