@@ -63,6 +63,14 @@ def test_a_linear_layer_folds():
     close(bias(linear(x)), norm(layer(x)), terms=6)
 
 
+def test_a_layer_without_norm_is_cast():
+    layer = nnx.eval_shape(
+        lambda: nnx.Linear(6, 8, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    )
+    assert folded(layer).kernel.dtype == jnp.bfloat16
+    assert layer.kernel.dtype == jnp.float32
+
+
 @pytest.mark.parametrize("name", ["3x3", "time"])
 def test_gradients_under_a_frozen_norm(name):
     unit = unit_of(name)
@@ -96,15 +104,16 @@ def norms_left(model: nnx.Module) -> list[str]:
     return [".".join(map(str, p)) for p, m in modules if isinstance(m, BatchNorm)]
 
 
-@pytest.mark.slow(but=("resnet18-*", "rubiksnet_*"))
+@pytest.mark.slow(but=("resnet_tiny-*",))
 @pytest.mark.parametrize(
     ("backbone", "temporal", "left"),
     [
-        ("resnet18", "tsm", 0),
+        ("resnet_tiny", "tsm", 0),
+        ("resnet_tiny", "gsf", 3 * 2),  # a gate's, and the one after each gate
         ("mobilenet_v2", "tsm", 0),
         ("bn_inception", "tsm", 0),
         ("slowfast_8x8_r50", "tsn", 0),
-        ("resnet50", "gsf", 16 * 2),  # a gate's, and the one after each gate
+        ("resnet50", "gsf", 16 * 2),
         ("rubiksnet_tiny", "tsn", 17 + 1),  # a block's first, and the head's
     ],
 )
