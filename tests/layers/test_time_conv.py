@@ -1,5 +1,8 @@
 """Convolutions over time: XLA's 3-D convolution, values by hand, the order of frames."""
 
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +40,7 @@ def reference(clips, kernel, strides, padding, groups=1):
         ((5, 1, 1), (1, 1, 1), 3, (4, 2, 1, 1, 6)),  # fewer frames than taps
         ((3, 1, 1), (1, 1, 1), 1, (2, 1, 2, 2, 6)),
         ((5, 1, 1), (8, 1, 1), 1, (2, 16, 2, 3, 6)),  # a lateral convolution
-        ((3, 3, 3), (2, 2, 1), 2, (2, 5, 4, 3, 6)),
+        ((3, 1, 1), (1, 2, 2), 1, (2, 3, 4, 3, 6)),
         ((5, 1, 1), (8, 1, 1), 3, (2, 3, 2, 2, 6)),
     ],
 )
@@ -92,6 +95,24 @@ def test_bias_and_bfloat16():
     y = rounded(Frames.of(clips)).clips()
     assert y.dtype == jnp.bfloat16 and rounded.kernel[...].dtype == jnp.float32
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
+def test_kernels_of_one_pixel_write_no_taps(kernel):
+    """One convolution, whose result has only the outputs; else those of three taps."""
+    conv, x = time_conv(4, 8, kernel), Frames.of(random_clips(2, 3, 2, 2, 4))
+    program = jax.jit(conv).trace(x).lower(lowering_platforms=("cuda",))
+    (written,) = re.findall(r"convolution.*-> tensor<(.*)xf32>", program.as_text())
+    outputs = 2 * 3 * 2 * 2 * 8
+    assert math.prod(map(int, written.split("x"))) == outputs * kernel[-1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((3, 3, 3), (2, 1, 1)), ((3, 1, 1), (2, 1, 2))]
+)
+def test_a_stride_in_time_is_of_time_alone(kernel, strides):
+    with pytest.raises(ValueError, match=f"got kernel_size=.*strides=.*{strides[2]}"):
+        time_conv(1, 1, kernel, strides)
 
 
 @pytest.mark.parametrize(
