@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from vidshift.kernels import Frames
@@ -18,11 +19,12 @@ class TimeConv(nnx.Conv):
     time the size is odd, and `kT // 2` frames of zeros are around the clip; every
     `strides[0]`-th frame from the first on has a result.
 
-    A kernel of one pixel is one 2-D convolution over (time, clip), each place of a frame
-    being an image of it: clips of a frame are neighbours in N, so nothing is rearranged.
-    A TPU puts fewer than 128 channels elsewhere for that, and rather takes the other
-    form: a tap in time is a 2-D convolution of every frame, and taps differ by whole
-    frames. One 2-D convolution gives the outputs of all taps, moved and added up.
+    A kernel of one pixel is one 2-D convolution over (time, the rest), of images that
+    are the features as they lie in memory, so nothing is rearranged: on a GPU, where
+    XLA puts N first, of (time, clip x place); elsewhere of (time, clip) for each place.
+    For fewer than 128 channels a TPU would put clips elsewhere, and rather takes the form
+    of larger kernels: a tap in time is a 2-D convolution of every frame, and taps differ
+    by whole frames. One 2-D convolution gives the outputs of all taps, moved and added up.
 
     Raises:
       ValueError: another size or padding in time, or a stride in time of a kernel of more
@@ -49,22 +51,33 @@ class TimeConv(nnx.Conv):
         data, kernel = self.promote_dtype((x.data, self.kernel[...]), dtype=self.dtype)
         stride = self.strides[0]
         frames = (x.frames - 1) // stride + 1
-        along, apart = partial(self._along_time, x), partial(self._taps_apart, x)
+        apart = partial(self._taps_apart, x)
+        along = partial(self._along_time, x, places_first=True)
         if not self.of_time_alone:
             y = apart(data, kernel)
-        elif stride > 1 or self.out_features % TPU_LANES == 0:
-            y = along(data, kernel)
         else:
-            y = jax.lax.platform_dependent(data, kernel, tpu=apart, default=along)
+            on_tpu = (
+                along if stride > 1 or self.out_features % TPU_LANES == 0 else apart
+            )
+            on_gpu = partial(self._along_time, x, places_first=False)
+            y = jax.lax.platform_dependent(
+                data, kernel, tpu=on_tpu, cuda=on_gpu, default=along
+            )
         if self.bias is not None:
             y = y + self.bias[...].astype(y.dtype).reshape(1, 1, 1, -1)
         return Frames(y, frames, x.parts)
 
-    def _along_time(self, like: Frames, data, kernel) -> jax.Array:
+    def _along_time(self, like: Frames, data, kernel, *, places_first) -> jax.Array:
         height, width, _, channels = data.shape
-        images = data.reshape(height * width, like.parts, like.frames, -1, channels)
-        # Parts first: merged behind the places, no device could have its own.
-        images = images.swapaxes(0, 1).reshape(-1, *images.shape[2:])
+        # Devices' parts always first: merged behind others, none could have its own.
+        axes = (2, 0, 1, 3, 4, 5) if places_first else (2, 3, 4, 0, 1, 5)
+        sizes = (height, width, like.parts, like.frames, -1, channels)
+        images = data.reshape(sizes).transpose(axes)
+        sizes = images.shape
+        if places_first:  # [parts x H x W, T, B, C]
+            images = images.reshape(-1, *sizes[3:])
+        else:  # [parts, T, B x H x W, C]
+            images = images.reshape(*sizes[:2], -1, channels)
         y = jax.lax.conv_general_dilated(
             images,
             kernel[:, 0],
@@ -73,8 +86,10 @@ class TimeConv(nnx.Conv):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=self.feature_group_count,
         )
-        y = y.reshape(like.parts, height * width, *y.shape[1:])
-        return y.swapaxes(0, 1).reshape(height, width, -1, y.shape[-1])
+        time, channels = y.shape[1], y.shape[-1]
+        sizes = [time if axis == 3 else n for axis, n in zip(axes, sizes, strict=True)]
+        y = y.reshape(*sizes[:-1], channels).transpose(np.argsort(axes))
+        return y.reshape(height, width, -1, channels)
 
     def _taps_apart(self, like: Frames, data, kernel) -> jax.Array:
         taps, groups = len(kernel), self.feature_group_count
