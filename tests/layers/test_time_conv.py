@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
+from tests.support.collectives import collectives
 from tests.support.networks import in_parts, random_clips
 from vidshift.kernels import Frames
 from vidshift.layers.time_conv import TimeConv
@@ -105,6 +107,24 @@ def test_kernels_of_one_pixel_write_no_taps(kernel):
     (written,) = re.findall(r"convolution.*-> tensor<(.*)xf32>", program.as_text())
     outputs = 2 * 3 * 2 * 2 * 8
     assert math.prod(map(int, written.split("x"))) == outputs * kernel[-1]
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_both_orders_of_images_give_the_same(devices, stride):
+    conv = time_conv(4, 6, (3, 1, 1), (stride, 1, 1))
+
+    def along(clips, places_first):
+        x = Frames.of(clips)
+        y = conv._along_time(x, x.data, conv.kernel[...], places_first=places_first)
+        return Frames(y, (x.frames - 1) // stride + 1, x.parts).clips()
+
+    clips = random_clips(8, 5, 2, 3, 4)
+    expected = along(clips, True)
+    shared = jax.device_put(clips, NamedSharding(devices, PartitionSpec("data")))
+    with jax.set_mesh(devices):
+        program = jax.jit(lambda clips: along(clips, False)).lower(shared).compile()
+    assert collectives(program.as_text()) == []
+    np.testing.assert_allclose(program(shared), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
