@@ -41,10 +41,11 @@ def tiny(temporal="tsm", **fields):
     )
 
 
-def measure(config, target, count, step="train"):
+def measure(config, target, count, step="train", **options):
     mesh = Mesh(np.asarray(chips.describe_slice(target, count)), ("data",))
     network = model_arguments(config, num_classes=12)
-    return aot.measure(aot.PROGRAMS[step](config, network, mesh), target, mesh)
+    program = aot.PROGRAMS[step](config, network, mesh)
+    return aot.measure(program, target, mesh, **options)
 
 
 class TestFlops:
@@ -145,6 +146,52 @@ ENTRY %main (x: f32[64], y: f32[64], w: f32[8]) -> f32[64] {
   ROOT %z = f32[64]{0} add(%x, %y)
 }
 """
+
+    LAYERS = """HloModule m, x=1
+
+FileNames
+1 "/somewhere/train.py"
+2 "/somewhere/vidshift/shifts/gate.py"
+3 "/elsewhere/flax/nnx/linear.py"
+
+FunctionNames
+1 "main"
+2 "Gate.__call__"
+
+FileLocations
+1 {file_name_id=1 function_name_id=1 line=1 end_line=1 column=1 end_column=2}
+2 {file_name_id=2 function_name_id=2 line=9 end_line=9 column=1 end_column=2}
+3 {file_name_id=3 function_name_id=1 line=7 end_line=7 column=1 end_column=2}
+
+StackFrames
+1 {file_location_id=1 parent_frame_id=1}
+2 {file_location_id=2 parent_frame_id=2}
+3 {file_location_id=3 parent_frame_id=3}
+
+%inner (p: f32[8,4]) -> f32[4,8] {
+  %p = f32[8,4]{1,0} parameter(0)
+  %n = f32[8,4]{1,0} negate(%p)
+  ROOT %t = f32[4,8]{1,0} transpose(%n), dimensions={1,0}
+}
+
+ENTRY %main (x: f32[8,4]) -> f32[4,8] {
+  %x = f32[8,4]{1,0} parameter(0)
+  %a = f32[4,8]{1,0} fusion(%x), calls=%inner, metadata={op_name="a" stack_frame_id=3}
+  %b = f32[4,8]{1,0} fusion(%a), calls=%inner, metadata={stack_frame_id=2}, x={"estimated_cycles":"7"}
+  %c = f32[4,8]{1,0} add(%a, %b), metadata={stack_frame_id=1}
+  ROOT %z = f32[4,8]{1,0} copy(%c)
+}
+"""
+
+    def test_by_layer(self):
+        array = 8 * 4 * 4
+        rows = [tuple(row) for row in hlo.by_layer(self.LAYERS)]
+        assert rows == [
+            ("shifts/gate.py __call__", "fusion transpose", 4 * array, 2, 7),
+            ("elsewhere", "add", 3 * array, 1, 0),
+            ("elsewhere", "copy", 2 * array, 1, 0),
+        ]
+        assert sum(r[2] for r in rows) == hlo.program_bytes(self.LAYERS).size_bytes
 
     def test_collectives(self):
         assert hlo.collectives(self.TEXT) == {
@@ -310,10 +357,13 @@ def compiled(monkeypatch):
         chips, "describe_slice", lambda target, count: jax.devices()[:count]
     )
 
-    def measured(program, target, mesh):
+    def measured(program, target, mesh, *, by_layer):
         programs.append(program)
         total = 10 + 3 * program.clips
         row = {field: 1.0 for _, _, field, *_ in sizing.COLUMNS if field != "limit"}
+        if by_layer:
+            layer = hlo.LayerTraffic("shifts/gate.py mix", "fusion", 2_500_000, 4, 7000)
+            row["layers"] = [layer._asdict()]
         return row | {
             "total_bytes": total,
             "capacity_bytes": 100,
@@ -355,6 +405,9 @@ class TestReport:
         assert "3 all-reduce of 5.0 MB" in out
         assert "train tsm            64 NO " in out and "too much" in out
         assert len(out.splitlines()) == 7
+        sizing.report(tiny(), "v5e", suggest=False, by_layer=True)
+        layers = "2.50 MB     4 launches         7 kcycles  fusion"
+        assert capsys.readouterr().out.count(layers) == 4
 
     def test_tsn_has_nothing_beside_it(self, compiled):
         rows = sizing.report(tiny("tsn"), "v5e", suggest=False)
@@ -477,8 +530,10 @@ def test_the_suggestion_has_been_compiled(monkeypatch):
 @pytest.mark.slow
 @needs_h100
 def test_h100():
-    row = measure(tiny("tsn"), "h100", 8)
+    row = measure(tiny("tsn"), "h100", 8, by_layer=True)
     assert row["fits"] and row["moved_bytes"] > 0
+    layers = {(layer["layer"], layer["kind"]) for layer in row["layers"]}
+    assert ("layers/conv.py __call__", "__cudnn$convForward") in layers
     assert set(row["collectives"]) == {"all-reduce"}
 
 

@@ -1,11 +1,16 @@
 """Convolutions over time: XLA's 3-D convolution, values by hand, the order of frames."""
 
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
+from tests.support.collectives import collectives
 from tests.support.networks import in_parts, random_clips
 from vidshift.kernels import Frames
 from vidshift.layers.time_conv import TimeConv
@@ -37,7 +42,7 @@ def reference(clips, kernel, strides, padding, groups=1):
         ((5, 1, 1), (1, 1, 1), 3, (4, 2, 1, 1, 6)),  # fewer frames than taps
         ((3, 1, 1), (1, 1, 1), 1, (2, 1, 2, 2, 6)),
         ((5, 1, 1), (8, 1, 1), 1, (2, 16, 2, 3, 6)),  # a lateral convolution
-        ((3, 3, 3), (2, 2, 1), 2, (2, 5, 4, 3, 6)),
+        ((3, 1, 1), (1, 2, 2), 1, (2, 3, 4, 3, 6)),
         ((5, 1, 1), (8, 1, 1), 3, (2, 3, 2, 2, 6)),
     ],
 )
@@ -92,6 +97,42 @@ def test_bias_and_bfloat16():
     y = rounded(Frames.of(clips)).clips()
     assert y.dtype == jnp.bfloat16 and rounded.kernel[...].dtype == jnp.float32
     assert 1e-4 < jnp.abs(y.astype(jnp.float32) - expected).max() < 0.1
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
+def test_kernels_of_one_pixel_write_no_taps(kernel):
+    """One convolution, whose result has only the outputs; else those of three taps."""
+    conv, x = time_conv(4, 8, kernel), Frames.of(random_clips(2, 3, 2, 2, 4))
+    program = jax.jit(conv).trace(x).lower(lowering_platforms=("cuda",))
+    (written,) = re.findall(r"convolution.*-> tensor<(.*)xf32>", program.as_text())
+    outputs = 2 * 3 * 2 * 2 * 8
+    assert math.prod(map(int, written.split("x"))) == outputs * kernel[-1]
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_both_orders_of_images_give_the_same(devices, stride):
+    conv = time_conv(4, 6, (3, 1, 1), (stride, 1, 1))
+
+    def along(clips, places_first):
+        x = Frames.of(clips)
+        y = conv._along_time(x, x.data, conv.kernel[...], places_first=places_first)
+        return Frames(y, (x.frames - 1) // stride + 1, x.parts).clips()
+
+    clips = random_clips(8, 5, 2, 3, 4)
+    expected = along(clips, True)
+    shared = jax.device_put(clips, NamedSharding(devices, PartitionSpec("data")))
+    with jax.set_mesh(devices):
+        program = jax.jit(lambda clips: along(clips, False)).lower(shared).compile()
+    assert collectives(program.as_text()) == []
+    np.testing.assert_allclose(program(shared), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((3, 3, 3), (2, 1, 1)), ((3, 1, 1), (2, 1, 2))]
+)
+def test_a_stride_in_time_is_of_time_alone(kernel, strides):
+    with pytest.raises(ValueError, match=f"got kernel_size=.*strides=.*{strides[2]}"):
+        time_conv(1, 1, kernel, strides)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from tests.support.files import GOLDEN
 from tests.support.networks import assert_learns, count, random_clips, random_network
 from vidshift import create
 from vidshift.kernels import Frames
+from vidshift.nets.units import conv_unit
 from vidshift.nets.weights import named_arrays
-from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.gate import GatedUnit, GateShiftFuse
 
 GOLDEN = GOLDEN / "gsf_module.npz"
 FRAMES = 4
@@ -129,11 +130,50 @@ def test_a_causal_fusion_reads_what_the_other_does_a_frame_before():
         random_network(partial(module, 8, 8, causal=causal)) for causal in (False, True)
     )
     parts = [random_clips(2, FRAMES, 4, 3, 8, seed=seed) for seed in (1, 2)]
-    gated, still = (Frames.of(part) for part in parts)
-    found = gated.like(past._weights(gated, still)).clips()
-    gated, still = (Frames.of(a_frame_of_zeros_first(part)) for part in parts)
-    expected = gated.like(both._weights(gated, still)).clips()[:, :-1]
+
+    def weights(layer, *parts):
+        frames = [Frames.of(part) for part in parts]
+        means = [x.data.mean((0, 1)) for x in frames]
+        return frames[0].like(layer._weights(frames[0], means)).clips()
+
+    found = weights(past, *parts)
+    expected = weights(both, *map(a_frame_of_zeros_first, parts))[:, :-1]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_gated_unit_moves_no_channels(training):
+    """It is the unit with a gate in its slot, and permutes nothing but parameters."""
+
+    def unit():
+        unit = conv_unit(4, 12, 1, use_bias=True, rngs=nnx.Rngs(0))
+        unit.between = nnx.data(module(12, 8))
+        return unit
+
+    plain = random_network(unit)
+    gated = GatedUnit(plain.conv, plain.norm, plain.activation)
+    gated.between = plain.between
+    clips = random_clips(2, FRAMES, 16, 16, 4)
+    results = []
+    for layer in (plain, gated):
+        view = nnx.view(nnx.clone(layer), use_running_average=not training)
+        results.append((view(Frames.of(clips)).clips(), named_arrays(view)))
+    (expected, arrays), (found, gated_arrays) = results
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for name, array in arrays.items():
+        np.testing.assert_allclose(gated_arrays[name], array, atol=1e-5)
+
+    def moved(layer):
+        frames = Frames.of(clips)
+        jaxpr = jax.make_jaxpr(lambda data: layer(frames.like(data)).data)(frames.data)
+        return [
+            eqn
+            for eqn in jaxpr.eqns
+            if eqn.primitive.name == "transpose"
+            and eqn.outvars[0].aval.size >= 8 * clips[..., 0].size // 2
+        ]
+
+    assert len(moved(plain)) == 2 and not moved(gated)
 
 
 def test_bfloat16_is_close():

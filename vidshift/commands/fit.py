@@ -30,7 +30,9 @@ divides by the chips:
 
 Then it looks for the largest batch whose train step fits: memory is nearly a straight
 line over the batch, so two batches say where it ends; the suggested one has been
-compiled. --no-suggest leaves that out. The exit code is 0 whether it fits or not.
+compiled. --no-suggest leaves that out. --by-layer lists below each row the bytes,
+launches and modelled cycles by function of this package and by kind of instruction, the
+most first; a gradient counts with its function. The exit code is 0 whether it fits or not.
 """
 
 from vidshift.command_line.arguments import add_config, add_json, count
@@ -49,5 +51,10 @@ def add_arguments(parser):
         dest="suggest",
         action="store_false",
         help="do not look for the largest batch that fits",
+    )
+    add(
+        "--by-layer",
+        action="store_true",
+        help="list below each row which function moves how much, in how many launches",
     )
     add_json(parser)

@@ -124,8 +124,13 @@ def _labels(experiment: Experiment, rows: int) -> tuple:
 PROGRAMS = {"train": train_program, "eval": eval_program}
 
 
-def measure(program: ChipProgram, target: str, mesh: Mesh) -> dict:
+def measure(
+    program: ChipProgram, target: str, mesh: Mesh, *, by_layer: bool = False
+) -> dict:
     """Compiles a step and returns what it takes of one chip.
+
+    Args:
+      by_layer: whether `layers` is in the result.
 
     Returns:
       `fits`, `total_bytes` (None if the compiler gave up and did not say),
@@ -133,7 +138,8 @@ def measure(program: ChipProgram, target: str, mesh: Mesh) -> dict:
       compiled also `argument_bytes`, `output_bytes` (those that do not take an
       argument's place), `temporary_bytes`, `kept_bytes`, `moved_bytes`, `kernels`,
       `collectives` {kind: {count, size_bytes}}, `collective_seconds`, `memory_seconds`,
-      `compute_seconds`, `step_seconds`, `clips_per_second` of all chips, `notes`.
+      `compute_seconds`, `step_seconds`, `clips_per_second` of all chips, `notes`, and
+      `layers`, the rows of `hlo.by_layer`.
     """
     chip = chips.CHIPS[target]
     start = time.perf_counter()
@@ -186,6 +192,8 @@ def measure(program: ChipProgram, target: str, mesh: Mesh) -> dict:
         row["modelled_cycles"] = hlo.modelled_cycles(
             text, bytes_per_cycle=chip.peak_bytes_per_second / chip.clock_hz
         )
+    if by_layer:
+        row["layers"] = [layer._asdict() for layer in hlo.by_layer(text)]
     row["step_seconds"] = max(row["memory_seconds"], row["compute_seconds"])
     row["clips_per_second"] = program.clips / row["step_seconds"]
     return row

@@ -16,5 +16,6 @@ def main(options: argparse.Namespace) -> None:
         count=options.chips,
         classes=options.num_classes,
         suggest=options.suggest,
+        by_layer=options.by_layer,
         as_json=options.json,
     )

@@ -50,6 +50,7 @@ def report(
     count: int = 1,
     classes: int | None = None,
     suggest: bool = True,
+    by_layer: bool = False,
     as_json: bool = False,
 ) -> list[dict]:
     """Compiles and prints the rows; see the module's docstring.
@@ -60,6 +61,7 @@ def report(
       count: chips of the slice.
       classes: of the data set; None takes those of `config.data.name`.
       suggest: look for the largest batch that fits.
+      by_layer: say too which of our functions moves how much.
       as_json: print one JSON object a row, else a table.
 
     Raises:
@@ -90,11 +92,13 @@ def report(
 
     def say(row):
         print(json.dumps(row) if as_json else _line(row), flush=True)
+        if not as_json:
+            print(_layers(row.get("layers", [])), end="", flush=True)
         return row
 
     if not as_json:
         print(_heading(config, network, devices))
-    measure = functools.partial(_measure, target=target, mesh=mesh)
+    measure = functools.partial(_measure, target=target, mesh=mesh, by_layer=by_layer)
     rows = [say(measure(*program)) for program in programs]
     if suggest:
         unit = config.optim.accumulate * math.lcm(count, config.norm.group_clips or 1)
@@ -200,7 +204,13 @@ def _whole_batches(config: Config, count: int) -> Config:
 
 
 def _measure(
-    step: str, network: dict, program: aot.ChipProgram, *, target: str, mesh: Mesh
+    step: str,
+    network: dict,
+    program: aot.ChipProgram,
+    *,
+    target: str,
+    mesh: Mesh,
+    by_layer: bool,
 ) -> dict:
     """Compiles one row, and says on stderr what takes so long."""
     batch = program.arguments[-1]["label"].size
@@ -209,7 +219,7 @@ def _measure(
         f"batch {batch}"
     )
     with working(what, begin=True):
-        measured = aot.measure(program, target, mesh)
+        measured = aot.measure(program, target, mesh, by_layer=by_layer)
     row = {
         "step": step,
         "backbone": network["backbone"],
@@ -266,6 +276,15 @@ def _line(row: dict) -> str:
         for kind, c in row["collectives"].items()
     )
     return f"{start}{cells}  {'; '.join([exchanged or 'none', *row['notes']])}"
+
+
+def _layers(rows: list[dict]) -> str:
+    """Lines of MB, launches and thousands of modelled cycles of our functions."""
+    return "".join(
+        f"{row['size_bytes'] / 1e6:12.2f} MB {row['launches']:5} launches "
+        f"{row['cycles'] / 1e3:9.0f} kcycles  {row['kind']:34} {row['layer']}\n"
+        for row in rows
+    )
 
 
 def _cell(value, divisor, decimals) -> str:

@@ -1,10 +1,15 @@
 """Convolutions over frames and time."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from vidshift.kernels import Frames
+
+TPU_LANES = 128  # channels side by side
 
 
 class TimeConv(nnx.Conv):
@@ -14,13 +19,16 @@ class TimeConv(nnx.Conv):
     time the size is odd, and `kT // 2` frames of zeros are around the clip; every
     `strides[0]`-th frame from the first on has a result.
 
-    A tap in time is a 2-D convolution of every frame, and taps differ by whole frames,
-    which are whole rows of N. With a stride of 1 in time, one 2-D convolution gives the
-    outputs of all taps, and these are moved and added up; with a larger one the frames
-    that the taps read are put side by side as channels, and no other is convolved.
+    A kernel of one pixel is one 2-D convolution over (time, the rest), of images that
+    are the features as they lie in memory, so nothing is rearranged: on a GPU, where
+    XLA puts N first, of (time, clip x place); elsewhere of (time, clip) for each place.
+    For fewer than 128 channels a TPU would put clips elsewhere, and rather takes the form
+    of larger kernels: a tap in time is a 2-D convolution of every frame, and taps differ
+    by whole frames. One 2-D convolution gives the outputs of all taps, moved and added up.
 
     Raises:
-      ValueError: another size or padding in time.
+      ValueError: another size or padding in time, or a stride in time of a kernel of more
+        than one pixel.
     """
 
     def __init__(self, *args, **kwargs):
@@ -31,47 +39,71 @@ class TimeConv(nnx.Conv):
                 "in time a kernel must be odd and padded by half of it on both sides, "
                 f"got {taps} frames padded by {self.padding[0]}"
             )
+        in_space = (*self.kernel_size[1:], *self.strides[1:])
+        self.of_time_alone = set(in_space) == {1}
+        if self.strides[0] > 1 and not self.of_time_alone:
+            raise ValueError(
+                "a stride in time needs kernels of 1 pixel and no stride in space, got "
+                f"kernel_size={self.kernel_size}, strides={self.strides}"
+            )
 
     def __call__(self, x: Frames) -> Frames:
         data, kernel = self.promote_dtype((x.data, self.kernel[...]), dtype=self.dtype)
-        taps = self._taps_apart if self.strides[0] == 1 else self._taps_together
-        y = taps(x.like(data), kernel)
+        stride = self.strides[0]
+        frames = (x.frames - 1) // stride + 1
+        apart = partial(self._taps_apart, x)
+        along = partial(self._along_time, x, places_first=True)
+        if not self.of_time_alone:
+            y = apart(data, kernel)
+        else:
+            on_tpu = (
+                along if stride > 1 or self.out_features % TPU_LANES == 0 else apart
+            )
+            on_gpu = partial(self._along_time, x, places_first=False)
+            y = jax.lax.platform_dependent(
+                data, kernel, tpu=on_tpu, cuda=on_gpu, default=along
+            )
         if self.bias is not None:
-            bias = self.bias[...].astype(y.data.dtype)
-            y = y.like(y.data + bias.reshape(1, 1, 1, -1))
-        return y
+            y = y + self.bias[...].astype(y.dtype).reshape(1, 1, 1, -1)
+        return Frames(y, frames, x.parts)
 
-    def _taps_apart(self, x: Frames, kernel: jax.Array) -> Frames:
+    def _along_time(self, like: Frames, data, kernel, *, places_first) -> jax.Array:
+        height, width, _, channels = data.shape
+        # Devices' parts always first: merged behind others, none could have its own.
+        axes = (2, 0, 1, 3, 4, 5) if places_first else (2, 3, 4, 0, 1, 5)
+        sizes = (height, width, like.parts, like.frames, -1, channels)
+        images = data.reshape(sizes).transpose(axes)
+        sizes = images.shape
+        if places_first:  # [parts x H x W, T, B, C]
+            images = images.reshape(-1, *sizes[3:])
+        else:  # [parts, T, B x H x W, C]
+            images = images.reshape(*sizes[:2], -1, channels)
+        y = jax.lax.conv_general_dilated(
+            images,
+            kernel[:, 0],
+            (self.strides[0], 1),
+            (self.padding[0], (0, 0)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.feature_group_count,
+        )
+        time, channels = y.shape[1], y.shape[-1]
+        sizes = [time if axis == 3 else n for axis, n in zip(axes, sizes, strict=True)]
+        y = y.reshape(*sizes[:-1], channels).transpose(np.argsort(axes))
+        return y.reshape(height, width, -1, channels)
+
+    def _taps_apart(self, like: Frames, data, kernel) -> jax.Array:
         taps, groups = len(kernel), self.feature_group_count
         # Outputs are counted by group, tap, channel.
         kernel = kernel.reshape(*kernel.shape[:-1], groups, -1)
         kernel = jnp.moveaxis(kernel, 0, -2)
-        y = self._frame_conv(x.data, kernel.reshape(*kernel.shape[:3], -1))
+        y = self._frame_conv(data, kernel.reshape(*kernel.shape[:3], -1))
         y = y.reshape(*y.shape[:3], groups, taps, -1)
-        moved = (
-            other_frame(x.like(y[..., t, :].reshape(*y.shape[:3], -1)), t - taps // 2)
+        return sum(
+            other_frame(
+                like.like(y[..., t, :].reshape(*y.shape[:3], -1)), t - taps // 2
+            )
             for t in range(taps)
         )
-        return x.like(sum(moved))
-
-    def _taps_together(self, x: Frames, kernel: jax.Array) -> Frames:
-        taps, groups, stride = len(kernel), self.feature_group_count, self.strides[0]
-        frames = (x.frames - 1) // stride + 1
-        height, width, _, channels = x.data.shape
-        by_time = x.data.reshape(height, width, x.parts, x.frames, -1, channels)
-        around = [(0, 0)] * by_time.ndim
-        around[3] = (taps // 2, taps // 2)
-        by_time = jnp.pad(by_time, around)
-        read = [
-            by_time[:, :, :, t : t + (frames - 1) * stride + 1 : stride]
-            for t in range(taps)
-        ]
-        read = [r.reshape(height, width, -1, groups, channels // groups) for r in read]
-        # Inputs are counted by group, tap, channel.
-        data = jnp.concatenate(read, -1).reshape(height, width, -1, taps * channels)
-        kernel = jnp.moveaxis(kernel, 0, 2)
-        kernel = kernel.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
-        return Frames(self._frame_conv(data, kernel), frames, x.parts)
 
     def _frame_conv(self, data: jax.Array, kernel: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(

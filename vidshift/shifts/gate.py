@@ -17,13 +17,13 @@ would take half of the module's view of time.
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from vidshift.kernels import Frames, temporal_shift
 from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.shifts.past import FrameBefore, exchange, new_past
-from vidshift.shifts.site import FrameMixer
+from vidshift.shifts.site import FrameMixer, Unit
 
 
 class Gate(nnx.Module):
@@ -66,11 +66,12 @@ class Gate(nnx.Module):
         del self.kernel
 
     def _kernels(self) -> list[Float[Array, "H W C T"]]:
-        kernel = self.kernel[...].transpose(1, 2, 3, 0, 4)
-        return [kernel[..., half] for half in range(2)]
+        """The halves' kernels, their channels in turns."""
+        kernel = self.kernel[...].transpose(4, 1, 2, 0, 3)
+        return list(_in_turns(kernel).swapaxes(-1, -2))
 
     def __call__(self, x: Frames) -> Float[Array, "H W N 2"]:
-        """Float32, before the gate's tanh."""
+        """Float32, before the gate's tanh; each half's channels are in turns."""
         if self.halves is None:
             kernels = self._kernels()
         else:
@@ -185,49 +186,89 @@ class GateShiftFuse(FrameMixer):
                 fuse.padding = ((1, 1), (0, 0))
 
     def __call__(self, x: Frames) -> Frames:
+        return self.mix(x.like(self.in_turns(x.data)))
+
+    def in_turns(self, array: Shaped[Array, "*axes C"]) -> Shaped[Array, "*axes C"]:
+        """Orders channels, which are the last axis, as those of the results are."""
+        halves = jnp.split(array[..., : self.processed], 2, -1)
+        rest = array[..., self.processed :]
+        return jnp.concatenate([*map(_in_turns, halves), rest], -1)
+
+    def mix(self, x: Frames) -> Frames:
+        """Returns what a call does, of features whose channels are in turns already."""
         data = x.data.astype(self.dtype)
-        moving, rest = data[..., : self.processed], data[..., self.processed :]
-        gated = moving * self._gates(x.like(moving))
-        still = moving - gated
-        if self.causal:
-            gated = self.before(x.like(gated)).data
-        else:
-            gated = temporal_shift(x.like(gated), fold=self.processed // 2).data
+        moving = data[..., : self.processed]
+        gated = x.like(moving * self._gates(x.like(moving)))
+        moved = self.before(gated) if self.causal else self._moved(gated)
+        still = moving - gated.data
         if self.fusion is None:
-            fused = gated + still
+            fused = moved.data + still
         else:
-            weight = self._weights(x.like(gated), x.like(still)).astype(self.dtype)
-            fused = weight * gated + (1 - weight) * still
-        halves = [_interleaved(half) for half in jnp.split(fused, 2, -1)]
-        return x.like(jnp.concatenate([*halves, rest], -1))
+            means = self._means(moving, gated, moved)
+            weight = self._weights(x, means).astype(self.dtype)
+            fused = weight * moved.data + (1 - weight) * still
+        return x.like(_before_rest(fused, data))
+
+    def _moved(self, gated: Frames) -> Frames:
+        fold = self.processed // (1 if self.causal else 2)
+        return temporal_shift(
+            gated, fold=fold, direction="past" if self.causal else "both"
+        )
 
     def _gates(self, x: Frames):
         """-> a factor for each of x's values, by its half."""
         if self.gate is None:
             return self.fixed
-        h = self.norm(x)
+        h = self._normalised(x)
         gates = jnp.tanh(self.gate(h.like(nnx.relu(h.data)))).astype(self.dtype)
         first = jnp.arange(self.processed) < self.processed // 2
         return jnp.where(first.reshape(1, 1, 1, -1), gates[..., :1], gates[..., 1:])
 
-    def _weights(self, gated: Frames, still: Frames) -> Float[Array, "1 1 N C"]:
+    def _normalised(self, x: Frames) -> Frames:
+        """The norm with its parameters in x's order; its statistics stay in their own."""
+        graphdef, arrays = nnx.split(self.norm)
+        norm = nnx.merge(graphdef, jax.tree.map(self.in_turns, arrays))
+        y = norm(x)
+        if not norm.use_running_average:
+            for name in ("mean", "var"):
+                halves = jnp.split(getattr(norm, name)[...], 2)
+                array = jnp.concatenate([_in_order(half) for half in halves])
+                getattr(self.norm, name).set_value(array)
+        return y
+
+    def _means(self, x, gated: Frames, moved: Frames) -> list[Float[Array, "N C"]]:
+        """The means over space of what is moved and of what stays."""
+
+        def mean(data):
+            return data.mean((0, 1), keepdims=True, dtype=jnp.float32)
+
+        of_gated = mean(gated.data)
+        of_still = mean(x) - of_gated
+        # Moving the means costs less than taking them of what has moved.
+        alone = self.past_means is not None
+        of_moved = mean(moved.data) if alone else self._moved(gated.like(of_gated)).data
+        return [of_moved[0, 0], of_still[0, 0]]
+
+    def _weights(self, like: Frames, means) -> Float[Array, "1 1 N C"]:
         """Float32 in (0, 1), from each half's plane of channels and frames."""
-        frames, parts = gated.frames, gated.parts
-        means = [x.data.mean((0, 1), dtype=jnp.float32) for x in (gated, still)]
         if self.past_means is not None:
             return self._weights_of_frame(means)
+        frames, parts = like.frames, like.parts
         plane = jnp.stack(means, -1)  # [N, C, 2]
         plane = plane.reshape(parts, frames, -1, *plane.shape[1:])
         plane = plane.transpose(0, 2, 3, 1, 4)  # [parts, clips, C, T, 2]
         rows = plane.reshape(-1, 2, self.processed // 2, frames, 2)
+        rows = _in_order(rows.swapaxes(2, -1)).swapaxes(2, -1)
         halves = [fuse(rows[:, i])[..., 0] for i, fuse in enumerate(self.fusion)]
+        halves = [_in_turns(half.swapaxes(1, 2)).swapaxes(1, 2) for half in halves]
         weight = jax.nn.sigmoid(jnp.concatenate(halves, 1))  # [B, C, T]
         weight = weight.reshape(parts, -1, *weight.shape[1:]).transpose(0, 3, 1, 2)
         return weight.reshape(1, 1, -1, self.processed)
 
     def _weights_of_frame(self, means) -> Float[Array, "1 1 B C"]:
         """In a stream; `means` `[B, C]` of the gated and the still."""
-        seen = [jnp.concatenate(means, -1)]
+        halves = [half for mean in means for half in jnp.split(mean, 2, -1)]
+        seen = [jnp.concatenate([_in_order(half) for half in halves], -1)]
         for past in self.past_means:
             seen.append(exchange(past, seen[-1]))
         rows = [jnp.stack(jnp.split(frame, 2, -1), -1) for frame in reversed(seen)]
@@ -236,12 +277,49 @@ class GateShiftFuse(FrameMixer):
             fuse(half).squeeze((2, 3))
             for half, fuse in zip(halves, self.fusion, strict=True)
         ]
-        weight = jax.nn.sigmoid(jnp.concatenate(logits, 1))
+        weight = jax.nn.sigmoid(jnp.concatenate([_in_turns(a) for a in logits], 1))
         return weight.reshape(1, 1, -1, self.processed)
 
 
-def _interleaved(x: Float[Array, "H W N C"]) -> Float[Array, "H W N C"]:
-    """Channels 0, C/2, 1, C/2 + 1, ...; N, which devices share, stays an axis."""
-    height, width, rows, channels = x.shape
-    quarters = x.reshape(height * width, rows, 2, channels // 2)
-    return quarters.swapaxes(2, 3).reshape(x.shape)
+class GatedUnit(Unit):
+    """A unit with a gate, whose convolution makes channels in the order of its results.
+
+    Permuting the convolution's filters is what permuting the features would be, which
+    is a pass over memory on a GPU, and many of them on a TPU.
+    """
+
+    def __call__(self, x: Frames) -> Frames:
+        if not isinstance(self.between, GateShiftFuse):
+            return super().__call__(x)
+        if self.before is not None:
+            x = self.before(x)
+        graphdef, arrays = nnx.split(self.conv)
+        conv = nnx.merge(graphdef, jax.tree.map(self.between.in_turns, arrays))
+        x = self.norm(self.between.mix(conv(x)))
+        if self.activation is not None:
+            x = x.like(self.activation(x.data))
+        return x if self.after is None else self.after(x)
+
+
+def _before_rest(first: Float[Array, "H W N P"], x: Float[Array, "H W N C"]):
+    """x with other channels in place of its first P.
+
+    A selection, which XLA computes with what comes next: a TPU writes a slice of
+    channels to memory.
+    """
+    more = x.shape[-1] - first.shape[-1]
+    channel = jax.lax.broadcasted_iota(jnp.int32, (1, 1, 1, x.shape[-1]), 3)
+    padded = jnp.pad(first, [(0, 0)] * 3 + [(0, more)])
+    return jnp.where(channel < first.shape[-1], padded, x) if more else first
+
+
+def _in_turns(half: Shaped[Array, "*axes C"]) -> Shaped[Array, "*axes C"]:
+    """Channels 0, C/2, 1, C/2 + 1, ..."""
+    pairs = half.reshape(*half.shape[:-1], 2, half.shape[-1] // 2)
+    return pairs.swapaxes(-1, -2).reshape(half.shape)
+
+
+def _in_order(half: Shaped[Array, "*axes C"]) -> Shaped[Array, "*axes C"]:
+    """The inverse of `_in_turns`."""
+    pairs = half.reshape(*half.shape[:-1], half.shape[-1] // 2, 2)
+    return pairs.swapaxes(-1, -2).reshape(half.shape)

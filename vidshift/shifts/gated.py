@@ -6,9 +6,9 @@ from types import MappingProxyType
 from flax import nnx
 
 from vidshift.layers.initializers import he_fan_out, torch_default
-from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.gate import GatedUnit, GateShiftFuse
 from vidshift.shifts.options import check_choice, check_flag, check_number, check_whole
-from vidshift.shifts.site import Scheme, Site
+from vidshift.shifts.site import Scheme, Site, Unit
 
 GATES = ("learned", *GateShiftFuse.FIXED)
 FUSIONS = ("learned", "sum")
@@ -115,6 +115,12 @@ class GSF(Scheme):
             fusion_init=he_fan_out if site.residual else torch_default,
             **self.options,
         )
+        if type(module) is Unit:
+            plain, module = (
+                module,
+                GatedUnit(module.conv, module.norm, module.activation),
+            )
+            module.before, module.after = plain.before, plain.after
         block = (site.stage, site.block)
         self.gated.setdefault(block, []).append((module, module.between))
         self.put(module, "between", layer)

@@ -24,6 +24,15 @@ COLLECTIVES = (
     *("ragged-all-to-all", "collective-permute", "collective-broadcast"),
 )
 
+# What a fusion is named for: the first of these among its instructions. "copy" changes
+# the layout.
+FUSED_KINDS = (
+    *("scatter", "gather", "convolution", "dot", "select-and-scatter", "reduce-window"),
+    *("sort", "reduce", "transpose", "copy"),
+)
+PACKAGE = "/vidshift/"
+ELSEWHERE = "elsewhere"
+
 _SHAPE = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(r"(?:calls|to_apply|body|async_wrapped_computation)=%([\w.\-]+)")
 _BRANCHES = re.compile(
@@ -49,6 +58,23 @@ class Moved(NamedTuple):
         return Moved(*(a + b for a, b in zip(self[:2], other[:2])), self[2] | other[2])
 
 
+class LayerTraffic(NamedTuple):
+    """Traffic of the instructions of one kind that one of our functions asked for.
+
+    layer: file and function of ours, "shifts/shuffle.py video_shuffle", or ELSEWHERE.
+    kind: the instruction, or what a fusion is named for (`FUSED_KINDS`).
+    size_bytes: read and written.
+    launches: instructions of the entry computation.
+    cycles: the TPU compiler's estimates; 0 for a GPU and for kernels.
+    """
+
+    layer: str
+    kind: str
+    size_bytes: int
+    launches: int
+    cycles: int
+
+
 class Collective(NamedTuple):
     """Runs of one kind; bytes of a chip's operands, or of an all-gather's results."""
 
@@ -65,6 +91,79 @@ def program_bytes(text: str, *, kernels: bool = False) -> Moved:
     """
     computations, entry = _parse(text)
     return _count(computations, entry, kernels)
+
+
+def by_layer(text: str) -> list[LayerTraffic]:
+    """Groups the entry computation's traffic by our function and by kind, most first.
+
+    A function's gradient counts with it. A fusion belongs to the function that asked for
+    its last operation, whatever else it computes.
+    """
+    computations, entry = _parse(text)
+    layers = _layers(text)
+    instructions = computations[entry]
+    rows: dict[tuple[str, str], LayerTraffic] = {}
+    for instruction in instructions.values():
+        opcode = instruction.opcode
+        if opcode in RENAMES or opcode.endswith("-done"):
+            continue
+        if _target(instruction.attributes) in RENAMING_TARGETS:
+            continue
+        frame = re.search(r"stack_frame_id=(\d+)", instruction.attributes)
+        layer = layers.get(frame[1], ELSEWHERE) if frame else ELSEWHERE
+        kind = _kind(instruction, computations)
+        moved = _moved(instruction, instructions, computations, True).size_bytes
+        _, _, size_bytes, launches, cycles = rows.get(
+            (layer, kind), LayerTraffic(layer, kind, 0, 0, 0)
+        )
+        rows[layer, kind] = LayerTraffic(
+            layer,
+            kind,
+            size_bytes + moved,
+            launches + 1,
+            cycles + _estimated(instruction),
+        )
+    return sorted(rows.values(), key=lambda row: -row.size_bytes)
+
+
+def _layers(text: str) -> dict[str, str]:
+    """-> {stack frame: the innermost function of ours in it}."""
+    tables = {}
+    for title in ("FileNames", "FunctionNames", "FileLocations", "StackFrames"):
+        table = re.search(rf"^{title}\n((?:\d+ .*\n)+)", text, re.MULTILINE)
+        rows = table[1].splitlines() if table else []
+        tables[title] = dict(row.split(" ", 1) for row in rows)
+    files, functions, locations, frames = tables.values()
+
+    def layer(frame: str) -> str:
+        location, parent = re.findall(r"=(\d+)", frames[frame])
+        file, function = re.findall(r"=(\d+)", locations[location])[:2]
+        _, ours, path = files[file].strip('"').rpartition(PACKAGE)
+        if ours:
+            return f"{path} {functions[function].strip(chr(34)).split('.')[-1]}"
+        # Parents are counted from 1, which says that there is none.
+        outer = str(int(parent) - 1)
+        return ELSEWHERE if outer == "0" else layer(outer)
+
+    return {frame: layer(frame) for frame in frames}
+
+
+def _kind(instruction: Instruction, computations) -> str:
+    if instruction.opcode == "custom-call":
+        return _target(instruction.attributes)
+    if instruction.opcode != "fusion":
+        return instruction.opcode
+    inside = _opcodes(instruction, computations)
+    return f"fusion {next((k for k in FUSED_KINDS if k in inside), 'elementwise')}"
+
+
+def _opcodes(instruction: Instruction, computations) -> set[str]:
+    """Returns the kinds of instruction in a fusion, and in the fusions inside it."""
+    inside = {instruction.opcode}
+    for called in _CALLED.findall(instruction.attributes):
+        for inner in computations.get(called, {}).values():
+            inside |= _opcodes(inner, computations)
+    return inside
 
 
 def collectives(text: str) -> dict[str, Collective]:
