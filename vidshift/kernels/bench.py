@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     chosen = cases.chosen(options)
     wanted = start_jax()
     device = jax.devices()[0]
-    platform = "cuda" if "NVIDIA" in device.device_kind else device.platform
+    platform = platform_of(device)
     if wanted and not {platform, device.platform} & set(wanted.split(",")):
         print(f"JAX_PLATFORMS={wanted}: there is {device.platform}", file=sys.stderr)
         return 2
@@ -123,6 +123,11 @@ def rows_of(
             }
         rows.append(row)
     return rows
+
+
+def platform_of(device) -> str:
+    """Returns a device's platform as lowering calls it."""
+    return "cuda" if "NVIDIA" in device.device_kind else device.platform
 
 
 def not_here(case: Case, platform: str) -> str | None:

@@ -1,0 +1,243 @@
+"""Errors of the kernels here: each implementation beside `xla` in float32."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidshift.kernels import bench
+from vidshift.kernels.analysis.cases import OPERATIONS, Case
+from vidshift.kernels.analysis.compiling import compile_all
+from vidshift.kernels.analysis.shapes import ONE, SHAPES, Shape
+from vidshift.measure.parts import Settings
+
+REFERENCE = "reference"
+CHOSEN = "none named"  # what runs where a caller names none
+
+
+def _shift(name: str, x: tuple, **options) -> Shape:
+    return Shape(name, x, {"stride": (1, 1, 1), "max_shift": ONE} | options)
+
+
+# One frame, one clip, odd sizes and channels, rounded, far and unbounded shifts.
+SHIFT3D = (
+    _shift("one_frame", (2, 1, 7, 9, 8)),
+    _shift("odd", (3, 5, 7, 11, 13)),
+    _shift("many_frames", (1, 19, 6, 5, 10)),
+    _shift("strided", (2, 8, 9, 12, 20), stride=(1, 2, 2)),
+    _shift("rounded", (2, 8, 9, 12, 20), quantize=True),
+    _shift("far", (2, 8, 10, 9, 6), max_shift=(2.0, 3.0, 3.0)),
+    _shift("unbounded", (2, 6, 10, 9, 6), max_shift=None),
+    _shift("rounded_unbounded", (2, 6, 9, 9, 7), max_shift=None, quantize=True),
+)
+EDGES = {
+    "shift3d": SHIFT3D,
+    "shift3d_conv": tuple(s._replace(out_channels=18) for s in SHIFT3D),
+    "temporal_shift": (
+        Shape("one_frame", (2, 1, 7, 9, 8), {"fold": 2}),
+        Shape("odd", (3, 5, 7, 3, 13), {"fold": 3}),
+        Shape("past", (2, 8, 6, 5, 24), {"fold": 3, "direction": "past"}),
+    ),
+    "temporal_shift_conv": (
+        Shape("one_frame", (2, 1, 7, 9, 8), {"fold": 2}, 12),
+        Shape("odd", (3, 5, 7, 3, 13), {"fold": 3}, 7),
+        Shape("past", (2, 8, 6, 5, 24), {"fold": 3, "direction": "past"}, 130),
+    ),
+}
+# Of the norm of the difference, over the reference's. Rounding to bfloat16 is 2e-3, twice
+# in a product; of float32 factors a GPU multiplies 10 bits (TF32), a TPU 7.
+BFLOAT16, PRODUCTS, EXACT = 1e-2, 5e-3, 1e-5
+# An implementation may also be so many times as far off as `xla` in its own dtype.
+TIMES_XLA = 3
+
+
+class Check(NamedTuple):
+    op: str
+    shape: Shape
+    dtype: str
+
+    @property
+    def affine(self) -> bool:
+        """Whether scale, bias and ReLU follow the convolution: at the edges."""
+        return bool(self.shape.out_channels) and self.shape in EDGES[self.op]
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return ("y", *(f"d{name}" for name in self.primals()))
+
+    def key(self, implementation: str) -> str:
+        return f"{self.op} {self.shape.name} {self.dtype} {implementation}"
+
+    def primals(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of what is differentiated."""
+        case = Case(self.op, "xla", "forward", self.shape, self.dtype)
+        primals = case.primals()
+        if self.affine:
+            outputs = jax.ShapeDtypeStruct((self.shape.out_channels,), jnp.float32)
+            primals |= {"scale": outputs, "bias": outputs}
+        return primals
+
+    def function(self, implementation: str):
+        """Returns `(*primals, dy) -> (y, *gradients)`."""
+        names = tuple(self.primals())
+        named = None if implementation == CHOSEN else implementation
+
+        def forward(*arrays):
+            given = dict(zip(names, arrays, strict=True))
+            affine = {n: given.pop(n) for n in ("scale", "bias") if n in given}
+            options = self.shape.options | affine | ({"relu": True} if affine else {})
+            call = OPERATIONS[self.op].function
+            return call(*given.values(), implementation=named, **options)
+
+        def values_and_gradients(*arrays):
+            *primals, dy = arrays
+            y, vjp = jax.vjp(forward, *primals)
+            return y, *vjp(dy)
+
+        return values_and_gradients
+
+    def inputs(self) -> tuple[jax.Array, ...]:
+        """Draws the primals and dy; weights are rounded to the dtype beforehand."""
+        rng = np.random.default_rng(0)
+        primals = self.primals()
+        arrays = {n: rng.normal(size=a.shape, scale=1) for n, a in primals.items()}
+        if "shift" in primals:
+            bounds = self.shape.options["max_shift"] or (2.5, 2.5, 2.5)
+            shift = np.array(bounds)[:, None] * rng.uniform(
+                -1, 1, (primals["shift"].shape)
+            )
+            # Whole numbers, where a gradient is the derivative to the right.
+            shift[:, :3] = (0, 1, -1)
+            arrays["shift"] = shift
+        if "weight" in primals:
+            arrays["weight"] /= math.sqrt(primals["weight"].shape[0])
+            arrays["weight"] = arrays["weight"].astype(self.dtype)
+        if self.affine:
+            # Far from where the ReLU's gradient jumps, on either side.
+            arrays["bias"] = np.where(np.arange(self.shape.out_channels) % 2, 5.0, -5.0)
+            arrays["scale"] = rng.uniform(0.5, 1.0, arrays["scale"].shape)
+        given = [jnp.asarray(arrays[n], a.dtype) for n, a in primals.items()]
+        y = jax.eval_shape(self.function("xla"), *given, self._dy(given))[0]
+        return *given, jnp.asarray(rng.normal(size=y.shape), self.dtype)
+
+    def _dy(self, given):
+        forward = Case(self.op, "xla", "forward", self.shape, self.dtype).function()
+        count = len(Case(self.op, "xla", "forward", self.shape, self.dtype).primals())
+        return jax.eval_shape(forward, *given[:count])
+
+    def arguments(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        primals = tuple(self.primals().values())
+        return *primals, self._dy(primals)
+
+    def tolerance(self) -> float:
+        if self.dtype == "bfloat16":
+            return BFLOAT16
+        return PRODUCTS if self.shape.out_channels else EXACT
+
+
+def checks(settings: Settings) -> list[Check]:
+    """Returns what is checked, the networks' own shapes first."""
+    shapes = {} if settings.small else SHAPES
+    named = [Check(o, s, settings.dtype) for o in shapes for s in shapes[o]]
+    edges = [
+        Check(o, s, dtype)
+        for dtype in ("bfloat16", "float32")
+        for o in EDGES
+        for s in EDGES[o]
+    ]
+    return named + edges
+
+
+def implementations(check: Check, platform: str) -> list[str]:
+    """Returns what runs here; `xla` first, which the others may be as far off as."""
+    names = OPERATIONS[check.op].operation.names
+    cases = [Case(check.op, n, "forward", check.shape, check.dtype) for n in names]
+    here = [c.implementation for c in cases if not bench.not_here(c, platform)]
+    return ["xla", CHOSEN, *(name for name in here if name != "xla")]
+
+
+def keys(settings: Settings) -> list[str]:
+    return [
+        check.key(name)
+        for check in checks(settings)
+        for name in implementations(check, settings.platform)
+    ]
+
+
+def rows(settings: Settings, missing: set[str]) -> Iterator[dict]:
+    programs = []
+    for check in checks(settings):
+        names = implementations(check, settings.platform)
+        if any(check.key(name) in missing for name in names):
+            programs += [
+                ((check, name), _lower(check, name)) for name in [REFERENCE, *names]
+            ]
+    wanted = errors_of_xla = None
+    for (check, name), program in compile_all(programs):
+        if name == REFERENCE:
+            if isinstance(program, Exception):
+                raise program
+            arrays = check.inputs()
+            wanted = program(*(a.astype(jnp.float32) for a in arrays))
+            continue
+        row = {
+            "key": check.key(name),
+            "op": check.op,
+            "shape": check.shape.name,
+            "x": check.shape.x,
+            "dtype": check.dtype,
+            "implementation": name,
+        }
+        try:
+            if isinstance(program, Exception):
+                raise program
+            errors = relative_errors(program(*arrays), wanted)
+        except NotImplementedError as error:
+            yield row | {"not_here": str(error)}
+            continue
+        except jax.errors.JaxRuntimeError as error:
+            yield row | {"failed": str(error)[:300]}
+            continue
+        if name == "xla":
+            errors_of_xla = errors
+        yield row | verdict(check, errors, errors_of_xla or errors)
+
+
+def verdict(check: Check, errors: list[float], of_xla: list[float]) -> dict:
+    """Returns the fields of a row that was computed; an error of None is no number."""
+    limits = [max(check.tolerance(), TIMES_XLA * e) for e in of_xla]
+    right = [e <= limit for e, limit in zip(errors, limits, strict=True)]
+    finite = [e if math.isfinite(e) else None for e in errors]
+    return {
+        "errors": dict(zip(check.results, finite, strict=True)),
+        "tolerance": check.tolerance(),
+        "wrong": [n for n, ok in zip(check.results, right, strict=True) if not ok],
+    }
+
+
+@jax.jit
+def _relative(result, wanted):
+    norm = lambda a: jnp.sqrt(jnp.sum(jnp.square(a)))
+    result, wanted = result.astype(jnp.float32), wanted.astype(jnp.float32)
+    size = norm(wanted)
+    return norm(result - wanted) / jnp.where(size == 0, 1, size)
+
+
+def relative_errors(results, wanted) -> list[float]:
+    """Returns the norm of each result's error, over that of the right one."""
+    return [float(_relative(r, w)) for r, w in zip(results, wanted, strict=True)]
+
+
+def _lower(check: Check, name: str):
+    def lower():
+        arguments = check.arguments()
+        if name != REFERENCE:
+            return jax.jit(check.function(name)).lower(*arguments)
+        arguments = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in arguments]
+        with jax.default_matmul_precision("highest"):
+            return jax.jit(check.function("xla")).lower(*arguments)
+
+    return lower
