@@ -14,6 +14,7 @@ from vidshift.measure.parts import Settings
 FIRST = ("tsm_56", "tsm_28", "tsm_14", "tsm_7", "rubiks_56", "rubiks_28", "rubiks_14")
 TOGETHER = 6  # groups that are compiled at once, and then timed
 SECONDS = 0.05  # of timing a program
+SMALL_SHAPES = ("tsm_56", "rubiks_56")
 SMALL_X = (2, 8, 7, 7)
 
 
@@ -27,7 +28,7 @@ def groups(settings: Settings) -> list[list[Case]]:
     found = {}
     for case in cases.all_cases(dtype=settings.dtype):
         if settings.small:
-            if case.shape.name not in FIRST:
+            if case.shape.name not in SMALL_SHAPES:
                 continue
             x = SMALL_X + case.shape.x[-1:]
             case = case._replace(shape=case.shape._replace(x=x))

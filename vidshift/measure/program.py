@@ -16,7 +16,7 @@ import time
 
 from vidshift.command_line import errors
 from vidshift.command_line.progress import working
-from vidshift.measure import markdown
+from vidshift.measure import page
 from vidshift.measure.folder import Folder, write_json
 from vidshift.measure.parts import PARTS
 
@@ -45,14 +45,14 @@ def main(options: argparse.Namespace) -> int:
             seconds = (end - time.monotonic()) * PARTS[name].seconds / left
             left -= PARTS[name].seconds
             run(name, folder, about, seconds)
-            print(markdown.outcome(name, folder.read(name)), flush=True)
+            print(page.outcome(name, folder.read(name)), flush=True)
     measured = collect(folder)
     write_json(options.out / "measured.json", measured)
-    (options.out / "measured.md").write_text(markdown.render(measured))
-    if not markdown.unfinished(measured):
+    (options.out / "measured.md").write_text(page.render(measured))
+    if not page.unfinished(measured):
         shutil.rmtree(options.out / "compiled", ignore_errors=True)
     print(f"written to {options.out / 'measured.md'}, and as JSON beside it")
-    wrong = markdown.wrong(measured)
+    wrong = page.wrong(measured)
     if wrong:
         print(f"WRONG: {'; '.join(wrong)}", file=sys.stderr)
     return 1 if wrong else 0
@@ -141,7 +141,8 @@ def command(name: str, folder: Folder, about: dict) -> list[str]:
         return [sys.executable, "-m", "vidshift.measure.part", name, *arguments]
     script = str(PACKAGE / "measure" / "pytorch.py")
     arguments = ["--json", "--rows", str(folder.file(name)), "--dtype", about["dtype"]]
-    return [sys.executable, script, *arguments, *sizes]
+    # Without its folder on the path: modules there have names of other packages.
+    return [sys.executable, "-P", script, *arguments, *sizes]
 
 
 def environment() -> dict[str, str]:

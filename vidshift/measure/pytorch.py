@@ -186,7 +186,9 @@ def keys_in(file: pathlib.Path) -> set[str]:
     found = set()
     for text in file.read_text().splitlines() if file.is_file() else ():
         with contextlib.suppress(json.JSONDecodeError):
-            found.add(json.loads(text).get("key"))
+            row = json.loads(text)
+            if not row.get("failed"):
+                found.add(row.get("key"))
     return found
 
 
@@ -219,14 +221,14 @@ def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> lis
             if before is not None:
                 row["program_bytes"] = _allocated() - before
             programs[name] = program
-        except RuntimeError as error:
-            row["error"] = out_of_memory(error)
+        except Exception as error:  # noqa: BLE001  the compiler's are of many types
+            row |= error_of(error)
     try:
         times = side_by_side(programs, options.seconds)
     except RuntimeError as error:
         times = {}
         for name in programs:
-            found[name]["error"] = out_of_memory(error)
+            found[name] |= error_of(error)
     tsn = times.get(f"{options.backbone}/tsn")
     for name, blocks in times.items():
         low, median, high = statistics.quantiles(blocks, n=4, method="inclusive")
@@ -240,12 +242,13 @@ def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> lis
     return list(found.values())
 
 
-def out_of_memory(error: RuntimeError) -> str:
-    """The reason for a row without times; any other error is raised again."""
+def error_of(error: Exception) -> dict:
+    """Returns fields of a row without times; what is `failed` is tried again."""
     text = str(error).lower()
-    if not any(said in text for said in ("out of memory", "can't allocate memory")):
-        raise error
-    return "out of memory"
+    if any(said in text for said in ("out of memory", "can't allocate memory")):
+        return {"error": "out of memory"}
+    said = f"{type(error).__name__}: {error}"[:300]
+    return {"error": said, "failed": said}
 
 
 def side_by_side(programs: dict[str, Callable], seconds: float) -> dict[str, list]:
