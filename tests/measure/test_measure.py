@@ -218,6 +218,15 @@ def test_a_wrong_kernel_is_the_exit_code(pretend, tmp_path, capsys):
     assert run(tmp_path, "--render") == 1
 
 
+def test_a_kernel_that_does_not_run_is_the_exit_code(pretend, tmp_path, capsys):
+    row = check("triton") | {"failed": "INTERNAL: a fault"}
+    pretend["check"] = printing({"jobs": 1}, row)
+    assert run(tmp_path, "--parts=check") == 1
+    said = capsys.readouterr()
+    assert "triton at odd (bfloat16): INTERNAL: a fault" in said.err
+    assert "check: 0 rows, 1 missing, 1 failed" in said.out
+
+
 def test_another_device_is_refused(pretend, tmp_path, capsys):
     pretend["check"] = printing({"jobs": 1}, check("xla"))
     assert run(tmp_path, "--parts=check") == 0

@@ -33,6 +33,8 @@ def outcome(name: str, part: dict) -> str:
     missing = missing_rows(part)
     line += f", {missing} missing" if missing else ""
     wrong = sum(bool(row.get("wrong")) for row in part["rows"])
+    failed = sum(bool(row.get("failed")) for row in part["rows"])
+    line += f", {failed} failed" if failed else ""
     line += f", {wrong} WRONG" if wrong else ""
     return line + (f" ({part['note']})" if part["note"] else "")
 
@@ -55,14 +57,16 @@ def unfinished(measured: dict) -> list[str]:
 
 
 def wrong(measured: dict) -> list[str]:
-    """Returns a line for each implementation that is wrong."""
-    rows = measured["parts"].get("check", {"rows": ()})["rows"]
-    return [
-        f"{row['op']} {row['implementation']} at {row['shape']} ({row['dtype']}): "
-        + ", ".join(f"{n} {_error(row['errors'][n])}" for n in row["wrong"])
-        for row in rows
-        if row.get("wrong")
-    ]
+    """Returns a line for each implementation that is wrong, or does not run."""
+    lines = []
+    for row in measured["parts"].get("check", {"rows": ()})["rows"]:
+        of = f"{row['op']} {row['implementation']} at {row['shape']} ({row['dtype']})"
+        if row.get("failed"):
+            lines.append(f"{of}: {row['failed']}")
+        elif row.get("wrong"):
+            errors = [f"{n} {_error(row['errors'][n])}" for n in row["wrong"]]
+            lines.append(f"{of}: {', '.join(errors)}")
+    return lines
 
 
 def _about(about: dict) -> list[str]:
