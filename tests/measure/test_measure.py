@@ -11,7 +11,8 @@ from tests.support.commands import environment
 from tests.support.files import ROOT
 from vidshift import cli
 from vidshift.commands import measure as command
-from vidshift.measure import folder, page, program
+from vidshift.kernels.analysis import chips
+from vidshift.measure import device, folder, page, program
 from vidshift.measure.parts import PARTS
 
 ABOUT = {
@@ -261,6 +262,14 @@ def test_a_cpu_is_not_measured_at_full_size(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(program.subprocess, "run", lambda *_, **__: done)
     assert run(tmp_path) == 2
     assert "--small measures small ones" in capsys.readouterr().err
+
+
+def test_facts_of_this_device():
+    facts = device.facts()
+    assert (facts["platform"], facts["peak_flops"]) == ("cpu", None)
+    assert facts["device"] and facts["jax"] and facts["python"]
+    assert set(page.VERSIONS) <= set(facts)
+    assert chips.of_device("NVIDIA H200").peak_flops["bfloat16"] == 989e12
 
 
 def test_pytorchs_script_says_what_it_misses(tmp_path):

@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
         begin = time.monotonic()
         about = facts(options)
         folder.open(about, restart=options.restart)
-        left = sum(PARTS[name].seconds for name in options.parts)
+        left = sum(PARTS[name].seconds for name in set(options.parts))
         end = begin + 60 * options.minutes
         for name in PARTS:
             if name not in options.parts:
@@ -74,14 +74,19 @@ def facts(options: argparse.Namespace) -> dict:
       ValueError: networks of full size would be measured on a CPU.
     """
     with working("looking for the device"):
-        done = subprocess.run(
-            [sys.executable, "-m", "vidshift.measure.device"],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=DEVICE_SECONDS,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "vidshift.measure.device"],
+                check=False,
+                capture_output=True,
+                text=True,
+                env=environment(),
+                timeout=DEVICE_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(
+                f"JAX has found no device within {DEVICE_SECONDS:.0f} s"
+            ) from None
     if done.returncode:
         raise RuntimeError(f"no device: {last_line(done.stderr)}")
     about = json.loads(done.stdout.splitlines()[-1])

@@ -41,7 +41,10 @@ def rows(settings: Settings, missing: set[str]) -> Iterator[dict]:
                     result = call()
                 jax.block_until_ready(result)
             operations = traces.operations(folder)
-        yield row | as_fields(operations)
+        fields = as_fields(operations)
+        if not fields["operations"]["operations"]:
+            fields = {"failed": "the profiler recorded no operation of the device"}
+        yield row | fields
 
 
 def as_fields(operations: list[traces.Operation]) -> dict:
