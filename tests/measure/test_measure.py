@@ -325,6 +325,6 @@ def test_without_packages_of_data(tmp_path):
     for name in ("check", "bench", "profile"):
         assert folder.Folder(out).read(name)["jobs"], (out / f"{name}.log").read_text()
     text = (out / "measured.md").read_text()
-    assert "| `shift3d` | none named | bfloat16 |" in text
+    assert "| `shift3d_conv` | none named | bfloat16 |" in text
     assert "convolutions and products" in text
     assert "needs an NVIDIA GPU" in text

@@ -15,6 +15,7 @@ from vidshift.kernels.analysis.shapes import ONE, SHAPES, Shape
 from vidshift.measure.parts import Settings
 
 REFERENCE = "reference"
+FIRST = ("tsm_56", "tsm_14", "rubiks_56", "rubiks_14", "rubiks_28_stride")
 CHOSEN = "none named"  # what runs where a caller names none
 
 
@@ -146,25 +147,29 @@ class Check(NamedTuple):
 
 
 def checks(settings: Settings) -> list[Check]:
-    """Returns what is checked, the networks' own shapes first."""
+    """Returns what is checked, the networks' own shapes and the edges first."""
     if settings.small:
         return [Check(o, s, "bfloat16") for o in EDGES for s in EDGES[o][:3]]
     named = [Check(o, s, settings.dtype) for o in SHAPES for s in SHAPES[o]]
-    edges = [
-        Check(o, s, dtype)
+    first = [check for check in named if check.shape.name in FIRST]
+    bfloat16, float32 = (
+        [Check(o, s, dtype) for o in EDGES for s in EDGES[o]]
         for dtype in ("bfloat16", "float32")
-        for o in EDGES
-        for s in EDGES[o]
-    ]
-    return named + edges
+    )
+    return [*first, *bfloat16, *(c for c in named if c not in first), *float32]
 
 
 def implementations(check: Check, platform: str) -> list[str]:
     """Returns what runs here; `xla` first, which the others may be as far off as."""
-    names = OPERATIONS[check.op].operation.names
-    cases = [Case(check.op, n, "forward", check.shape, check.dtype) for n in names]
+    operation = OPERATIONS[check.op].operation
+    cases = [
+        Case(check.op, name, "forward", check.shape, check.dtype)
+        for name in operation.names
+    ]
     here = [c.implementation for c in cases if not bench.not_here(c, platform)]
-    return ["xla", CHOSEN, *(name for name in here if name != "xla")]
+    # What a caller cannot name is reached by naming none.
+    unnamed = any(not row.named for row in operation.implementations.values())
+    return here + ([CHOSEN] if unnamed else [])
 
 
 def keys(settings: Settings) -> list[str]:
@@ -195,8 +200,9 @@ def rows(settings: Settings, missing: set[str]) -> Iterator[dict]:
             if wanted is None:
                 raise RuntimeError("nothing to compare with: xla in float32 failed")
             errors = relative_errors(program(*arrays), wanted)
-            errors_of_xla = errors_of_xla or errors  # xla is the first
-            found = verdict(check, errors, errors_of_xla)
+            if name == "xla":
+                errors_of_xla = errors
+            found = verdict(check, errors, errors_of_xla or [0.0] * len(errors))
         except NotImplementedError as error:
             found = {"not_here": str(error)}
         except Exception as error:  # noqa: BLE001  a kernel's fault is its own row's

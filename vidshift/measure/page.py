@@ -140,7 +140,10 @@ def _check(rows: list[dict], measured: dict) -> list[str]:
     text = (
         "The norm of the error beside `xla` in float32 with all bits, over the norm of "
     )
-    text += "the result: values and gradients. *None named* is what a network runs."
+    text += (
+        "the result: values and gradients. *None named* is what runs where a caller "
+    )
+    text += "names no implementation."
     heading = "operation|implementation|dtype|cases|largest error|of|right"
     lines = [text, "", *_table(heading, table, left=3)] if table else []
     found = wrong(measured)

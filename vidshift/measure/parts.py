@@ -16,11 +16,11 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "check": Part(90, "vidshift.measure.check", "Are the kernels right?"),
-    "networks": Part(160, "vidshift.measure.networks", "TSN and TSM"),
-    "bench": Part(70, "vidshift.measure.kernel_times", "The kernels' times"),
+    "check": Part(120, "vidshift.measure.check", "Are the kernels right?"),
+    "networks": Part(150, "vidshift.measure.networks", "TSN and TSM"),
+    "bench": Part(60, "vidshift.measure.kernel_times", "The kernels' times"),
     "profile": Part(30, "vidshift.measure.step_profile", "Where the time goes"),
-    "more": Part(70, "vidshift.measure.more_networks", "The other networks"),
+    "more": Part(60, "vidshift.measure.more_networks", "The other networks"),
     "pytorch": Part(60, "vidshift.measure.pytorch", "PyTorch beside it"),
 }
 
