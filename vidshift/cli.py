@@ -21,7 +21,7 @@ GROUPS = {
     "data and weights": ("prepare", "convert"),
     "use": ("stream", "export"),
     "look inside": ("pictures", "early", "budgets"),
-    "cost and speed": ("cost", "fit", "speed"),
+    "cost and speed": ("cost", "fit", "speed", "measure"),
     "kernels": ("parity", "bench", "targets"),
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

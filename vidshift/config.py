@@ -14,7 +14,9 @@ from vidshift.data.device.augment import Augment
 from vidshift.data.media.pixel_aspect import PIXEL_ASPECTS
 from vidshift.data.parallel.workers import WORKER_KINDS
 from vidshift.data.views.sampling import DENSE_WINDOW, SAMPLINGS
-from vidshift.data.views.view import View
+
+if typing.TYPE_CHECKING:
+    from vidshift.data.views.view import View
 
 # Not float16, which would need loss scaling.
 DTYPES = ("float32", "bfloat16")
@@ -169,8 +171,11 @@ class DataConfig:
     # The run stops when a larger fraction of the videos read cannot be decoded.
     max_failed_share: float = 0.01
 
-    def view(self) -> View:
+    def view(self) -> "View":
         """Returns the sampling and cropping of the network's clips."""
+        # Here, because it decodes: a network is built and trained without a decoder.
+        from vidshift.data.views.view import View
+
         return View(**{f.name: getattr(self, f.name) for f in dataclasses.fields(View)})
 
     def check(self, name: str) -> None:

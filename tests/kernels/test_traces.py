@@ -166,6 +166,7 @@ def test_a_trace_of_the_cpu(tmp_path):
     assert kinds["convolutions and products"].count == 3
     assert kinds["reductions"].seconds > 0
     assert found[-1].kind == traces.GAPS and found[-1].count >= 2
+    assert all(row.program for row in found[:-1])  # none of the host's own events
 
 
 def test_no_trace(tmp_path):

@@ -238,20 +238,3 @@ def test_wrong_numbers(argument, said, capsys):
         cli.run(["speed", "resnet_tiny/tsm", argument])
     assert error.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_pytorchs_benchmark_says_what_it_misses(tmp_path):
-    # Before any torch that is installed: one that is not.
-    (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "pytorch_tsm.py"],
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2 and not done.stdout
-    assert done.stderr == (
-        "pytorch_tsm: error: No module named torch; pip install torch torchvision\n"
-    )

@@ -23,9 +23,9 @@ ROUND_BYTES = 2**30
 
 def main(options: argparse.Namespace) -> int:
     chosen = cases.chosen(options)
-    wanted = _start_jax()
+    wanted = start_jax()
     device = jax.devices()[0]
-    platform = "cuda" if "NVIDIA" in device.device_kind else device.platform
+    platform = platform_of(device)
     if wanted and not {platform, device.platform} & set(wanted.split(",")):
         print(f"JAX_PLATFORMS={wanted}: there is {device.platform}", file=sys.stderr)
         return 2
@@ -60,31 +60,58 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
     if all(not_here(c, platform) for c in group):
         return [(c.row() | {"not_here": not_here(c, platform)}, None) for c in group]
     arrays = inputs(group[0])
-    least = sum(map(traffic.logical_bytes, group[0].least_arrays()))
-    # xla always runs: the other rows are compared with it.
-    plain = group[0]._replace(implementation="xla")
-    running = [c for c in group if not not_here(c, platform)]
-    running += [] if plain in running else [plain]
-    wanted = reference(plain, arrays)
+    running = running_cases(group, platform)
+    wanted = reference(running[-1]._replace(implementation="xla"), arrays)
     compiled, errors = {}, {}
     for case in running:
         program = jax.jit(case.function()).lower(*arrays).compile()
         compiled[case.implementation] = program
         errors[case.implementation] = largest_error(case, program(*arrays), wanted)
-    calls = 1 if platform == "cpu" else max(1, ROUND_BYTES // least)
+    calls = calls_together(group[0], platform)
     programs = {
-        c.implementation: repeated(c.function(), arrays, calls) for c in running
+        name: repeated(function, given, calls)
+        for name, (function, given) in contenders(running, arrays).items()
     }
-    a = jnp.ones(least // 8, jnp.float32)  # read and written: half of the bytes each
-    programs[COPY] = repeated(jnp.negative, (a,), calls)
     times = timing.side_by_side(programs, calls=calls, seconds=seconds)
+    rows = rows_of(group, platform, times, errors)
+    return [(row, compiled.get(row["implementation"])) for row in rows]
+
+
+def running_cases(group: list[Case], platform: str) -> list[Case]:
+    """Returns the cases that run here, and `xla`'s, which the others are compared with."""
+    plain = group[0]._replace(implementation="xla")
+    running = [c for c in group if not not_here(c, platform)]
+    return running + ([] if plain in running else [plain])
+
+
+def calls_together(case: Case, platform: str) -> int:
+    """Returns how often a program calls its operation."""
+    return 1 if platform == "cpu" else max(1, ROUND_BYTES // least_bytes(case))
+
+
+def least_bytes(case: Case) -> int:
+    return sum(map(traffic.logical_bytes, case.least_arrays()))
+
+
+def contenders(running: list[Case], arrays) -> dict[str, tuple]:
+    """Returns what takes turns: name -> (function, its arrays), with the copy."""
+    # Read and written: half of the bytes each.
+    copied = jnp.ones(least_bytes(running[0]) // 8, jnp.float32)
+    found = {c.implementation: (c.function(), arrays) for c in running}
+    return found | {COPY: (jnp.negative, (copied,))}
+
+
+def rows_of(
+    group: list[Case], platform: str, times: dict, errors: dict[str, float]
+) -> list[dict]:
+    """Returns the rows of a shape and direction; `errors` may lack some."""
     rows = []
     for case in group:
         row = case.row() | {"not_here": not_here(case, platform)}
         if not row["not_here"]:
-            taken = times[case.implementation]
+            taken, least = times[case.implementation], least_bytes(case)
             row |= {
-                "error": errors[case.implementation],
+                "error": errors.get(case.implementation),
                 "seconds": taken.median,
                 "seconds_quartiles": (taken.low, taken.high),
                 "blocks": taken.blocks,
@@ -94,8 +121,13 @@ def measure(group: list[Case], platform: str, seconds: float) -> list[tuple]:
                 "of_copy": times[COPY].median / taken.median,
                 "over_xla": times["xla"].median / taken.median,
             }
-        rows.append((row, compiled.get(case.implementation)))
+        rows.append(row)
     return rows
+
+
+def platform_of(device) -> str:
+    """Returns a device's platform as lowering calls it."""
+    return "cuda" if "NVIDIA" in device.device_kind else device.platform
 
 
 def not_here(case: Case, platform: str) -> str | None:
@@ -170,17 +202,18 @@ def record(compiled: list, directory: str, calls: int = 3) -> None:
 
 def repeated(function, arrays, calls: int):
     """Returns a program of several calls, each on its own inputs, that has run once."""
-    inputs = [arrays] + [jax.tree.map(jnp.copy, arrays) for _ in range(calls - 1)]
-
-    @jax.jit
-    def program(inputs):
-        return [function(*arrays) for arrays in inputs]
-
+    program, inputs = several_calls(function, arrays, calls)
     jax.block_until_ready(program(inputs))
     return lambda: program(inputs)
 
 
-def _start_jax() -> str | None:
+def several_calls(function, arrays, calls: int) -> tuple:
+    """Returns a jitted program of several calls, and the inputs of each."""
+    inputs = [arrays] + [jax.tree.map(jnp.copy, arrays) for _ in range(calls - 1)]
+    return jax.jit(lambda inputs: [function(*arrays) for arrays in inputs]), inputs
+
+
+def start_jax() -> str | None:
     """Returns the platforms asked for; adds the CPU, which the reference needs."""
     wanted = jax.config.jax_platforms
     devices = ("accel*", "vfio/*", "nvidia*", "dxg", "kfd")  # TPU; NVIDIA, WSL; AMD

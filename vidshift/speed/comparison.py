@@ -1,6 +1,7 @@
 """Times networks, each beside the same network under TSN."""
 
 import re
+from collections.abc import Callable
 
 import jax
 from flax import nnx
@@ -17,7 +18,7 @@ IN_TABLES += ("resnet101/vsn", "rubiksnet_large/tsn")
 CLASSES = 174  # Something-Something's
 # Fields of a row besides what was asked for; None where there was not enough memory.
 RESULTS = ("seconds", "seconds_quartiles", "blocks", "clips_per_second", "times_tsn")
-RESULTS += ("compile_seconds", "program_bytes", "error")
+RESULTS += ("compile_seconds", "program_bytes", "flops", "error")
 
 
 def networks(name: str) -> list[Network]:
@@ -56,37 +57,63 @@ def measure_group(
     """Times a group, TSN first; a row that does not fit in memory says so."""
     programs, rows = {}, {}
     for network in group:
-        rows[network.name] = row = {"name": network.name, **network._asdict()}
-        row |= {"measure": measure, "dtype": dtype, "batch": shape[0]}
-        row |= {"frames": shape[1], "side": shape[2], **dict.fromkeys(RESULTS)}
+        rows[network.name] = row = empty_row(network, measure, shape, dtype)
         what = f"compiling {network.name} {measure} {dtype}"
         try:
             with working(what, begin=True):
-                clips = jax.random.normal(jax.random.key(0), shape, dtype)
-                model = model_of(network, dtype=dtype, frames=shape[1])
+                model, clips = inputs(network, shape, dtype)
                 program, facts = step_programs.compiled(model, measure, clips)
         except jax.errors.JaxRuntimeError as error:
             row["error"] = out_of_memory(error)
         else:
             programs[network.name] = program
             row |= facts
+    with working(f"timing {' beside '.join(programs)}"):
+        time_rows(rows, programs, seconds, tsn=group[0].name)
+    return list(rows.values())
+
+
+def empty_row(network: Network, measure: str, shape: tuple, dtype: str) -> dict:
+    """Returns the fields of a row that has not been measured."""
+    row = {"name": network.name, **network._asdict()}
+    row |= {"measure": measure, "dtype": dtype, "batch": shape[0]}
+    return row | {"frames": shape[1], "side": shape[2], **dict.fromkeys(RESULTS)}
+
+
+def inputs(network: Network, shape: tuple, dtype: str) -> tuple[nnx.Module, jax.Array]:
+    """Returns the model, of shapes alone, and random clips."""
+    clips = jax.random.normal(jax.random.key(0), shape, dtype)
+    return model_of(network, dtype=dtype, frames=shape[1]), clips
+
+
+def time_rows(
+    rows: dict[str, dict],
+    programs: dict[str, Callable],
+    seconds: float,
+    *,
+    tsn: str | None,
+) -> None:
+    """Times programs that take turns, and completes their rows, by the same keys.
+
+    Args:
+      seconds: of each program, about.
+      tsn: key of the row that the others' times are divided by.
+    """
     try:
-        with working(f"timing {' beside '.join(programs)}"):
-            times = timing.side_by_side(programs, calls=1, seconds=seconds)
+        times = timing.side_by_side(programs, calls=1, seconds=seconds)
     except jax.errors.JaxRuntimeError as error:
         times = {}  # each fits alone, but not beside the others
         for name in programs:
             rows[name]["error"] = out_of_memory(error)
-    tsn = times.get(group[0].name)
+    base = times.get(tsn)
     for name, found in times.items():
         rows[name] |= {
             "seconds": found.median,
             "seconds_quartiles": (found.low, found.high),
             "blocks": found.blocks,
-            "clips_per_second": shape[0] / found.median,
-            "times_tsn": found.median / tsn.median if tsn else None,
+            "clips_per_second": rows[name]["batch"] / found.median,
+            "times_tsn": found.median / base.median if base else None,
         }
-    return list(rows.values())
 
 
 def out_of_memory(error: Exception) -> str:

@@ -1,37 +1,67 @@
-"""Programs without arguments that `vidshift.speed` times, on random weights and clips."""
+"""Programs without arguments that `vidshift.speed` and `vidshift.measure` time.
+
+Weights and clips are random. Nothing here needs a data set, a decoder or a checkpoint.
+"""
 
 import functools
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.config import Config
-from vidshift.data.sources.split import Split
+from vidshift.kernels.analysis.flops import flops
+from vidshift.nets import train_view
 from vidshift.nets.drawn import random_network
 from vidshift.nets.weights import Arrays, split
-from vidshift.training.experiment import Experiment
-from vidshift.training.state import TrainState
+from vidshift.training import attention, optimizer
+from vidshift.training.state import TrainState, make_train_step, new_state
 
 STEPS = 100_000  # of the schedule: so long that the learning rate hardly moves
 
 
-def compiled(
-    model: nnx.Module, measure: str, clips: jax.Array
-) -> tuple[Callable, dict]:
-    """Compiles a program and runs it, on a device that holds all it needs.
+class Program(NamedTuple):
+    """A program that is lowered and not compiled yet."""
+
+    measure: str
+    lowered: jax.stages.Lowered
+    arguments: tuple
+    flops: int  # of its products and convolutions
+
+    def compile(self) -> tuple[Callable, dict]:
+        """Compiles it; several threads may compile at once.
+
+        Returns:
+          A function without arguments, and `compile_seconds`, `program_bytes`
+          (arguments, results and working memory) and `flops`.
+        """
+        start = time.perf_counter()
+        program = self.lowered.compile()
+        compile_seconds = time.perf_counter() - start
+        memory = program.memory_analysis()
+        size_bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes
+        size_bytes += memory.temp_size_in_bytes - memory.alias_size_in_bytes
+        if self.measure == "train":
+            call = TrainLoop(program, *self.arguments)
+        elif self.measure == "latency":
+            call = lambda: jax.block_until_ready(program(*self.arguments))
+        else:
+            call = functools.partial(program, *self.arguments)
+        facts = {"compile_seconds": compile_seconds, "program_bytes": size_bytes}
+        return call, facts | {"flops": self.flops}
+
+
+def lower(model: nnx.Module, measure: str, clips: jax.Array) -> Program:
+    """Traces and lowers a program.
 
     Args:
       model: in evaluation mode, of shapes alone (`nnx.eval_shape`).
       measure: "latency" and "throughput" are the forward pass, waited for or not;
         "train" is the train step under the defaults of `OptimConfig`.
       clips: normalised, `[B, T, H, W, 3]`.
-
-    Returns:
-      The program, without arguments, and `compile_seconds` and `program_bytes`
-      (arguments, results and working memory).
     """
     skeleton, params, stats = split(random_network(model))
     if measure == "train":
@@ -40,21 +70,27 @@ def compiled(
         # The weights are arguments: constants would be folded into the program.
         function = jax.jit(lambda params, stats, x: skeleton.merge(params, stats)(x))
         arguments = params, stats, clips
-    start = time.perf_counter()
-    program = function.lower(*arguments).compile()
-    compile_seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
-    size_bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    size_bytes += memory.temp_size_in_bytes - memory.alias_size_in_bytes
-    if measure == "train":
-        call = TrainLoop(program, *arguments)
-    elif measure == "latency":
-        call = lambda: jax.block_until_ready(program(*arguments))
-    else:
-        call = functools.partial(program, *arguments)
-    for _ in range(2):  # what happens only once has happened then
+    traced = function.trace(*arguments)
+    return Program(measure, traced.lower(), arguments, flops(traced.jaxpr))
+
+
+def compiled(
+    model: nnx.Module, measure: str, clips: jax.Array
+) -> tuple[Callable, dict]:
+    """Compiles a program and runs it, on a device that holds all it needs.
+
+    Returns:
+      The function and the facts of `Program.compile`.
+    """
+    call, facts = lower(model, measure, clips).compile()
+    run_first(call)
+    return call, facts
+
+
+def run_first(call: Callable) -> None:
+    """Runs a program twice: what happens only once has happened then."""
+    for _ in range(2):
         jax.block_until_ready(call())
-    return call, {"compile_seconds": compile_seconds, "program_bytes": size_bytes}
 
 
 class TrainLoop:
@@ -69,14 +105,23 @@ class TrainLoop:
 
 
 def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Array):
+    """Returns what an experiment of the default config trains with, and its arguments."""
     rows, classes = clips.shape[0], model.num_classes
-    experiment = Experiment.of_network(
-        Config(batch_size=rows),
-        Split(source=[], classes=("",) * classes),
-        model,
+    config = Config(batch_size=rows)
+    length = {"steps": STEPS, "steps_per_epoch": STEPS}
+    lr = optimizer.schedule(config.optim, batch_size=rows, **length)
+    tx = optimizer.make_optimizer(
+        config.optim, optimizer.parameter_kinds(model), lr, steps_per_epoch=STEPS
+    )
+    skeleton, _, _ = split(train_view(model))
+    step = make_train_step(
+        skeleton,
+        tx,
+        lr,
         lambda batch: (batch["video"], batch["label"]),
-        steps=STEPS,
-        steps_per_epoch=STEPS,
+        config.optim,
+        seed=config.seed,
+        temperature=attention.temperature(config.optim.attention, **length),
     )
     batch = {
         "video": clips,
@@ -84,4 +129,4 @@ def _train_step(model: nnx.Module, params: Arrays, stats: Arrays, clips: jax.Arr
         "fingerprint": jnp.zeros((rows, 2), jnp.uint32),
         "stop": jnp.zeros(rows, bool),
     }
-    return experiment.make_step(), (experiment.new_state(params, stats), batch)
+    return step, (new_state(params, stats, tx, ema=config.optim.ema is not None), batch)

@@ -136,6 +136,22 @@ CHIPS = {
 }
 
 
+# Device kinds, as JAX has them, of which the table has the peak of computing. An H200 has
+# an H100's multiprocessors and clock (nvidia.com, H200 data sheet: the same FLOP/s).
+DEVICE_KINDS = {
+    "TPU v5 lite": "v5e",
+    "TPU v6 lite": "v6e",
+    "NVIDIA H100 80GB HBM3": "h100",
+    "NVIDIA H200": "h100",
+}
+
+
+def of_device(device_kind: str) -> Chip | None:
+    """Returns the chip with the peak FLOP/s of a device, or None if it is not known."""
+    name = DEVICE_KINDS.get(device_kind)
+    return CHIPS[name] if name else None
+
+
 def missing(name: str) -> str | None:
     """Names packages to install before compiling for a chip, or returns None."""
     packages = [

@@ -81,7 +81,8 @@ def operations(directory: str | pathlib.Path) -> list[Operation]:
     """Reads the newest trace that `jax.profiler.trace(directory)` wrote.
 
     Returns:
-      Operations by time, the longest first, and the gaps at the end.
+      Operations by time, the longest first, and the gaps at the end; both are sums over
+      devices.
 
     Raises:
       FileNotFoundError: there is no trace.

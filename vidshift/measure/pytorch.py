@@ -1,17 +1,21 @@
 """Times PyTorch's TSN and TSM on this machine's device, in the form of vidshift.speed.
 
-    python benchmarks/pytorch_tsm.py
-    python benchmarks/pytorch_tsm.py --how eager compile max-autotune --dtype bfloat16
-    python benchmarks/pytorch_tsm.py --backbone resnet18 --side 32 --how eager   # a CPU
+    python vidshift/measure/pytorch.py
+    python vidshift/measure/pytorch.py --how eager --how max-autotune --dtype bfloat16
+    python vidshift/measure/pytorch.py --backbone resnet18 --side 32 --how eager   # a CPU
 
 Needs PyTorch and torchvision, which vidshift does not: `pip install torch torchvision`, or
-what https://pytorch.org says for your CUDA. JAX need not be there, and is better in an
-environment of its own.
+what https://pytorch.org says for your CUDA. It imports neither vidshift nor JAX, which may
+be in another environment. `vidshift measure` runs it where both are in one.
 
 The network is torchvision's, with a head of 174 classes after dropout, and the mean of the
-frames' logits; batch norm is not folded. TSM's shift stands before the first convolution
-of each block: slices of the features, one frame on or back, are assigned into a new
-tensor of the same strides. Everything is channels_last.
+frames' logits; batch norm is not folded. Everything is channels_last. TSM's shift stands
+before the first convolution of each block, in one of two forms:
+
+  tsm           as in the official code: zeros of the features' form, three assignments of
+                slices of [N, T, C, H, W]
+  tsm-cat       the same values as concatenations of [N, T, H, W, C], as the features lie
+                in memory
 
   eager         as it is
   compile       torch.compile of the network, static shapes; in training its backward pass
@@ -31,6 +35,7 @@ seconds of the first two calls; MB, the largest that was allocated then, weights
 import argparse
 import contextlib
 import json
+import pathlib
 import statistics
 import sys
 import time
@@ -41,7 +46,7 @@ try:
     import torchvision
 except ImportError as missing:
     print(
-        f"pytorch_tsm: error: {missing}; pip install torch torchvision", file=sys.stderr
+        f"pytorch.py: error: {missing}; pip install torch torchvision", file=sys.stderr
     )
     sys.exit(2)
 
@@ -62,24 +67,37 @@ LEAST_BLOCKS = 3
 class ShiftedConv(nn.Module):
     """A convolution of features whose first fold is a frame on, the second one back."""
 
-    def __init__(self, conv: nn.Conv2d, frames: int):
+    def __init__(self, conv: nn.Conv2d, frames: int, shift: Callable):
         super().__init__()
-        self.conv, self.frames = conv, frames
+        self.conv, self.frames, self.shift = conv, frames, shift
         self.fold = conv.in_channels // FOLD_DIV
 
     def forward(self, x):  # [B*T, C, H, W]
-        return self.conv(shifted(x, self.frames, self.fold))
+        return self.conv(self.shift(x, self.frames, self.fold))
 
 
-def shifted(x: torch.Tensor, frames: int, fold: int) -> torch.Tensor:
+def assigned(x: torch.Tensor, frames: int, fold: int) -> torch.Tensor:
     """TSM's shift (Lin et al., 2019, Section 3) of `[B*T, C, H, W]`; zero outside."""
     x = x.unflatten(0, (-1, frames))
-    y = torch.empty_like(x)  # of x's strides: channels stay last
+    y = torch.zeros_like(x)  # of x's strides: channels stay last
     on, back, rest = slice(0, fold), slice(fold, 2 * fold), slice(2 * fold, None)
-    y[:, :-1, on], y[:, -1, on] = x[:, 1:, on], 0
-    y[:, 1:, back], y[:, 0, back] = x[:, :-1, back], 0
+    y[:, :-1, on] = x[:, 1:, on]
+    y[:, 1:, back] = x[:, :-1, back]
     y[:, :, rest] = x[:, :, rest]
     return y.flatten(0, 1)
+
+
+def concatenated(x: torch.Tensor, frames: int, fold: int) -> torch.Tensor:
+    """The same values."""
+    x = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))  # [B, T, H, W, C]
+    zero = torch.zeros_like(x[:, :1, ..., :fold])
+    on = torch.cat([x[:, 1:, ..., :fold], zero], 1)
+    back = torch.cat([zero, x[:, :-1, ..., fold : 2 * fold]], 1)
+    y = torch.cat([on, back, x[..., 2 * fold :]], -1)
+    return y.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+SHIFTS = {"tsn": None, "tsm": assigned, "tsm-cat": concatenated}
 
 
 class FrameNetwork(nn.Module):
@@ -91,10 +109,10 @@ class FrameNetwork(nn.Module):
         self.net = getattr(torchvision.models, backbone)(weights=None)
         head = nn.Linear(self.net.fc.in_features, CLASSES)
         self.net.fc = nn.Sequential(nn.Dropout(0.5), head)
-        if temporal == "tsm":
+        if shift := SHIFTS[temporal]:
             for stage in range(1, 5):
                 for block in getattr(self.net, f"layer{stage}"):
-                    block.conv1 = ShiftedConv(block.conv1, frames)
+                    block.conv1 = ShiftedConv(block.conv1, frames, shift)
 
     def forward(self, x):
         return self.net(x).unflatten(0, (-1, self.frames)).mean(1)
@@ -144,13 +162,44 @@ def make_program(options, temporal: str, how: str, measure: str, dtype: str, row
     return step
 
 
+def key(options, temporal, how, measure, dtype, rows) -> str:
+    return f"{options.backbone}/{temporal} {how} {measure} {rows} {dtype}"
+
+
+def groups(options) -> list[tuple]:
+    """Returns (how, measure, dtype, clips) of what takes turns, most valuable first."""
+    first, *others = options.batch
+    measures = [("throughput", first)]
+    measures += [] if options.no_train else [("train", options.train_batch)]
+    measures += [("latency", 1), *(("throughput", rows) for rows in others)]
+    dtypes = DTYPES if options.dtype == "both" else [options.dtype]
+    return [
+        (how, measure, dtype, rows)
+        for dtype in dtypes
+        for measure, rows in measures
+        for how in options.how
+    ]
+
+
+def keys_in(file: pathlib.Path) -> set[str]:
+    """Returns the keys of rows in a file that may end in the middle of a line."""
+    found = set()
+    for text in file.read_text().splitlines() if file.is_file() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            row = json.loads(text)
+            if not row.get("failed"):
+                found.add(row.get("key"))
+    return found
+
+
 def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> list[dict]:
-    """The rows of TSN and TSM; one that does not fit in memory says so."""
+    """Returns the rows of TSN and TSM; one that does not fit in memory says so."""
     torch.compiler.reset()  # a new batch is a new program, not one for any batch
     programs, found = {}, {}
-    for temporal in ("tsn", "tsm"):
+    for temporal in SHIFTS:
         name = f"{options.backbone}/{temporal}"
         found[name] = row = {
+            "key": key(options, temporal, how, measure, dtype, rows),
             "name": f"{name} {how}",
             "backbone": options.backbone,
             "temporal": temporal,
@@ -172,14 +221,14 @@ def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> lis
             if before is not None:
                 row["program_bytes"] = _allocated() - before
             programs[name] = program
-        except RuntimeError as error:
-            row["error"] = out_of_memory(error)
+        except Exception as error:  # noqa: BLE001  the compiler's are of many types
+            row |= error_of(error)
     try:
         times = side_by_side(programs, options.seconds)
     except RuntimeError as error:
         times = {}
         for name in programs:
-            found[name]["error"] = out_of_memory(error)
+            found[name] |= error_of(error)
     tsn = times.get(f"{options.backbone}/tsn")
     for name, blocks in times.items():
         low, median, high = statistics.quantiles(blocks, n=4, method="inclusive")
@@ -193,12 +242,13 @@ def measure_group(options, how: str, measure: str, dtype: str, rows: int) -> lis
     return list(found.values())
 
 
-def out_of_memory(error: RuntimeError) -> str:
-    """The reason for a row without times; any other error is raised again."""
+def error_of(error: Exception) -> dict:
+    """Returns fields of a row without times; what is `failed` is tried again."""
     text = str(error).lower()
-    if not any(said in text for said in ("out of memory", "can't allocate memory")):
-        raise error
-    return "out of memory"
+    if any(said in text for said in ("out of memory", "can't allocate memory")):
+        return {"error": "out of memory"}
+    said = f"{type(error).__name__}: {error}"[:300]
+    return {"error": said, "failed": said}
 
 
 def side_by_side(programs: dict[str, Callable], seconds: float) -> dict[str, list]:
@@ -246,6 +296,8 @@ def _allocated(*, reset: bool = False) -> int | None:
 
 def main() -> int:
     options = _parser().parse_args()
+    options.how = options.how or ["eager", "compile"]
+    options.batch = options.batch or [16]
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
     torch.set_float32_matmul_precision("high")
@@ -261,28 +313,29 @@ def main() -> int:
     if not options.json:
         print(", ".join(f"{k} {v}" for k, v in here.items() if v), end="; ")
         print(f"{options.frames} frames of {options.side} x {options.side}")
-    batches = {"latency": 1, "throughput": options.batch}
-    if not options.no_train:
-        batches["train"] = options.train_batch
-    for dtype in DTYPES if options.dtype == "both" else [options.dtype]:
-        if not options.json:
-            print(f"\n{dtype}\n{HEADING}", flush=True)
-        for how in options.how:
-            for measure, rows in batches.items():
-                for row in measure_group(options, how, measure, dtype, rows):
-                    row |= here
-                    print(json.dumps(row) if options.json else _line(row), flush=True)
+    todo = groups(options)
+    skipped = keys_in(options.rows) if options.rows else set()
+    if options.json:
+        print(json.dumps({"jobs": len(todo) * len(SHIFTS)}), flush=True)
+    else:
+        print(f"\n{HEADING}", flush=True)
+    for how, measure, dtype, rows in todo:
+        if {key(options, t, how, measure, dtype, rows) for t in SHIFTS} <= skipped:
+            continue
+        for row in measure_group(options, how, measure, dtype, rows):
+            row |= here
+            print(json.dumps(row) if options.json else _line(row), flush=True)
     return 0
 
 
 HEADING = (
-    f"{'network':32} {'measure':10} {'batch':>5} {'ms':>9} {'(quartiles)':>19} "
+    f"{'network':24} {'dtype':8} {'measure':10} {'batch':>5} {'ms':>9} {'(quartiles)':>19} "
     f"{'clips/s':>8} {'x TSN':>6} {'MB':>7} {'compile':>7}"
 )
 
 
 def _line(row: dict) -> str:
-    start = f"{row['name']:32} {row['measure']:10} {row['batch']:5} "
+    start = f"{row['name']:24} {row['dtype']:8} {row['measure']:10} {row['batch']:5} "
     if row["error"]:
         return start + row["error"]
     low, high = (1e3 * s for s in row["seconds_quartiles"])
@@ -297,21 +350,22 @@ def _line(row: dict) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pytorch_tsm.py",
+        prog="pytorch.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--backbone", choices=BACKBONES, default="resnet50", help="resnet50")
-    add("--how", nargs="+", choices=HOW, default=["eager", "compile"])
+    add("--how", action="append", choices=HOW, help="eager and compile; repeatable")
     add("--num-frames", type=int, dest="frames", default=8, help="of a clip; 8")
     add("--side", type=int, default=224, help="of a frame, pixels; 224")
-    add("--batch", type=int, default=16, help="clips, of throughput; 16")
+    add("--batch", type=int, action="append", help="clips, of throughput; 16")
     add("--train-batch", type=int, default=16, help="clips, of a train step; 16")
     add("--dtype", choices=(*DTYPES, "both"), default="both", help="both")
     add("--seconds", type=float, default=1, help="of timing a row, about; 1")
     add("--no-train", action="store_true", help="leave the train step out")
     add("--json", action="store_true", help="one JSON object a row")
+    add("--rows", type=pathlib.Path, metavar="FILE", help="leave out rows in it")
     return parser
 
 
