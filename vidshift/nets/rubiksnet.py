@@ -19,6 +19,7 @@ from flax import nnx
 from vidshift.kernels import Frames
 from vidshift.layers.conv import FrameConv
 from vidshift.layers.initializers import he_fan_out
+from vidshift.layers.folded import folded_layers
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import in_order
@@ -173,7 +174,11 @@ class PointUnit(nnx.Module):
         self.after = nnx.data(None)
 
     def __call__(self, clips: jax.Array) -> jax.Array:
-        return self.finish(self.conv(in_slot(self.before, clips)))
+        clips = in_slot(self.before, clips)
+        if self.between is not None:
+            return self.finish(self.conv(clips))
+        conv, norm = folded_layers(self.conv, self.norm)
+        return in_slot(self.after, nnx.relu(norm(conv(clips))))
 
     def finish(self, clips: jax.Array) -> jax.Array:
         """Returns features after the norm and the activation."""

@@ -14,6 +14,7 @@ from flax import nnx
 
 from vidshift.config import Config
 from vidshift.kernels.analysis.flops import flops
+from vidshift.layers.folded import folded
 from vidshift.nets import train_view
 from vidshift.nets.drawn import random_network
 from vidshift.nets.weights import Arrays, split
@@ -59,11 +60,15 @@ def lower(model: nnx.Module, measure: str, clips: jax.Array) -> Program:
 
     Args:
       model: in evaluation mode, of shapes alone (`nnx.eval_shape`).
-      measure: "latency" and "throughput" are the forward pass, waited for or not;
+      measure: "latency" and "throughput" are the forward pass of the network with its
+        batch norms folded once (`vidshift.folded`), waited for or not;
         "train" is the train step under the defaults of `OptimConfig`.
       clips: normalised, `[B, T, H, W, 3]`.
     """
-    skeleton, params, stats = split(random_network(model))
+    network = random_network(model)
+    if measure != "train":
+        network = folded(network)
+    skeleton, params, stats = split(network)
     if measure == "train":
         function, arguments = _train_step(model, params, stats, clips)
     else:
