@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from vidshift.kernels.interpolated.gpu_rows_plan import rows_fetched_bytes, serves
 from vidshift.kernels.interpolated.taps import out_sizes, reach
 from vidshift.kernels.triton_gpu import Launch
 
@@ -25,6 +26,21 @@ class Plan(NamedTuple):
     tiles: int  # over the batch and the three axes
     near: bool  # no shift exceeds one place
     launch: Launch  # a program for each tile and block of channels
+
+    @property
+    def parts(self) -> int:
+        """The sums that the shift's gradient is the sum of."""
+        return self.tiles
+
+    @property
+    def lanes(self) -> float:
+        """The share of the programs' lanes that have an element."""
+        channels = self.launch.constants["C"]
+        blocks = -(-channels // self.tile.channels)
+        clips = self.tiles // math.prod(out_sizes(self.sizes, self.tile[:3]))
+        elements = clips * math.prod(self.sizes) * channels
+        every = self.tiles * blocks * self.tile.lanes * self.tile.channels
+        return elements / (every * self.tile.frames)
 
 
 # Frames of a program: each run of them reads one more frame on either side.
@@ -58,6 +74,7 @@ def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) 
     lanes = lanes or LANES[direction] * (2 if wide else 1)
     tile = _tile(sizes, c, itemsize, lanes, wide)
     tiles = b * math.prod(out_sizes(sizes, tile[:3]))
+    runs = -(-sizes[0] // tile.frames)
     constants = {
         **dict(zip(("T", "H", "W", "C"), shape[1:], strict=True)),
         **dict(zip(("ST", "SH", "SW"), stride, strict=True)),
@@ -72,6 +89,7 @@ def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) 
         tiles * -(-c // tile.channels),
         max(1, min(32, tile.lanes * tile.channels // VECTOR // 32)),
         constants,  # stages: the taps are in the L1 cache, not copied to shared memory
+        passes=sizes[0] / runs + 2 - 1 / runs if near else None,
     )
     return Plan(sizes, tile, tiles, near, launch)
 
@@ -107,6 +125,8 @@ def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
     other program. The taps are those of the whole window, or with no bound of the whole
     clip; the kernel for such shifts loads only taps that some channel has.
     """
+    if serves(stride, max_shift):
+        return rows_fetched_bytes(direction, shape, itemsize)
     plan = make_plan(direction, shape, itemsize, stride, max_shift, False)
     b, *sizes, c = shape
     if direction == "forward":
