@@ -59,8 +59,9 @@ def resources(
 ) -> dict:
     """Returns what the compiled kernel takes of an absent GPU.
 
-    `triton_gpu.resources`, with `instructions`: those of a program's threads for each
-    element of the result that it finishes; None where they depend on the shifts.
+    `triton_gpu.resources`; `instructions`: those that the threads execute for each element
+    of the result, None where they depend on the shifts; `lanes` and `sectors`: the shares
+    of the threads, and of the sectors that are loaded, that have an element of use.
     """
     plan = _plan(direction, shape, dtype, stride, max_shift, whole)
     taken = triton_gpu.resources(plan.launch, dtype, compute_capability)
@@ -71,4 +72,5 @@ def resources(
     threads = plan.launch.programs * plan.launch.warps * 32
     executed = taken["executed"]
     each = None if executed is None else executed * threads / elements
-    return taken | {"instructions": each, "lanes": plan.lanes}
+    shares = {"lanes": plan.lanes, "sectors": plan.sectors(jnp.dtype(dtype).itemsize)}
+    return taken | shares | {"instructions": each}

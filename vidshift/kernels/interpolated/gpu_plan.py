@@ -42,6 +42,21 @@ class Plan(NamedTuple):
         every = self.tiles * blocks * self.tile.lanes * self.tile.channels
         return elements / (every * self.tile.frames)
 
+    def sectors(self, itemsize: int) -> float:
+        """The share that programs use of the sectors that they load.
+
+        Of eight neighbouring places of x, whose channels begin anywhere in a sector.
+        """
+        channels, block = self.launch.constants["C"], self.tile.channels
+        loaded = used = 0
+        for start in range(0, 8 * channels, channels):
+            for c in range(0, channels, block):
+                first = (start + c) * itemsize
+                end = (start + min(c + block, channels)) * itemsize
+                loaded += -(-end // SECTOR_BYTES) - first // SECTOR_BYTES
+                used += end - first
+        return used / (SECTOR_BYTES * loaded)
+
 
 # Frames of a program: each run of them reads one more frame on either side.
 FRAMES = 16

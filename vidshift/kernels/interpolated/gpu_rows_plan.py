@@ -19,6 +19,14 @@ class RowsPlan(NamedTuple):
     lanes: float  # the share of the programs' threads that have a word
     launch: Launch
 
+    def sectors(self, itemsize: int) -> float:
+        """The share that programs use of the sectors that they load."""
+        w, c = (self.launch.constants[name] for name in ("W", "C"))
+        blocks = words_read(w, c // self.channels, self.words, self.chunk)
+        word_bytes = itemsize * self.channels
+        used = sum(map(len, blocks)) * word_bytes
+        return used / (SECTOR_BYTES * _sectors(blocks, word_bytes))
+
 
 FRAMES = 8  # of a program at most: with more the registers do not suffice
 WORDS = 128  # of a program: one for each thread
@@ -94,16 +102,18 @@ def _chunk(w, column, words, size_bytes) -> int:
     """
 
     def sectors(chunk):
-        sector = max(1, SECTOR_BYTES // size_bytes)
-        return sum(
-            len({word // sector for word in block})
-            for block in words_read(w, column, words, chunk)
-        )
+        return _sectors(words_read(w, column, words, chunk), size_bytes)
 
     divisors = [n for n in range(1, column + 1) if column % n == 0]
     # A load of a warp that is in many pieces takes longer, though no sector is too many.
     wide = [n for n in divisors if n * size_bytes >= 64] or divisors[-1:]
     return min(wide, key=sectors)
+
+
+def _sectors(blocks, word_bytes: int) -> int:
+    """The sectors that blocks of words are in, summed over blocks."""
+    words = SECTOR_BYTES // word_bytes
+    return sum(len({word // words for word in block}) for block in blocks)
 
 
 @functools.cache
