@@ -340,21 +340,44 @@ def _mix_frames(row, weights, N: tl.constexpr, HALO: tl.constexpr):
 
 
 @triton.jit
-def _add_row(row, done, begun, weights, N: tl.constexpr):
-    """Adds a row to the three rows of the result that it belongs to.
+def _two_rows(weights, is_before, WORD: tl.constexpr):
+    """The weights of the row before and of the present one, and a mask of channels.
 
-    `done` is the sum for the row before it, `begun` that for its own row, so far.
-    -> the row before it, and `done` and `begun` for the next row.
+    A channel has two of three rows. Where its neighbour is the row before (the mask), its
+    result is that of the present row, otherwise that of the row before.
     """
     here, before, after = weights
-    complete = ()
-    at = ()
-    below = ()
+    is_ahead = _bits(is_before, WORD)
+    first = ()
+    second = ()
+    for k in tl.static_range(len(here)):
+        if here[k].dtype == tl.float32:
+            first = first + (tl.where(is_before[k], before[k], here[k]),)
+            second = second + (tl.where(is_before[k], here[k], after[k]),)
+        else:
+            first = first + ((before[k] & is_ahead) | (here[k] & ~is_ahead),)
+            second = second + ((here[k] & is_ahead) | (after[k] & ~is_ahead),)
+    return first, second, is_ahead
+
+
+@triton.jit
+def _mix_rows(row, previous, weights, N: tl.constexpr):
+    first, second, _is_ahead = weights
+    mixed = ()
     for i in tl.static_range(len(row)):
-        complete = complete + (_plus(done[i], after[i % N], row[i]),)
-        at = at + (_plus(begun[i], here[i % N], row[i]),)
-        below = below + (_times(before[i % N], row[i]),)
-    return complete, at, below
+        mixed = mixed + (
+            _plus(_times(first[i % N], previous[i]), second[i % N], row[i]),
+        )
+    return mixed
+
+
+@triton.jit
+def _put_together(words, waiting, is_ahead):
+    """Words of one row: those that came with it have waited for the others."""
+    complete = ()
+    for t in tl.static_range(len(words)):
+        complete = complete + ((waiting[t] & is_ahead) | (words[t] & ~is_ahead),)
+    return complete
 
 
 @triton.jit
@@ -406,12 +429,13 @@ def rows_forward_kernel(
     s_h = _shifts(shift_ptr, 1, d, C, K)
     s_w = _shifts(shift_ptr, 2, d, C, K)
     by_t = _taps(s_t, WHOLE, WORD)
-    here_h, before_h, after_h = _taps(s_h, WHOLE, WORD)
+    by_h = _taps(s_h, WHOLE, WORD)
     here_w, before_w, after_w = _taps(s_w, WHOLE, WORD)
     by_w = (here_w, _where(w > 0, before_w), _where(w < W - 1, after_w))
     sides_w = _sides(s_w, _less(s_w, 0.0), w > 0, w < W - 1, WORD)
-    done = _zeros(F * N, L, WORD if WHOLE else tl.float32)
-    begun = _zeros(F * N, L, WORD if WHOLE else tl.float32)
+    first_h, second_h, is_ahead = _two_rows(by_h, _less(s_h, 0.0), WORD)
+    previous = _zeros(F * N, L, WORD if WHOLE else tl.float32)
+    waiting = _zeros(F, L, WORD)
     words = _rows(x, tl.maximum(h0 - 1, 0), t0, T, F, WORDS, FRAME, HALO)
     for h in range(tl.maximum(h0 - 1, 0), h1 + 1):
         if WHOLE:
@@ -423,11 +447,15 @@ def rows_forward_kernel(
         _prefetch(ahead + tl.minimum(h + 2, H - 1) * WORDS)
         row = _mix_frames(_within_clip(row, t0, T, F, N, HALO), by_t, N, HALO)
         # Beyond the map's last row there is none.
-        by_h = (here_h, before_h, _where(h < H, after_h))
-        complete, done, begun = _add_row(row, done, begun, by_h, N)
-        finished = _finished(complete, (s_t, s_h, s_w), K, WORD, WHOLE)
+        weights = (first_h, _where(h < H, second_h), is_ahead)
+        mixed = _finished(
+            _mix_rows(row, previous, weights, N), (s_t, s_h, s_w), K, WORD, WHOLE
+        )
+        complete = _put_together(mixed, waiting, is_ahead)
+        previous = row
+        waiting = mixed
         at = y + (h - 1) * WORDS
-        _store(at, finished, inside & (h > h0), t0, start, FRAME, HALO)
+        _store(at, complete, inside & (h > h0), t0, start, FRAME, HALO)
 
 
 # Backward.
@@ -570,6 +598,8 @@ def rows_backward_kernel(
         moves = (s_t, s_h, s_w)
     here_t, after_t, before_t = _taps(moves[0], WHOLE, WORD)
     here_h, after_h, before_h = _taps(moves[1], WHOLE, WORD)
+    is_before = _not(_less(moves[1], 0.0))
+    by_h = _two_rows((here_h, before_h, after_h), is_before, WORD)
     here_w, after_w, before_w = _taps(moves[2], WHOLE, WORD)
     by_t = (here_t, before_t, after_t)
     by_w = (here_w, _where(w > 0, before_w), _where(w < W - 1, after_w))
@@ -583,10 +613,8 @@ def rows_backward_kernel(
     row, _mixed, _slopes_t, _slopes_w = _row_back(
         words, sides_w, by_w, sides_t, by_t, t0, T, F, K, N, HALO, WHOLE
     )
-    done = _zeros(F * N, L, WORD if WHOLE else tl.float32)
-    begun = _zeros(F * N, L, WORD if WHOLE else tl.float32)
-    by_h = (here_h, _where(h0 > 0, before_h), after_h)
-    _complete, _done, begun = _add_row(row, done, begun, by_h, N)
+    previous = _where(h0 > 0, row)
+    waiting = _zeros(F, L, WORD)
     sums = _zeros(5 * K, L, tl.float32)
     for h in range(h0, h1):
         words = _rows(dy, h, t0, T, F, WORDS, FRAME, HALO)
@@ -602,19 +630,19 @@ def rows_backward_kernel(
         sums = _add_products(sums, values, slopes_t, slopes_w, x_values, x_slopes, K)
         above = here
         here = below
-        by_h = (here_h, before_h, after_h)
-        complete, done, begun = _add_row(row, done, begun, by_h, N)
-        finished = _finished(complete, moves, K, WORD, WHOLE)
+        mixed = _finished(_mix_rows(row, previous, by_h, N), moves, K, WORD, WHOLE)
+        complete = _put_together(mixed, waiting, by_h[2])
+        previous = row
+        waiting = mixed
         at = dx + (h - 1) * WORDS
-        _store(at, finished, inside & (h > h0), t0, start, FRAME, HALO)
+        _store(at, complete, inside & (h > h0), t0, start, FRAME, HALO)
     # So does the row below it.
     words = _rows(dy, tl.minimum(h1, H - 1), t0, T, F, WORDS, FRAME, HALO)
     row, _mixed, _slopes_t, _slopes_w = _row_back(
         words, sides_w, by_w, sides_t, by_t, t0, T, F, K, N, HALO, WHOLE
     )
-    by_h = (here_h, before_h, _where(h1 < H, after_h))
-    complete, _done, _begun = _add_row(row, done, begun, by_h, N)
-    finished = _finished(complete, moves, K, WORD, WHOLE)
-    _store(dx + (h1 - 1) * WORDS, finished, inside, t0, start, FRAME, HALO)
+    row = _mix_rows(_where(h1 < H, row), previous, by_h, N)
+    complete = _put_together(_finished(row, moves, K, WORD, WHOLE), waiting, by_h[2])
+    _store(dx + (h1 - 1) * WORDS, complete, inside, t0, start, FRAME, HALO)
     at = parts_ptr + (tile.to(tl.int64) * W + w) * (3 * C) + d * K
     _store_sums(at, sums, s_t, s_h, s_w, inside, C)
