@@ -127,8 +127,9 @@ def resources(launch: Launch, dtype, compute_capability: int, **constants) -> di
       registers of a thread; spills: bytes of a thread's stack, where registers did not
       suffice; shared memory of a program, bytes; warps of a program; programs_an_sm: how
       many fit on one of an H100's cores; executed: instructions that a thread executes,
-      where the launch knows the passes through its loops, else None; tensor_cores: whether
-      its products go through Hopper's warp-group instructions.
+      where the launch knows the passes through its loops, else None; narrow: accesses to
+      memory of fewer than 4 bytes a thread in the code; tensor_cores: whether its products
+      go through Hopper's warp-group instructions.
     """
     import triton
     from triton.backends.compiler import GPUTarget
@@ -173,6 +174,7 @@ def resources(launch: Launch, dtype, compute_capability: int, **constants) -> di
         "warps": launch.warps,
         "programs_an_sm": sass.programs_an_sm(registers, launch.warps, shared),
         "executed": sass.executed(code, launch.passes),
+        "narrow": sass.narrow(code),
         "tensor_cores": "wgmma.mma_async" in compiled.asm["ptx"],
     }
 

@@ -63,6 +63,16 @@ def executed(code: Code, passes: float | None) -> float | None:
     return len(code.instructions) - inside + inside * (passes or 0)
 
 
+def narrow(code: Code) -> int:
+    """Loads and stores of one or two bytes: a warp's are less than a line of the cache."""
+    widths = (opcode(i).split(".") for i in code.instructions)
+    return sum(
+        name in ("LDG", "STG")
+        and any(re.fullmatch(r"[US](8|16)", m) for m in modifiers)
+        for name, *modifiers in widths
+    )
+
+
 def programs_an_sm(registers: int, warps: int, shared_bytes: int) -> int:
     """Programs that an H100's core holds at once."""
     unit = -(-registers // REGISTER_UNIT) * REGISTER_UNIT

@@ -1,0 +1,296 @@
+"""Triton programs of the interpolated shift by rows, with a stride of two along h and w.
+
+As `gpu_rows_kernels`, whose names and tuples these are, along rows and columns of the
+strided grid: `[H2, W2]` of y and dy. Launched by `gpu`.
+"""
+
+import triton
+import triton.language as tl
+
+from vidshift.kernels.interpolated.gpu_rows_kernels import (
+    _abs,
+    _bits,
+    _column,
+    _finished,
+    _interpolate,
+    _interpolate_back,
+    _less,
+    _mix_frames,
+    _move_columns,
+    _own_frames,
+    _part,
+    _plus,
+    _pointer,
+    _row,
+    _rows,
+    _shifts,
+    _sides,
+    _store,
+    _taps,
+    _times,
+    _values,
+    _where,
+    _within_clip,
+)
+
+
+@triton.jit
+def _row_of_columns(
+    words, sides_w, by_w, by_t, t0,
+    T: tl.constexpr, F: tl.constexpr, K: tl.constexpr, N: tl.constexpr,
+    HALO: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
+    """A row of x, mixed along w and t."""
+    if WHOLE:
+        row = _move_columns(words, by_w)
+    else:
+        row, _slopes = _interpolate(words, sides_w, K)
+    return _mix_frames(_within_clip(row, t0, T, F, N, HALO), by_t, N, HALO)
+
+
+@triton.jit
+def _mix_3_rows(own, above, below, weights, N: tl.constexpr):
+    here, before, after = weights
+    mixed = ()
+    for i in tl.static_range(len(own)):
+        value = _plus(_times(here[i % N], own[i]), before[i % N], above[i])
+        mixed = mixed + (_plus(value, after[i % N], below[i]),)
+    return mixed
+
+
+@triton.jit
+def rows_strided_forward_kernel(
+    x_ptr, shift_ptr, y_ptr,
+    T: tl.constexpr, H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
+    K: tl.constexpr, F: tl.constexpr, ROWS: tl.constexpr, L: tl.constexpr,
+    CHUNK: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
+    D: tl.constexpr = C // K
+    H2: tl.constexpr = (H + 1) // 2
+    W2: tl.constexpr = (W + 1) // 2
+    WORDS: tl.constexpr = W * D
+    FRAME: tl.constexpr = H * WORDS
+    HALO: tl.constexpr = F < T
+    N: tl.constexpr = 1 if WHOLE else K
+    _tile, clip, start, h0, h1, lane, inside = _part(T, H2, W2 * D, F, ROWS, L)
+    w, d = _column(lane, W2, D, CHUNK)
+    t0 = tl.minimum(start, T - F)
+    y = _pointer(y_ptr, clip, t0, T, H2 * W2 * D, K) + (w * D + d)
+    x = _pointer(x_ptr, clip, t0, T, FRAME, K) + (2 * w * D + d)
+    has_after = 2 * w + 1 < W
+    x = (x, x - tl.where(w > 0, D, 0), x + tl.where(has_after, D, 0))
+    WORD: tl.constexpr = y.dtype.element_ty
+    s_t = _shifts(shift_ptr, 0, d, C, K)
+    s_h = _shifts(shift_ptr, 1, d, C, K)
+    s_w = _shifts(shift_ptr, 2, d, C, K)
+    by_t = _taps(s_t, WHOLE, WORD)
+    here_h, before_h, after_h = _taps(s_h, WHOLE, WORD)
+    here_w, before_w, after_w = _taps(s_w, WHOLE, WORD)
+    by_w = (here_w, _where(w > 0, before_w), _where(has_after, after_w))
+    sides_w = _sides(s_w, _less(s_w, 0.0), w > 0, has_after, WORD)
+    words = _rows(x, tl.maximum(2 * h0 - 1, 0), t0, T, F, WORDS, FRAME, HALO)
+    above = _row_of_columns(
+        words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
+    )
+    above = _where(h0 > 0, above)
+    words = _rows(x, 2 * h0, t0, T, F, WORDS, FRAME, HALO)
+    last = tl.minimum(2 * h1 - 1, H - 1)
+    for h in range(h0, h1):
+        own = _row_of_columns(
+            words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
+        )
+        words = _rows(x, tl.minimum(2 * h + 1, last), t0, T, F, WORDS, FRAME, HALO)
+        below = _row_of_columns(
+            words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
+        )
+        words = _rows(x, tl.minimum(2 * h + 2, last), t0, T, F, WORDS, FRAME, HALO)
+        by_h = (here_h, before_h, _where(2 * h + 1 < H, after_h))
+        complete = _mix_3_rows(own, above, below, by_h, N)
+        above = below
+        finished = _finished(complete, (s_t, s_h, s_w), K, WORD, WHOLE)
+        at = y + h * (W2 * D)
+        _store(at, finished, inside, t0, start, H2 * W2 * D, HALO)
+
+
+# Backward. Of dx, a place of the strided grid has its own output, and the place after it
+# the output on the other side of its channel's shift: that one again, or the next.
+
+
+@triton.jit
+def _either(words, others, masks):
+    chosen = ()
+    for i in tl.static_range(len(words)):
+        chosen = chosen + ((words[i] & masks[0]) | (others[i] & masks[1]),)
+    return chosen
+
+
+@triton.jit
+def _all_values(words, K: tl.constexpr):
+    values = ()
+    for i in tl.static_range(len(words)):
+        values = values + _values(words[i], K)
+    return values
+
+
+@triton.jit
+def _mixed_in_time(
+    words, sides_t, t0, T: tl.constexpr, F: tl.constexpr, K: tl.constexpr,
+    HALO: tl.constexpr,
+):  # fmt: skip
+    values = _within_clip(_all_values(words, K), t0, T, F, K, HALO)
+    return _interpolate_back(values, sides_t, K, HALO)
+
+
+@triton.jit
+def _moved_in_time(
+    words, by_t, t0, T: tl.constexpr, F: tl.constexpr, HALO: tl.constexpr
+):
+    return _mix_frames(_within_clip(words, t0, T, F, 1, HALO), by_t, 1, HALO)
+
+
+@triton.jit
+def _weighted(row, weight, N: tl.constexpr):
+    weighted = ()
+    for i in tl.static_range(len(row)):
+        weighted = weighted + (_times(weight[i % N], row[i]),)
+    return weighted
+
+
+@triton.jit
+def _both(weights, others):
+    """The weights of two axes together."""
+    both = ()
+    for k in tl.static_range(len(weights)):
+        both = both + (_times(weights[k], others[k]),)
+    return both
+
+
+@triton.jit
+def _add_products_at(
+    sums, at: tl.constexpr, values, slopes, words, K: tl.constexpr
+):
+    """Adds dy's slopes in t times x, and dy times x, to two of the sums, K values each."""
+    x = _all_values(words, K)
+    added = ()
+    for n in tl.static_range(len(sums)):
+        total = sums[n]
+        k = n % K
+        for i in tl.static_range(len(words)):
+            if n // K == at:
+                total += slopes[i * K + n % K] * x[i * K + n % K]
+            elif n // K == at + 1:
+                total += values[i * K + n % K] * x[i * K + n % K]
+        added = added + (total,)
+    return added
+
+
+@triton.jit
+def _store_strided_sums(
+    at, sums, s_t, s_h, s_w, mask, C: tl.constexpr, K: tl.constexpr
+):
+    """Stores the gradients in the shift of a word's channels.
+
+    The sums are for (row, column) of 2 x 2 places of x: slopes in t, values.
+    """
+    for k in tl.static_range(K):
+        near_h = tl.abs(s_h[k])
+        near_w = tl.abs(s_w[k])
+        here_h = 1.0 - near_h
+        here_w = 1.0 - near_w
+        by_t = here_h * (here_w * sums[k] + near_w * sums[2 * K + k])
+        by_t += near_h * (here_w * sums[4 * K + k] + near_w * sums[6 * K + k])
+        by_h = here_w * (sums[5 * K + k] - sums[K + k])
+        by_h += near_w * (sums[7 * K + k] - sums[3 * K + k])
+        by_w = here_h * (sums[3 * K + k] - sums[K + k])
+        by_w += near_h * (sums[7 * K + k] - sums[5 * K + k])
+        # The slopes were those in the size of the shift.
+        tl.store(at + k, tl.where(s_t[k] < 0, -by_t, by_t), mask=mask)
+        tl.store(at + C + k, tl.where(s_h[k] < 0, -by_h, by_h), mask=mask)
+        tl.store(at + 2 * C + k, tl.where(s_w[k] < 0, -by_w, by_w), mask=mask)
+
+
+@triton.jit
+def _after_masks(shifts, has_own, has_next, WORD: tl.constexpr):
+    """Masks of the channels whose place after an output's own reads it, or the next one."""
+    own = ()
+    next = ()
+    for k in tl.static_range(len(shifts)):
+        own = own + ((shifts[k] >= 0) & has_own,)
+        next = next + ((shifts[k] < 0) & has_next,)
+    return _bits(own, WORD), _bits(next, WORD)
+
+
+@triton.jit
+def rows_strided_backward_kernel(
+    x_ptr, shift_ptr, whole_ptr, dy_ptr, dx_ptr, parts_ptr,
+    T: tl.constexpr, H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
+    K: tl.constexpr, F: tl.constexpr, ROWS: tl.constexpr, L: tl.constexpr,
+    CHUNK: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
+    """A program has rows h0 to h1 of dy, and the two rows of dx that begin at each.
+
+    The shift's gradient is x times dx's slopes. Their weights along h and w are a
+    channel's, so what is added up are products for each of the 2 x 2 places.
+    """
+    D: tl.constexpr = C // K
+    H2: tl.constexpr = (H + 1) // 2
+    W2: tl.constexpr = (W + 1) // 2
+    FRAME: tl.constexpr = H * W * D
+    FRAME2: tl.constexpr = H2 * W2 * D
+    ROW: tl.constexpr = W * D
+    HALO: tl.constexpr = F < T
+    N: tl.constexpr = 1 if WHOLE else K
+    tile, clip, start, h0, h1, lane, inside = _part(T, H2, W2 * D, F, ROWS, L)
+    w, d = _column(lane, W2, D, CHUNK)
+    t0 = tl.minimum(start, T - F)
+    place = 2 * w * D + d
+    has_after = 2 * w + 1 < W
+    dx = _pointer(dx_ptr, clip, t0, T, FRAME, K) + place
+    x = _pointer(x_ptr, clip, t0, T, FRAME, K) + place
+    x_after = x + tl.where(has_after, D, 0)
+    dy = _pointer(dy_ptr, clip, t0, T, FRAME2, K) + (w * D + d)
+    dy_next = dy + tl.where(w < W2 - 1, D, 0)
+    WORD: tl.constexpr = dx.dtype.element_ty
+    s_t = _shifts(shift_ptr, 0, d, C, K)
+    s_h = _shifts(shift_ptr, 1, d, C, K)
+    s_w = _shifts(shift_ptr, 2, d, C, K)
+    sides_t = (_abs(s_t), _less(s_t, 0.0))
+    after_w = _after_masks(s_w, has_after, has_after & (w < W2 - 1), WORD)
+    if WHOLE:
+        moves = (
+            _shifts(whole_ptr, 0, d, C, K),
+            _shifts(whole_ptr, 1, d, C, K),
+            _shifts(whole_ptr, 2, d, C, K),
+        )
+    else:
+        moves = (s_t, s_h, s_w)
+    here_t, late_t, early_t = _taps(moves[0], WHOLE, WORD)
+    by_t = (here_t, early_t, late_t)
+    here_h, before_h, late_h = _taps(moves[1], WHOLE, WORD)
+    here_w, before_w, late_w = _taps(moves[2], WHOLE, WORD)
+    if WHOLE:
+        near_h = ((before_h[0] | late_h[0]),)
+        near_w = ((before_w[0] | late_w[0]),)
+    else:
+        near_h = _abs(s_h)
+        near_w = _abs(s_w)
+    moved_w = _after_masks(moves[2], has_after, has_after & (w < W2 - 1), WORD)
+    moved_h = _after_masks(moves[1], True, True, WORD)
+
+    above_h = tl.maximum(2 * h0 - 1, 0) * ROW
+    above = _own_frames(_row(x + above_h, 0, F, F, FRAME, False), t0, start, HALO)
+    above = _where(h0 > 0, above)
+    above_after = _own_frames(
+        _row(x_after + above_h, 0, F, F, FRAME, False), t0, start, HALO
+    )
+    above_after = _where(h0 > 0, above_after)
+    waiting = _like(above)
+    waiting_after = _like(above)
+    sums = _zero_sums(8 * K, L)
+    for h in range(h0, h1 + 1):
+        # The row of dy below the strip reaches into it, but is another program's.
+        mine = h < h1
+        r = tl.minimum(h, H2 - 1) * (W2 * D)
+        own = _row(dy + r, t0, T, F, FRAME2, HALO)
+        next = _row(dy_next + r, t0, T, F, FRAME2, HALO)
+'''  # noqa
