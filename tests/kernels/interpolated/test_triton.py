@@ -54,19 +54,22 @@ CASES = {
     "rows_whole_bits": Case((1, 2, 9, 4, 9), whole=True, any_bits=True),
     "rows_whole_bits_bfloat16": Case((1, 9, 9, 4, 10), dtype="bfloat16", whole=True, any_bits=True),
     "rows_whole_bits_odd_channels_bfloat16": Case((1, 3, 5, 4, 9), dtype="bfloat16", whole=True, any_bits=True),
-    "near_strided": Case((1, 3, 7, 6, 5), stride=(1, 2, 2)),
-    "near_strided_tiles": Case((1, 2, 34, 33, 5), stride=(1, 2, 2)),
-    "near_strided_frames": Case((1, 35, 2, 3, 2), stride=(1, 1, 2)),
-    "near_whole_strided": Case((1, 3, 4, 4, 9), stride=(1, 2, 1), whole=True),
-    "near_whole_bits_bfloat16": Case(
-        (1, 3, 5, 4, 9), ONE, (1, 2, 2), "bfloat16", whole=True, any_bits=True
+    "rows_strided": Case((1, 3, 7, 6, 5), stride=(1, 2, 2)),
+    "rows_strided_strips": Case((1, 2, 34, 33, 5), stride=(1, 2, 2)),
+    "rows_strided_place": Case((2, 1, 1, 1, 7), stride=(1, 2, 2)),
+    "rows_strided_frames_bfloat16": Case((1, 11, 4, 3, 6), ONE, (1, 2, 2), "bfloat16"),
+    "rows_strided_odd_channels_bfloat16": Case((1, 2, 5, 4, 9), ONE, (1, 2, 2), "bfloat16"),
+    "rows_strided_nan_bfloat16": Case((1, 2, 4, 5, 6), ONE, (1, 2, 2), "bfloat16", nan=True),
+    "rows_strided_whole": Case((1, 3, 6, 5, 9), stride=(1, 2, 2), whole=True),
+    "rows_strided_whole_bits_bfloat16": Case(
+        (1, 3, 9, 5, 10), ONE, (1, 2, 2), "bfloat16", whole=True, any_bits=True
     ),
-    "near_nan_strided": Case((1, 2, 3, 4, 5), stride=(1, 2, 1), nan=True),
     "far": Case((1, 3, 5, 4, 5), max_shift=(2.0, 3.0, 1.5), limit=(2.0, 3.0, 1.5)),
     "far_strided": Case(
         (1, 3, 5, 4, 4), max_shift=(2.0, 3.0, 2.0), stride=(2, 3, 1), limit=(2, 3, 2)
     ),
     "far_frames_strided": Case((1, 4, 5, 5, 4), stride=(2, 1, 1)),
+    "far_rows_strided": Case((1, 3, 5, 4, 9), stride=(1, 2, 1), whole=True),
     "far_tiles": Case((1, 1, 18, 19, 3), max_shift=(1.0, 2.0, 2.0), limit=(1, 2, 2)),
     "far_frames": Case((1, 17, 2, 2, 4), max_shift=(2.0, 0.0, 1.0), limit=(2, 0, 1)),
     "unbounded": Case((1, 3, 4, 5, 5), max_shift=None, limit=(3.5, 1.5, 2.5)),
@@ -86,7 +89,7 @@ CASES = {
 QUICK = (
     "rows_bfloat16",
     "rows_whole_nan",
-    "near_whole_bits_bfloat16",
+    "rows_strided_whole_bits_bfloat16",
     "far_frames_strided",
     "unbounded_nan",
 )
@@ -210,7 +213,7 @@ def test_fetched_bytes_are_those_of_the_programs(name):
         for direction in ("forward", "backward")
     ]
     measured = executed(name)[3]
-    if name.startswith(("rows", "near")) or "outside" in name:
+    if name.startswith("rows") or "outside" in name:
         assert measured == counted
     else:  # the kernel leaves out taps that no channel of a block has
         assert all(m <= c for m, c in zip(measured, counted, strict=True))
@@ -269,7 +272,9 @@ INSTRUCTIONS = {"forward": 20, "backward": 35}
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize("name", ["rubiks_56", "rubiks_28", "rubiks_14"])
+@pytest.mark.parametrize(
+    "name", ["rubiks_56", "rubiks_28", "rubiks_14", "rubiks_28_stride"]
+)
 def test_instructions_are_few_and_loads_are_wide(name, direction):
     (shape,) = (s for s in SHIFT3D if s.name == name)
     taken = gpu.resources(direction, shape.x, "bfloat16", **shape.options)

@@ -50,7 +50,7 @@ def backward(x, shift, dy, *, stride, max_shift, whole):
 def _plan(direction, shape, dtype, stride, max_shift, whole):
     itemsize = jnp.dtype(dtype).itemsize
     if serves(stride, max_shift):
-        return make_rows_plan(direction, shape, itemsize, whole)
+        return make_rows_plan(direction, shape, itemsize, stride, whole)
     return make_plan(direction, shape, itemsize, stride, max_shift, whole)
 
 

@@ -89,7 +89,6 @@ def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) 
     lanes = lanes or LANES[direction] * (2 if wide else 1)
     tile = _tile(sizes, c, itemsize, lanes, wide)
     tiles = b * math.prod(out_sizes(sizes, tile[:3]))
-    runs = -(-sizes[0] // tile.frames)
     constants = {
         **dict(zip(("T", "H", "W", "C"), shape[1:], strict=True)),
         **dict(zip(("ST", "SH", "SW"), stride, strict=True)),
@@ -100,11 +99,10 @@ def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) 
     }
     launch = Launch(
         "vidshift.kernels.interpolated.gpu_kernels",
-        f"{'near' if near else 'far'}_{direction}_kernel",
+        f"far_{direction}_kernel",
         tiles * -(-c // tile.channels),
         max(1, min(32, tile.lanes * tile.channels // VECTOR // 32)),
         constants,  # stages: the taps are in the L1 cache, not copied to shared memory
-        passes=sizes[0] / runs + 2 - 1 / runs if near else None,
     )
     return Plan(sizes, tile, tiles, near, launch)
 
@@ -141,7 +139,7 @@ def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
     clip; the kernel for such shifts loads only taps that some channel has.
     """
     if serves(stride, max_shift):
-        return rows_fetched_bytes(direction, shape, itemsize)
+        return rows_fetched_bytes(direction, tuple(shape), itemsize, tuple(stride))
     plan = make_plan(direction, shape, itemsize, stride, max_shift, False)
     b, *sizes, c = shape
     if direction == "forward":

@@ -1,7 +1,6 @@
 """Strips of rows of the shift's kernels on an NVIDIA GPU, and the bytes that they move."""
 
 import functools
-import math
 from typing import NamedTuple
 
 from vidshift.kernels.triton_gpu import Launch
@@ -15,6 +14,7 @@ class RowsPlan(NamedTuple):
     rows: int
     words: int
     chunk: int  # neighbouring words of one column in a program
+    step: int  # the stride along h and w
     parts: int  # of the shift's gradient: columns of the tiles
     lanes: float  # the share of the programs' threads that have a word
     launch: Launch
@@ -22,7 +22,8 @@ class RowsPlan(NamedTuple):
     def sectors(self, itemsize: int) -> float:
         """The share that programs use of the sectors that they load."""
         w, c = (self.launch.constants[name] for name in ("W", "C"))
-        blocks = words_read(w, c // self.channels, self.words, self.chunk)
+        column = c // self.channels
+        blocks = words_read(w, column, self.words, self.chunk, self.step)
         word_bytes = itemsize * self.channels
         used = sum(map(len, blocks)) * word_bytes
         return used / (SECTOR_BYTES * _sectors(blocks, word_bytes))
@@ -39,18 +40,21 @@ FEWEST_ROWS = 4  # of a strip: it reads two more
 
 def serves(stride, max_shift) -> bool:
     """Tells whether the kernels by rows compute a shift."""
-    return tuple(stride) == (1, 1, 1) and max_shift is not None and max(max_shift) <= 1
+    near = max_shift is not None and max(max_shift) <= 1
+    return near and tuple(stride) in ((1, 1, 1), (1, 2, 2))
 
 
-def make_rows_plan(direction, shape, itemsize, whole) -> RowsPlan:
-    b, t, h, w, c = shape
+def make_rows_plan(direction, shape, itemsize, stride, whole) -> RowsPlan:
+    b, t, *sizes, c = shape
+    step = stride[2]
+    h, w = (-(-size // step) for size in sizes)
     channels = 2 if itemsize == 2 and c % 2 == 0 else 1
     column = c // channels
     words = min(WORDS, max(32, 1 << (w * column - 1).bit_length()))
     blocks = -(-w * column // words)
     runs = -(-t // FRAMES)
     frames = -(-t // runs)
-    chunk = _chunk(w, column, words, itemsize * channels)
+    chunk = _chunk(sizes[1], column, words, itemsize * channels, step)
     strips = _strips(h, b * runs * blocks, PROGRAMS[direction])
     rows = -(-h // strips)
     strips = -(-h // rows)
@@ -63,17 +67,19 @@ def make_rows_plan(direction, shape, itemsize, whole) -> RowsPlan:
         "CHUNK": chunk,
         "WHOLE": whole,
     }
+    strided = "strided_" if step > 1 else ""
+    forward = direction == "forward" and not strided
     launch = Launch(
-        "vidshift.kernels.interpolated.gpu_rows_kernels",
-        f"rows_{direction}_kernel",
+        f"vidshift.kernels.interpolated.gpu_{strided or 'rows_'}kernels",
+        f"rows_{strided}{direction}_kernel",
         b * runs * strips * blocks,
         words // 32,
         constants,
-        passes=(h if direction == "backward" else 2 * strips - 1 + h) / strips,
+        passes=(2 * strips - 1 + h if forward else h) / strips,
     )
     parts = b * runs * strips * w
     lanes = w * column / (blocks * words)
-    return RowsPlan(channels, frames, rows, words, chunk, parts, lanes, launch)
+    return RowsPlan(channels, frames, rows, words, chunk, step, parts, lanes, launch)
 
 
 def _strips(h, programs, at_once) -> int:
@@ -92,17 +98,19 @@ def _strips(h, programs, at_once) -> int:
 
 
 @functools.cache
-def _chunk(w, column, words, size_bytes) -> int:
+def _chunk(w, column, words, size_bytes, step) -> int:
     """The words of a column side by side with which blocks read the fewest sectors.
 
     Args:
+      w: columns of x.
       column: words of a column.
       words: of a program.
       size_bytes: of a word.
+      step: columns of x from one of a program to the next.
     """
 
     def sectors(chunk):
-        return _sectors(words_read(w, column, words, chunk), size_bytes)
+        return _sectors(words_read(w, column, words, chunk, step), size_bytes)
 
     divisors = [n for n in range(1, column + 1) if column % n == 0]
     # A load of a warp that is in many pieces takes longer, though no sector is too many.
@@ -116,47 +124,67 @@ def _sectors(blocks, word_bytes: int) -> int:
     return sum(len({word // words for word in block}) for block in blocks)
 
 
-@functools.cache
-def words_read(w, column, words, chunk) -> tuple[frozenset, ...]:
-    """Words of a row that each block of a program's words loads: with both neighbours."""
+def words_read(w, column, words, chunk, step, near=(-1, 0, 1)) -> list[set]:
+    """Words of a row of w columns that each block of a program's words loads.
+
+    Args:
+      near: the columns that are read for one, counted from it.
+    """
+    wide = -(-w // step)
     lanes = [
-        (lane // chunk % w, lane // (chunk * w) * chunk + lane % chunk)
-        for lane in range(w * column)
+        (lane // chunk % wide * step, lane // (chunk * wide) * chunk + lane % chunk)
+        for lane in range(wide * column)
     ]
-    return tuple(
-        frozenset(
-            (place + near) * column + word
+    return [
+        {
+            (place + other) * column + word
             for place, word in lanes[first : first + words]
-            for near in (-1, 0, 1)
-            if 0 <= place + near < w
-        )
+            for other in near
+            if 0 <= place + other < w
+        }
         for first in range(0, len(lanes), words)
-    )
+    ]
 
 
-def rows_fetched_bytes(direction, shape, itemsize) -> int:
+@functools.cache
+def rows_fetched_bytes(direction, shape, itemsize, stride) -> int:
     """The bytes that the programs of one call load and store, the shift left out.
 
     An element that a program loads several times counts once for it, and again for every
     other program.
     """
-    plan = make_rows_plan(direction, shape, itemsize, False)
+    plan = make_rows_plan(direction, shape, itemsize, stride, False)
     b, t, h, w, c = shape
-    column = c // plan.channels
-    mixed = sum(map(len, words_read(w, column, plan.words, plan.chunk)))
+    column, step = c // plan.channels, plan.step
+    h2, w2 = -(-h // step), -(-w // step)
     runs = -(-t // plan.frames)
-    frames = sum(
-        min(t, t0 + plan.frames + 1) - max(0, t0 - 1)
-        for t0 in (min(run * plan.frames, t - plan.frames) for run in range(runs))
-    )
-    rows = sum(
-        min(h, h0 + plan.rows + 1) - max(0, h0 - 1) for h0 in range(0, h, plan.rows)
-    )
-    word_bytes = plan.channels * itemsize
-    loaded = b * frames * rows * mixed * word_bytes
-    stored = math.prod(shape) * itemsize
+    starts = [min(run * plan.frames, t - plan.frames) for run in range(runs)]
+    mixed_frames = sum(min(t, s + plan.frames + 1) - max(0, s - 1) for s in starts)
+    strips = [(h0, min(h0 + plan.rows, h2)) for h0 in range(0, h2, plan.rows)]
+
+    def words(columns, step, near):
+        blocks = words_read(columns, column, plan.words, plan.chunk, step, near)
+        return sum(map(len, blocks))
+
+    def rows(size, step):
+        return sum(
+            min(size, (h1 - 1) * step + 2) - max(0, h0 * step - 1) for h0, h1 in strips
+        )
+
     if direction == "forward":
-        return loaded + stored
-    x = b * runs * plan.frames * rows * w * c * itemsize
-    parts = plan.parts * 3 * c * 4
-    return loaded + x + stored + parts
+        loaded = mixed_frames * rows(h, step) * words(w, step, (-1, 0, 1))
+        stored = t * h2 * w2 * column
+        parts = 0
+    else:
+        if step == 1:
+            dy = rows(h, 1) * words(w, 1, (-1, 0, 1))
+            x = rows(h, 1) * w * column
+        else:
+            dy = sum(min(h1 + 1, h2) - h0 for h0, h1 in strips)
+            dy *= words(w2, 1, (0, 1))
+            x = sum(min(2 * h1, h) - max(0, 2 * h0 - 1) for h0, h1 in strips)
+            x *= w * column
+        loaded = mixed_frames * dy + runs * plan.frames * x
+        stored = t * h * w * column
+        parts = plan.parts * 3 * c * 4
+    return b * (loaded + stored) * plan.channels * itemsize + parts

@@ -31,6 +31,7 @@ from vidshift.kernels.interpolated.gpu_rows_kernels import (
     _values,
     _where,
     _within_clip,
+    _zeros,
 )
 
 
@@ -89,20 +90,14 @@ def rows_strided_forward_kernel(
     by_w = (here_w, _where(w > 0, before_w), _where(has_after, after_w))
     sides_w = _sides(s_w, _less(s_w, 0.0), w > 0, has_after, WORD)
     words = _rows(x, tl.maximum(2 * h0 - 1, 0), t0, T, F, WORDS, FRAME, HALO)
-    above = _row_of_columns(
-        words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
-    )
+    above = _row_of_columns(words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE)
     above = _where(h0 > 0, above)
     words = _rows(x, 2 * h0, t0, T, F, WORDS, FRAME, HALO)
     last = tl.minimum(2 * h1 - 1, H - 1)
     for h in range(h0, h1):
-        own = _row_of_columns(
-            words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
-        )
+        own = _row_of_columns(words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE)
         words = _rows(x, tl.minimum(2 * h + 1, last), t0, T, F, WORDS, FRAME, HALO)
-        below = _row_of_columns(
-            words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE
-        )
+        below = _row_of_columns(words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE)
         words = _rows(x, tl.minimum(2 * h + 2, last), t0, T, F, WORDS, FRAME, HALO)
         by_h = (here_h, before_h, _where(2 * h + 1 < H, after_h))
         complete = _mix_3_rows(own, above, below, by_h, N)
@@ -157,24 +152,13 @@ def _weighted(row, weight, N: tl.constexpr):
 
 
 @triton.jit
-def _both(weights, others):
-    """The weights of two axes together."""
-    both = ()
-    for k in tl.static_range(len(weights)):
-        both = both + (_times(weights[k], others[k]),)
-    return both
-
-
-@triton.jit
-def _add_products_at(
-    sums, at: tl.constexpr, values, slopes, words, K: tl.constexpr
-):
-    """Adds dy's slopes in t times x, and dy times x, to two of the sums, K values each."""
+def _add_products_at(sums, at: tl.constexpr, row, words, K: tl.constexpr):
+    """Adds dy's slopes in t times x, and dy times x, to sums `at` and `at + 1`."""
+    values, slopes = row
     x = _all_values(words, K)
     added = ()
     for n in tl.static_range(len(sums)):
         total = sums[n]
-        k = n % K
         for i in tl.static_range(len(words)):
             if n // K == at:
                 total += slopes[i * K + n % K] * x[i * K + n % K]
@@ -215,9 +199,24 @@ def _after_masks(shifts, has_own, has_next, WORD: tl.constexpr):
     own = ()
     next = ()
     for k in tl.static_range(len(shifts)):
-        own = own + ((shifts[k] >= 0) & has_own,)
+        own = own + (~(shifts[k] < 0) & has_own,)
         next = next + ((shifts[k] < 0) & has_next,)
     return _bits(own, WORD), _bits(next, WORD)
+
+
+@triton.jit
+def _dx_row(
+    own, after, by_w, by_h, moves,
+    K: tl.constexpr, N: tl.constexpr, WORD: tl.constexpr, WHOLE: tl.constexpr,
+):  # fmt: skip
+    """Words of a row of dx, at the places of the strided grid and at those after them."""
+    here_w, near_w = by_w
+    at_own = _weighted(_weighted(own, here_w, N), by_h, N)
+    at_after = _weighted(_weighted(after, near_w, N), by_h, N)
+    return (
+        _finished(at_own, moves, K, WORD, WHOLE),
+        _finished(at_after, moves, K, WORD, WHOLE),
+    )
 
 
 @triton.jit
@@ -238,6 +237,7 @@ def rows_strided_backward_kernel(
     FRAME: tl.constexpr = H * W * D
     FRAME2: tl.constexpr = H2 * W2 * D
     ROW: tl.constexpr = W * D
+    ROW2: tl.constexpr = W2 * D
     HALO: tl.constexpr = F < T
     N: tl.constexpr = 1 if WHOLE else K
     tile, clip, start, h0, h1, lane, inside = _part(T, H2, W2 * D, F, ROWS, L)
@@ -255,7 +255,6 @@ def rows_strided_backward_kernel(
     s_h = _shifts(shift_ptr, 1, d, C, K)
     s_w = _shifts(shift_ptr, 2, d, C, K)
     sides_t = (_abs(s_t), _less(s_t, 0.0))
-    after_w = _after_masks(s_w, has_after, has_after & (w < W2 - 1), WORD)
     if WHOLE:
         moves = (
             _shifts(whole_ptr, 0, d, C, K),
@@ -266,31 +265,92 @@ def rows_strided_backward_kernel(
         moves = (s_t, s_h, s_w)
     here_t, late_t, early_t = _taps(moves[0], WHOLE, WORD)
     by_t = (here_t, early_t, late_t)
-    here_h, before_h, late_h = _taps(moves[1], WHOLE, WORD)
-    here_w, before_w, late_w = _taps(moves[2], WHOLE, WORD)
+    here_h, before_h, after_h = _taps(moves[1], WHOLE, WORD)
+    here_w, before_w, after_w = _taps(moves[2], WHOLE, WORD)
     if WHOLE:
-        near_h = ((before_h[0] | late_h[0]),)
-        near_w = ((before_w[0] | late_w[0]),)
+        near_h = ((before_h[0] | after_h[0]),)
+        near_w = ((before_w[0] | after_w[0]),)
     else:
         near_h = _abs(s_h)
         near_w = _abs(s_w)
-    moved_w = _after_masks(moves[2], has_after, has_after & (w < W2 - 1), WORD)
-    moved_h = _after_masks(moves[1], True, True, WORD)
+    by_w = (here_w, near_w)
+    own_or_next = _after_masks(s_w, has_after, has_after & (w < W2 - 1), WORD)
+    moved = _after_masks(moves[2], has_after, has_after & (w < W2 - 1), WORD)
+    below_or_above = _after_masks(s_h, inside | True, inside | True, WORD)
+    waiting_or_not = _after_masks(moves[1], inside | True, inside | True, WORD)
 
-    above_h = tl.maximum(2 * h0 - 1, 0) * ROW
-    above = _own_frames(_row(x + above_h, 0, F, F, FRAME, False), t0, start, HALO)
+    h = tl.maximum(2 * h0 - 1, 0) * ROW
+    above = _own_frames(_row(x + h, 0, F, F, FRAME, False), t0, start, HALO)
     above = _where(h0 > 0, above)
-    above_after = _own_frames(
-        _row(x_after + above_h, 0, F, F, FRAME, False), t0, start, HALO
-    )
+    above_after = _own_frames(_row(x_after + h, 0, F, F, FRAME, False), t0, start, HALO)
     above_after = _where(h0 > 0, above_after)
-    waiting = _like(above)
-    waiting_after = _like(above)
-    sums = _zero_sums(8 * K, L)
-    for h in range(h0, h1 + 1):
-        # The row of dy below the strip reaches into it, but is another program's.
-        mine = h < h1
-        r = tl.minimum(h, H2 - 1) * (W2 * D)
-        own = _row(dy + r, t0, T, F, FRAME2, HALO)
-        next = _row(dy_next + r, t0, T, F, FRAME2, HALO)
-'''  # noqa
+    waiting = _zeros(F, L, WORD)
+    waiting_after = _zeros(F, L, WORD)
+    sums = _zeros(8 * K, L, tl.float32)
+    for h in range(h0, h1):
+        own = _row(dy + h * ROW2, t0, T, F, FRAME2, HALO)
+        next = _row(dy_next + h * ROW2, t0, T, F, FRAME2, HALO)
+        at = 2 * h * ROW
+        x_own = _row(x + at, 0, F, F, FRAME, False)
+        x_own_after = _row(x_after + at, 0, F, F, FRAME, False)
+        at = tl.minimum(2 * h + 1, H - 1) * ROW
+        below = _row(x + at, 0, F, F, FRAME, False)
+        below_after = _row(x_after + at, 0, F, F, FRAME, False)
+        x_own = _own_frames(x_own, t0, start, HALO)
+        x_own_after = _own_frames(x_own_after, t0, start, HALO)
+        below = _own_frames(below, t0, start, HALO)
+        below_after = _own_frames(below_after, t0, start, HALO)
+        near = _either(own, next, own_or_next)
+        row = _mixed_in_time(own, sides_t, t0, T, F, K, HALO)
+        row_near = _mixed_in_time(near, sides_t, t0, T, F, K, HALO)
+        is_below, is_above = below_or_above
+        masks = _where(2 * h + 1 < H, (is_below,)) + (is_above,)
+        sums = _add_products_at(sums, 0, row, x_own, K)
+        sums = _add_products_at(sums, 2, row_near, x_own_after, K)
+        sums = _add_products_at(sums, 4, row, _either(below, above, masks), K)
+        x_near = _either(below_after, above_after, masks)
+        sums = _add_products_at(sums, 6, row_near, x_near, K)
+        above = below
+        above_after = below_after
+        if WHOLE:
+            value = _moved_in_time(own, by_t, t0, T, F, HALO)
+            near = _either(own, next, moved)
+            value_near = _moved_in_time(near, by_t, t0, T, F, HALO)
+        else:
+            value = row[0]
+            value_near = row_near[0]
+        to = dx + 2 * h * ROW
+        own, after = _dx_row(value, value_near, by_w, here_h, moves, K, N, WORD, WHOLE)
+        _store(to, own, inside, t0, start, FRAME, HALO)
+        _store(to + D, after, inside & has_after, t0, start, FRAME, HALO)
+        # The row above, of channels whose shift is to the top with this row of dy.
+        own, after = _dx_row(value, value_near, by_w, near_h, moves, K, N, WORD, WHOLE)
+        to = dx + (2 * h - 1) * ROW
+        mask = inside & (h > h0)
+        complete = _either(waiting, own, waiting_or_not)
+        _store(to, complete, mask, t0, start, FRAME, HALO)
+        complete = _either(waiting_after, after, waiting_or_not)
+        _store(to + D, complete, mask & has_after, t0, start, FRAME, HALO)
+        waiting = own
+        waiting_after = after
+    # The strip's last row also reads the row of dy below the strip.
+    at = tl.minimum(h1, H2 - 1) * ROW2
+    own = _row(dy + at, t0, T, F, FRAME2, HALO)
+    near = _either(own, _row(dy_next + at, t0, T, F, FRAME2, HALO), moved)
+    if WHOLE:
+        value = _moved_in_time(own, by_t, t0, T, F, HALO)
+        value_near = _moved_in_time(near, by_t, t0, T, F, HALO)
+    else:
+        value, _slopes = _mixed_in_time(own, sides_t, t0, T, F, K, HALO)
+        value_near, _slopes = _mixed_in_time(near, sides_t, t0, T, F, K, HALO)
+    value = _where(h1 < H2, value)
+    value_near = _where(h1 < H2, value_near)
+    own, after = _dx_row(value, value_near, by_w, near_h, moves, K, N, WORD, WHOLE)
+    mask = inside & (2 * h1 - 1 < H)
+    to = dx + (2 * h1 - 1) * ROW
+    complete = _either(waiting, own, waiting_or_not)
+    _store(to, complete, mask, t0, start, FRAME, HALO)
+    complete = _either(waiting_after, after, waiting_or_not)
+    _store(to + D, complete, mask & has_after, t0, start, FRAME, HALO)
+    at = parts_ptr + (tile.to(tl.int64) * W2 + w) * (3 * C) + d * K
+    _store_strided_sums(at, sums, s_t, s_h, s_w, inside, C, K)
