@@ -19,6 +19,9 @@ from vidshift.kernels.analysis.shapes import SHAPES
 FLOAT = 4  # bytes
 # What a kernel may move over the fewest possible bytes: its halo, its weights.
 WORST_FORWARD, WORST_TOGETHER = 1.15, 1.3
+# Of the shift by rows on a GPU words at the ends of a block have a neighbour in another
+# program, which reads it at about the same time: the L2 cache has it.
+WORST_BY_ROWS = 1.2
 COPY = "(f32[16,72]{1,0:T(8,128)S(1)}, f32[16,72]{1,0:T(8,128)}, u32[]{:S(2)})"
 
 
@@ -345,7 +348,9 @@ def test_kernels_move_hardly_more_than_they_have_to(
     assert [case.direction for case in chosen] == ["forward", "backward"]
     moved = [traffic.kernel_bytes(case) for case in chosen]
     fewest = [traffic.fewest_bytes(case, platform) for case in chosen]
-    assert moved[0] <= WORST_FORWARD * fewest[0]
+    by_rows = (op, implementation) == ("shift3d", "triton")
+    worst = WORST_BY_ROWS if by_rows else WORST_FORWARD
+    assert moved[0] <= worst * fewest[0]
     assert sum(moved) <= WORST_TOGETHER * sum(fewest)
 
 

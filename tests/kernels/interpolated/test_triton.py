@@ -264,21 +264,23 @@ def test_registers_suffice_at_the_named_shapes(shape, dtype, direction):
     assert gpu.resources(direction, shape.x, dtype, **shape.options)["spills"] == 0
 
 
-# What a copy's speed leaves room for on an H100, at the share of its issue rate that
-# kernels reach: 20 and 38.
-INSTRUCTIONS = {"forward": 20, "backward": 35}
+# At most, for an element of the result. With a stride, that of y is made of four of x.
+INSTRUCTIONS = {
+    "rubiks_56": {"forward": 20, "backward": 35},
+    "rubiks_28": {"forward": 20, "backward": 35},
+    "rubiks_14": {"forward": 20, "backward": 35},
+    "rubiks_28_stride": {"forward": 28, "backward": 13},
+}
 
 
 @needs_triton
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize(
-    "name", ["rubiks_56", "rubiks_28", "rubiks_14", "rubiks_28_stride"]
-)
+@pytest.mark.parametrize("name", INSTRUCTIONS)
 def test_instructions_are_few_and_loads_are_wide(name, direction):
     (shape,) = (s for s in SHIFT3D if s.name == name)
     taken = gpu.resources(direction, shape.x, "bfloat16", **shape.options)
-    assert taken["instructions"] <= INSTRUCTIONS[direction]
+    assert taken["instructions"] <= INSTRUCTIONS[name][direction]
     assert taken["spills"] == 0
     # What the plan counts on; of two at least one computes while the other one waits.
     assert taken["programs_an_sm"] >= gpu_rows_plan.PROGRAMS[direction] >= 2

@@ -30,11 +30,13 @@ class RowsPlan(NamedTuple):
 
 
 FRAMES = 8  # of a program at most: with more the registers do not suffice
-WORDS = 128  # of a program: one for each thread
+# Of a program: one for each thread. The more, the fewer have a neighbour in another
+# program; backward, of 256 threads only one program would fit on a core.
+WORDS = {"forward": 256, "backward": 128}
 SECTOR_BYTES = 32  # what the memory is read by
 # Cores of an H100, and the programs that one holds: as their registers allow.
 CORES = 132
-PROGRAMS = {"forward": 4, "backward": 3}
+PROGRAMS = {"forward": 2, "backward": 3}
 FEWEST_ROWS = 4  # of a strip: it reads two more
 
 
@@ -50,7 +52,7 @@ def make_rows_plan(direction, shape, itemsize, stride, whole) -> RowsPlan:
     h, w = (-(-size // step) for size in sizes)
     channels = 2 if itemsize == 2 and c % 2 == 0 else 1
     column = c // channels
-    words = min(WORDS, max(32, 1 << (w * column - 1).bit_length()))
+    words = min(WORDS[direction], max(32, 1 << (w * column - 1).bit_length()))
     blocks = -(-w * column // words)
     runs = -(-t // FRAMES)
     frames = -(-t // runs)
