@@ -77,7 +77,8 @@ def _row(
     for t in tl.static_range(F):
         words = words + (tl.load(at + t * FRAME),)
     if HALO:
-        words = words + (tl.load(at + tl.where(t0 + F < T, F, F - 1) * FRAME),)
+        last = tl.where(t0 + F < T, F, F - 1).to(tl.int64)
+        words = words + (tl.load(at + last * FRAME),)
     return words
 
 
@@ -105,7 +106,7 @@ def _prefetched(
     Every F-th word, for each of the F frames: where F is 8, one of each 32 bytes.
     """
     w, d = _column(lane // F * F, W, D, CHUNK)
-    return at + (w * D + d) + lane % F * FRAME
+    return at + (w * D + d) + (lane % F).to(tl.int64) * FRAME
 
 
 @triton.jit
