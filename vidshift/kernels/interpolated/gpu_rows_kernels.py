@@ -4,8 +4,8 @@ For shifts of up to one place with a stride of one. Columns and channels are one
 words: two neighbouring channels of bfloat16, or one channel where their number is odd or
 the type is float32. A program has L words, F frames and a strip of ROWS rows. It walks
 down the strip: it loads a row of all its frames, mixes each word with its neighbour in
-the row, then the frames, and adds the result to the output rows that it belongs to. The
-next row is loaded before the present one is computed.
+the row, then the frames, then the row with the row before. Forward, the next row is loaded
+before the present one is computed; backward the registers do not suffice for that.
 
 Tensors are `[L]`. A tuple of words has one for each frame; a tuple of values has K for
 each frame, one for each channel of a word. With HALO the clip has more than F frames, and
@@ -251,12 +251,12 @@ def _sides(shifts, is_before, has_before, has_after, WORD: tl.constexpr):
 
 
 @triton.jit
-def _where(condition, weights):
-    """Weights where a row exists, else zero."""
+def _where(condition, tensors):
+    """Weights or values where a condition holds, else zero."""
     chosen = ()
-    for k in tl.static_range(len(weights)):
-        zero = tl.zeros(weights[k].shape, weights[k].dtype)
-        chosen = chosen + (tl.where(condition, weights[k], zero),)
+    for k in tl.static_range(len(tensors)):
+        zero = tl.zeros(tensors[k].shape, tensors[k].dtype)
+        chosen = chosen + (tl.where(condition, tensors[k], zero),)
     return chosen
 
 
