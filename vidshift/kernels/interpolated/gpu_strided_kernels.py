@@ -17,6 +17,7 @@ from vidshift.kernels.interpolated.gpu_rows_kernels import (
     _less,
     _mix_frames,
     _move_columns,
+    _not,
     _own_frames,
     _part,
     _plus,
@@ -276,8 +277,10 @@ def rows_strided_backward_kernel(
     by_w = (here_w, near_w)
     own_or_next = _after_masks(s_w, has_after, has_after & (w < W2 - 1), WORD)
     moved = _after_masks(moves[2], has_after, has_after & (w < W2 - 1), WORD)
-    below_or_above = _after_masks(s_h, inside | True, inside | True, WORD)
-    waiting_or_not = _after_masks(moves[1], inside | True, inside | True, WORD)
+    is_up = _less(s_h, 0.0)
+    below_or_above = (_bits(_not(is_up), WORD), _bits(is_up, WORD))
+    is_up = _less(moves[1], 0.0)
+    waiting_or_not = (_bits(_not(is_up), WORD), _bits(is_up, WORD))
 
     h = tl.maximum(2 * h0 - 1, 0) * ROW
     above = _own_frames(_row(x + h, 0, F, F, FRAME, False), t0, start, HALO)
