@@ -269,7 +269,7 @@ INSTRUCTIONS = {
     "rubiks_56": {"forward": 20, "backward": 35},
     "rubiks_28": {"forward": 20, "backward": 35},
     "rubiks_14": {"forward": 20, "backward": 35},
-    "rubiks_56_stride": {"forward": 28, "backward": 13},
+    "rubiks_56_stride": {"forward": 30, "backward": 13},
 }
 
 

@@ -98,15 +98,16 @@ def _rows(
 
 @triton.jit
 def _prefetched(
-    at, lane, W: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
-    F: tl.constexpr, FRAME: tl.constexpr,
+    at, lane, STEP: tl.constexpr, W: tl.constexpr, D: tl.constexpr,
+    CHUNK: tl.constexpr, F: tl.constexpr, FRAME: tl.constexpr,
 ):  # fmt: skip
     """The word of a frame that a lane prefetches, of the row that `at` points to.
 
-    Every F-th word, for each of the F frames: where F is 8, one of each 32 bytes.
+    Every F-th word, for each of the F frames: where F is 8, one of each 32 bytes. STEP
+    columns are between a program's.
     """
     w, d = _column(lane // F * F, W, D, CHUNK)
-    return at + (w * D + d) + (lane % F).to(tl.int64) * FRAME
+    return at + (STEP * w * D + d) + (lane % F).to(tl.int64) * FRAME
 
 
 @triton.jit
@@ -423,7 +424,7 @@ def rows_forward_kernel(
     t0 = tl.minimum(start, T - F)
     x = _pointer(x_ptr, clip, t0, T, FRAME, K)
     y = _pointer(y_ptr, clip, t0, T, FRAME, K) + (w * D + d)
-    ahead = _prefetched(x, lane, W, D, CHUNK, F, FRAME)
+    ahead = _prefetched(x, lane, 1, W, D, CHUNK, F, FRAME)
     x = _with_neighbours(x + (w * D + d), w, W, D)
     WORD: tl.constexpr = y.dtype.element_ty
     s_t = _shifts(shift_ptr, 0, d, C, K)
@@ -579,8 +580,8 @@ def rows_backward_kernel(
     x = _pointer(x_ptr, clip, t0, T, FRAME, K)
     dy = _pointer(dy_ptr, clip, t0, T, FRAME, K)
     dx = _pointer(dx_ptr, clip, t0, T, FRAME, K) + (w * D + d)
-    x_ahead = _prefetched(x, lane, W, D, CHUNK, F, FRAME)
-    dy_ahead = _prefetched(dy, lane, W, D, CHUNK, F, FRAME)
+    x_ahead = _prefetched(x, lane, 1, W, D, CHUNK, F, FRAME)
+    dy_ahead = _prefetched(dy, lane, 1, W, D, CHUNK, F, FRAME)
     x += w * D + d
     dy = _with_neighbours(dy + (w * D + d), w, W, D)
     WORD: tl.constexpr = dx.dtype.element_ty

@@ -22,6 +22,8 @@ from vidshift.kernels.interpolated.gpu_rows_kernels import (
     _part,
     _plus,
     _pointer,
+    _prefetch,
+    _prefetched,
     _row,
     _rows,
     _shifts,
@@ -48,6 +50,16 @@ def _row_of_columns(
     else:
         row, _slopes = _interpolate(words, sides_w, K)
     return _mix_frames(_within_clip(row, t0, T, F, N, HALO), by_t, N, HALO)
+
+
+@triton.jit
+def _prefetch_2_rows(at, h, H: tl.constexpr, W: tl.constexpr, D: tl.constexpr):
+    """Prefetches words of rows h and h + 1, and where W is even those of the next columns."""
+    for i in tl.static_range(2):
+        row = at + tl.minimum(h + i, H - 1) * (W * D)
+        _prefetch(row)
+        if W % 2 == 0:
+            _prefetch(row + D)
 
 
 @triton.jit
@@ -78,7 +90,9 @@ def rows_strided_forward_kernel(
     w, d = _column(lane, W2, D, CHUNK)
     t0 = tl.minimum(start, T - F)
     y = _pointer(y_ptr, clip, t0, T, H2 * W2 * D, K) + (w * D + d)
-    x = _pointer(x_ptr, clip, t0, T, FRAME, K) + (2 * w * D + d)
+    x = _pointer(x_ptr, clip, t0, T, FRAME, K)
+    ahead = _prefetched(x, lane, 2, W2, D, CHUNK, F, FRAME)
+    x += 2 * w * D + d
     has_after = 2 * w + 1 < W
     x = (x, x - tl.where(w > 0, D, 0), x + tl.where(has_after, D, 0))
     WORD: tl.constexpr = y.dtype.element_ty
@@ -100,6 +114,7 @@ def rows_strided_forward_kernel(
         words = _rows(x, tl.minimum(2 * h + 1, last), t0, T, F, WORDS, FRAME, HALO)
         below = _row_of_columns(words, sides_w, by_w, by_t, t0, T, F, K, N, HALO, WHOLE)
         words = _rows(x, tl.minimum(2 * h + 2, last), t0, T, F, WORDS, FRAME, HALO)
+        _prefetch_2_rows(ahead, 2 * h + 3, H, W, D)
         by_h = (here_h, before_h, _where(2 * h + 1 < H, after_h))
         complete = _mix_3_rows(own, above, below, by_h, N)
         above = below
@@ -247,7 +262,9 @@ def rows_strided_backward_kernel(
     place = 2 * w * D + d
     has_after = 2 * w + 1 < W
     dx = _pointer(dx_ptr, clip, t0, T, FRAME, K) + place
-    x = _pointer(x_ptr, clip, t0, T, FRAME, K) + place
+    x = _pointer(x_ptr, clip, t0, T, FRAME, K)
+    ahead = _prefetched(x, lane, 2, W2, D, CHUNK, F, FRAME)
+    x += place
     x_after = x + tl.where(has_after, D, 0)
     dy = _pointer(dy_ptr, clip, t0, T, FRAME2, K) + (w * D + d)
     dy_next = dy + tl.where(w < W2 - 1, D, 0)
@@ -293,6 +310,7 @@ def rows_strided_backward_kernel(
     for h in range(h0, h1):
         own = _row(dy + h * ROW2, t0, T, F, FRAME2, HALO)
         next = _row(dy_next + h * ROW2, t0, T, F, FRAME2, HALO)
+        _prefetch_2_rows(ahead, 2 * h + 2, H, W, D)
         at = 2 * h * ROW
         x_own = _row(x + at, 0, F, F, FRAME, False)
         x_own_after = _row(x_after + at, 0, F, F, FRAME, False)
