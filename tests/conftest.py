@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 
@@ -43,7 +44,8 @@ CHECKED = [
     ".".join(file.relative_to(VIDSHIFT.parent).with_suffix("").parts)
     for folder in (VIDSHIFT.glob("*"), VIDSHIFT.glob("kernels/**/*.py"))
     for file in folder
-    if file.stem not in ("__init__", "__pycache__", "gpu_kernels", "kernels")
+    if file.stem not in ("__init__", "__pycache__", "kernels")
+    and not re.fullmatch(r"gpu_\w*kernels", file.stem)
 ]
 # Before anything of ours is imported, so that every annotated function is checked.
 install_import_hook(

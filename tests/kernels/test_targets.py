@@ -19,6 +19,9 @@ from vidshift.kernels.analysis.shapes import SHAPES
 FLOAT = 4  # bytes
 # What a kernel may move over the fewest possible bytes: its halo, its weights.
 WORST_FORWARD, WORST_TOGETHER = 1.15, 1.3
+# Of the shift by rows on a GPU words at the ends of a block have a neighbour in another
+# program, which reads it at about the same time: the L2 cache has it.
+WORST_BY_ROWS = 1.2
 COPY = "(f32[16,72]{1,0:T(8,128)S(1)}, f32[16,72]{1,0:T(8,128)}, u32[]{:S(2)})"
 
 
@@ -287,6 +290,7 @@ def test_compiles(op, target):
             assert row["cycles"] > 0 and row["flops"] > 0
         if case.implementation == "triton":
             assert row["registers"] > 0 and row["spill_bytes"] == 0
+            assert row["programs_an_sm"] >= 1
     assert done.returncode == 0, done.stderr
     assert "0 failed" in done.stderr
 
@@ -299,6 +303,22 @@ def test_prints_a_table():
     assert "temporal_shift xla forward" in done.stdout
     assert re.search(r"temporal_shift pallas_tpu forward .* 1.00 ", done.stdout)
     assert " compiled, 0 failed" in done.stdout
+
+
+def test_sass_adds_columns(monkeypatch, capsys):
+    def measured(case, target, device):
+        taken = {"programs_an_sm": 3, "instructions": 32.25, "lanes": 0.5}
+        return case.row() | taken | {"compiled": True, "error": None}
+
+    monkeypatch.setattr(targets, "measure", measured)
+    monkeypatch.setattr(chips, "describe", lambda name: jax.devices()[0])
+    arguments = ["--target=h100", "--op=shift3d", "--shape=rubiks_7"]
+    cli.run(["targets", *arguments])
+    assert "instr" not in capsys.readouterr().out
+    cli.run(["targets", *arguments, "--sass"])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[2].endswith("instr progs lanes sector")
+    assert printed.splitlines()[3].endswith(" 32.25     3  0.50      -")
 
 
 def test_a_row_that_does_not_compile_is_a_failure(monkeypatch, capsys):
@@ -345,7 +365,9 @@ def test_kernels_move_hardly_more_than_they_have_to(
     assert [case.direction for case in chosen] == ["forward", "backward"]
     moved = [traffic.kernel_bytes(case) for case in chosen]
     fewest = [traffic.fewest_bytes(case, platform) for case in chosen]
-    assert moved[0] <= WORST_FORWARD * fewest[0]
+    by_rows = (op, implementation) == ("shift3d", "triton")
+    worst = WORST_BY_ROWS if by_rows else WORST_FORWARD
+    assert moved[0] <= worst * fewest[0]
     assert sum(moved) <= WORST_TOGETHER * sum(fewest)
 
 

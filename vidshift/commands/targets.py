@@ -2,6 +2,7 @@
 
     vidshift targets --target v5e
     vidshift targets --target h100 --op shift3d --shape rubiks_56 --json
+    vidshift targets --target h100 --op shift3d --implementation triton --sass
 
 Compiles each implementation that can run on the chip, forward and backward (the
 vector-Jacobian product alone), at each named shape, as a program of its own. The
@@ -20,6 +21,16 @@ neighbours agree on them.
   Gflop, Mcycles   the TPU compiler's estimates; a kernel has no cycles, a GPU neither
   regs, spill      a GPU kernel's registers a thread, and bytes it keeps in memory instead
 
+`--sass` adds, for a GPU kernel, what its machine code and its grid say of its speed:
+
+  instr     instructions that its threads execute for each element of the result: the whole
+            code, loops as often as they run, both sides of a branch, predicated ones, idle
+            threads, and rows that a program computes for its neighbours' sake, divided by
+            the elements; - where the shifts decide how often a loop runs
+  progs     programs that fit on an H100's core, by registers, threads and shared memory
+  lanes     the share of the threads' lanes that have an element of the result
+  sector    the share that programs use of the sectors of 32 bytes that they load
+
 Exits with 1 if an implementation that should compile for the chip does not.
 """
 
@@ -32,4 +43,7 @@ def add_arguments(parser):
     add_cases(parser)
     parser.add_argument(
         "--target", required=True, metavar="CHIP", help="v5e, v6e or h100"
+    )
+    parser.add_argument(
+        "--sass", action="store_true", help="instructions and room of a GPU's kernels"
     )

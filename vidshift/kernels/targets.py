@@ -28,6 +28,12 @@ COLUMNS = (  # heading, width, field, divided by
     ("regs", 5, "registers", None),
     ("spill", 5, "spill_bytes", None),
 )
+SASS_COLUMNS = (  # with --sass
+    ("instr", 6, "instructions", 1),
+    ("progs", 5, "programs_an_sm", None),
+    ("lanes", 5, "lanes", 1),
+    ("sector", 6, "sectors", 1),
+)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -44,13 +50,14 @@ def main(options: argparse.Namespace) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 2
+    columns = COLUMNS + (SASS_COLUMNS if options.sass else ())
     if not options.json:
         print(f"for {device.device_kind}, {options.dtype}, by jax {jax.__version__}\n")
-        print(_heading())
+        print(_heading(columns))
     rows = []
     for case in chosen:
         rows.append(row := measure(case, options.target, device))
-        print(json.dumps(row) if options.json else _line(row), flush=True)
+        print(json.dumps(row) if options.json else _line(row, columns), flush=True)
     failed = [r for r in rows if not r["compiled"]]
     out = sys.stderr if options.json else sys.stdout
     print("\n" + _summary(rows), file=out)
@@ -112,7 +119,7 @@ def _compile(case: Case, chip: chips.Chip, device):
 
 
 def _resources(case: Case, chip: chips.Chip) -> dict:
-    """Registers and spills, the most of any kernel of the case."""
+    """Registers and the like, the most of any kernel of the case."""
     most = case.table_row.resources(
         case.direction,
         case.shape.x,
@@ -120,15 +127,21 @@ def _resources(case: Case, chip: chips.Chip) -> dict:
         compute_capability=chip.compute_capability,
         **case.shape.arguments,
     )
-    return {"registers": most["registers"], "spill_bytes": most["spills"]}
+    return {
+        "registers": most["registers"],
+        "spill_bytes": most["spills"],
+        "programs_an_sm": most["programs_an_sm"],
+        # Of kernels whose plan counts them.
+        **{key: most.get(key) for key in ("instructions", "lanes", "sectors")},
+    }
 
 
-def _heading() -> str:
-    numbers = " ".join(f"{heading:>{width}}" for heading, width, *_ in COLUMNS)
+def _heading(columns) -> str:
+    numbers = " ".join(f"{heading:>{width}}" for heading, width, *_ in columns)
     return f"{'operation':44} {'shape':17} {'x':>18} {numbers}"
 
 
-def _line(row: dict) -> str:
+def _line(row: dict, columns) -> str:
     name = f"{row['op']} {row['implementation']} {row['direction']}"
     dims = "x".join(map(str, row["x"]))
     start = f"{name:44} {row['shape']:17} {dims:>18} "
@@ -136,7 +149,7 @@ def _line(row: dict) -> str:
         return start + row["error"].splitlines()[0]
     cells = [
         f"{_cell(row.get(field), divisor):>{width}}"
-        for _, width, field, divisor in COLUMNS
+        for _, width, field, divisor in columns
     ]
     return start + " ".join([*cells, row["error"] or ""]).rstrip()
 

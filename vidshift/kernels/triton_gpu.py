@@ -16,6 +16,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vidshift.kernels.analysis import sass
+
 # Numbers of a kernel's pointers. The values are Triton's names.
 TYPES = {
     "bfloat16": "bf16",
@@ -38,6 +40,8 @@ class Launch(NamedTuple):
     warps: int
     constants: dict
     stages: int = 1  # tiles under way from memory
+    # The mean of a program's passes through each of its loops; None: not known.
+    passes: float | None = None
 
 
 @contextlib.contextmanager
@@ -121,8 +125,11 @@ def resources(launch: Launch, dtype, compute_capability: int, **constants) -> di
 
     Returns:
       registers of a thread; spills: bytes of a thread's stack, where registers did not
-      suffice; shared memory of a program, bytes; warps of a program; tensor_cores:
-      whether its products go through Hopper's warp-group instructions.
+      suffice; shared memory of a program, bytes; warps of a program; programs_an_sm: how
+      many fit on one of an H100's cores; executed: instructions that a thread executes,
+      where the launch knows the passes through its loops, else None; narrow: accesses to
+      memory of fewer than 4 bytes a thread in the code; tensor_cores: whether its products
+      go through Hopper's warp-group instructions.
     """
     import triton
     from triton.backends.compiler import GPUTarget
@@ -142,7 +149,7 @@ def resources(launch: Launch, dtype, compute_capability: int, **constants) -> di
         for i, kind in enumerate(signature.values())
         if kind != "constexpr"
     }
-    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    tools = Path(triton.__file__).parent / "backends/nvidia/bin"
     with tempfile.TemporaryDirectory() as folder, triton.knobs.cache.scope():
         triton.knobs.cache.dir = folder  # jax-triton takes Triton's own away
         compiled = triton.compile(
@@ -156,20 +163,30 @@ def resources(launch: Launch, dtype, compute_capability: int, **constants) -> di
         )
         cubin = Path(folder, "kernel.cubin")
         cubin.write_bytes(compiled.asm["cubin"])
-        command = [tool, "--dump-resource-usage", cubin]
-        text = subprocess.run(
-            command, check=True, capture_output=True, text=True
-        ).stdout
-    registers, stack = re.search(r"REG:(\d+) STACK:(\d+)", text).groups()
+        usage = _printed(tools / "cuobjdump", "--dump-resource-usage", cubin)
+        code = sass.parse(_printed(tools / "nvdisasm", "-c", cubin))
+    registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", usage).groups())
+    shared = compiled.metadata.shared
     return {
-        "registers": int(registers),
-        "spills": int(stack),
-        "shared": compiled.metadata.shared,
+        "registers": registers,
+        "spills": stack,
+        "shared": shared,
         "warps": launch.warps,
+        "programs_an_sm": sass.programs_an_sm(registers, launch.warps, shared),
+        "executed": sass.executed(code, launch.passes),
+        "narrow": sass.narrow(code),
         "tensor_cores": "wgmma.mma_async" in compiled.asm["ptx"],
     }
 
 
+def _printed(*command) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def most(each: list[dict]) -> dict:
-    """The largest of each of the `resources` of several kernels."""
-    return {key: max(one[key] for one in each) for key in each[0]}
+    """The most that any of several kernels takes of each of the `resources`."""
+    fewest = min(one["programs_an_sm"] for one in each)
+    keys = ("registers", "spills", "shared", "warps", "tensor_cores")
+    return {key: max(one[key] for one in each) for key in keys} | {
+        "programs_an_sm": fewest
+    }

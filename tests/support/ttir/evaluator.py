@@ -6,11 +6,12 @@ what they would load, store or carry on.
 """
 
 import itertools
+import re
 
 import numpy as np
 
 from tests.support.ttir import operations
-from tests.support.ttir.memory import Pointer
+from tests.support.ttir.memory import Pointer, Words
 from tests.support.ttir.parser import Block, Function, Operation
 
 # What a kernel promises of n neighbours, and the compiler believes.
@@ -249,6 +250,14 @@ class Evaluator:
             return Pointer(value.buffer, function(value.offset))
         return function(value)
 
+    def bitcast(self, operation, value):
+        to = operation.types[-1].dtype
+        if not isinstance(value, Pointer):
+            return operations.CASTS["tt.bitcast"](value, to)
+        if value.offset.any():
+            raise NotImplementedError(f"not from an array's start: {operation.line}")
+        return Pointer(Words(value.buffer, to), value.offset)
+
     def addptr(self, operation, pointer, offset):
         return Pointer(pointer.buffer, pointer.offset + offset.astype(np.int64))
 
@@ -265,6 +274,15 @@ class Evaluator:
         mask = self.lanes(pointer.offset.ndim, mask)
         offset, mask = np.broadcast_arrays(pointer.offset, mask)
         pointer.buffer.store(offset, mask, value)
+
+    def inline_asm(self, operation, *values):
+        """Runs the PTX that is known here; what it does to the L2 cache is nothing."""
+        (text,) = re.findall(r'elementwise_inline_asm "([^"]*)"', operation.line)
+        if text not in operations.INLINE_ASM:
+            raise NotImplementedError(
+                f"the assembly is not known here: {operation.line}"
+            )
+        return operations.INLINE_ASM[text](*values)
 
     def dot(self, operation, a, b, sums):
         if a.dtype == np.float32 and "tf32" in operation.words:
@@ -298,8 +316,10 @@ TENSORS = {
     "tt.expand_dims": Evaluator.expand_dims,
     "tt.reshape": Evaluator.reshape,
     "tt.trans": Evaluator.trans,
+    "tt.bitcast": Evaluator.bitcast,
     "tt.addptr": Evaluator.addptr,
     "tt.load": Evaluator.load,
     "tt.store": Evaluator.store,
     "tt.dot": Evaluator.dot,
+    "tt.elementwise_inline_asm": Evaluator.inline_asm,
 }

@@ -61,6 +61,30 @@ class Buffer:
         self.touched[np.nonzero(mask)[0], reached] = True
 
 
+class Words:
+    """A buffer read and written as words of another type, of one or more elements."""
+
+    def __init__(self, buffer: Buffer, dtype):
+        self.buffer = buffer
+        self.count = dtype.itemsize // buffer.data.itemsize
+        self.data = buffer.data.view(dtype)
+
+    def load(self, offset, mask, otherwise):
+        self.buffer.load(
+            *self._elements(offset, mask), np.zeros((), self.buffer.data.dtype)
+        )
+        return np.where(mask, self.data[np.where(mask, offset, 0)], otherwise)
+
+    def store(self, offset, mask, value):
+        elements, inside = self._elements(offset, mask)
+        self.buffer.store(elements, inside, self.buffer.data.dtype.type(0))
+        self.data[offset[mask]] = np.broadcast_to(value, mask.shape)[mask]
+
+    def _elements(self, offset, mask):
+        elements = offset[..., None] * self.count + np.arange(self.count)
+        return elements, np.broadcast_to(mask[..., None], elements.shape)
+
+
 class Addresses:
     """Stands for an array too large to have: reads as zeros, notes what is reached."""
 

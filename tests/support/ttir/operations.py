@@ -4,6 +4,7 @@
 `CASTS` takes the result's type too. Integers wrap around, as they do on a GPU.
 """
 
+import ml_dtypes
 import numpy as np
 
 
@@ -76,6 +77,27 @@ CASTS = {
     "arith.fptosi": lambda a, to: a.astype(to),
     "arith.bitcast": lambda a, to: a.view(to),
     "tt.bitcast": lambda a, to: a.view(to),
+}
+
+
+def _pack_bfloat16(high, low):
+    """Rounds two float32 to the halves of a word."""
+    halves = np.stack(np.broadcast_arrays(low, high), axis=-1).astype(
+        ml_dtypes.bfloat16
+    )
+    return halves.view(np.int32).squeeze(-1)
+
+
+def _prefetch(at):
+    """Moves nothing that counts; a place outside of the array is a mistake, though."""
+    if ((at.offset < 0) | (at.offset >= at.buffer.data.size)).any():
+        raise IndexError("prefetches what is outside of an array")
+    return np.zeros(at.offset.shape, np.int32)
+
+
+INLINE_ASM = {
+    "cvt.rn.bf16x2.f32 $0, $1, $2;": _pack_bfloat16,
+    "prefetch.global.L2 [$1]; mov.u32 $0, 0;": _prefetch,
 }
 
 INTEGER_COMPARISONS = {

@@ -92,6 +92,29 @@ def test_floats_treat_nan_and_rounding_as_a_gpu_does():
 
 
 @triton.jit
+def words_kernel(x_ptr, y_ptr, N: tl.constexpr, ASM: tl.constexpr):
+    """Swaps the two bfloat16 of each word, and doubles them."""
+    i = tl.arange(0, N)
+    x = tl.load(x_ptr.to(tl.pointer_type(tl.uint32), bitcast=True) + i)
+    low = (x << 16).to(tl.float32, bitcast=True)
+    high = (x & 0xFFFF0000).to(tl.float32, bitcast=True)
+    values = [2.0 * low, 2.0 * high]
+    y = tl.inline_asm_elementwise(ASM, "=r,f,f", values, tl.uint32, True, 1)
+    tl.store(y_ptr.to(tl.pointer_type(tl.uint32), bitcast=True) + i, y)
+
+
+def test_words_of_two_elements():
+    x = np.arange(1, 17).astype(ml_dtypes.bfloat16)
+    asm = "cvt.rn.bf16x2.f32 $0, $1, $2;"
+    (y,) = execute(words_kernel, x, outputs=[np.zeros_like(x)], N=8, ASM=asm)
+    np.testing.assert_array_equal(y, 2 * x.reshape(8, 2)[:, ::-1].reshape(-1))
+    with pytest.raises(IndexError, match="x_ptr has 14 elements"):
+        execute(words_kernel, x[:14], outputs=[np.zeros_like(x)], N=8, ASM=asm)
+    with pytest.raises(NotImplementedError, match="assembly is not known"):
+        execute(words_kernel, x, outputs=[np.zeros_like(x)], N=8, ASM="mov.u32 $0, 0;")
+
+
+@triton.jit
 def rounds_kernel(n_ptr, y_ptr):
     """Each program leaves its loops after rounds of its own."""
     program = tl.program_id(0)

@@ -5,11 +5,11 @@ tensors are `[P, BC]`: places by channels, which are next to each other in memor
 is interpolated over its rows and columns with a load for each tap; all but the first of
 an element come from the L1 cache.
 
-`near_*`: no shift is longer than one place. Of the taps -1, 0, 1 each channel selects the
-one on its side, n, and has `x[0] + |s| (x[n] - x[0])` with the slope `x[n] - x[0]` times
-s's sign. Frames are mixed from three that stay in registers.
-`far_*`: any shift; the taps between the lowest and the highest of the block's channels,
-with weights, and each frame again for each output that it is mixed into.
+The kernels take any shift: the taps between the lowest and the highest of the block's
+channels, with weights, and each frame again for each output that it is mixed into.
+`_near_frame` and `_mix` are for shifts of up to one place, before a convolution: of the
+taps -1, 0, 1 each channel selects the one on its side, n, and has
+`x[0] + |s| (x[n] - x[0])`.
 
 All sizes are known when it is compiled: T, H, W, C of x, the stride (ST, SH, SW), the
 farthest tap (RT, RH, RW), a tile of PH x PW places of the strided grid in P lanes.
@@ -126,152 +126,6 @@ def _mix(a, b, c, d, s_h, s_w):
     value = a + tl.abs(s_w) * own
     by_h = c + tl.abs(s_w) * next - value
     return value + tl.abs(s_h) * by_h, by_h, own + tl.abs(s_h) * (next - own)
-
-
-@triton.jit
-def near_forward_kernel(
-    x_ptr, shift_ptr, y_ptr,
-    T: tl.constexpr, H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
-    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    RT: tl.constexpr, RH: tl.constexpr, RW: tl.constexpr,
-    WHOLE: tl.constexpr, TC: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
-    P: tl.constexpr, BC: tl.constexpr, VECTOR: tl.constexpr,
-):  # fmt: skip
-    H2: tl.constexpr = (H + SH - 1) // SH
-    W2: tl.constexpr = (W + SW - 1) // SW
-    _row, b, t0, _h0, _w0, h, w, c, inside = _tile(
-        T, H2, W2, C, TC, PH, PW, P, BC, VECTOR
-    )
-    t1 = tl.minimum(t0 + TC, T)
-    x_ptr += b * T * (H * W * C)
-    y_ptrs = y_ptr + b * T * (H2 * W2 * C) + ((h * W2 + w) * C + c)
-    s_t = _shift(shift_ptr, 0, c, C)
-    s_h = _shift(shift_ptr, 1, c, C)
-    s_w = _shift(shift_ptr, 2, c, C)
-    before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
-        t = tl.cast(frame, tl.int64)
-        read = inside & (t < T)
-        own, right, below, both = _near_frame(
-            x_ptr, t, read, h * SH, w * SW, c, s_h, s_w, 0, 0, H, W, C, 1, 1, 1
-        )
-        if WHOLE:
-            after = tl.where(
-                s_h == 0,
-                tl.where(s_w == 0, own, right),
-                tl.where(s_w == 0, below, both),
-            )
-            y = tl.where(s_t == 0, here, tl.where(s_t < 0, before, after))
-            y = _or_nan(y, s_t + s_h + s_w)
-        else:
-            after, _by_h, _by_w = _mix(own, right, below, both, s_h, s_w)
-            y = here + tl.abs(s_t) * (tl.where(s_t < 0, before, after) - here)
-        at = y_ptrs + (t - 1) * (H2 * W2 * C)
-        tl.store(at, y.to(y_ptr.dtype.element_ty), mask=inside & (t > t0))
-        before = here
-        here = after
-
-
-@triton.jit
-def _near_phase(
-    PHASE_H: tl.constexpr, PHASE_W: tl.constexpr, sum_t, sum_h, sum_w,
-    x_ptr, shift_ptr, whole_ptr, dy_ptr, dx_ptr, t0, h, w, c, inside,
-    T: tl.constexpr, H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
-    SH: tl.constexpr, SW: tl.constexpr, WHOLE: tl.constexpr, TC: tl.constexpr,
-    P: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
-    """dx at the places h * SH + PHASE_H, w * SW + PHASE_W, and their part of the sums.
-
-    dx takes the taps the other way, of the outputs that read these places. The shift's
-    gradient is x times the slopes of dx: x's neighbours need not be read.
-    """
-    H2: tl.constexpr = (H + SH - 1) // SH
-    W2: tl.constexpr = (W + SW - 1) // SW
-    t1 = tl.minimum(t0 + TC, T)
-    s_t = _shift(shift_ptr, 0, c, C)
-    s_h = _shift(shift_ptr, 1, c, C)
-    s_w = _shift(shift_ptr, 2, c, C)
-    mine = inside & (h * SH + PHASE_H < H) & (w * SW + PHASE_W < W)
-    place = ((h * SH + PHASE_H) * W + w * SW + PHASE_W) * C + c
-    x_before = tl.zeros([P, BC], tl.float32)
-    x_here = tl.load(x_ptr + place, mask=mine & (t0 == 0), other=0.0).to(tl.float32)
-    before = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    here = tl.zeros([P, BC], x_ptr.dtype.element_ty if WHOLE else tl.float32)
-    for frame in range(tl.maximum(t0 - 1, 0), t1 + 1):
-        t = tl.cast(frame, tl.int64)
-        own, right, below, both = _near_frame(
-            dy_ptr, t, mine & (t < T), h, w, c, s_h, s_w,
-            PHASE_H, PHASE_W, H2, W2, C, -1, SH, SW,
-        )  # fmt: skip
-        value, by_h, by_w = _mix(own, right, below, both, s_h, s_w)
-        # x of the neighbouring runs of frames is theirs, and counts as zero here.
-        x_after = tl.load(
-            x_ptr + (t + 1) * (H * W * C) + place,
-            mask=mine & (t + 1 < t1), other=0.0,
-        ).to(tl.float32)  # fmt: skip
-        by_t = tl.where(s_t < 0, x_before, x_after) - x_here
-        mixed = x_here + tl.abs(s_t) * by_t
-        sum_t += value * by_t
-        sum_h += by_h * mixed
-        sum_w += by_w * mixed
-        if WHOLE:
-            whole_t = _shift(whole_ptr, 0, c, C)
-            whole_h = _shift(whole_ptr, 1, c, C)
-            whole_w = _shift(whole_ptr, 2, c, C)
-            after = tl.where(
-                whole_h == 0,
-                tl.where(whole_w == 0, own, right),
-                tl.where(whole_w == 0, below, both),
-            )
-            dx = tl.where(whole_t == 0, here, tl.where(whole_t < 0, after, before))
-            dx = _or_nan(dx, whole_t + whole_h + whole_w)
-        else:
-            after = value
-            dx = here + tl.abs(s_t) * (tl.where(s_t < 0, after, before) - here)
-        at = dx_ptr + (t - 1) * (H * W * C) + place
-        tl.store(at, dx.to(dx_ptr.dtype.element_ty), mask=mine & (t > t0))
-        x_before = x_here
-        x_here = x_after
-        before = here
-        here = after
-    return sum_t, sum_h, sum_w
-
-
-@triton.jit
-def near_backward_kernel(
-    x_ptr, shift_ptr, whole_ptr, dy_ptr, dx_ptr, parts_ptr,
-    T: tl.constexpr, H: tl.constexpr, W: tl.constexpr, C: tl.constexpr,
-    ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
-    RT: tl.constexpr, RH: tl.constexpr, RW: tl.constexpr,
-    WHOLE: tl.constexpr, TC: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
-    P: tl.constexpr, BC: tl.constexpr, VECTOR: tl.constexpr,
-):  # fmt: skip
-    H2: tl.constexpr = (H + SH - 1) // SH
-    W2: tl.constexpr = (W + SW - 1) // SW
-    row, b, t0, _h0, _w0, h, w, c, inside = _tile(
-        T, H2, W2, C, TC, PH, PW, P, BC, VECTOR
-    )
-    x_ptr += b * T * (H * W * C)
-    dx_ptr += b * T * (H * W * C)
-    dy_ptr += b * T * (H2 * W2 * C)
-    sum_t = tl.zeros([P, BC], tl.float32)
-    sum_h = tl.zeros([P, BC], tl.float32)
-    sum_w = tl.zeros([P, BC], tl.float32)
-    # Places with the same remainder by the stride are read by the same outputs.
-    for phase in tl.static_range(SH * SW):
-        sum_t, sum_h, sum_w = _near_phase(
-            phase // SW, phase % SW, sum_t, sum_h, sum_w, x_ptr, shift_ptr, whole_ptr,
-            dy_ptr, dx_ptr, t0, h, w, c, inside, T, H, W, C, SH, SW, WHOLE, TC, P, BC,
-        )  # fmt: skip
-    # The slopes were those in |s|.
-    sum_t = tl.where(_shift(shift_ptr, 0, c, C) < 0, -sum_t, sum_t)
-    sum_h = tl.where(_shift(shift_ptr, 1, c, C) < 0, -sum_h, sum_h)
-    sum_w = tl.where(_shift(shift_ptr, 2, c, C) < 0, -sum_w, sum_w)
-    _store_parts(parts_ptr, row, sum_t, sum_h, sum_w, c, C)
-
-
-# Any shift.
 
 
 @triton.jit

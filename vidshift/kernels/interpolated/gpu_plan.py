@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from vidshift.kernels.interpolated.gpu_rows_plan import rows_fetched_bytes, serves
 from vidshift.kernels.interpolated.taps import out_sizes, reach
 from vidshift.kernels.triton_gpu import Launch
 
@@ -25,6 +26,36 @@ class Plan(NamedTuple):
     tiles: int  # over the batch and the three axes
     near: bool  # no shift exceeds one place
     launch: Launch  # a program for each tile and block of channels
+
+    @property
+    def parts(self) -> int:
+        """The sums that the shift's gradient is the sum of."""
+        return self.tiles
+
+    @property
+    def lanes(self) -> float:
+        """The share of the programs' lanes that have an element."""
+        channels = self.launch.constants["C"]
+        blocks = -(-channels // self.tile.channels)
+        clips = self.tiles // math.prod(out_sizes(self.sizes, self.tile[:3]))
+        elements = clips * math.prod(self.sizes) * channels
+        every = self.tiles * blocks * self.tile.lanes * self.tile.channels
+        return elements / (every * self.tile.frames)
+
+    def sectors(self, itemsize: int) -> float:
+        """The share that programs use of the sectors that they load.
+
+        Of eight neighbouring places of x, whose channels begin anywhere in a sector.
+        """
+        channels, block = self.launch.constants["C"], self.tile.channels
+        loaded = used = 0
+        for start in range(0, 8 * channels, channels):
+            for c in range(0, channels, block):
+                first = (start + c) * itemsize
+                end = (start + min(c + block, channels)) * itemsize
+                loaded += -(-end // SECTOR_BYTES) - first // SECTOR_BYTES
+                used += end - first
+        return used / (SECTOR_BYTES * loaded)
 
 
 # Frames of a program: each run of them reads one more frame on either side.
@@ -68,7 +99,7 @@ def make_plan(direction, shape, itemsize, stride, max_shift, whole, lanes=None) 
     }
     launch = Launch(
         "vidshift.kernels.interpolated.gpu_kernels",
-        f"{'near' if near else 'far'}_{direction}_kernel",
+        f"far_{direction}_kernel",
         tiles * -(-c // tile.channels),
         max(1, min(32, tile.lanes * tile.channels // VECTOR // 32)),
         constants,  # stages: the taps are in the L1 cache, not copied to shared memory
@@ -107,6 +138,8 @@ def fetched_bytes(direction, shape, itemsize, *, stride, max_shift) -> int:
     other program. The taps are those of the whole window, or with no bound of the whole
     clip; the kernel for such shifts loads only taps that some channel has.
     """
+    if serves(stride, max_shift):
+        return rows_fetched_bytes(direction, tuple(shape), itemsize, tuple(stride))
     plan = make_plan(direction, shape, itemsize, stride, max_shift, False)
     b, *sizes, c = shape
     if direction == "forward":
