@@ -51,35 +51,34 @@ def normalise(
       y of x's shape, then the mean and the biased variance, float32, of x's shape
       without the axes. The statistics pass no gradient on.
     """
+    return _forward(x, scale, bias, around, spec)[0]
+
+
+def _forward(x, scale, bias, around, spec):
     wide = x.astype(jnp.float32)
     centred = wide - _of_rank(around, x.ndim)
     sums = _both_sums(centred, centred * centred, spec)
     shifted, squares = sums / count(x, spec)
     around, scale, bias = (_of_rank(v, shifted.ndim) for v in (around, scale, bias))
     mean, var = shifted + around, jnp.maximum(squares - shifted * shifted, 0.0)
-    factor = scale * jax.lax.rsqrt(var + spec.epsilon)
+    inverse = jax.lax.rsqrt(var + spec.epsilon)
+    factor = scale * inverse
     summand = bias - mean * factor
     y = (wide * _over(factor, spec) + _over(summand, spec)).astype(spec.dtype)
-    return y, mean, var
-
-
-def _forward(x, scale, bias, around, spec):
-    y, mean, var = normalise(x, scale, bias, around, spec)
-    return (y, mean, var), (x, scale, mean, var)
+    return (y, mean, var), (x, mean, inverse, factor)
 
 
 def _backward(spec, residuals, cotangents):
-    x, scale, mean, var = residuals
+    x, mean, inverse, factor = residuals
     dy = cotangents[0].astype(jnp.float32)
-    centred = x.astype(jnp.float32) - _over(mean, spec)
-    sums = _both_sums(dy, dy * centred, spec)
-    inverse = jax.lax.rsqrt(var + spec.epsilon)
-    dbias, dscale = sums[0], sums[1] * inverse
-    along = sums / count(x, spec)  # the parts of dy that the statistics take out again
-    dx = dy - _over(along[0], spec) - centred * _over(along[1] * inverse**2, spec)
-    dx = (dx * _over(_of_rank(scale, mean.ndim) * inverse, spec)).astype(x.dtype)
-    groups = tuple(range(mean.ndim - 1))
-    return dx, dscale.sum(groups), dbias.sum(groups), jnp.zeros_like(scale)
+    unit = (x.astype(jnp.float32) - _over(mean, spec)) * _over(inverse, spec)
+    sums = _both_sums(dy, dy * unit, spec)
+    # What the two statistics take out of dy.
+    along = sums / count(x, spec)
+    dx = dy - _over(along[0], spec) - unit * _over(along[1], spec)
+    dx = (dx * _over(factor, spec)).astype(x.dtype)
+    dbias, dscale = sums.sum(tuple(range(1, mean.ndim)))
+    return dx, dscale, dbias, jnp.zeros_like(dscale)
 
 
 normalise.defvjp(_forward, _backward)

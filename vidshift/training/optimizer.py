@@ -1,5 +1,8 @@
 """SGD as the papers use it: schedules, kinds of parameters, multipliers, clipping."""
 
+import itertools
+
+import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
@@ -10,6 +13,7 @@ from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.shifts.attention import AttentionParam
 from vidshift.shifts.rubiks import ShiftParam
+from vidshift.training.gradient_norm import clip_by_norm
 from vidshift.training.shift_gradient import FORMS, normalise_shifts
 
 # Kind of parameter -> (learning-rate multiplier, weight-decay multiplier).
@@ -141,10 +145,10 @@ def make_optimizer(
     of_shifts = pick("optim.shift.gradient", form, FORMS) is not None and shifts
 
     def decay(grads: Arrays, params: Arrays) -> Arrays:
-        return {
-            k: g + config.weight_decay * multipliers[k][1] * params[k]
-            for k, g in grads.items()
-        }
+        grads = side_by_side(grads)
+        rates = {k: config.weight_decay * multipliers[k][1] for k in grads}
+        # Where a factor is zero nothing is added, which XLA cannot know of 0 x.
+        return {k: g + rates[k] * params[k] if rates[k] else g for k, g in grads.items()}
 
     def multiply(updates: Arrays, params) -> Arrays:
         del params
@@ -152,7 +156,7 @@ def make_optimizer(
 
     clip = optax.identity()
     if config.clip_norm is not None:
-        clip = optax.clip_by_global_norm(config.clip_norm)
+        clip = clip_by_norm(config.clip_norm)
     normalise = slow = optax.identity()
     if of_shifts:
         normalise = normalise_shifts(
@@ -178,6 +182,24 @@ def make_optimizer(
         slow,
         optax.scale_by_learning_rate(lr),
     )
+
+
+def side_by_side(grads: Arrays) -> Arrays:
+    """Returns the same gradients, the vectors among them as parts of one array.
+
+    On a GPU what shares an array is updated in one kernel. A network has two vectors for
+    each of its norms, and launching their kernels one by one takes longer than they run.
+    Other gradients are arrays of their own, in the parameters' order of axes: XLA would
+    rather update them in the order of the convolution that they come from, and copy the
+    results back.
+    """
+    vectors = [name for name, g in grads.items() if g.ndim == 1]
+    others = {name: g for name, g in grads.items() if g.ndim != 1}
+    joined = jnp.concatenate([grads[name] for name in vectors]) if vectors else None
+    joined, others = jax.lax.optimization_barrier((joined, others))
+    ends = list(itertools.accumulate(grads[name].size for name in vectors))
+    parts = jnp.split(joined, ends[:-1]) if vectors else []
+    return {name: (dict(zip(vectors, parts)) | others)[name] for name in grads}
 
 
 def describe(config: OptimConfig, batch_size: int) -> str:
