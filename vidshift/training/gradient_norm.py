@@ -14,9 +14,7 @@ def gradient_norm(gradients: Arrays) -> Float[Array, ""]:
     Squares are summed within each array down to its last axis, then all of what is left in
     one sum. A sum to one number for each array would be two small kernels each on a GPU.
     """
-    sums = [
-        (g * g).sum(tuple(range(g.ndim - 1))) for g in jax.tree.leaves(gradients)
-    ]
+    sums = [(g * g).sum(tuple(range(g.ndim - 1))) for g in jax.tree.leaves(gradients)]
     sums = jnp.concatenate([jnp.atleast_1d(s) for s in sums])
     # XLA would sum each part alone again.
     return jnp.sqrt(jax.lax.optimization_barrier(sums).sum())

@@ -148,7 +148,9 @@ def make_optimizer(
         grads = side_by_side(grads)
         rates = {k: config.weight_decay * multipliers[k][1] for k in grads}
         # Where a factor is zero nothing is added, which XLA cannot know of 0 x.
-        return {k: g + rates[k] * params[k] if rates[k] else g for k, g in grads.items()}
+        return {
+            k: g + rates[k] * params[k] if rates[k] else g for k, g in grads.items()
+        }
 
     def multiply(updates: Arrays, params) -> Arrays:
         del params
