@@ -76,8 +76,7 @@ def test_devices_sum_a_bfloat16_gradient_in_float32(devices):
     clips = random_clips(16, 2, 4, 4, 4)
     arguments = jax.device_put(kernel, whole), jax.device_put(clips, spread)
     compiled = gradient.lower(*arguments).compile()
-    types = re.findall(r" = (\w+)\[[\d,]*\]\S* all-reduce\(", compiled.as_text())
-    assert types == ["f32"]
-    # Each device rounds its own part once.
-    wanted = gradient(kernel, clips)
-    np.testing.assert_allclose(compiled(*arguments), wanted, rtol=0.02, atol=0.3)
+    assert len(re.findall(r" all-reduce\(", compiled.as_text())) == 1
+    # Each device rounds its own part to bfloat16, and nobody rounds their sum.
+    parts = [gradient(kernel, clips[i : i + 2]) for i in range(0, 16, 2)]
+    np.testing.assert_allclose(compiled(*arguments), sum(parts), rtol=1e-6, atol=1e-6)

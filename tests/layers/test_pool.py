@@ -115,9 +115,9 @@ def test_gradients(layer, expected):
     np.testing.assert_allclose(dx[:, :, 0, 0], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "shape", [(3, 2, 1), (3, 2, 0), (3, 1, 1), (2, 2, 0), (2, 3, 1)]
+    ("shape", "dtype"),
+    [((3, 2, 1), "bfloat16"), ((3, 1, 1), "float32"), ((2, 3, 1), "float32")],
 )
 def test_max_pool_has_the_gradient_of_xlas_to_the_last_bit(shape, dtype):
     """Few values, so that most windows have several that are the largest."""
