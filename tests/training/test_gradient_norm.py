@@ -1,13 +1,11 @@
 """The norm of a whole gradient against optax, and what it clips."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from vidshift.training.gradient_norm import clip_by_norm, gradient_norm
-from vidshift.training.optimizer import side_by_side
 
 SHAPES = {
     "b.kernel": (3, 3, 4, 5),
@@ -48,12 +46,3 @@ def test_masked_gradients_do_not_count():
     np.testing.assert_array_equal(clipped["d"], gradients()["d"])
     rest = {name: g for name, g in clipped.items() if name != "d"}
     np.testing.assert_allclose(gradient_norm(rest), 1.0, rtol=1e-6)
-
-
-def test_vectors_side_by_side_are_the_same_gradients():
-    for some in (gradients(), {"b.kernel": gradients()["b.kernel"]}):
-        assert list(jax.eval_shape(side_by_side, some)) == sorted(some)
-        joined = jax.jit(side_by_side)(some)
-        jax.tree.map(np.testing.assert_array_equal, joined, some)
-    text = jax.jit(side_by_side).lower(gradients()).as_text()
-    assert "concatenate" in text and "tensor<11xf32>" in text

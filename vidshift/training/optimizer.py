@@ -1,11 +1,10 @@
 """SGD as the papers use it: schedules, kinds of parameters, multipliers, clipping."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from vidshift.config import OptimConfig
 from vidshift.layers.norm import batch_norms
@@ -145,7 +144,9 @@ def make_optimizer(
     of_shifts = pick("optim.shift.gradient", form, FORMS) is not None and shifts
 
     def decay(grads: Arrays, params: Arrays) -> Arrays:
-        grads = side_by_side(grads)
+        grads = {
+            k: in_parameters_layout(g) if g.ndim > 1 else g for k, g in grads.items()
+        }
         rates = {k: config.weight_decay * multipliers[k][1] for k in grads}
         # Where a factor is zero nothing is added, which XLA cannot know of 0 x.
         return {
@@ -186,22 +187,18 @@ def make_optimizer(
     )
 
 
-def side_by_side(grads: Arrays) -> Arrays:
-    """Returns the same gradients, the vectors among them as parts of one array.
+def in_parameters_layout(gradient: jax.Array) -> jax.Array:
+    """Returns a gradient that a GPU stores in the order of the parameter's axes.
 
-    On a GPU what shares an array is updated in one kernel. A network has two vectors for
-    each of its norms, and launching their kernels one by one takes longer than they run.
-    Other gradients are arrays of their own, in the parameters' order of axes: XLA would
-    rather update them in the order of the convolution that they come from, and copy the
-    results back.
+    The convolution's library gives it in another order. XLA would rather update the
+    parameter in that one, and copy it and its momentum back afterwards.
     """
-    vectors = [name for name, g in grads.items() if g.ndim == 1]
-    others = {name: g for name, g in grads.items() if g.ndim != 1}
-    joined = jnp.concatenate([grads[name] for name in vectors]) if vectors else None
-    joined, others = jax.lax.optimization_barrier((joined, others))
-    ends = list(itertools.accumulate(grads[name].size for name in vectors))
-    parts = jnp.split(joined, ends[:-1]) if vectors else []
-    return {name: (dict(zip(vectors, parts)) | others)[name] for name in grads}
+    layout = Layout(tuple(range(gradient.ndim)))
+    return jax.lax.platform_dependent(
+        gradient,
+        cuda=lambda g: with_layout_constraint(g, layout),
+        default=lambda g: g,
+    )
 
 
 def describe(config: OptimConfig, batch_size: int) -> str:
