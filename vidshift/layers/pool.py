@@ -32,12 +32,44 @@ def _max_pool(x, side, stride, around):
 
 
 def _max_pool_forward(x, side, stride, around):
-    """Pools by comparing arrays, and keeps which place of each window was the largest.
+    y, index = jax.lax.platform_dependent(
+        x,
+        # A TPU has an instruction for the gradient, which needs x alone.
+        tpu=lambda x: _largest_alone(x, side, stride, around),
+        default=lambda x: _largest_and_index(x, side, stride, around),
+    )
+    return y, (x, index)
+
+
+def _max_pool_backward(side, stride, around, residuals, dy):
+    def xlas(x, index, dy):
+        _, pull = jax.vjp(
+            lambda x: _windows(x, -jnp.inf, jax.lax.max, side, stride, around), x
+        )
+        return pull(dy)[0]
+
+    def by_index(x, index, dy):
+        return _to_largest(index, dy, x.shape, side, stride, around)
+
+    dx = jax.lax.platform_dependent(*residuals, dy, tpu=xlas, default=by_index)
+    return (dx,)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def _largest_alone(x, side, stride, around) -> tuple[jax.Array, jax.Array]:
+    y = _windows(x, -jnp.inf, jax.lax.max, side, stride, around)
+    return y, jnp.zeros(y.shape, _index_dtype(side))
+
+
+def _largest_and_index(x, side, stride, around) -> tuple[jax.Array, jax.Array]:
+    """Pools by comparing arrays, and returns which place of each window was the largest.
 
     The gradient of XLA's own pooling looks for that place again, and scatters.
     """
     wide = jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), _edges(around))
-    ends = [side_of - side + 1 for side_of in wide.shape[:2]]
+    ends = [length - side + 1 for length in wide.shape[:2]]
     largest = index = None
     for number, (i, j) in enumerate(itertools.product(range(side), repeat=2)):
         values = wide[i : i + ends[0] : stride, j : j + ends[1] : stride]
@@ -46,18 +78,16 @@ def _max_pool_forward(x, side, stride, around):
         else:
             index = jnp.where(values > largest, number, index).astype(index.dtype)
             largest = jnp.maximum(largest, values)
-    return largest, (index, x.shape)
+    return largest, index
 
 
-def _max_pool_backward(side, stride, around, residuals, dy):
+def _to_largest(index, dy, shape, side, stride, around) -> jax.Array:
     """Adds, at each place, what the windows give in which it was the largest."""
-    index, shape = residuals
     zero = jnp.zeros((), dy.dtype)
     total = 0
+    places = list(enumerate(itertools.product(range(side), repeat=2)))
     # The windows that a place lies in are added up by rows, as XLA's scatter does.
-    for number, place in reversed(
-        list(enumerate(itertools.product(range(side), repeat=2)))
-    ):
+    for number, place in reversed(places):
         edges = [
             (at - before, length + before - at - (windows - 1) * stride - 1, stride - 1)
             for at, (before, _), length, windows in zip(
@@ -66,10 +96,7 @@ def _max_pool_backward(side, stride, around, residuals, dy):
         ]
         chosen = jnp.where(index == number, dy, zero)
         total = total + jax.lax.pad(chosen, zero, (*edges, (0, 0, 0), (0, 0, 0)))
-    return (total,)
-
-
-_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+    return total
 
 
 def _edges(around) -> tuple[tuple[int, int, int], ...]:
