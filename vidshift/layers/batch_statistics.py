@@ -74,7 +74,7 @@ def _backward(spec, residuals, cotangents):
     unit = (x.astype(jnp.float32) - _over(mean, spec)) * _over(inverse, spec)
     sums = _both_sums(dy, dy * unit, spec)
     # What the two statistics take out of dy.
-    along = sums / count(x, spec)
+    along = sums * (1.0 / count(x, spec))
     dx = dy - _over(along[0], spec) - unit * _over(along[1], spec)
     dx = (dx * _over(factor, spec)).astype(x.dtype)
     dbias, dscale = sums.sum(tuple(range(1, mean.ndim)))
