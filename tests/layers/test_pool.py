@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.networks import random_clips
 from vidshift.kernels import Frames
+from vidshift.layers import pool
 from vidshift.layers.pool import avg_pool, max_pool
 
 
@@ -94,7 +95,7 @@ def test_bfloat16_is_summed_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("pool", "expected"),
+    ("layer", "expected"),
     [
         # The largest of the windows at (0, 0), (0, 2), (2, 0) and (2, 2).
         (
@@ -108,7 +109,41 @@ def test_bfloat16_is_summed_in_float32():
         ),
     ],
 )
-def test_gradients(pool, expected):
+def test_gradients(layer, expected):
     x = plane([1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16])
-    dx = jax.grad(lambda data: pool(x.like(data)).data.sum())(x.data)
+    dx = jax.grad(lambda data: layer(x.like(data)).data.sum())(x.data)
     np.testing.assert_allclose(dx[:, :, 0, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((3, 2, 1), "bfloat16"), ((3, 1, 1), "float32"), ((2, 3, 1), "float32")],
+)
+def test_max_pool_has_the_gradient_of_xlas_to_the_last_bit(shape, dtype):
+    """Few values, so that most windows have several that are the largest."""
+    side, stride, _ = shape
+    rng = np.random.default_rng(0)
+    values = np.maximum(rng.integers(-3, 4, (7, 6, 2, 3)), 0)
+    x = Frames(jnp.asarray(values, dtype), frames=2)
+    around = [pool._around(n, *shape, True) for n in (7, 6)]
+
+    def xlas(data):
+        reduce = jax.lax.max
+        return pool._windows(data, -jnp.inf, reduce, side, stride, around)
+
+    def ours(data):
+        return max_pool(x.like(data), *shape, ceil_mode=True).data
+
+    y, pull = jax.vjp(ours, x.data)
+    wanted, pull_xlas = jax.vjp(xlas, x.data)
+    np.testing.assert_array_equal(y, wanted)
+    dy = jnp.asarray(rng.normal(size=y.shape), dtype)
+    np.testing.assert_array_equal(pull(dy)[0], pull_xlas(dy)[0])
+
+
+@pytest.mark.parametrize(("platform", "scatters"), [("cuda", False), ("tpu", True)])
+def test_max_pools_gradient_scatters_on_a_tpu_alone(platform, scatters):
+    x = plane([1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16])
+    gradient = jax.grad(lambda data: max_pool(x.like(data), 3, 2, 1).data.sum())
+    lowered = jax.jit(gradient).trace(x.data).lower(lowering_platforms=(platform,))
+    assert ("select_and_scatter" in lowered.as_text()) == scatters

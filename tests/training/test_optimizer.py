@@ -1,5 +1,6 @@
 """SGD step by step against NumPy's PyTorch, schedules, kinds of parameters."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -204,3 +205,10 @@ def test_errors():
     with pytest.raises(ValueError, match="optim.groups 'fc5'.*plain, tsm, tsm_fc5"):
         config = OptimConfig(groups="fc5")
         make_optimizer(config, KINDS, lambda step: 0.1, steps_per_epoch=1)
+
+
+@pytest.mark.parametrize(("platform", "constrained"), [("cuda", True), ("cpu", False)])
+def test_a_gpu_is_given_gradients_in_the_parameters_layout(platform, constrained):
+    traced = jax.jit(optimizer.in_parameters_layout).trace(jnp.ones((1, 1, 4, 2)))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert ("LayoutConstraint" in text) == constrained

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.kernels import Frames
+from vidshift.layers import batch_statistics
 
 FREEZE = ("none", "partial", "all")
 
@@ -54,32 +55,60 @@ class BatchNorm(nnx.Module):
             return self._of_clips(x)
         if self.use_running_average:
             return x.like(self._of_clips(x.data))
-        if self.group_clips is None:
-            # All clips alike: any first axis will do.
-            return x.like(self._of_clips(x.data[None])[0])
-        return Frames.of(self._of_clips(x.clips()))
+        grouped = self._grouped(x)
+        if grouped is None:
+            return Frames.of(self._of_clips(x.clips()))
+        shape, axes = grouped
+        y = self._train(x.data.reshape(shape), (0, 1), axes)
+        return x.like(y.reshape(x.data.shape))
+
+    def _grouped(self, x: Frames) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Returns the shape `[H, W, ..., C]` that has axes of groups, and the other axes.
+
+        None if a group would have parts of some devices' clips and not of others'.
+        """
+        *around, rows, channels = x.data.shape
+        clips = rows // (x.parts * x.frames)  # of a part
+        group = self.group_clips or x.parts * clips
+        self._check_groups(x.parts * clips, group)
+        if group % clips == 0:
+            parts = group // clips
+            split, axes = (x.parts // parts, parts * x.frames * clips), (3,)
+        elif clips % group == 0:
+            split, axes = (x.parts, x.frames, clips // group, group), (3, 5)
+        else:
+            return None
+        return (*around, *split, channels), axes
 
     def _of_clips(self, x: jax.Array) -> jax.Array:
         if self.use_running_average:
             return self._normalise(x, self.mean[...], self.var[...])
         clips = x.shape[0]
         group = self.group_clips or clips
+        self._check_groups(clips, group)
+        grouped = x.reshape(clips // group, group, *x.shape[1:])
+        axes = tuple(range(1, grouped.ndim - 1))
+        return self._train(grouped, axes[2:], axes[:2]).reshape(x.shape)
+
+    def _check_groups(self, clips: int, group: int) -> None:
         if clips % group:
             raise ValueError(
                 f"batch norm: groups of {group} clips do not divide a batch of {clips}"
             )
-        grouped = x.reshape(clips // group, group, *x.shape[1:])
-        axes = tuple(range(1, grouped.ndim - 1))
-        # One pass over x. Around the running mean little cancels between the terms.
-        around = self.mean[...].reshape((1,) * (grouped.ndim - 1) + (-1,))
-        wide = grouped.astype(jnp.float32) - around
-        shifted = wide.mean(axes)  # [groups, C]
-        var = jnp.maximum((wide * wide).mean(axes) - shifted * shifted, 0.0)
-        mean = shifted + self.mean[...][None]
-        count = wide.size // (wide.shape[0] * wide.shape[-1])
-        self._update(mean.mean(0), var.mean(0) * (count / max(count - 1, 1)))
-        keep = (slice(None),) + (None,) * len(axes) + (slice(None),)
-        return self._normalise(grouped, mean[keep], var[keep]).reshape(x.shape)
+
+    def _train(self, x: jax.Array, frame_axes, other_axes) -> jax.Array:
+        """Normalises x by its own statistics, and moves the running ones."""
+        spec = batch_statistics.Spec(
+            frame_axes, other_axes, self.epsilon, jnp.dtype(self.dtype)
+        )
+        running = self.mean[...]
+        y, mean, var = batch_statistics.normalise(
+            x, self.scale[...], self.bias[...], running, spec
+        )
+        count = batch_statistics.count(x, spec)
+        groups = tuple(range(mean.ndim - 1))
+        self._update(mean.mean(groups), var.mean(groups) * (count / max(count - 1, 1)))
+        return y
 
     def _update(self, mean, var):
         for running, new in ((self.mean, mean), (self.var, var)):

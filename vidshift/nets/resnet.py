@@ -11,6 +11,7 @@ from flax import nnx
 
 from vidshift.kernels import Frames
 from vidshift.layers.pool import max_pool
+from vidshift.layers.relu import relu
 from vidshift.layers.width import kept
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import conv_unit, in_order, placed
@@ -30,7 +31,7 @@ class ResidualBlock(Block):
         for unit in self.units:
             y = unit(y)
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return y.like(nnx.relu(y.data + shortcut.data))
+        return y.like(relu(y.data + shortcut.data))
 
 
 def basic_units(cin, width, stride, unit):

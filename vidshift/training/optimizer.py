@@ -1,8 +1,10 @@
 """SGD as the papers use it: schedules, kinds of parameters, multipliers, clipping."""
 
+import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from vidshift.config import OptimConfig
 from vidshift.layers.norm import batch_norms
@@ -10,6 +12,7 @@ from vidshift.nets.weights import Arrays
 from vidshift.nets.zoo import pick
 from vidshift.shifts.attention import AttentionParam
 from vidshift.shifts.rubiks import ShiftParam
+from vidshift.training.gradient_norm import clip_by_norm
 from vidshift.training.shift_gradient import FORMS, normalise_shifts
 
 # Kind of parameter -> (learning-rate multiplier, weight-decay multiplier).
@@ -141,9 +144,13 @@ def make_optimizer(
     of_shifts = pick("optim.shift.gradient", form, FORMS) is not None and shifts
 
     def decay(grads: Arrays, params: Arrays) -> Arrays:
+        grads = {
+            k: in_parameters_layout(g) if g.ndim > 1 else g for k, g in grads.items()
+        }
+        rates = {k: config.weight_decay * multipliers[k][1] for k in grads}
+        # Where a factor is zero nothing is added, which XLA cannot know of 0 x.
         return {
-            k: g + config.weight_decay * multipliers[k][1] * params[k]
-            for k, g in grads.items()
+            k: g + rates[k] * params[k] if rates[k] else g for k, g in grads.items()
         }
 
     def multiply(updates: Arrays, params) -> Arrays:
@@ -152,7 +159,7 @@ def make_optimizer(
 
     clip = optax.identity()
     if config.clip_norm is not None:
-        clip = optax.clip_by_global_norm(config.clip_norm)
+        clip = clip_by_norm(config.clip_norm)
     normalise = slow = optax.identity()
     if of_shifts:
         normalise = normalise_shifts(
@@ -177,6 +184,20 @@ def make_optimizer(
         optax.stateless(multiply),
         slow,
         optax.scale_by_learning_rate(lr),
+    )
+
+
+def in_parameters_layout(gradient: jax.Array) -> jax.Array:
+    """Returns a gradient that a GPU stores in the order of the parameter's axes.
+
+    The convolution's library gives it in another order. XLA would rather update the
+    parameter in that one, and copy it and its momentum back afterwards.
+    """
+    layout = Layout(tuple(range(gradient.ndim)))
+    return jax.lax.platform_dependent(
+        gradient,
+        cuda=lambda g: with_layout_constraint(g, layout),
+        default=lambda g: g,
     )
 
 

@@ -17,6 +17,7 @@ from vidshift.nets.weights import Arrays, Skeleton, named_arrays
 from vidshift.shifts.attention import attention_layers, shifted_shares, with_temperature
 from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.attention import budget_loss
+from vidshift.training.gradient_norm import gradient_norm
 
 Batch = dict[str, jax.Array]
 
@@ -119,7 +120,7 @@ def make_update(
             ema = with_temperature(ema, now)  # no result of training: not averaged
         metrics = seen | {
             "lr": lr(state.step),
-            "grad_norm": optax.tree.norm(grads),
+            "grad_norm": gradient_norm(grads),
             "clips": clips_fingerprint(batch["fingerprint"]),
             "stop": batch["stop"].any(),
         }
