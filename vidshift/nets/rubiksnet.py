@@ -18,8 +18,8 @@ from flax import nnx
 
 from vidshift.kernels import Frames
 from vidshift.layers.conv import FrameConv
-from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.folded import folded_layers
+from vidshift.layers.initializers import he_fan_out
 from vidshift.layers.norm import BatchNorm
 from vidshift.nets.frame_network import FrameNetwork
 from vidshift.nets.units import in_order

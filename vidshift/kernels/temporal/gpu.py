@@ -24,7 +24,6 @@ from vidshift.kernels.temporal.gpu_plan import (
     kernel_calls,
     kernel_shape,
     plan,
-    programs_that_fit,
 )
 
 LAUNCHES = {  # as traces name them
@@ -144,19 +143,17 @@ def resources(pass_name, shape, dtype, /, *, compute_capability=90, **options) -
 def kernel_resources(name, shape, dtype, *, compute_capability=90, **options) -> dict:
     """Returns what a compiled kernel takes of an absent GPU; arguments as of `plan`.
 
-    Beside `triton_gpu.resources`: the stages of its loads, the programs of a launch, how
-    many of them fit on a multiprocessor of an H100, and the waves in which they run if all
-    132 take as many.
+    Beside `triton_gpu.resources`: the stages of its loads, the programs of a launch, and
+    the waves in which they run if all 132 multiprocessors take as many.
     """
     epilogue = {"SCALE": True, "BIAS": True, "RELU": True}
     itemsize = jnp.dtype(dtype).itemsize
     options |= {"epilogue": epilogue, "compute_capability": compute_capability}
     launch = plan(name, shape, itemsize, **options).launch
     taken = triton_gpu.resources(launch, dtype, compute_capability)
-    fit = programs_that_fit(taken["registers"], taken["shared"], launch.warps)
+    at_once = MULTIPROCESSORS * taken["programs_an_sm"]
     return taken | {
         "stages": launch.stages,
         "programs": launch.programs,
-        "programs_an_sm": fit,
-        "waves": launch.programs / (MULTIPROCESSORS * fit),
+        "waves": launch.programs / at_once,
     }

@@ -233,18 +233,6 @@ def _run(sums: int, stage_bytes: int, shared: int, kept_bytes: int = 0, *, most=
     return warps, alone, 1
 
 
-def programs_that_fit(registers: int, shared_bytes: int, warps: int) -> int:
-    """Programs that a multiprocessor of an H100 holds at once.
-
-    It has 65,536 registers, which a warp takes by 256, room for 64 warps and 32 programs.
-    """
-    of_warp = -(-32 * registers // 256) * 256
-    return min(
-        32, 64 // warps, 2**16 // (of_warp * warps),
-        SHARED_BYTES[H100] // (shared_bytes + OWN_BYTES),
-    )  # fmt: skip
-
-
 def _depth(c, fold, least, most) -> int:
     """Channels of a step of the sum: of one source frame, if they are not too few."""
     block = math.gcd(fold, most) if fold else most
