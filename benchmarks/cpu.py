@@ -5,11 +5,12 @@
 
 Each library runs in a process of its own and computes only when it is its turn: A B A B.
 PyTorch and torchvision may be in another environment; its network is that of
-`pytorch_tsm.py`, eager and channels_last, in float32. On a machine that others use too,
+`vidshift/measure/pytorch.py`, eager and channels_last, in float32. On a machine that others use too,
 compare the CPU seconds, which hardly depend on them.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -47,7 +48,6 @@ def of_vidshift(backbone: str, measure: str, side: int, clips: int):
 
 
 def of_torch(backbone: str, measure: str, side: int, clips: int):
-    import pytorch_tsm
     import torchvision
     from torch import nn
     from torchvision.models.resnet import BasicBlock
@@ -74,9 +74,14 @@ def of_torch(backbone: str, measure: str, side: int, clips: int):
             x = self.layer3(self.layer2(self.layer1(self.stem(x))))
             return self.fc(x.mean((2, 3)))
 
+    # By its path: PyTorch's environment need not have vidshift.
+    file = pathlib.Path(__file__).parents[1] / "vidshift" / "measure" / "pytorch.py"
+    spec = importlib.util.spec_from_file_location("pytorch_network", file)
+    networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(networks)
     torchvision.models.resnet_tiny = Tiny
     options = argparse.Namespace(backbone=backbone, frames=FRAMES, side=side)
-    return pytorch_tsm.make_program(options, "tsm", "eager", measure, "float32", clips)
+    return networks.make_program(options, "tsm", "eager", measure, "float32", clips)
 
 
 LIBRARIES = {"vidshift": of_vidshift, "torch": of_torch}
