@@ -44,6 +44,7 @@ def packages(code: str) -> set[str]:
     return names - sys.stdlib_module_names - {"vidshift"}
 
 
+@pytest.mark.slow
 def test_networks_load_jax_and_flax_alone():
     # jaxtyping has no imports but these; the signatures are written with it.
     allowed = packages(JAX_AND_FLAX) | {"jaxtyping"}

@@ -31,11 +31,13 @@ def stderr_of(*arguments: str) -> str:
 
 
 @WITHOUT_DEVICES
+@pytest.mark.slow
 def test_a_command_writes_nothing_to_stderr():
     assert stderr_of("-m", "vidshift.cost", "resnet_tiny/tsm") == ""
 
 
 @WITHOUT_DEVICES
+@pytest.mark.slow
 def test_an_error_is_all_that_stderr_has(tmp_path):
     (line,) = stderr_of("eval.py", f"--workdir={tmp_path}").splitlines()
     assert line.startswith("vidshift eval: error: ")

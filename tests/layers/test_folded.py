@@ -26,7 +26,7 @@ UNITS = {
     "3x3": (3, 2, {"use_bias": True}),
     "grouped": (3, 1, {"groups": 2}),
     "time": ((3, 1, 1), 1, {"use_bias": True}),
-    "time, strided, grouped": ((3, 3, 3), (2, 2, 1), {"groups": 2}),
+    "time, strided, grouped": ((3, 3, 3), (1, 2, 1), {"groups": 2}),
 }
 
 

@@ -1,11 +1,12 @@
 """A function as plain operations of JAX, whatever the chip."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from vidshift.kernels.lowering import CHOOSERS
+from vidshift.kernels.lowering import REFERENCES
 
 # Operations that call a program and do nothing else, and the parameters that hold it.
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
@@ -16,7 +17,7 @@ BODIES = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 def portable(function: Callable, rules: Mapping[str, Callable] = {}) -> Callable:
     """Returns the function of arrays to a tuple without our kernels and without calls.
 
-    A kernel becomes what a CPU runs, which is XLA's own operations: Triton's kernels are
+    A kernel becomes its reference, which is XLA's own operations: Triton's kernels are
     not understood by other releases of JAX, and no other runtime knows either kind.
     `rules` has, by an operation's name, what takes its place: (*arrays, **parameters) ->
     its one result.
@@ -38,9 +39,8 @@ def _evaluate(jaxpr: Jaxpr, consts, arrays, rules) -> list:
 
     for eqn in jaxpr.eqns:
         given = [read(atom) for atom in eqn.invars]
-        if eqn.primitive in CHOOSERS:
-            chosen = CHOOSERS[eqn.primitive]("cpu", 1, *given, **eqn.params)
-            found = portable(chosen, rules)(*given)
+        if reference := REFERENCES.get(eqn.primitive):
+            found = portable(partial(reference, **eqn.params), rules)(*given)
         elif eqn.primitive.name in CALLS:
             body = next(eqn.params[name] for name in BODIES if name in eqn.params)
             closed = isinstance(body, ClosedJaxpr)

@@ -13,6 +13,8 @@ from jax.interpreters import ad, batching, mlir
 PLATFORMS = ("cpu", "tpu", "cuda", "rocm")
 # primitive -> `choose` of `make_operation`, for who looks into a program.
 CHOOSERS = {}
+# primitive -> `reference` of `make_operation`, the same as operations of XLA.
+REFERENCES = {}
 
 
 def lowered_for(platform: str, eqn):
@@ -96,4 +98,5 @@ def make_operation(name: str, choose, reference):
 
     ad.primitive_jvps[primitive] = jvp
     CHOOSERS[primitive] = choose
+    REFERENCES[primitive] = reference
     return primitive.bind

@@ -25,9 +25,9 @@ class Spec(NamedTuple):
     dtype: jax.typing.DTypeLike  # of the result
 
 
-def count(x: jax.Array, spec: Spec) -> int:
-    """Returns how many values a statistic is made of."""
-    return math.prod(x.shape[a] for a in spec.frame_axes + spec.other_axes)
+def count(x: jax.Array, spec: Spec) -> float:
+    """Returns how many values a statistic is made of: more than an int32 holds, maybe."""
+    return math.prod(x.shape[a] for a in spec.frame_axes + spec.other_axes) * 1.0
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

@@ -230,10 +230,12 @@ class GateShiftFuse(FrameMixer):
         norm = nnx.merge(graphdef, jax.tree.map(self.in_turns, arrays))
         y = norm(x)
         if not norm.use_running_average:
-            for name in ("mean", "var"):
-                halves = jnp.split(getattr(norm, name)[...], 2)
-                array = jnp.concatenate([_in_order(half) for half in halves])
-                getattr(self.norm, name).set_value(array)
+
+            def own_order(stat):
+                return jnp.concatenate([_in_order(half) for half in jnp.split(stat, 2)])
+
+            stats = nnx.state(norm, nnx.BatchStat)
+            nnx.update(self.norm, jax.tree.map(own_order, stats))
         return y
 
     def _means(self, x, gated: Frames, moved: Frames) -> list[Float[Array, "N C"]]:

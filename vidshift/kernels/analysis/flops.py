@@ -6,12 +6,14 @@ convolution's window hangs over the edge, or falls between the holes of a dilate
 do not count. Element-wise work does not count either.
 """
 
+import functools
 import math
 
+import jax
 import numpy as np
 from jax.extend import core
 
-from vidshift.kernels.lowering import CHOOSERS, lowered_for
+from vidshift.kernels.lowering import REFERENCES
 
 
 def flops(jaxpr, *, hanging: bool = False) -> int:
@@ -48,8 +50,9 @@ def _of_equation(eqn, hanging: bool) -> int:
         return params["cost_estimate"].flops
     if name == "triton_kernel_call":
         raise NotImplementedError("a Triton kernel says nothing of its cost")
-    if eqn.primitive in CHOOSERS:
-        return _of_jaxpr(lowered_for("cpu", eqn), hanging)
+    if reference := REFERENCES.get(eqn.primitive):
+        written = jax.make_jaxpr(functools.partial(reference, **params))
+        return _of_jaxpr(written(*(v.aval for v in eqn.invars)).jaxpr, hanging)
     inner = [_of_jaxpr(j, hanging) for j in core.jaxprs_in_params(params)]
     if name == "cond":
         return max(inner)

@@ -25,15 +25,20 @@ from vidshift.kernels.dispatch import (
 )
 from vidshift.kernels.frames import Frames
 from vidshift.kernels.sharding import varying_like
-from vidshift.kernels.temporal import gpu, gpu_plan, reference, tpu
+from vidshift.kernels.temporal import cpu, gpu, gpu_plan, reference, tpu
 from vidshift.kernels.temporal.arguments import TemporalSpec, features_of
 
 
 def _implementations(**functions: str) -> dict[str, Implementation]:
     """The table of an operation: piece -> the name of its function in each module."""
     run = {piece: getattr(reference, name) for piece, name in functions.items()}
-    on_tpu = {("tpu", "backward_x"): reference.conv_dx_on_tpu}
-    xla = Implementation(run=run, splits=True, run_on=on_tpu)
+    run_on = {("tpu", "backward_x"): reference.conv_dx_on_tpu}
+    run_on |= {
+        ("cpu", piece): getattr(cpu, name)
+        for piece, name in functions.items()
+        if hasattr(cpu, name)
+    }
+    xla = Implementation(run=run, splits=True, run_on=run_on)
     return with_kernels(xla, functions, tpu=tpu, gpu=gpu, gpu_plan=gpu_plan)
 
 
