@@ -533,7 +533,7 @@ def test_h100():
     row = measure(tiny("tsn"), "h100", 8, by_layer=True)
     assert row["fits"] and row["moved_bytes"] > 0
     layers = {(layer["layer"], layer["kind"]) for layer in row["layers"]}
-    assert ("layers/conv.py __call__", "__cudnn$convForward") in layers
+    assert ("layers/conv.py _by_xla", "__cudnn$convForward") in layers
     assert set(row["collectives"]) == {"all-reduce"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands import ROOT, environment
 from vidshift import cli
 from vidshift.kernels import bench
-from vidshift.kernels.analysis import cases, timing
+from vidshift.kernels.analysis import cases, timing, traces
 from vidshift.kernels.analysis.shapes import SHAPES, Shape
 
 SMALL = Shape("small", (2, 8, 6, 6, 24), {"stride": (1, 1, 1), "max_shift": (1.0,) * 3})
@@ -51,6 +51,12 @@ def test_rows_and_a_trace_read_back(tmp_path):
     names = {f"temporal_shift_{d}_xla" for d in ("forward", "backward")}
     assert set(traced) == names
     assert all(t["seconds"] > 0 and t["operations"] >= 3 for t in traced.values())
+    # Read in this process; recorded in one that has not loaded a TPU's library.
+    found = traces.operations(tmp_path)
+    assert found[-1].kind == traces.GAPS
+    # None of the host's own events, and the programs that draw the inputs besides.
+    assert names < {row.program for row in found[:-1]}
+    assert all(row.program for row in found[:-1])
 
 
 @pytest.mark.slow

@@ -188,8 +188,8 @@ def test_gates_are_those_that_the_network_uses(tmp_path, data_dir, capsys):
         unit = model.stages[0][0].units
         gate = unit[1].between
         x = unit[1].conv(unit[0](x))
-        moving = x.like(x.data[..., : gate.processed])
-        h = gate.norm(moving)
+        moving = x.like(gate.in_turns(x.data)[..., : gate.processed])
+        h = gate._normalised(moving)
         seen.append(np.tanh(gate.gate(h.like(jax.nn.relu(h.data)))))
     seen = np.concatenate([np.asarray(s).reshape(-1, 2) for s in seen])
     layer = figures["layers"][0]

@@ -18,7 +18,8 @@ def portable(function: Callable, rules: Mapping[str, Callable] = {}) -> Callable
     """Returns the function of arrays to a tuple without our kernels and without calls.
 
     A kernel becomes its reference, which is XLA's own operations: Triton's kernels are
-    not understood by other releases of JAX, and no other runtime knows either kind.
+    not understood by other releases of JAX, and no other runtime knows either kind. What
+    depends on the platform becomes its default.
     `rules` has, by an operation's name, what takes its place: (*arrays, **parameters) ->
     its one result.
     """
@@ -41,6 +42,11 @@ def _evaluate(jaxpr: Jaxpr, consts, arrays, rules) -> list:
         given = [read(atom) for atom in eqn.invars]
         if reference := REFERENCES.get(eqn.primitive):
             found = portable(partial(reference, **eqn.params), rules)(*given)
+        elif eqn.primitive.name == "platform_index":
+            found = [None]  # its branches are chosen below
+        elif eqn.params.get("branches_platforms"):
+            body = _of_any_platform(eqn)
+            found = _evaluate(body.jaxpr, body.consts, given[1:], rules)
         elif eqn.primitive.name in CALLS:
             body = next(eqn.params[name] for name in BODIES if name in eqn.params)
             closed = isinstance(body, ClosedJaxpr)
@@ -53,3 +59,9 @@ def _evaluate(jaxpr: Jaxpr, consts, arrays, rules) -> list:
             found = found if eqn.primitive.multiple_results else [found]
         values |= dict(zip(eqn.outvars, found, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _of_any_platform(eqn) -> ClosedJaxpr:
+    """Returns the branch of a `jax.lax.platform_dependent` for platforms not named."""
+    platforms = eqn.params["branches_platforms"]
+    return eqn.params["branches"][platforms.index(None)]

@@ -14,6 +14,8 @@ direction, but by its gate and its fusion alone; leaving the first half unmoved 
 would take half of the module's view of time.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -317,11 +319,21 @@ def _before_rest(first: Float[Array, "H W N P"], x: Float[Array, "H W N C"]):
 
 def _in_turns(half: Shaped[Array, "*axes C"]) -> Shaped[Array, "*axes C"]:
     """Channels 0, C/2, 1, C/2 + 1, ..."""
-    pairs = half.reshape(*half.shape[:-1], 2, half.shape[-1] // 2)
-    return pairs.swapaxes(-1, -2).reshape(half.shape)
+    return _swapped(half, 2, half.shape[-1] // 2)
 
 
 def _in_order(half: Shaped[Array, "*axes C"]) -> Shaped[Array, "*axes C"]:
     """The inverse of `_in_turns`."""
-    pairs = half.reshape(*half.shape[:-1], half.shape[-1] // 2, 2)
-    return pairs.swapaxes(-1, -2).reshape(half.shape)
+    return _swapped(half, half.shape[-1] // 2, 2)
+
+
+def _swapped(half: jax.Array, *parts: int) -> jax.Array:
+    """Swaps two axes that the channels are counted by.
+
+    In four axes at most: a mobile phone's runtime has no transpose of more. The last but
+    one may be spread over devices, so it stays by itself.
+    """
+    around = half.shape[:-1]
+    if half.ndim > 3:
+        around = (math.prod(around[:-1]), around[-1])
+    return half.reshape(*around, *parts).swapaxes(-1, -2).reshape(half.shape)

@@ -12,6 +12,7 @@ import math
 import jax
 import numpy as np
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 from vidshift.kernels.lowering import REFERENCES
 
@@ -31,7 +32,10 @@ def flops(jaxpr, *, hanging: bool = False) -> int:
       NotImplementedError: products in a loop of unknown length, or a kernel that says
         nothing of its cost.
     """
-    return _of_jaxpr(getattr(jaxpr, "jaxpr", jaxpr), hanging)
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    # Without results that nothing uses, such as the clips' gradient.
+    jaxpr, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _of_jaxpr(jaxpr, hanging)
 
 
 def _of_jaxpr(jaxpr, hanging: bool) -> int:
