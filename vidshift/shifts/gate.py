@@ -251,7 +251,7 @@ class GateShiftFuse(FrameMixer):
         # Moving the means costs less than taking them of what has moved.
         alone = self.past_means is not None
         of_moved = mean(moved.data) if alone else self._moved(gated.like(of_gated)).data
-        return [of_moved[0, 0], of_still[0, 0]]
+        return [array.squeeze((0, 1)) for array in (of_moved, of_still)]
 
     def _weights(self, like: Frames, means) -> Float[Array, "1 1 N C"]:
         """Float32 in (0, 1), from each half's plane of channels and frames."""
