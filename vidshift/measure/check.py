@@ -63,7 +63,7 @@ class Check(NamedTuple):
 
     @property
     def affine(self) -> bool:
-        """Whether scale, bias and ReLU follow the convolution: at the edges."""
+        """Tells if scale, bias and ReLU follow the convolution, as at the edge shapes."""
         return bool(self.shape.out_channels) and self.shape in EDGES[self.op]
 
     @property

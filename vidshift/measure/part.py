@@ -1,4 +1,4 @@
-"""One part of `vidshift measure`, as a process of its own; rows go to stdout.
+"""Runs a part of `vidshift measure` in a process of its own, and prints its rows.
 
 python -m vidshift.measure.part check --folder DIR --platform cuda --dtype bfloat16
 """

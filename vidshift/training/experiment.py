@@ -1,7 +1,6 @@
 """An experiment: a network with its optimiser, schedules and steps, from a config and data.
 
-The trainer builds it with arrays. `vidshift.fit` and `vidshift.speed` build the same from
-shapes alone.
+The trainer builds it with arrays, `vidshift.fit` from shapes alone.
 """
 
 import dataclasses

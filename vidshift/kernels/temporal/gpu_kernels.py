@@ -23,7 +23,7 @@ import triton.language as tl
 
 @triton.jit
 def _step(c, FOLD: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr):
-    """How many frames later than its own the channel c reads."""
+    """Returns by how many frames channel c reads ahead of its own frame."""
     return tl.where(c < FOLD, FIRST, tl.where(c < 2 * FOLD, SECOND, 0))
 
 
