@@ -284,7 +284,8 @@ class OptimConfig:
     schedule: str = "cosine"
     step_epochs: tuple[float, ...] = (20.0, 40.0)
     step_factor: float = 0.1
-    # Linear warm-up from warmup_lr, which is scaled by the batch as lr is.
+    # Linear warm-up from warmup_lr, which is scaled by the batch as lr is. From zero, the
+    # first step has one step's rise.
     warmup_epochs: float = 0.0
     warmup_lr: float = 0.0
     momentum: float = 0.9

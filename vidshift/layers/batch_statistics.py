@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vidshift.layers.precision import wide
+
 
 class Spec(NamedTuple):
     """Static arguments; axes are those of x."""
@@ -55,8 +57,8 @@ def normalise(
 
 
 def _forward(x, scale, bias, around, spec):
-    wide = x.astype(jnp.float32)
-    centred = wide - _of_rank(around, x.ndim)
+    features = wide(x)
+    centred = features - _of_rank(around, x.ndim)
     sums = _both_sums(centred, centred * centred, spec)
     shifted, squares = sums / count(x, spec)
     around, scale, bias = (_of_rank(v, shifted.ndim) for v in (around, scale, bias))
@@ -64,14 +66,14 @@ def _forward(x, scale, bias, around, spec):
     inverse = jax.lax.rsqrt(var + spec.epsilon)
     factor = scale * inverse
     summand = bias - mean * factor
-    y = (wide * _over(factor, spec) + _over(summand, spec)).astype(spec.dtype)
+    y = (features * _over(factor, spec) + _over(summand, spec)).astype(spec.dtype)
     return (y, mean, var), (x, mean, inverse, factor)
 
 
 def _backward(spec, residuals, cotangents):
     x, mean, inverse, factor = residuals
-    dy = cotangents[0].astype(jnp.float32)
-    unit = (x.astype(jnp.float32) - _over(mean, spec)) * _over(inverse, spec)
+    dy = wide(cotangents[0])
+    unit = (wide(x) - _over(mean, spec)) * _over(inverse, spec)
     sums = _both_sums(dy, dy * unit, spec)
     # What the two statistics take out of dy.
     along = sums * (1.0 / count(x, spec))

@@ -6,6 +6,7 @@ from flax import nnx
 
 from vidshift.kernels import Frames
 from vidshift.layers import batch_statistics
+from vidshift.layers.precision import wide
 
 FREEZE = ("none", "partial", "all")
 
@@ -14,7 +15,8 @@ class BatchNorm(nnx.Module):
     """Batch norm over all axes but the last, as PyTorch computes it.
 
     `momentum` is the share of the old running statistics that is kept (1 - PyTorch's);
-    they hold the Bessel-corrected variance. Statistics are float32 whatever the input.
+    they hold the Bessel-corrected variance. Statistics are float32 whatever the input,
+    and float64 where it is.
     Under a sharded `jit` a statistic is that of the global batch.
 
     Attributes set through `nnx.view`:
@@ -119,11 +121,11 @@ class BatchNorm(nnx.Module):
             running.set_value(new)
 
     def _normalise(self, x, mean, var):
-        """In float32 per channel; XLA fuses the casts into the neighbouring ops."""
+        """In float32 or wider per channel; XLA fuses the casts into the neighbouring ops."""
         scale, bias = self._affine(mean, var)
         per_channel = (1,) * (x.ndim - scale.ndim) + scale.shape
         scale, bias = scale.reshape(per_channel), bias.reshape(per_channel)
-        return (x.astype(jnp.float32) * scale + bias).astype(self.dtype)
+        return (wide(x) * scale + bias).astype(self.dtype)
 
     def _affine(self, mean, var):
         scale, bias = self.scale[...], self.bias[...]

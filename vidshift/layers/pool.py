@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vidshift.kernels import Frames
+from vidshift.layers.precision import wide
 
 
 def max_pool(
@@ -108,13 +109,12 @@ def _index_dtype(side: int):
 
 
 def avg_pool(x: Frames, side: int, stride: int, padding: int) -> Frames:
-    """The mean of each window of a frame, summed in float32.
+    """The mean of each window of a frame, summed in float32 or wider.
 
     The places around the frame count as zeros, so at its edges the mean is nearer to zero.
     """
     around = [(padding, padding)] * 2
-    wide = x.data.astype(jnp.float32)
-    sums = _windows(wide, 0.0, jax.lax.add, side, stride, around)
+    sums = _windows(wide(x.data), 0.0, jax.lax.add, side, stride, around)
     return x.like((sums / side**2).astype(x.data.dtype))
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidshift.kernels import Frames
+from vidshift.layers.precision import wide, wide_dtype
 
 # Which of T frames n are, by name; both keep the clip's span. A3D leaves it open. Its
 # Figure 1 names frames that are and are not in a sub-network's input, which fits "stride"
@@ -90,7 +91,7 @@ def _interpolate(x: jax.Array, size: int, axis: int) -> jax.Array:
     place = np.arange(size) * ((old - 1) / max(size - 1, 1))
     first = np.clip(np.floor(place).astype(int), 0, max(old - 2, 0))
     second = np.minimum(first + 1, old - 1)
-    weight = (place - first).astype(np.float32)
+    weight = (place - first).astype(wide_dtype(x.dtype))
     weight = weight.reshape((1,) * axis + (-1,) + (1,) * (x.ndim - axis - 1))
-    left, right = (jnp.take(x, i, axis).astype(jnp.float32) for i in (first, second))
+    left, right = (wide(jnp.take(x, i, axis)) for i in (first, second))
     return (left * (1 - weight) + right * weight).astype(x.dtype)

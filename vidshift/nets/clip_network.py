@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vidshift.kernels import Frames
 from vidshift.layers.network_input import check_clips
+from vidshift.layers.precision import wide
 from vidshift.nets.video_network import VideoNetwork
 from vidshift.shifts.options import check_whole
 
@@ -64,7 +65,7 @@ class ClipNetwork(VideoNetwork):
                 f"num_frames={self.num_frames}"
             )
         features = self.dropout(jnp.concatenate(pooled, -1), rngs=rngs)
-        logits = self.fc(features).astype(jnp.float32)  # [B, positions, classes]
+        logits = wide(self.fc(features))  # [B, positions, classes]
         if logits.shape[1] == 1:
             return logits[:, 0]
         summed = jax.nn.logsumexp(jax.nn.log_softmax(logits), 1)
@@ -85,9 +86,9 @@ class ClipNetwork(VideoNetwork):
         window = (min(frames, x.shape[1]), side, side)
         if window == x.shape[1:4]:
             return x.mean((1, 2, 3))[:, None]
-        # Summed in float32, as a mean is.
+        # Summed in float32 or wider, as a mean is.
         sums = jax.lax.reduce_window(
-            x.astype(jnp.float32), 0.0, jax.lax.add, (1, *window, 1), (1,) * 5, "VALID"
+            wide(x), 0.0, jax.lax.add, (1, *window, 1), (1,) * 5, "VALID"
         )
         means = (sums / math.prod(window)).astype(x.dtype)
         return means.reshape(x.shape[0], -1, x.shape[-1])

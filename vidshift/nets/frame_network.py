@@ -1,10 +1,10 @@
 """Networks over frames: the check of clips, the head, the consensus."""
 
 import jax
-import jax.numpy as jnp
 
 from vidshift.kernels import Frames
 from vidshift.layers.network_input import check_clips, check_images
+from vidshift.layers.precision import wide
 from vidshift.nets.video_network import VideoNetwork
 
 
@@ -41,7 +41,7 @@ class FrameNetwork(VideoNetwork):
         """Logits of every frame, float32 `[B, T, num_classes]`."""
         features = self._features(clips)
         pooled = features.clip_vectors(features.data.mean((0, 1)))
-        return self.fc(self.dropout(pooled, rngs=rngs)).astype(jnp.float32)
+        return wide(self.fc(self.dropout(pooled, rngs=rngs)))
 
     def stream_logits(self, images: jax.Array) -> jax.Array:
         """Logits of one frame of each stream, float32 `[B, num_classes]`.
@@ -55,7 +55,7 @@ class FrameNetwork(VideoNetwork):
         images = images.astype(self.dtype).transpose(1, 2, 0, 3)
         features = self.body(Frames(images, frames=1))
         pooled = features.data.mean((0, 1))
-        return self.fc(self.dropout(pooled)).astype(jnp.float32)
+        return wide(self.fc(self.dropout(pooled)))
 
     def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
         """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training."""

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Shaped
 from vidshift.kernels import Frames, temporal_shift
 from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
+from vidshift.layers.precision import wide, wide_dtype
 from vidshift.shifts.past import FrameBefore, exchange, new_past
 from vidshift.shifts.site import FrameMixer, Unit
 
@@ -81,13 +82,15 @@ class Gate(nnx.Module):
         halves = jnp.split(x.data.astype(self.dtype), 2, -1)
         # Two convolutions: XLA takes ten times as long for one of two groups on a CPU.
         planes = [
-            jax.lax.conv_general_dilated(
-                half,
-                kernel.astype(self.dtype),
-                (1, 1),
-                ((1, 1), (1, 1)),
-                dimension_numbers=("HWNC", "HWIO", "HWNC"),
-            ).astype(jnp.float32)
+            wide(
+                jax.lax.conv_general_dilated(
+                    half,
+                    kernel.astype(self.dtype),
+                    (1, 1),
+                    ((1, 1), (1, 1)),
+                    dimension_numbers=("HWNC", "HWIO", "HWNC"),
+                )
+            )
             for half, kernel in zip(halves, kernels, strict=True)
         ]
         # By tap, of both halves.
@@ -244,7 +247,7 @@ class GateShiftFuse(FrameMixer):
         """The means over space of what is moved and of what stays."""
 
         def mean(data):
-            return data.mean((0, 1), keepdims=True, dtype=jnp.float32)
+            return data.mean((0, 1), keepdims=True, dtype=wide_dtype(data.dtype))
 
         of_gated = mean(gated.data)
         of_still = mean(x) - of_gated

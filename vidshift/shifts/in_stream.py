@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from vidshift.layers.precision import wide
 from vidshift.shifts.past import exchange, new_past
 
 
@@ -58,7 +59,7 @@ class ShiftInSpace(nnx.Module):
         self.padding = tuple((-first, last) for first, last in zip(low, high))
 
     def __call__(self, x: Float[Array, "H W B C"]) -> Float[Array, "H2 W2 B C"]:
-        y = self._along(1, self.columns, x.astype(jnp.float32))
+        y = self._along(1, self.columns, wide(x))
         return self._along(0, self.rows, y).astype(x.dtype)
 
     def _along(self, axis: int, weights, x: jax.Array) -> jax.Array:
@@ -137,7 +138,7 @@ class MixOfPast(nnx.Module):
         for frame, weight, places in zip(
             frames, self.weights, self.spread, strict=True
         ):
-            weighted = frame.astype(jnp.float32) * weight[...].reshape(1, 1, 1, -1)
+            weighted = wide(frame) * weight[...].reshape(1, 1, 1, -1)
             if weighted.shape != x.shape:
                 zero = jnp.zeros((*weighted.shape[:-1], 1), weighted.dtype)
                 weighted = jnp.concatenate([weighted, zero], -1)

@@ -12,6 +12,7 @@ from vidshift.layers.conv import FrameConv
 from vidshift.layers.initializers import torch_bias, torch_default
 from vidshift.layers.norm import BatchNorm
 from vidshift.layers.pool import max_pool
+from vidshift.layers.precision import wide_dtype
 from vidshift.shifts.site import Scheme, Site, Unit
 
 # (stage, block): those of ResNet-50 that the official TSM code names.
@@ -36,7 +37,7 @@ def _conv(channels: int, out_channels: int, *, dtype, rngs: nnx.Rngs) -> FrameCo
 def attention(query: Frames, key: Frames, value: Frames) -> Frames:
     """`softmax(query key^T) value` over all places of all frames of a clip.
 
-    The softmax is float32, and the products are not scaled by the channels' root ("embedded
+    The softmax is float32 or wider, and the products are not scaled by the channels' root ("embedded
     Gaussian").
 
     Args:
@@ -58,7 +59,7 @@ def attention(query: Frames, key: Frames, value: Frames) -> Frames:
         "qpsbc,kptbc->pbqskt",
         places(query),
         places(key),
-        preferred_element_type=jnp.float32,
+        preferred_element_type=wide_dtype(query.data.dtype),
     )
     weights = jax.nn.softmax(scores, (-2, -1)).astype(value.data.dtype)
     y = jnp.einsum("pbqskt,kptbc->qpsbc", weights, places(value))

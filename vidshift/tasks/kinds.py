@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vidshift.layers.precision import wide
 from vidshift.tasks import metrics
 from vidshift.tasks.losses import binary_cross_entropy, cross_entropy
 
@@ -105,7 +106,7 @@ class Task:
         if over == "logits":
             return logits.mean(0)
         sizes = self.sizes(logits.shape[-1]).values()
-        parts = split_logits(logits.astype(jnp.float32), sizes)
+        parts = split_logits(wide(logits), sizes)
         logs = jnp.concatenate([jax.nn.log_softmax(part) for part in parts], axis=-1)
         return jax.nn.logsumexp(logs, axis=0) - math.log(len(logits))
 

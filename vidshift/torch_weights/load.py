@@ -5,14 +5,14 @@ missing, unexpected or misshapen falls out of comparing two sets of names.
 """
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from vidshift.torch_weights import inception, mobilenet_v2, resnet, rubiksnet, slowfast
-from vidshift.torch_weights.rules import Family
+from vidshift.torch_weights.rules import Family, Leaf
 
 FAMILIES: tuple[Family, ...] = (
     *resnet.FAMILIES,
@@ -62,28 +62,10 @@ def load_torch(
     family = recognise(model, set(given))
     family.check(model, head)
     of_head = {f"{h}.{leaf}" for h in family.heads for leaf in ("weight", "bias")}
-    head_name = next(
-        (h for h in family.heads if f"{h}.weight" in given), family.heads[0]
-    )
-
-    official = family.names(model)
-    wanted = {}  # official name -> (our path, variable, leaf)
-    nameless = []
-    for path, variable in nnx.to_flat_state(
-        nnx.state(model, (nnx.Param, nnx.BatchStat))
-    ):
-        ours = ".".join(map(str, path))
-        if ours.startswith("fc."):
-            leaf = family.head_leaves[ours.removeprefix("fc.")]
-            name = f"{head_name}.{leaf.name}"
-        else:
-            try:
-                name, leaf = official(ours)
-            except ValueError:
-                nameless.append(ours)
-                continue
-        if not (head == "skip" and name in of_head):
-            wanted[name] = (path, variable, leaf)
+    head_name = _head_name(family, given)
+    wanted, nameless = _variables(model, family, head_name)
+    if head == "skip":
+        wanted = {name: row for name, row in wanted.items() if name not in of_head}
 
     if nameless:
         more = f" and {len(nameless) - 3} more" if len(nameless) > 3 else ""
@@ -118,6 +100,49 @@ def load_torch(
         hint = f". {IMAGE_NETWORK}" if of_images else ""
         raise ValueError(f"the state dict does not fit the model: {listed}{hint}")
     nnx.update(model, nnx.from_flat_state(arrays))
+
+
+def official_names(model: nnx.Module, state_dict: Iterable[str]) -> dict[str, str]:
+    """Returns the official name of each of a model's arrays, by our name.
+
+    Args:
+      model: a network of `vidshift.create`.
+      state_dict: names of an official state dict of that network.
+
+    Raises:
+      ValueError: the family is not known, or is one of another backbone.
+    """
+    names = set(state_dict)
+    family = recognise(model, names)
+    variables, _ = _variables(model, family, _head_name(family, names))
+    return {".".join(map(str, row[0])): name for name, row in variables.items()}
+
+
+def _head_name(family: Family, names: Container[str]) -> str:
+    return next((h for h in family.heads if f"{h}.weight" in names), family.heads[0])
+
+
+def _variables(
+    model: nnx.Module, family: Family, head_name: str
+) -> tuple[dict[str, tuple[tuple, nnx.Variable, Leaf]], list[str]]:
+    """Returns official name -> (our path, variable, leaf), and our names without one."""
+    official = family.names(model)
+    found, nameless = {}, []
+    for path, variable in nnx.to_flat_state(
+        nnx.state(model, (nnx.Param, nnx.BatchStat))
+    ):
+        ours = ".".join(map(str, path))
+        if ours.startswith("fc."):
+            leaf = family.head_leaves[ours.removeprefix("fc.")]
+            name = f"{head_name}.{leaf.name}"
+        else:
+            try:
+                name, leaf = official(ours)
+            except ValueError:
+                nameless.append(ours)
+                continue
+        found[name] = (path, variable, leaf)
+    return found, nameless
 
 
 def recognise(model: nnx.Module, names: set[str]) -> Family:

@@ -21,12 +21,15 @@ def gradient_norm(gradients: Arrays) -> Float[Array, ""]:
 
 
 def clip_by_norm(largest: float) -> optax.GradientTransformation:
-    """Scales gradients down to an L2 norm of `largest`, all arrays together."""
+    """Scales gradients down to an L2 norm of `largest`, all arrays together.
+
+    The factor is `min(1, largest / (norm + 1e-6))`, as PyTorch's `clip_grad_norm_` has it.
+    """
 
     def clip(gradients, params):
         del params
         norm = gradient_norm(gradients)
-        factor = jnp.where(norm < largest, 1.0, largest / norm)
+        factor = jnp.minimum(1.0, largest / (norm + 1e-6))
         return jax.tree.map(lambda g: g * factor, gradients)
 
     return optax.stateless(clip)

@@ -31,6 +31,8 @@ GROUPS = {
     # the rest starts from ImageNet or another data set.
     "tsm": _TSM,
     "tsm_fc5": _TSM | {"head_weight": (5, 1), "head_bias": (10, 0)},
+    # SlowFast's construct_optimizer: on all but the norms, so on the head's bias too.
+    "slowfast": _PLAIN | {"bias": (1, 1), "head_bias": (1, 1)},
     # What GSM's and GSF's code does: multipliers defined but not applied.
     "uniform": dict.fromkeys(_PLAIN, (1, 1)),
 }
@@ -108,9 +110,13 @@ def schedule(
     after = pick("schedule", config.schedule, kinds)
     # Scaled to the batch as the peak is.
     first = config.warmup_lr * peak / config.lr if config.lr else 0.0
+    # The first step has the first rate itself, as in SlowFast's and GSF's code. A rate of
+    # zero would waste it, and is left at once.
+    ahead = 0 if first else 1
 
     def lr(step):
-        rise = (after(warmup_steps) - first) * (step + 1) / max(warmup_steps, 1)
+        step = jnp.asarray(step, float)  # of 64 bits where the program has them
+        rise = (after(warmup_steps) - first) * (step + ahead) / max(warmup_steps, 1)
         warm = first + rise
         return jnp.where(step < warmup_steps, warm, after(step))
 
