@@ -131,33 +131,13 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         "network": f"{causal}{about['temporal'].upper()} {about['backbone']}",
         "sees": "streamed" if streamed else "clips",
     }
-    videos, workers = len(split.source), run.description.config.data.workers
     to_stderr(
-        f"evaluating {videos:,} videos of {options.split}, "
+        f"evaluating {len(split.source):,} videos of {options.split}, "
         + ("frame by frame" if streamed else f"{len(SHARES)} clips of each")
     )
     if streamed:
-        streaming = Streaming(options.every, options.max_frames)
-        batch_size = mesh.fitting_batch(options.batch_size, videos, devices)
-        streams = FrameStreams(
-            split, run.view, streaming, streams=batch_size, threads=workers
-        )
-        scores = score_streams(
-            model,
-            run.normalise,
-            streams,
-            batch_size=batch_size,
-            devices=devices,
-            task=split.task,
-            progress=Progress("evaluated", videos, "videos", to_stderr),
-        )
-        if streams.thinned:
-            to_stderr(
-                f"{streams.thinned:,} videos have more than --max-frames="
-                f"{options.max_frames:,} frames to show: theirs are further apart"
-            )
-        described |= {"every": options.every, "max_frames": options.max_frames}
-        return described | {"thinned": streams.thinned}, split, scores
+        more, scores = _streamed(run, model, split, devices, options)
+        return described | more, split, scores
     scores = evaluate.score(
         split,
         clip_step(model, run.normalise),
@@ -167,10 +147,41 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         protocol=Protocol(len(SHARES), crops=1),
         batch_size=options.batch_size,
         say=to_stderr,
-        workers=workers,
+        workers=run.description.config.data.workers,
         worker_kind=run.description.config.data.worker_kind,
     )
     return described, split, scores
+
+
+def _streamed(
+    run: Run, model: nnx.Module, split: Split, devices: Mesh, options
+) -> tuple[dict, Scores]:
+    """Scores a split by streams, and describes them."""
+    videos = len(split.source)
+    batch_size = mesh.fitting_batch(options.batch_size, videos, devices)
+    streams = FrameStreams(
+        split,
+        run.view,
+        Streaming(options.every, options.max_frames),
+        streams=batch_size,
+        threads=run.description.config.data.workers,
+    )
+    scores = score_streams(
+        model,
+        run.normalise,
+        streams,
+        batch_size=batch_size,
+        devices=devices,
+        task=split.task,
+        progress=Progress("evaluated", videos, "videos", to_stderr),
+    )
+    if streams.thinned:
+        to_stderr(
+            f"{streams.thinned:,} videos have more than --max-frames="
+            f"{options.max_frames:,} frames to show: theirs are further apart"
+        )
+    described = {"every": options.every, "max_frames": options.max_frames}
+    return described | {"thinned": streams.thinned}, scores
 
 
 def row(workdir: str | os.PathLike, options) -> dict:

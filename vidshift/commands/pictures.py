@@ -8,8 +8,8 @@ Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 - for a RubiksNet with attention, which shifts its layers chose, and the budget (Figure
   5 of Fan et al., ECCV 2020), with a table of the share of it that groups of layers take;
 - for any RubiksNet, how far its learned shifts go in space and time, by depth (Figure
-  6), and where it learns both, layers in three axes from several sides (Figure A1), with
-  `--turn` also as a moving picture;
+  6), and without attention, some layers in 3-D from several sides (Figure A1), with
+  `--turn` also as a GIF in which they turn;
 - for GSM and GSF, histograms of the gates of each layer, over clips of a split (Figure
   8 of Sudhakaran et al., TPAMI 2023).
 
