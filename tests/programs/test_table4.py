@@ -71,3 +71,14 @@ def test_a_cell_of_the_table(network, records, tmp_path, capsys):
     for name in before.keys() - {"fc.bias", "fc.kernel"}:
         stays = ".norm." in name or name.startswith("norm.") or ".shift." in name
         assert stays == (before[name] == after[name]).all(), name
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_attention_from_an_interpolated_network(records, tmp_path, capsys):
+    kinetics, hmdb = tmp_path / "kinetics", tmp_path / "hmdb"
+    train("kinetics_rubiksnet", kinetics, records, {}, capsys)
+    fields = ATTENTION | {"init": kinetics}
+    out = train("hmdb51_rubiksnet", hmdb, records, fields, capsys)
+    assert "  rows h, w from there; row t dropped for an attention: 3 x stages" in out
+    assert "\n  the attention starts from U[1, 1.05] (attention_init=paper)\n" in out
