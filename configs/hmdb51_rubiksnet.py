@@ -7,7 +7,8 @@
 
 74.6 % top-1 with two clips (Fan et al., ECCV 2020, Table 3). Not measured by us, and
 nor are the hours. The Kinetics run is one of `configs/kinetics_rubiksnet.py`, or an
-official `kinetics_large.pth.tar` turned by `vidshift convert`.
+official `kinetics_large.pth.tar` turned by `vidshift convert`. The flags of Table 4's
+networks, learned and fixed in space and time, are in docs/rubiksnet.md.
 """
 
 from vidshift.recipes import rubiksnet

@@ -1,6 +1,7 @@
 """Early recognition, scored: `vidshift early`."""
 
 import argparse
+import collections
 import dataclasses
 import json
 import os
@@ -12,18 +13,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from vidshift import stream
-from vidshift.command_line.progress import to_stderr
+from vidshift.command_line.progress import Progress, to_stderr
 from vidshift.data.sources.split import Split
 from vidshift.devices import mesh
-from vidshift.devices.compilation_cache import keep_programs
+from vidshift.devices.compilation_cache import compiling, keep_programs
 from vidshift.evaluation import evaluate
-from vidshift.evaluation.early_views import SHARES, Noting, ObservedView, StreamedView
+from vidshift.evaluation.early_views import SHARES, ObservedView, Streaming
 from vidshift.evaluation.evaluate import Scores
+from vidshift.evaluation.frame_streams import FrameStreams
 from vidshift.evaluation.protocols import Protocol
 from vidshift.report.draw_early import draw_early
 from vidshift.run import Run
+from vidshift.tasks import Task
+
+# Steps that the device is given before their answers are fetched.
+STEPS_AHEAD = 16
 
 
 def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
@@ -41,32 +48,66 @@ def clip_step(model: nnx.Module, normalise: Callable) -> Callable:
     return step
 
 
-def stream_step(
-    model: nnx.Module, normalise: Callable, steps: Callable[[int], np.ndarray]
-) -> Callable:
-    """Builds the step of `clip_step` for streams.
+def score_streams(
+    model: nnx.Module,
+    normalise: Callable,
+    streams: FrameStreams,
+    *,
+    batch_size: int,
+    devices: Mesh,
+    task: Task,
+    progress: Progress,
+) -> Scores:
+    """Scores videos frame by frame, by the mean of the logits so far.
 
     Args:
-      steps: (row of the split) to how many frames have come at each share.
+      model: reads no later frame.
+      streams: of the videos, as many at a time as `batch_size`.
+      normalise, devices, task, progress: of the run, the machine, the split and the user.
+
+    Returns:
+      Scores with logits `[N, shares, classes]`.
     """
     init, one = stream.make(model, average="all")
     normalise = jax.jit(normalise)
+    cache = None
+    answers: dict[int, np.ndarray] = collections.defaultdict(
+        lambda: np.zeros((len(SHARES), model.num_classes), np.float32)
+    )
+    waiting: list[tuple[jax.Array, tuple]] = []
 
-    def step(params, stats, batch):
-        del params, stats
-        video, index = batch["video"][:, 0], np.asarray(batch["index"])
-        batch_size, frames = video.shape[:2]
-        cache, each = init(batch_size, video.shape[2:4]), []
-        for t in range(frames):
-            # The clip is a stream of its own: it begins after the video's first frame.
-            reset = np.full(batch_size, t == 1)
-            logits, cache = one(cache, normalise(video[:, t]), reset)
-            each.append(logits)
-        at = jnp.asarray(np.stack([steps(row) for row in index.tolist()]))
-        logits = jnp.take_along_axis(jnp.stack(each, 1), at[..., None], axis=1)
-        return logits, batch["label"], batch["index"]
+    def note() -> None:
+        for logits, due in waiting:
+            logits = jax.device_get(logits)
+            for place, row, share in due:
+                answers[row][share] = logits[place]
+        waiting.clear()
+        progress.done(len(answers))
 
-    return step
+    for tick in streams:
+        given = mesh.shard_batch(devices, {"frames": tick.frames, "reset": tick.reset})
+        if cache is None:
+            cache = init(batch_size, tick.frames.shape[1:3])
+            with compiling("the stream's step", to_stderr):
+                logits, cache = one(cache, normalise(given["frames"]), given["reset"])
+        else:
+            logits, cache = one(cache, normalise(given["frames"]), given["reset"])
+        waiting.append((logits, tick.due))
+        if len(waiting) == STEPS_AHEAD:
+            note()
+    note()
+    rows = sorted(answers.keys() - streams.failed)
+    if not rows:
+        reasons = "; ".join(reason for _, reason in streams.failures[-1:])
+        raise ValueError(f"no video can be decoded: {reasons or 'there is none'}")
+    return Scores(
+        np.stack([answers[row] for row in rows]),
+        np.stack([streams.labels[row] for row in rows]),
+        np.asarray(rows),
+        tuple(streams.ids[row] for row in rows),
+        tuple(streams.failures),
+        task,
+    )
 
 
 def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
@@ -79,39 +120,10 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
     model = run.network()
-    view = dataclasses.asdict(run.view)
-    source = Noting(split.source)
-    # TSN's mean of frames is better of frames from all of what has been seen.
-    streamed = model.causal and run.description.model["temporal"] != "tsn"
-    streamed = streamed and model.resolution.frames is None
-    if streamed:
-        view = StreamedView(**view | {"num_frames": view["num_frames"] + 1})
-        nothing = np.zeros(len(SHARES), np.int64)
-
-        def steps(row: int) -> np.ndarray:
-            return nothing if row < 0 else view.steps(*source.lengths[row])
-
-        step, clips = stream_step(model, run.normalise, steps), 1
-    else:
-        view, clips = ObservedView(**view), len(SHARES)
-        step = clip_step(model, run.normalise)
-    to_stderr(
-        f"evaluating {len(source):,} videos of {options.split}, "
-        + ("frame by frame" if streamed else f"{clips} clips of each")
-    )
-    scores = evaluate.score(
-        dataclasses.replace(split, source=source),
-        step,
-        ({}, {}),
-        devices,
-        view=view,
-        protocol=Protocol(clips, crops=1),
-        batch_size=options.batch_size,
-        say=to_stderr,
-        workers=run.description.config.data.workers,
-        worker_kind="thread",  # it is this process that notes the lengths
-    )
     about = run.description.model
+    # TSN's mean of frames is better of frames from all of what has been seen.
+    streamed = model.causal and about["temporal"] != "tsn"
+    streamed = streamed and model.resolution.frames is None
     causal = "causal " if about.get("causal") else ""
     described = {
         "workdir": str(workdir),
@@ -119,7 +131,57 @@ def score(workdir: str | os.PathLike, options) -> tuple[dict, Split, Scores]:
         "network": f"{causal}{about['temporal'].upper()} {about['backbone']}",
         "sees": "streamed" if streamed else "clips",
     }
+    to_stderr(
+        f"evaluating {len(split.source):,} videos of {options.split}, "
+        + ("frame by frame" if streamed else f"{len(SHARES)} clips of each")
+    )
+    if streamed:
+        more, scores = _streamed(run, model, split, devices, options)
+        return described | more, split, scores
+    scores = evaluate.score(
+        split,
+        clip_step(model, run.normalise),
+        ({}, {}),
+        devices,
+        view=ObservedView(**dataclasses.asdict(run.view)),
+        protocol=Protocol(len(SHARES), crops=1),
+        batch_size=options.batch_size,
+        say=to_stderr,
+        workers=run.description.config.data.workers,
+        worker_kind=run.description.config.data.worker_kind,
+    )
     return described, split, scores
+
+
+def _streamed(
+    run: Run, model: nnx.Module, split: Split, devices: Mesh, options
+) -> tuple[dict, Scores]:
+    """Scores a split by streams, and describes them."""
+    videos = len(split.source)
+    batch_size = mesh.fitting_batch(options.batch_size, videos, devices)
+    streams = FrameStreams(
+        split,
+        run.view,
+        Streaming(options.every, options.max_frames),
+        streams=batch_size,
+        threads=run.description.config.data.workers,
+    )
+    scores = score_streams(
+        model,
+        run.normalise,
+        streams,
+        batch_size=batch_size,
+        devices=devices,
+        task=split.task,
+        progress=Progress("evaluated", videos, "videos", to_stderr),
+    )
+    if streams.thinned:
+        to_stderr(
+            f"{streams.thinned:,} videos have more than --max-frames="
+            f"{options.max_frames:,} frames to show: theirs are further apart"
+        )
+    described = {"every": options.every, "max_frames": options.max_frames}
+    return described | {"thinned": streams.thinned}, scores
 
 
 def row(workdir: str | os.PathLike, options) -> dict:

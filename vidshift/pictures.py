@@ -15,7 +15,13 @@ from vidshift.data.loading.loader import eval_batches
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.layers.named import layers_of
 from vidshift.nets.weights import split as split_model
-from vidshift.report import draw_attention, draw_backwards, draw_gates, draw_shifts
+from vidshift.report import (
+    draw_attention,
+    draw_backwards,
+    draw_gates,
+    draw_shifts,
+    draw_shifts_3d,
+)
 from vidshift.run import Run
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.gate import GateShiftFuse
@@ -41,6 +47,10 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     keep_programs()
     runs = [Run.open(path, options.checkpoint) for path in options.run]
     if options.video is not None:
+        if options.turn:
+            raise ValueError(
+                "--turn is of learned shifts, --video of answers; give one"
+            )
         return {"backwards": _backwards(runs, options)}
     if len(runs) > 1:
         raise ValueError("several --run are for --video; give one")
@@ -51,10 +61,15 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
     if layers := layers_of(model, (AttentionShift, WholeShift)):
         budget = run.description.config.optim.attention.budget
         figures = draw_attention.shares_by_layer(layers, budget)
+        print("\n".join(draw_attention.lines(figures)), file=sys.stderr)
         drawings["attention"] = draw_attention.draw, figures
     layers = layers_of(model, Shift3D)
     if any(layer.shift is not None for _, layer in layers):
-        drawings["shifts"] = draw_shifts.draw, draw_shifts.shifts_by_layer(layers)
+        figures = draw_shifts.shifts_by_layer(layers)
+        drawings["shifts"] = draw_shifts.draw, figures
+        if "t" in figures["layers"][0]:
+            views = draw_shifts_3d.views_of(figures)
+            drawings["shifts-3d"] = draw_shifts_3d.draw, views
     layers = layers_of(model, GateShiftFuse)
     if gates := [name for name, layer in layers if layer.gate is not None]:
         drawings["gates"] = draw_gates.draw, _gates(model, gates, run, options)
@@ -62,6 +77,10 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         raise ValueError(
             f"{name} has nothing to draw: a RubiksNet has shifts, GSM and GSF have gates, "
             "where they are learned"
+        )
+    if options.turn and "shifts-3d" not in drawings:
+        raise ValueError(
+            f"{name} has nothing to turn: it learns no shift in three axes"
         )
     out = pathlib.Path(options.out or run.folder / "pictures")
     out.mkdir(parents=True, exist_ok=True)
@@ -73,6 +92,11 @@ def pictures(options: argparse.Namespace) -> dict[str, str]:
         with working(f"drawing {path}"):
             draw(path, f"{name}, step {run.step}", figures)
         files[kind] = str(path)
+    if options.turn:
+        path = pathlib.Path(files["shifts-3d"]).with_suffix(".gif")
+        with working(f"drawing {path}"):
+            draw_shifts_3d.turn(path, f"{name}, step {run.step}", views)
+        files["turn"] = str(path)
     return files
 
 

@@ -325,6 +325,12 @@ def test_errors(options, message):
         abstract(**options)
 
 
+def test_an_automatic_start_is_of_learned_time_alone():
+    assert ShiftOptions(time_init="auto").time_init == "tsm-g0.1"
+    for other in ({"variant": "attention"}, {"variant": "spatial"}, {"time": "fixed"}):
+        assert ShiftOptions(time_init="auto", **other).time_init is None
+
+
 def test_hardened_is_a_flag():
     with pytest.raises(ValueError, match="hardened must be True or False, got 2"):
         unannotated(ShiftOptions, variant="attention", hardened=2)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 from tests.support.networks import random_network
 from vidshift import checkpoints, cli, create, load, read_clip
@@ -18,7 +19,7 @@ from vidshift.data.sources.split import Split
 from vidshift.description import Description
 from vidshift.kernels import Frames
 from vidshift.nets.weights import split
-from vidshift.report import draw_attention, draw_shifts
+from vidshift.report import draw_attention, draw_shifts, draw_shifts_3d
 from vidshift.shifts.attention import WholeShift
 from vidshift.shifts.rubiks import Shift3D
 
@@ -85,8 +86,17 @@ def test_which_shifts_the_attention_chose(tmp_path, data_dir, capsys):
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     assert figures["moved"]["argmax"] == pytest.approx(1)
     assert figures["moved"]["soft"] == pytest.approx(1 - 0.5 / 27 / 3)
+    assert [group["layers"] for group in figures["groups"]] == [[1, 2], [3, 3]]
     layer = found["shifts"]["layers"][0]
     assert "t" not in layer and len(layer["h"]) == 27
+    assert cli.run(["pictures", f"--run={run}", "--turn"]) == 2
+    *table, line = capsys.readouterr().err.splitlines()
+    assert table[:3] == [
+        "| layers | channels that move (largest tap) | attention | budget |",
+        "|---|---|---|---|",
+        "| all | 1.00 | 0.99 | 0.25 |",
+    ]
+    assert line.endswith("has nothing to turn: it learns no shift in three axes")
 
 
 def test_how_far_shifts_go(tmp_path, data_dir, capsys):
@@ -97,8 +107,11 @@ def test_how_far_shifts_go(tmp_path, data_dir, capsys):
 
     own = {"variant": "quantized"}
     run = saved(tmp_path, data_dir, "rubiksnet_micro", change=change, **own)
-    figures = draw(capsys, run)["shifts"]
+    found = draw(capsys, run)
+    figures, views = found["shifts"], found["shifts-3d"]
     assert len(figures["layers"]) == 3 and figures["max_shift"]["w"] == 2
+    assert [layer["number"] for layer in views["layers"]] == [1, 2, 3]
+    assert all(set(layer["t"]) == {1} for layer in views["layers"])
     for layer, channels in zip(figures["layers"], (27, 54, 108), strict=True):
         assert layer["channels"] == layer["beyond_max_shift"] == channels
         for axis, value in zip("thw", (1, -1, 2), strict=True):
@@ -118,6 +131,45 @@ def test_fixed_rows_beside_learned_ones(tmp_path, data_dir, capsys):
         counts = {place: places.count(place) for place in places}
         assert len(counts) == 9 and set(counts.values()) == {layer["channels"] // 9}
         assert len(set(layer["t"])) > 9
+
+
+def test_a_view_that_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr(draw_shifts_3d, "TURN_FRAMES", 3)
+    shifts = np.random.default_rng(0).uniform(-2, 2, (8, 3, 20)).round(4).tolist()
+    layers = [{"name": str(i)} | dict(zip("thw", s)) for i, s in enumerate(shifts)]
+    views = draw_shifts_3d.views_of({"layers": layers})
+    assert [layer["number"] for layer in views["layers"]] == [1, 3, 6, 8]
+    assert views["layers"][1]["w"] == shifts[2][2]
+    views["layers"] = views["layers"][:1]
+    draw_shifts_3d.turn(tmp_path / "x.gif", "a network", views)
+    picture = Image.open(tmp_path / "x.gif")
+    assert picture.n_frames == 3
+    frames = []
+    for number in range(3):
+        picture.seek(number)
+        frames.append(np.asarray(picture.convert("L"), int))
+    assert abs(frames[0] - frames[1]).max() > 50 < abs(frames[1] - frames[2]).max()
+
+
+def test_the_share_of_groups_of_layers():
+    """Figure 5's table of the Large network: 1-4, 5-12, 13-48 and 49-51."""
+    layers = []
+    for stage, blocks in enumerate((1, 3, 8, 36, 3)):
+        for block in range(blocks):
+            layer = WholeShift(4)
+            layer.distance[:stage] = 1 if block else -1
+            layers.append((f"stages.{stage}.{block}.attention", layer))
+    figures = draw_attention.shares_by_layer(layers, 0.25)
+    groups = figures["groups"]
+    assert [g["layers"] for g in groups] == [[1, 4], [5, 12], [13, 48], [49, 51]]
+    shares = [3 / 16, 0.5, 0.75, 1]
+    np.testing.assert_allclose([g["argmax"] for g in groups], shares)
+    assert draw_attention.lines(figures)[3:] == [
+        "| 1-4 | 0.19 | 0.19 | 0.25 |",
+        "| 5-12 | 0.50 | 0.50 | 0.25 |",
+        "| 13-48 | 0.75 | 0.75 | 0.25 |",
+        "| 49-51 | 1.00 | 1.00 | 0.25 |",
+    ]
 
 
 def test_five_taps_and_a_hardened_network(tmp_path):

@@ -14,6 +14,7 @@ from vidshift.description import Description
 from vidshift.nets.weights import split
 from vidshift.training.inflation import INFLATIONS, find_inflation
 from vidshift.training.initial import initial_weights, is_image_network, shorten
+from vidshift.training.shift_rows import find_row_move
 
 CLASSES = ("left", "right", "up")
 
@@ -194,14 +195,12 @@ def test_other_channels_of_a_clip(written, there, here):
 
 
 def test_inflations_by_hand():
-    channels, time, shift = INFLATIONS
+    channels, time = INFLATIONS
     kernel = np.arange(6.0).reshape(1, 1, 3, 2)
     wide = channels.make(kernel, np.zeros((1, 1, 2, 2)))
     np.testing.assert_array_equal(wide, [[[[2, 3], [2, 3]]]])
     frames = time.make(kernel, np.zeros((2, 1, 1, 3, 2)))
     np.testing.assert_array_equal(frames, [kernel / 2, kernel / 2])
-    rows = shift.make(np.array([[1, 2], [3, 4]]), np.array([[5, 6], [7, 8], [9, 0]]))
-    np.testing.assert_array_equal(rows, [[5, 6], [1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -214,10 +213,6 @@ def test_inflations_by_hand():
         ((3, 3, 4, 8), (5, 3, 3, 4, 8), False, False, None),
         ((3, 3, 4, 8), (5, 1, 3, 4, 8), False, True, None),
         ((4, 8), (3, 4, 8), False, True, None),
-        ((2, 8), (3, 8), False, True, 2),
-        ((2, 8), (3, 8), False, False, None),
-        ((2, 8), (3, 9), False, True, None),
-        ((1, 8), (3, 8), False, True, None),
     ],
 )
 def test_which_inflation(there, here, first, of_images, found):
@@ -266,24 +261,103 @@ def test_another_normalisation_is_named(written):
     )
 
 
-@pytest.mark.slow(but=("quantized",))
-@pytest.mark.parametrize("variant", ["quantized", "attention"])
-def test_rubiksnet_from_its_spatial_variant(written, variant):
-    folder, source = written("rubiksnet_micro", variant="spatial")
-    found, drawn, report = start(folder, described("rubiksnet_micro", variant=variant))
+AT_FIRST = "time_init=tsm-g0.1"
+DROPPED = "row t dropped for"
+
+
+TSM, SHIFTNET = "TSM's fixed distances", "ShiftNet's fixed distances"
+# (there, here, rows of a shift: (t)aken from there or as they are (d)rawn, what is said)
+MOVES = [
+    ("spatial", "quantized", "dtt", f"rows h, w from there; row t new ({AT_FIRST})"),
+    ("spatial", "attention", "tt", ""),
+    ("interpolated", "quantized", "ttt", ""),
+    (
+        "interpolated",
+        "attention",
+        "tt",
+        f"rows h, w from there; {DROPPED} an attention",
+    ),
+    (
+        "interpolated",
+        "interpolated, time",
+        "tt",
+        f"rows h, w from there; {DROPPED} {TSM}",
+    ),
+    (
+        "interpolated",
+        "interpolated, space",
+        "t",
+        f"row t from there; rows h, w dropped for {SHIFTNET}",
+    ),
+    (
+        "interpolated",
+        "interpolated, time, space",
+        "",
+        f"{DROPPED} {TSM}; rows h, w dropped for {SHIFTNET}",
+    ),
+    (
+        "spatial",
+        "interpolated, space",
+        "d",
+        f"row t new ({AT_FIRST}); rows h, w dropped for {SHIFTNET}",
+    ),
+    ("interpolated, time", "attention", "tt", ""),
+    ("attention", "attention, space", "", f"rows h, w dropped for {SHIFTNET}"),
+]
+
+
+@pytest.mark.exhaustive(
+    but=("spatial to quantized", "interpolated to attention", "* to *, time, space")
+)
+@pytest.mark.parametrize(
+    ("there", "here", "rows", "said"), MOVES, ids=[f"{x[0]} to {x[1]}" for x in MOVES]
+)
+def test_rubiksnet_from_another_one(written, there, here, rows, said):
+    folder, source = written("rubiksnet_micro", **variant(there))
+    found, drawn, report = start(folder, described("rubiksnet_micro", **variant(here)))
     shifts = [name for name in source if name.endswith("shift.shift")]
+    assert len(shifts) == 3
     assert_taken(found, source, but=shifts)
-    assert shifts
     for name in shifts:
-        if variant == "attention":
-            np.testing.assert_array_equal(found[name], source[name])
-        else:
-            np.testing.assert_array_equal(found[name][1:], source[name])
-            np.testing.assert_array_equal(found[name][:1], drawn[name][:1])
-    if variant == "attention":
-        assert re.search(r"\n  new: \d+ x stages\.\*\.\*\.attention", report)
-    else:
-        assert "\n  rows h and w from there, a new row t: " in report
+        assert (name in found) == bool(rows)
+        for row, kind in enumerate(rows):
+            back = len(rows) - row
+            wanted = drawn[name] if kind == "d" else source[name]
+            # Rows h and w are the last ones wherever they are learned.
+            wanted = wanted[row if "space" in here else -back]
+            np.testing.assert_array_equal(found[name][row], wanted)
+    lines = report.splitlines()[1:]
+    assert (f"  {said}: 3 x stages.*.*.shift.shift" in lines) == bool(said)
+    afresh = "  the attention starts from U[1, 1.05] (attention_init=paper)"
+    new = here == "attention"
+    assert (afresh in lines) == new and len(lines) == bool(said) + 2 * new
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "message"),
+    [
+        ("spatial, space", "attention", "has ShiftNet's fixed distances in space"),
+        ("attention", "quantized", "has an attention in time, and the network learns"),
+        ("attention", "interpolated, time", "chose its shifts in time by attention"),
+        ("quantized, time", "quantized", "has TSM's fixed distances in time"),
+        (
+            "interpolated",
+            "spatial",
+            "shifts in time by itself (variant='interpolated')",
+        ),
+    ],
+)
+def test_rubiksnets_that_are_no_start(there, here, message):
+    there, here = ({"backbone": "rubiksnet_micro"} | variant(x) for x in (there, here))
+    of_images = there["variant"] == "spatial"
+    with pytest.raises(CheckpointError, match=f"init=x {re.escape(message)}"):
+        find_row_move("x", there, here, of_images=of_images)
+
+
+def variant(name: str) -> dict:
+    """Options of a variant, and which axes are fixed: "interpolated, time, space"."""
+    kind, *fixed = name.split(", ")
+    return {"variant": kind, "time_init": "auto"} | dict.fromkeys(fixed, "fixed")
 
 
 @pytest.mark.slow  # networks of 24 M parameters

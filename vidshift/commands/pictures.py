@@ -6,8 +6,10 @@
 Draws into RUN/pictures, with the numbers of each picture as JSON beside it:
 
 - for a RubiksNet with attention, which shifts its layers chose, and the budget (Figure
-  5 of Fan et al., ECCV 2020);
-- for any RubiksNet, how far its learned shifts go in space and time, by depth (Figure 6);
+  5 of Fan et al., ECCV 2020), with a table of the share of it that groups of layers take;
+- for any RubiksNet, how far its learned shifts go in space and time, by depth (Figure
+  6), and without attention, some layers in 3-D from several sides (Figure A1), with
+  `--turn` also as a GIF in which they turn;
 - for GSM and GSF, histograms of the gates of each layer, over clips of a split (Figure
   8 of Sudhakaran et al., TPAMI 2023).
 
@@ -37,6 +39,7 @@ def add_arguments(parser):
         help="whose clips gates are shown (default: validation)",
     )
     add("--clips", type=count, default=64, help="how many of them (default: 64)")
+    add("--turn", action="store_true", help="learned shifts turning, as a GIF")
     add("--video", metavar="FILE", help="is shown forwards and backwards")
     add(
         "--top", type=count, default=4, help="classes to draw with --video (default: 4)"

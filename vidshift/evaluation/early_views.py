@@ -1,12 +1,11 @@
-"""Views of a video's frames so far, as a clip or as a stream."""
+"""Views of a video's frames so far: as a stream, or as a clip."""
 
 import dataclasses
 import math
 
 import numpy as np
+from jaxtyping import Int64
 
-from vidshift.data.records.record import Record
-from vidshift.data.sources.split import Source, where
 from vidshift.data.views.view import View
 
 # Of a video's frames.
@@ -14,8 +13,33 @@ SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 def observed(num_video_frames: int, share: float) -> int:
-    """Returns the number of frames seen, at least one."""
+    """Returns the number of frames that have come, at least one."""
     return max(1, math.floor(share * num_video_frames + 1e-6))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Streaming:
+    """Frames of a video that a stream is shown.
+
+    every: from one frame to the next.
+    most_frames: of a video that has more, frames further apart are shown.
+    """
+
+    every: int = 1
+    most_frames: int = 2000
+
+    def stride(self, num_video_frames: int) -> int:
+        """Returns how far apart the frames of a video are."""
+        return max(self.every, math.ceil(num_video_frames / self.most_frames))
+
+    def shown(self, num_video_frames: int) -> Int64[np.ndarray, " N"]:
+        """Returns the numbers of the frames, from the first on."""
+        return np.arange(0, num_video_frames, self.stride(num_video_frames))
+
+    def seen(self, num_video_frames: int) -> list[int]:
+        """Counts the frames shown among the first 10, 20, ... % of the video's."""
+        first = [observed(num_video_frames, share) for share in SHARES]
+        return np.searchsorted(self.shown(num_video_frames), first).tolist()
 
 
 @dataclasses.dataclass(slots=True)
@@ -27,44 +51,3 @@ class ObservedView(View):
         del clips
         seen = [observed(num_video_frames, share) for share in SHARES]
         return np.concatenate([View.test_indices(self, n, fps, 1) for n in seen])
-
-
-@dataclasses.dataclass(slots=True)
-class StreamedView(View):
-    """View of a video's first frame and the frames of its clip in evaluation.
-
-    Its `num_frames` is one more than the network's.
-    """
-
-    def test_indices(self, num_video_frames: int, fps: float, clips: int) -> np.ndarray:
-        """Returns frame numbers, int64 `[1, 1 + T]`."""
-        of_clip = dataclasses.replace(self, num_frames=self.num_frames - 1)
-        chosen = View.test_indices(of_clip, num_video_frames, fps, clips)
-        return np.pad(chosen, ((0, 0), (1, 0)))
-
-    def steps(self, num_video_frames: int, fps: float) -> np.ndarray:
-        """Counts the clip's frames that have come at each share, int64 `[shares]`."""
-        chosen = self.test_indices(num_video_frames, fps, 1)[0, 1:]
-        # Of a short video "dense" begins again: what comes later is not seen earlier.
-        latest = np.maximum.accumulate(chosen)
-        seen = [observed(num_video_frames, share) for share in SHARES]
-        return np.searchsorted(latest, seen)
-
-
-class Noting:
-    """Source that remembers the length of each video, by row."""
-
-    def __init__(self, source: Source):
-        self._source = source
-        self.lengths: dict[int, tuple[int, float]] = {}
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, row: int) -> Record:
-        record = self._source[row]
-        self.lengths[row] = record["num_frames"], record.get("fps", 0.0)
-        return record
-
-    def where(self, row: int) -> str:
-        return where(self._source, row)

@@ -26,8 +26,13 @@ from vidshift.nets.units import in_order
 from vidshift.shifts import Scheme, Site
 from vidshift.shifts.attention import AttentionShift, WholeShift
 from vidshift.shifts.options import check_choice, check_flag
-from vidshift.shifts.rubiks import MAX_SHIFT, ROWS, Shift2D, Shift3D
+from vidshift.shifts.rubiks import MAX_SHIFT, ROWS, Shift2D, Shift3D, learned_rows
 from vidshift.shifts.temporal import TSN
+
+# `time_init` of a network that takes it or leaves it, and what it stands for: TSM's pattern
+# and the noise that keeps shifts off the whole numbers, where the gradient is that of one
+# side.
+AUTO, AUTO_TIME_INIT = "auto", "tsm-g0.1"
 
 
 class Variant(NamedTuple):
@@ -65,7 +70,9 @@ class ShiftOptions:
       space, time: "learned" or "fixed" (the paper's Table 4): ShiftNet's and TSM's
         distances. `time` is of the first two variants.
       time_init: start of learned distances in time, see
-        `vidshift.shifts.rubiks.first_time_row`; of the first two variants.
+        `vidshift.shifts.rubiks.first_time_row`; of the first two variants. "auto" is
+        "tsm-g0.1" where distances in time are learned, and goes with every other
+        network too, where it asks for nothing.
       causal: read no later frame (ours: no such network has been published). Learned
         distances in time act as -|t|, fixed ones are causal TSM's, and the attention
         chooses from the present frame and the `taps - 1` before it. Parameters have the
@@ -100,7 +107,10 @@ class ShiftOptions:
                 f"time='fixed' is of the variants 'interpolated' and 'quantized', whose "
                 f"shift has time; variant={self.variant!r} has none to fix"
             )
-        if self.time_init is not None and not (in_time and self.time == "learned"):
+        learned = in_time and self.time == "learned"
+        if self.time_init == AUTO:
+            self.time_init = AUTO_TIME_INIT if learned else None
+        if self.time_init is not None and not learned:
             raise ValueError(
                 f"time_init={self.time_init!r} is of the variants 'interpolated' and "
                 f"'quantized' with a learned time, got {self.variant!r} with "
@@ -114,6 +124,10 @@ class ShiftOptions:
             )
         check_flag("hardened", self.hardened)
         check_flag("causal", self.causal)
+
+    def learned_rows(self) -> tuple[str, ...]:
+        """Names the rows of each block's parameter `shift`."""
+        return learned_rows(self.time if self.kind.in_time else "none", self.space)
 
     def shift(self, channels: int, stride: int, rngs: nnx.Rngs) -> Shift3D:
         """A new shift of a block."""

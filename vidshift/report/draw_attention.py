@@ -30,7 +30,7 @@ def shares_by_layer(
     Returns:
       `layers`, with each one's share of channels by distance: `argmax`, of those whose
       largest tap it is, and `soft`, its attention, the mean over channels; the means over
-      layers that `moved` to other frames; how many `channels` there are and how many of
+      layers that `moved` to other frames, of all and of `groups` of them; how many `channels` there are and how many of
       them are `undecided`, as hardening counts them.
     """
     found = []
@@ -58,14 +58,50 @@ def shares_by_layer(
     return {
         "distances": distances,
         "budget": budget,
-        "moved": {
-            kind: float(np.mean([1 - layer[kind][here] for layer in found]))
-            for kind in ("argmax", "soft")
-        },
+        "moved": _moved(found, here),
+        "groups": [
+            {"layers": [first + 1, last]} | _moved(found[first:last], here)
+            for first, last in _groups([name for name, _ in layers])
+        ],
         "channels": sum(layer["channels"] for layer in found),
         "undecided": sum(layer["undecided"] for layer in found),
         "layers": found,
     }
+
+
+def _moved(layers: list[dict], here: int) -> dict[str, float]:
+    """Returns the share of channels that move to other frames, the mean over layers."""
+    return {
+        kind: float(np.mean([1 - layer[kind][here] for layer in layers]))
+        for kind in ("argmax", "soft")
+    }
+
+
+def _groups(names: list[str]) -> list[tuple[int, int]]:
+    """Returns the first layer and the one after the last of each group of Table A1.
+
+    A group is a stage; the first two stages, of one width, are the first group.
+    """
+    stages = [name.split(".")[1] if "." in name else "0" for name in names]
+    groups = [max(int(stage), 1) for stage in stages]
+    starts = [i for i, g in enumerate(groups) if i == 0 or g != groups[i - 1]]
+    return list(zip(starts, [*starts[1:], len(groups)], strict=True))
+
+
+def lines(figures: dict) -> list[str]:
+    """Returns the table of Figure 5: the share that moves, of all and by groups."""
+    budget = figures["budget"]
+    rows = [("all", figures["moved"])]
+    rows += [("{}-{}".format(*g["layers"]), g) for g in figures["groups"]]
+    fixed = "" if budget is None else f"{budget:.2f}"
+    return [
+        "| layers | channels that move (largest tap) | attention | budget |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {row['argmax']:.2f} | {row['soft']:.2f} | {fixed} |"
+            for name, row in rows
+        ),
+    ]
 
 
 def draw(path: pathlib.Path, network: str, figures: dict) -> None:

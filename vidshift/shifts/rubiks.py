@@ -54,6 +54,11 @@ def tsm_row(channels: int, *, causal: bool = False) -> Int[np.ndarray, "1 C"]:
     return row
 
 
+def learned_rows(time: str, space: str) -> tuple[str, ...]:
+    """Names the rows of a shift's parameter, of t, h and w those that are learned."""
+    return ("t",) * (time == "learned") + ("h", "w") * (space == "learned")
+
+
 def group_rows(channels: int, side: int = 3) -> Int[np.ndarray, "2 C"]:
     """ShiftNet's distances in space, rows h and w: channels take turns in a window.
 
@@ -133,7 +138,7 @@ class Shift3D(FrameMixer):
         check_choice("space", space, ROWS)
         check_number("max_shift", max_shift, above=0)
         check_flag("causal", causal)
-        rows = (time == "learned") + 2 * (space == "learned")
+        rows = len(learned_rows(time, space))
         self.shift = nnx.data(None)
         if rows:
             draw = jax.random.uniform(rngs.params(), (rows, channels), minval=-1.0)

@@ -1,4 +1,4 @@
-"""Arrays of a new network from smaller ones of another: what it sees more of."""
+"""Kernels of a new network from smaller ones of another, which sees less of a clip."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -39,15 +39,6 @@ INFLATIONS = (
         make=lambda there, here: np.repeat(
             there[None] / here.shape[0], here.shape[0], axis=0
         ),
-    ),
-    # RubiksNet's shifts: rows h and w there, t, h and w here.
-    Inflation(
-        "rows h and w from there, a new row t",
-        of_images=True,
-        fits=lambda there, here, first: (
-            len(there) == 2 and there[0] == 2 and here == (3, there[1])
-        ),
-        make=lambda there, here: np.concatenate([here[:1], there]),
     ),
 )
 

@@ -21,6 +21,7 @@ from vidshift.run import Run
 from vidshift.shifts import AFTER, BEFORE, SCHEMES
 from vidshift.shifts.rubiks import ShiftParam
 from vidshift.training.inflation import find_inflation
+from vidshift.training.shift_rows import find_row_move
 
 
 def initial_weights(
@@ -30,7 +31,8 @@ def initial_weights(
 
     The head stays new where the classes differ. Where the source is an image network
     (TSN, or RubiksNet's spatial variant), so does what the new network has beyond the
-    image network of its backbone. Every other name must be on both sides, with the same
+    image network of its backbone. A RubiksNet's shifts and its attention follow
+    `vidshift.training.shift_rows`. Every other name must be on both sides, with the same
     shape or one that `vidshift.training.inflation` makes the other of. SlowFast starts
     from SlowFasts alone: its two pathways are of no image network's widths.
 
@@ -54,14 +56,17 @@ def initial_weights(
     differs = difference(run.classes, description.classes, us="it", them="the data set")
     head = head if differs else set()
     of_images = is_image_network(theirs)
+    shifts = find_row_move(source, theirs, model, of_images=of_images)
 
     new = ours.keys() - found.keys() - head
     if new and of_images:
         image = named_arrays(_abstract(as_image_network(model)))
         problems = {"missing there": new & image.keys()}
     else:
-        problems = {"missing there": new}
-    problems["unknown here"] = found.keys() - ours.keys() - head
+        problems = {"missing there": {n for n in new if not shifts.starts(n)}}
+    unknown = found.keys() - ours.keys() - head
+    dropped = {n for n in unknown if shifts.drops(n)}
+    problems["unknown here"] = unknown - dropped
     both = (ours.keys() & found.keys()) - head
     taken = {n: found[n] for n in both if found[n].shape == ours[n].shape}
     inflated, misshapen = collections.defaultdict(list), set()
@@ -70,6 +75,10 @@ def initial_weights(
         first = first_kernels(lambda n: _abstract(model | {"in_channels": n}))
     for name in both - taken.keys():
         there, here = found[name], np.asarray(ours[name])
+        if shifts.moves(name):
+            taken[name] = shifts.make(there, here).astype(here.dtype)
+            inflated[shifts.said].append(name)
+            continue
         rule = find_inflation(there, here, first=name in first, of_images=of_images)
         if rule is None:
             misshapen.add(name)
@@ -90,6 +99,10 @@ def initial_weights(
     lines += [f"  {how}: {shorten(names)}" for how, names in inflated.items()]
     if new:
         lines.append(f"  new: {shorten(new)}")
+    if dropped:
+        lines.append(f"  {shifts.said}: {shorten(dropped)}")
+    if any(shifts.starts(n) for n in new):
+        lines.append(f"  {shifts.attention}")
     if head:
         lines.append(f"  new, since the classes differ: {shorten(head)} ({differs})")
     if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
