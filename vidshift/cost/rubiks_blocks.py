@@ -24,32 +24,33 @@ CHANNELS = 72
 class ComparedBlock(NamedTuple):
     """A block of the comparison.
 
-    `make` takes `rngs`; `prepare` takes clips `[B, T, H, W, C]` and gives what the
+    `make` takes `dtype` and `rngs`; `prepare` takes clips `[B, T, H, W, C]` and gives what the
     block's own network would hand it.
     """
 
     make: Callable[..., nnx.Module]
     prepare: Callable[[jax.Array], Frames | jax.Array]
 
-    def abstract(self) -> nnx.Module:
-        """Returns the block in evaluation mode, of shapes alone."""
-        return nnx.eval_shape(lambda: self.make(rngs=nnx.Rngs(0)))
+    def abstract(self, dtype: jax.typing.DTypeLike = "float32") -> nnx.Module:
+        """Returns the block in evaluation mode, of shapes alone, computing in `dtype`."""
+        return nnx.eval_shape(lambda: self.make(dtype=dtype, rngs=nnx.Rngs(0)))
 
 
-def _residual(kernel: tuple[int, ...], scheme: str, *, rngs: nnx.Rngs) -> ResidualBlock:
+def _residual(kernel: tuple[int, ...], scheme: str, **options) -> ResidualBlock:
     """Returns ResNet's basic block with these kernels, its first unit under a scheme."""
-    unit = partial(conv_unit, CHANNELS, CHANNELS, kernel, rngs=rngs)
+    unit = partial(conv_unit, CHANNELS, CHANNELS, kernel, **options)
     parts = [(CHANNELS, CHANNELS, unit())]
     parts.append((CHANNELS, CHANNELS, unit(activation=None)))
     site = partial(Site, 0, 0, 1, units=2)
     return ResidualBlock(placed(SCHEMES[scheme](), site, parts), None)
 
 
-def _rubiks_shift(*, rngs: nnx.Rngs) -> ShiftBlock:
+def _rubiks_shift(*, dtype: jax.typing.DTypeLike, rngs: nnx.Rngs) -> ShiftBlock:
     """Returns RubiksNet's block with the interpolated shift, as its networks have it."""
-    linear = partial(nnx.Linear, use_bias=False, rngs=rngs)
-    unit = PointUnit(linear(CHANNELS, CHANNELS), BatchNorm(CHANNELS))
-    layers = {"linear": linear, "norm": BatchNorm, "rngs": rngs}
+    linear = partial(nnx.Linear, use_bias=False, dtype=dtype, rngs=rngs)
+    norm = partial(BatchNorm, dtype=dtype)
+    unit = PointUnit(linear(CHANNELS, CHANNELS), norm(CHANNELS))
+    layers = {"linear": linear, "norm": norm, "rngs": rngs}
     form = {"stride": 1, "squeeze": False}
     return ShiftBlock(CHANNELS, CHANNELS, unit, ShiftOptions(), **form, **layers)
 
