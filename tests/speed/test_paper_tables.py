@@ -3,11 +3,13 @@
 import json
 
 import jax
+import numpy as np
 import pytest
 
-from vidshift import cli
+from vidshift import cli, export
 from vidshift.cost import count
 from vidshift.cost.rubiks_blocks import BLOCKS, CONV_2D, RUBIKS
+from vidshift.export import Exported
 from vidshift.nets.names import parse
 from vidshift.speed import paper_lines, paper_rows, step_programs
 from vidshift.speed.paper_tables import (
@@ -217,6 +219,49 @@ def test_small_tables_in_earnest(name, monkeypatch, capsys):
         of_3d, of_2d, of_rubiks = (row["flops"] for row in rows)
         assert of_3d > 2 * of_2d > 8 * of_rubiks
         assert rows[0]["seconds"] > rows[2]["seconds"]
+
+
+def exported(kind="stream", streams="B"):
+    """A stream of ten answers that adds up its frames."""
+    frame = {"name": "frame", "shape": [streams, 4, 6, 3], "dtype": "uint8"}
+    past = {"name": "past", "shape": [streams, 1], "dtype": "float32"}
+    description = {"kind": kind, "format": "onnx", "network": "resnet_tiny/tsm"}
+
+    def call(frame, past):
+        assert (frame.shape, frame.dtype, past.shape) == ((1, 4, 6, 3), "uint8", (1, 1))
+        seen.append(past.item())
+        return np.zeros((1, 10)), past + 1
+
+    seen = []
+    return Exported(description | {"inputs": [frame, past]}, call), seen
+
+
+def test_an_exported_stream_is_a_row_beside(pretend, monkeypatch, capsys):
+    network, seen = exported()
+    monkeypatch.setattr(export, "load", lambda path: network)
+    arguments = ("--table=tsm-6", "--file=a.onnx", "--side=8", "--seconds=0.001")
+    out, _ = run(capsys, *arguments, "--json")
+    *_, row = map(json.loads, out.splitlines())
+    assert (row["label"], row["side"]) == ("a.onnx, onnx on the CPU", 4)
+    assert (row["name"], row["base"]) == ("resnet_tiny/tsm", "TSN")
+    assert row["seconds"] > 0 and row["times_base"] > 0
+    assert seen == list(range(len(seen))) and len(seen) >= 5  # what was kept comes back
+
+
+@pytest.mark.parametrize(
+    ("table", "fields", "said"),
+    [
+        ("--table=tsm-6", {"kind": "clip"}, "takes clips"),
+        ("--table=tsm-6", {"streams": 2}, "takes 2 streams"),
+        ("--table=tsm-5", {}, "tables of a frame at a time"),
+        ("--seconds=1", {}, "timed in a --table"),
+    ],
+)
+def test_a_file_that_no_table_takes(table, fields, said, monkeypatch, capsys):
+    network, _ = exported(**fields)
+    monkeypatch.setattr(export, "load", lambda path: network)
+    assert cli.run(["speed", table, "--file=a.onnx"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_wrong_table_is_one_line_with_the_right_ones(capsys):

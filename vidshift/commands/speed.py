@@ -37,8 +37,11 @@ The papers' tables of latency:
 --table prints the paper's rows, its protocol and its device, and the same networks timed
 here: all rows of a measure take turns, --seconds for each, so a mean of 1000 runs is a
 median of fewer, whose number is printed. Ratios are medians over the turns. --side,
---batch (of throughput) and --dtype replace the paper's own.
+--batch (of throughput) and --dtype replace the paper's own. tsm-6 and tsm-8 also time a
+file of `vidshift export --kind stream`, in ONNX's or TensorFlow Lite's runtime on the CPU.
 """
+
+import pathlib
 
 from vidshift.command_line.arguments import add_json, count, positive
 
@@ -49,6 +52,7 @@ def add_arguments(parser):
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="default: resnet50 mobilenet_v2")
     add("--table", metavar="TABLE", help="a paper's table, instead of networks by NAME")
+    add("--file", metavar="FILE", type=pathlib.Path, help="an exported stream, beside")
     add("--num-frames", type=count, help="of a clip (default: 8)")
     add("--side", type=count, help="of a frame, pixels (default: 224)")
     add("--batch", type=count, help="clips, of throughput (default: 16)")

@@ -27,6 +27,8 @@ def main(options: argparse.Namespace) -> int:
     table = TABLES[options.table]
     sizes = {"side": options.side, "batch": options.batch, "dtype": options.dtype}
     groups = paper_rows.jobs(table, **sizes)
+    if options.file:
+        groups = paper_rows.with_file(groups, options.file)
     device = jax.devices()[0]
     here = {"device": device.device_kind, "platform": device.platform}
     here["jax"] = jax.__version__

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from vidshift.kernels.dispatch import forced
 from vidshift.nets.drawn import random_network
 from vidshift.nets.names import parse
 from vidshift.speed import comparison, step_programs
+from vidshift.speed.exported_stream import ExportedStream, open_stream
 from vidshift.speed.paper_tables import PaperRow, PaperTable, base_of, printed_ratio
 from vidshift.stream.stepping import stepping
 
@@ -32,7 +34,7 @@ class Job(NamedTuple):
     """A row to time under one measure.
 
     `implementation` is of a block's shift; "" where it has none, and in networks, which
-    take what is best here.
+    take what is best here. `exported` is the file of a row that is none of the paper's.
     """
 
     table: PaperTable
@@ -42,6 +44,7 @@ class Job(NamedTuple):
     side: int
     dtype: str
     implementation: str = ""
+    exported: ExportedStream | None = None
 
     @property
     def label(self) -> str:
@@ -58,8 +61,10 @@ class Job(NamedTuple):
         named = XLA if self.table.kind == "blocks" and row.name in SHIFTED else ""
         return self._replace(row=row, implementation=named).key
 
-    def program(self) -> "step_programs.Program | Stream":
+    def program(self) -> "step_programs.Program | Stream | ExportedStream":
         """Lowers the program; of a stream, leaves all to its `compile`."""
+        if self.exported:
+            return self.exported
         if self.table.kind == "frames":
             return Stream(self)
         if self.table.kind == "clips":
@@ -147,6 +152,24 @@ def jobs(
             group += [job._replace(implementation=name) for name in names]
         groups.append(group)
     return groups
+
+
+def with_file(groups: list[list[Job]], path: pathlib.Path) -> list[list[Job]]:
+    """Returns the groups of a table of frames, an exported stream after its networks.
+
+    Raises:
+      ValueError: the table is of clips or blocks, or the file is not of one stream.
+    """
+    if groups[0][0].table.kind != "frames":
+        raise ValueError(
+            f"--file={path} is of tables of a frame at a time: tsm-6 and tsm-8"
+        )
+    exported = open_stream(path)
+    row = exported.row(path)
+    return [
+        [*group, group[0]._replace(row=row, side=exported.side, exported=exported)]
+        for group in groups
+    ]
 
 
 def rows(

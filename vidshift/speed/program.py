@@ -17,6 +17,8 @@ DEFAULTS |= {"dtype": "both", "no_train": False}
 def main(options: argparse.Namespace) -> int:
     if options.table:
         return paper_program.main(options)
+    if options.file:
+        raise ValueError(f"--file={options.file} is timed in a --table: tsm-6 or tsm-8")
     for name, value in DEFAULTS.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
