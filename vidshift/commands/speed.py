@@ -38,7 +38,7 @@ The papers' tables of latency:
 here: all rows of a measure take turns, --seconds for each, so a mean of 1000 runs is a
 median of fewer, whose number is printed. Ratios are medians over the turns. --side,
 --batch (of throughput) and --dtype replace the paper's own. tsm-6 and tsm-8 also time a
-file of `vidshift export --kind stream`, in ONNX's or TensorFlow Lite's runtime on the CPU.
+file of `vidshift export --kind stream` by itself, in the format's own runtime on the CPU.
 """
 
 import pathlib

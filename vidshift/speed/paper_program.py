@@ -51,5 +51,6 @@ def main(options: argparse.Namespace) -> int:
     print()
     for line in paper_lines.lines(rows):
         print(line, flush=True)
-    print(*(f"\nNot timed: {text}." for text in table.absent), sep="", end="")
+    for text in table.absent:
+        print(f"\nNot timed: {text}.")
     return 0

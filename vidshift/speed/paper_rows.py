@@ -155,7 +155,10 @@ def jobs(
 
 
 def with_file(groups: list[list[Job]], path: pathlib.Path) -> list[list[Job]]:
-    """Returns the groups of a table of frames, an exported stream after its networks.
+    """Returns the groups of a table of frames, and an exported stream by itself.
+
+    It takes no turns with the networks: a runtime's threads that wait for its next call
+    would take the processor from the program after it.
 
     Raises:
       ValueError: the table is of clips or blocks, or the file is not of one stream.
@@ -164,12 +167,9 @@ def with_file(groups: list[list[Job]], path: pathlib.Path) -> list[list[Job]]:
         raise ValueError(
             f"--file={path} is of tables of a frame at a time: tsm-6 and tsm-8"
         )
-    exported = open_stream(path)
-    row = exported.row(path)
-    return [
-        [*group, group[0]._replace(row=row, side=exported.side, exported=exported)]
-        for group in groups
-    ]
+    exported, like = open_stream(path), groups[0][0]
+    job = like._replace(row=exported.row(path), side=exported.side, exported=exported)
+    return [*groups, [job]]
 
 
 def rows(
