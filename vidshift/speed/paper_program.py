@@ -40,10 +40,11 @@ def main(options: argparse.Namespace) -> int:
     print(f"{table.title}\n")
     print(f"Paper: {table.device}; {table.protocol}.")
     side, dtypes = groups[0][0].side, {job.dtype: None for job in groups[0]}
+    batch = {group[0].measure: group[0].batch for group in groups}
+    batches = ", ".join(f"{size} ({measure})" for measure, size in batch.items())
     print(
         f"Here: {device.device_kind} ({device.platform}), jax {jax.__version__}, "
-        f"{side} x {side}, {' and '.join(dtypes)}, batch "
-        f"{', '.join(f'{g[0].batch} ({g[0].measure})' for g in groups)}; medians of turns, "
+        f"{side} x {side}, {' and '.join(dtypes)}, batch {batches}; medians of turns, "
         f"about {options.seconds:g} s a row."
     )
     for remark in table.remarks:
