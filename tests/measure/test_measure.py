@@ -106,6 +106,12 @@ MEASURED = {
             network("resnet50/tsm-cat", how="eager", torch="2", torchvision="3")
             | {"seconds": 0.022, "cuda": "13", "cudnn": 9},
         ),
+        "papers": part(
+            network("resnet50/gsf", measure="latency", blocks=7)
+            | {"table": "GSF Table 12", "published_device": "Titan V", "label": "GSF"}
+            | {"published": "12.40", "base": "TSM", "published_times_base": "1.634"}
+            | {"times_base": 1.5, "times_base_quartiles": [1.4, 1.6]},
+        ),
     },
 }
 
@@ -137,6 +143,11 @@ def test_the_page_of_a_measurement():
         (
             "| `resnet50/tsm-cat` | eager | train | 16 | 22.000 | 9.000 to 12.000 | 1600.0 "
             "| 2.00 |"
+        ),
+        "GSF Table 12; paper: Titan V; here: bfloat16, frames of 224 x 224.",
+        (
+            "| GSF | `resnet50/gsf` | latency | 12.40 ms | 10.00 ms | 9.00 to 12.00 | 7 "
+            "| TSM | 1.634 | 1.500 | 1.400 to 1.600 |"
         ),
     ):
         assert line in text.splitlines(), line
@@ -313,7 +324,7 @@ def test_without_packages_of_data(tmp_path):
     paths = os.pathsep.join([str(site), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-m", "vidshift", "measure", f"--out={out}", "--small"]
-        + ["--parts", "check", "bench", "profile", "--minutes=8"],
+        + ["--parts", "check", "bench", "profile", "papers", "--minutes=8"],
         check=False,
         cwd=tmp_path,
         env=os.environ | environment() | {"PYTHONPATH": paths},
@@ -322,7 +333,7 @@ def test_without_packages_of_data(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    for name in ("check", "bench", "profile"):
+    for name in ("check", "bench", "profile", "papers"):
         assert folder.Folder(out).read(name)["jobs"], (out / f"{name}.log").read_text()
     text = (out / "measured.md").read_text()
     assert "| `shift3d_conv` | none named | bfloat16 |" in text

@@ -3,6 +3,7 @@
     vidshift cost                          # every published row
     vidshift cost resnet50/gsf             # its rows
     vidshift cost resnet50/gsf:ratio=0.5 --num-frames 16 --num-classes 101   # any other
+    vidshift cost --blocks                 # RubiksNet's block beside convolutions
 
 A NAME is BACKBONE/TEMPORAL, with options of vidshift.create after a colon and commas
 between them; BACKBONE alone is TSN. "NAME + NAME" is an ensemble: the sum of its
@@ -13,6 +14,12 @@ Both figures are counted from the network itself. Parameters are what is trained
 are the products of convolutions and linear layers for one clip, with windows that hang
 over the edge counted whole. Where a source counts element-wise work too, the last
 columns count as it does: `as the source counts`.
+
+--blocks counts one block as RubiksNet's supplement does (section A4, Figures A2 to A4):
+8 frames of 112 x 112, 72 channels in and out, as a 3-D convolution, as a shift and a 2-D
+convolution, and as RubiksShift. MACs are with two for an element of a batch norm and six
+for an interpolated one, which meet the totals of that paper's tables. Percentages are of
+the block itself; `saved of 3-D` is what it costs less than the 3-D convolution.
 """
 
 from vidshift.command_line.arguments import add_json, count
@@ -27,4 +34,5 @@ def add_arguments(parser):
     add("--num-frames", type=count, dest="frames", help="of a clip (default: 8)")
     add("--side", type=count, help="of a frame, pixels (default: 224)")
     add("--in-channels", type=count, help="of a frame; 3, of a flow 2")
+    add("--blocks", action="store_true", help="RubiksNet's block, part by part")
     add_json(parser)

@@ -16,6 +16,7 @@ set. The parts, most valuable first:
   more      as networks: VSN, GSF, RubiksNet's tiers, Slow, SlowFast
   pytorch   TSN and TSM by PyTorch, where torch and torchvision are installed: eager and
             compiled, channels last, the official code's shift and a faster one
+  papers    the papers' tables of latency, as `vidshift speed --table` has them
 
 Each part is a process of its own and has its share of --minutes, and what earlier parts
 left; a part that is cut off, hangs or crashes costs its own rows alone. Rows are written
@@ -30,7 +31,7 @@ import pathlib
 from vidshift.command_line.arguments import positive
 
 PROGRAM = "vidshift.measure.program"
-PARTS = ("check", "networks", "bench", "profile", "more", "pytorch")
+PARTS = ("check", "networks", "bench", "profile", "more", "pytorch", "papers")
 
 
 def add_arguments(parser):

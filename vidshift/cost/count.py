@@ -1,7 +1,7 @@
 """Counts parameters and multiplications, and compares them with the papers' tables."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import jax
@@ -56,14 +56,32 @@ def cost(
     sizes = {"num_classes": classes, "num_frames": frames, "in_channels": in_channels}
     model = train_view(network.abstract(**sizes))
     parameters = sum(a.size for a in named_arrays(model, nnx.Param).values())
-    tally = Tally()
-    for parent, name, layer in list(_layers(model, tuple(CONVENTIONS[counts]))):
-        setattr(parent, name, Measured(layer, tally))
     clip = jax.ShapeDtypeStruct((1, frames, side, side, model.in_channels), jnp.float32)
-    traced = jax.make_jaxpr(lambda m, c: m(c, rngs=jax.random.key(0)))(model, clip)
-    macs = flops(traced, hanging=True) // 2
-    besides = sum(CONVENTIONS[counts][kind] * n for kind, n in tally.elements)
+    macs, elements = work(
+        lambda m, c: m(c, rngs=jax.random.key(0)), model, clip, CONVENTIONS[counts]
+    )
+    besides = sum(CONVENTIONS[counts][kind] * n for kind, n in elements)
     return Cost(parameters, macs, macs + besides)
+
+
+def work(
+    call: Callable, model: nnx.Module, x, kinds: Collection[type]
+) -> tuple[int, list[tuple[type, int]]]:
+    """Counts the work of `call(model, x)` without running it.
+
+    Args:
+      model: its layers of some `kinds` are replaced by measured ones.
+      x: what the model takes, of shapes alone.
+
+    Returns:
+      MACs of products and convolutions, and (kind of layer, elements it gave) of each
+      call of a layer of some `kinds`.
+    """
+    tally = Tally()
+    for parent, name, layer in list(_layers(model, tuple(kinds))):
+        setattr(parent, name, Measured(layer, tally))
+    traced = jax.make_jaxpr(call)(model, x)
+    return flops(traced, hanging=True) // 2, tally.elements
 
 
 class Tally:

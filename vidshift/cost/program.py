@@ -3,23 +3,63 @@
 import argparse
 import json
 
+from vidshift.cost import block_costs
 from vidshift.cost.count import UNLESS_SAID, rows
 from vidshift.cost.published import TOGETHER
 
 
 def main(options: argparse.Namespace) -> int:
     clips = {k: getattr(options, k) for k in UNLESS_SAID}
+    if options.blocks:
+        _check_blocks_alone(options.names, clips)
+        found, heading, line = block_costs.rows(), BLOCK_HEADING, _block_line
+    else:
+        found, heading, line = rows(options.names, **clips), HEADING, _line
     if not options.json:
-        print(HEADING)
-    for row in rows(options.names, **clips):
-        print(json.dumps(row) if options.json else _line(row), flush=True)
+        print(heading)
+    for row in found:
+        print(json.dumps(row) if options.json else line(row), flush=True)
     return 0
+
+
+def _check_blocks_alone(names: list[str], clips: dict) -> None:
+    """Refuses what would change the blocks of the paper."""
+    given = [*names, *(f"{k}={v}" for k, v in clips.items() if v is not None)]
+    if given:
+        raise ValueError(
+            "--blocks counts the blocks of RubiksNet's supplement at its own size, and "
+            f"takes no network and no size, got {', '.join(given)}"
+        )
 
 
 HEADING = (
     "| network | classes | clip | parameters | printed | MACs | as the source counts "
     "| printed | source |\n|---|---|---|---|---|---|---|---|---|"
 )
+
+BLOCK_HEADING = (
+    "| block | of | total | convolutions | batch norms | shift | saved of 3-D | x "
+    "RubiksShift | printed |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def _block_line(row: dict) -> str:
+    unit, letter, digits = (1e9, " G", 3) if row["measure"] == "macs" else (1, "", 0)
+    shares = (
+        f"{row[part] / unit:,.{digits}f}{letter} ({row['shares'][part]:.1%})"
+        for part in block_costs.PARTS
+    )
+    printed = row["published_times_rubiks"]
+    cells = (
+        row["block"],
+        "MACs" if row["measure"] == "macs" else "parameters",
+        f"{row['total'] / unit:,.{digits}f}{letter}",
+        *shares,
+        f"{row['saved']:.1%}",
+        f"{row['times_rubiks']:.2f}",
+        f"~{printed}" if printed else "1",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _line(row: dict) -> str:

@@ -266,7 +266,9 @@ _FORCED = jax.make_user_context(None)
 
 @contextlib.contextmanager
 def forced(name: str, *, interpret=False, stand_in: bool = False) -> Iterator[None]:
-    """Makes every call run one implementation, unless it names another one. For tests.
+    """Makes every call run one implementation, unless it names another one.
+
+    For tests, and to time implementations of whole layers.
 
     It is a part of `jax.jit`'s cache key: a program that was traced outside does not run
     inside, nor the other way round. Trace gradients inside too.

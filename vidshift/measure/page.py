@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from vidshift.measure.parts import PARTS
+from vidshift.speed import paper_lines
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "jax-triton", "triton", "python", "torch")
 
@@ -294,6 +295,20 @@ def _pytorch(rows: list[dict], measured: dict) -> list[str]:
     return [text, "", *_table(heading, table, left=3)] if rows else []
 
 
+def _papers(rows: list[dict], measured: dict) -> list[str]:
+    del measured
+    tables = {}
+    for row in _measured(rows):
+        tables.setdefault(row["table"], []).append(row)
+    lines = []
+    for title, own in tables.items():
+        dtypes = " and ".join(dict.fromkeys(row["dtype"] for row in own))
+        text = f"{title}; paper: {own[0]['published_device']}; here: {dtypes}, {_sides(own)}."
+        lines += ["", text] if lines else [text]
+        lines += ["", *paper_lines.lines(own)]
+    return lines
+
+
 BODIES = {
     "check": _check,
     "networks": _networks,
@@ -301,6 +316,7 @@ BODIES = {
     "profile": _profile,
     "more": _more,
     "pytorch": _pytorch,
+    "papers": _papers,
 }
 
 

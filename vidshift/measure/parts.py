@@ -10,7 +10,7 @@ class Part(NamedTuple):
     module of PyTorch is a script, which knows nothing of JAX.
     """
 
-    seconds: float  # of 8 minutes
+    seconds: float  # of 8.5 minutes; a call's are shared in proportion
     module: str
     title: str
 
@@ -22,6 +22,8 @@ PARTS = {
     "profile": Part(30, "vidshift.measure.step_profile", "Where the time goes"),
     "more": Part(60, "vidshift.measure.more_networks", "The other networks"),
     "pytorch": Part(60, "vidshift.measure.pytorch", "PyTorch beside it"),
+    # With what the others leave, and then with the next call's.
+    "papers": Part(30, "vidshift.measure.paper_times", "The papers' tables of latency"),
 }
 
 

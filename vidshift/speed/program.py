@@ -6,10 +6,22 @@ import json
 import jax
 
 from vidshift.config import DTYPES
+from vidshift.speed import paper_program
 from vidshift.speed.comparison import IN_TABLES, beside_tsn, measure_group, model_of
+
+# Of networks by name; a table has its own, so these are None where they are not given.
+DEFAULTS = {"num_frames": 8, "side": 224, "batch": 16, "train_batch": 16}
+DEFAULTS |= {"dtype": "both", "no_train": False}
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.table:
+        return paper_program.main(options)
+    if options.file:
+        raise ValueError(f"--file={options.file} is timed in a --table: tsm-6 or tsm-8")
+    for name, value in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     dtypes = DTYPES if options.dtype == "both" else [options.dtype]
     groups = beside_tsn(options.names or IN_TABLES)
     for network in (n for group in groups for n in group):

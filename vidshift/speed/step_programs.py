@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vidshift.config import Config
+from vidshift.kernels import Frames
 from vidshift.kernels.analysis.flops import flops
 from vidshift.layers.folded import folded
 from vidshift.nets import train_view
@@ -55,7 +56,7 @@ class Program(NamedTuple):
         return call, facts | {"flops": self.flops}
 
 
-def lower(model: nnx.Module, measure: str, clips: jax.Array) -> Program:
+def lower(model: nnx.Module, measure: str, clips: jax.Array | Frames) -> Program:
     """Traces and lowers a program.
 
     Args:
@@ -63,7 +64,7 @@ def lower(model: nnx.Module, measure: str, clips: jax.Array) -> Program:
       measure: "latency" and "throughput" are the forward pass of the network with its
         batch norms folded once (`vidshift.folded`), waited for or not;
         "train" is the train step under the defaults of `OptimConfig`.
-      clips: normalised, `[B, T, H, W, 3]`.
+      clips: normalised, `[B, T, H, W, 3]`; of a network's block, the features it takes.
     """
     network = random_network(model)
     if measure != "train":

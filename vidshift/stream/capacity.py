@@ -16,12 +16,11 @@ from vidshift.nets.names import Network, parse
 from vidshift.nets.zoo import pick
 from vidshift.run import Run
 from vidshift.stream.network import make
+from vidshift.stream.stepping import stepping
 
 # Of a camera.
 FPS = 30.0
 CLASSES = 400  # Kinetics'
-# Steps before the first that counts.
-WARM = 5
 
 
 def main(options) -> int:
@@ -73,25 +72,6 @@ def _drawn(network: Network, dtype: str) -> nnx.Module:
     return random_network(
         network.abstract(num_classes=CLASSES, num_frames=8, dtype=dtype)
     )
-
-
-def stepping(model: nnx.Module, streams: int, side: int) -> Callable[[], None]:
-    """Compiles a step of some streams, from the host to the host."""
-    init, step = make(model)
-    cache = init(streams, side)
-    frame = np.random.default_rng(0).standard_normal(
-        (streams, side, side, model.in_channels), np.float32
-    )
-
-    def one() -> None:
-        nonlocal cache
-        logits, cache = step(cache, frame)
-        # The next frame finds the device at rest, as the next of a camera does.
-        jax.block_until_ready((logits, cache))
-
-    for _ in range(WARM):
-        one()
-    return one
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

@@ -28,6 +28,19 @@ def side_by_side(programs: dict, *, calls: int, seconds: float) -> dict[str, Tim
       calls: what is timed happens so often in each program.
       seconds: for each program, about; at least `LEAST_BLOCKS` blocks are timed.
     """
+    return {
+        name: Timing(*np.percentile(found, (25, 50, 75)) / calls, len(found))
+        for name, found in in_turns(programs, seconds=seconds).items()
+    }
+
+
+def in_turns(programs: dict, *, seconds: float) -> dict[str, list[float]]:
+    """Times each `program()` in turn, as `side_by_side` does.
+
+    Returns:
+      Seconds a call, a number for each turn; the last ones of all programs are of the
+      same turns.
+    """
     start = time.perf_counter()
     times = {name: [_block(program, 1)] for name, program in programs.items()}
     runs = {name: max(1, round(BLOCK_SECONDS / t)) for name, (t,) in times.items()}
@@ -41,10 +54,7 @@ def side_by_side(programs: dict, *, calls: int, seconds: float) -> dict[str, Tim
     ):
         for name, program in programs.items():
             times[name].append(_block(program, runs[name]))
-    return {
-        name: Timing(*np.percentile(found, (25, 50, 75)) / calls, len(found))
-        for name, found in times.items()
-    }
+    return times
 
 
 def _block(program, runs: int) -> float:
