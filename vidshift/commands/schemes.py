@@ -1,7 +1,7 @@
 """Trains one config under several schemes, and prints a table.
 
-    vidshift compare                   # every temporal scheme
-    vidshift compare --table rubiksnet # RubiksNet's variants
+    vidshift schemes                    # every temporal scheme
+    vidshift schemes --table rubiksnet  # RubiksNet's variants
 
 Runs `vidshift train` once for each row, one after the other, and prints a Markdown
 table of the test accuracies in the runs' metrics files. --config and its fields are
@@ -14,7 +14,7 @@ many were undecided, and how many test clips the two networks answer differently
 
 from vidshift.command_line.arguments import add_config
 
-PROGRAM = "vidshift.compare"
+PROGRAM = "vidshift.schemes"
 
 
 def add_arguments(parser):
@@ -24,7 +24,7 @@ def add_arguments(parser):
     add("--rows", metavar="NAME,NAME", help="rows of the table (default: all)")
     add(
         "--out",
-        default="runs/compare",
+        default="runs/schemes",
         metavar="DIR",
-        help="of the runs (default: runs/compare)",
+        help="of the runs (default: runs/schemes)",
     )
