@@ -11,15 +11,33 @@ from vidshift.evaluation.score_files import Origin
 
 # Fields of an origin that scores must share to be compared.
 SAME = ("dataset", "split", "protocol", "average")
+# The same of runs whose figures are averaged over splits.
+SAME_BUT_SPLIT = ("dataset", "protocol", "average")
 
 
-def check_origins(first: Origin, other: Origin, *, us: str, them: str) -> None:
+class OtherClipsError(ValueError):
+    """Two networks were scored on other clips."""
+
+
+def check_origins(
+    first: Origin,
+    other: Origin,
+    *,
+    us: str,
+    them: str,
+    fields: Sequence[str] = SAME,
+) -> None:
     """Refuses scores of other clips, or under another protocol.
+
+    Args:
+      first, other: what the scores are of.
+      us, them: names of the two, for the error.
+      fields: of an origin that must be the same.
 
     Raises:
       ValueError: naming what differs.
     """
-    for name in SAME:
+    for name in fields:
         ours, theirs = getattr(first, name), getattr(other, name)
         if ours != theirs:
             raise ValueError(
@@ -38,8 +56,8 @@ def align(members: Sequence[Scores], *, names: Sequence[str]) -> list[Scores]:
       names: of the members, for errors.
 
     Raises:
-      ValueError: members of other clips, labels or kinds of label, or of two clips with
-        one id.
+      OtherClipsError: a member has a clip that another never saw.
+      ValueError: members of other labels or kinds of label, or two clips with one id.
     """
     first, us = members[0], names[0]
     rows = [rows_by_id(*named) for named in zip(members, names, strict=True)]
@@ -51,7 +69,7 @@ def align(members: Sequence[Scores], *, names: Sequence[str]) -> list[Scores]:
         only = {us: sorted(known[0] - ids), them: sorted(ids - known[0])}
         for name, clips in only.items():
             if clips:
-                raise ValueError(
+                raise OtherClipsError(
                     f"{us} and {them} are of other clips: only {name} has "
                     f"{listed(clips)}"
                 )
