@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vidshift.adaptive import table
 from vidshift.compare.rows import Group, Row
 from vidshift.evaluation.gains import ClassGain
+from vidshift.nets import BACKBONES
 from vidshift.report.draw_compare import Point, draw_compare
 from vidshift.report.draw_curves import Beside, draw_curves
 from vidshift.report.draw_gains import draw_gains
@@ -22,7 +23,7 @@ def family(run: Run) -> str:
     """Returns the family of a network: its scheme, and its backbone without the size."""
     model = run.description.model
     words = [SIZE.sub("", model["backbone"])]
-    if model["temporal"] != "tsn" or words == ["resnet"]:
+    if model["temporal"] != "tsn" or not BACKBONES[model["backbone"]].mixes_time(model):
         words.insert(0, model["temporal"].upper())
     if model.get("variant"):
         words.append(model["variant"])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -45,13 +46,15 @@ def draw_compare(
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     area = LARGEST / max(point.parameters for point in points)
+    lines = []
     families = list(dict.fromkeys(point.family for point in points))
     for number, family in enumerate(families):
         colour = colours.IN_ORDER[number % len(colours.IN_ORDER)]
         own = sorted((p for p in points if p.family == family), key=lambda p: p.cost)
         x, y = [p.cost for p in own], [p.accuracy for p in own]
-        style = colours.LINES[number % len(colours.LINES)]
-        axes.plot(x, y, style, color=colour, linewidth=1.5, zorder=2)
+        lines.append(list(zip(x, y, strict=True)))
+        line = colours.LINES[number % len(colours.LINES)]
+        axes.plot(x, y, line, color=colour, linewidth=1.5, zorder=2)
         for point in own:
             if point.spread:
                 axes.plot([point.cost] * 2, point.spread, color="0.6", lw=1, zorder=1)
@@ -68,64 +71,52 @@ def draw_compare(
     axes.margins(x=0.15, y=0.15)
     axes.set(xlabel=cost, ylabel=accuracy)
     axes.grid(alpha=0.3)
-    _legend(axes, families, points, area, bar)
+    _legend(axes, families, bar if any(point.spread for point in points) else "")
     labels.place(
         axes,
         [
             labels.Label(
-                p.name, p.cost, p.accuracy, (area * p.parameters / np.pi) ** 0.5
+                f"{p.name} ({_short(p.parameters)})",
+                p.cost,
+                p.accuracy,
+                (area * p.parameters / np.pi) ** 0.5,
             )
             for p in points
         ],
+        lines,
     )
     figure.savefig(path, dpi=120)
 
 
-def _legend(axes, families, points, area: float, bar: str) -> None:
-    """Names families by line and circles by their number of parameters, outside."""
+def _legend(axes: Axes, families: Sequence[str], bar: str) -> None:
+    """Names families, outside the plot; `bar` is "" where there are no thin bars."""
     handles = [
         Line2D(
             [],
             [],
             color=colours.IN_ORDER[i % len(colours.IN_ORDER)],
             linestyle=colours.LINES[i % len(colours.LINES)],
-            marker="o",
             label=family,
         )
         for i, family in enumerate(families)
     ]
-    handles += [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="o",
-            color="0.7",
-            markersize=2 * (area * parameters / np.pi) ** 0.5,
-            label=f"{parameters:.2g} parameters"
-            if parameters < 1e3
-            else f"{_short(parameters)} parameters",
-        )
-        for parameters in sorted(
-            {_rounded(f(p.parameters for p in points)) for f in (min, max)}
-        )
-    ]
-    if any(point.spread for point in points):
+    handles.append(
+        Line2D([], [], ls="", marker="o", color="0.7", ms=8, label="area: parameters")
+    )
+    if bar:
         handles.append(Line2D([], [], color="0.6", lw=1, label=bar))
     axes.figure.legend(
         handles=handles,
-        loc="outside right upper",
+        loc="outside upper center",
+        ncols=3,
         frameon=False,
-        labelspacing=1.2,
+        handlelength=3,
         fontsize=8,
     )
 
 
-def _rounded(parameters: int) -> float:
-    """Returns a number of one digit, for the legend."""
-    power = 10 ** int(np.log10(parameters))
-    return round(parameters / power) * power
-
-
 def _short(number: float) -> str:
-    return f"{number / 1e6:g} M" if number >= 1e6 else f"{number / 1e3:g} k"
+    """Returns a count of parameters in three digits."""
+    if number >= 1e6:
+        return f"{number / 1e6:.3g} M"
+    return f"{number / 1e3:.3g} k" if number >= 1e3 else f"{number:g}"

@@ -83,6 +83,14 @@ def draw_curves(
         handles.append(
             Line2D([], [], ls="", marker="*", color=colours.PURPLE, label="other runs")
         )
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
-    labels.place(axes, names, size=7)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=4,
+        frameon=False,
+        handlelength=3,
+        fontsize=8,
+    )
+    lines = [[(r.gflops, 100 * r.top1) for r in rows] for rows in curves.values()]
+    labels.place(axes, names, lines, size=7)
     figure.savefig(path, dpi=120)

@@ -1,5 +1,6 @@
 """Classes that gained and lost from one network to another: GSF's Figure 7."""
 
+import functools
 import pathlib
 import textwrap
 from collections.abc import Sequence
@@ -53,5 +54,8 @@ def draw_gains(
 
 
 def _label(gain: ClassGain) -> str:
-    text = f"{gain.name} / {gain.confusion}" if gain.confusion else gain.name
-    return textwrap.fill(text, LETTERS)
+    parts = [gain.name, f"/ {gain.confusion}"] if gain.confusion else [gain.name]
+    if sum(map(len, parts)) < LETTERS:
+        return " ".join(parts)
+    wrap = functools.partial(textwrap.fill, width=LETTERS, break_on_hyphens=False)
+    return "\n".join(map(wrap, parts))

@@ -1,17 +1,19 @@
-"""Names beside points, placed so that they cover neither points nor each other."""
+"""Names beside points, placed so that they cover neither points, lines nor each other."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.transforms import Bbox
 
 # Where a label may stand, the most wanted first: right, left, above, below, corners.
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
-# Distances from a point's edge, in points.
-GAPS = (3.0, 10.0, 20.0)
+# Distances from a point's edge, in points; beyond the first a thin line leads to it.
+GAPS = (3.0, 10.0, 20.0, 35.0)
+# Steps along a line between two points, each of which a label should not cover.
+STEPS = 60
 
 
 class Label(NamedTuple):
@@ -21,73 +23,90 @@ class Label(NamedTuple):
     x: float
     y: float
     radius: float = 3.0
-    colour: str = "black"
 
 
-def place(axes: Axes, labels: Sequence[Label], *, size: float = 8.0) -> None:
+def place(
+    axes: Axes,
+    names: Sequence[Label],
+    lines: Sequence[Sequence[tuple[float, float]]] = (),
+    *,
+    size: float = 8.0,
+) -> None:
     """Writes labels into a plot whose limits and scales are final.
 
     Args:
       axes: the plot.
-      labels: in data coordinates; the first have the first choice of places.
+      names: in data coordinates; the first have the first choice of places.
+      lines: the points of each line that is drawn, in data coordinates.
       size: of the letters, in points.
     """
-    figure = axes.figure
-    canvas = FigureCanvasAgg(figure)
-    figure.draw_without_rendering()  # the layout, of which places in pixels depend
-    pixels = figure.dpi / 72
-    centres = axes.transData.transform([(label.x, label.y) for label in labels])
-    taken = [
-        _box(centre, label.radius * pixels, label.radius * pixels)
-        for centre, label in zip(centres, labels, strict=True)
-    ]
-    inside = axes.get_window_extent()
-    for centre, label in zip(centres, labels, strict=True):
-        drawn = axes.text(0, 0, label.text, fontsize=size)
+    canvas = FigureCanvasAgg(axes.figure)
+    axes.figure.draw_without_rendering()  # lays out, which moves places in pixels
+    pixels = axes.figure.dpi / 72
+    centres = axes.transData.transform([(name.x, name.y) for name in names])
+    radii = [name.radius * pixels for name in names]
+    spots = [_along(axes.transData.transform(line)) for line in lines]
+    taken = [_box(centre, r) for centre, r in zip(centres, radii, strict=True)]
+    taken += [_box(spot, 1.0) for line in spots for spot in line]
+    extent = axes.get_window_extent()
+    inside = np.array([*extent.min, *extent.max])
+    for centre, name in zip(centres, names, strict=True):
+        drawn = axes.text(0, 0, name.text, fontsize=size)
         extent = drawn.get_window_extent(canvas.get_renderer())
         drawn.remove()
         half = np.array([extent.width, extent.height]) / 2
-        best = min(
-            (
-                (_cover(_box(centre + move, *half), taken, inside), i, tuple(move))
-                for i, move in enumerate(_moves(label.radius * pixels, half, pixels))
-            ),
-        )
-        move = np.array(best[2])
-        taken.append(_box(centre + move, *half))
+        moves = [
+            (gap, move)
+            for gap in GAPS
+            for move in _moves(name.radius * pixels, half, gap * pixels)
+        ]
+        boxes = [_box(centre + move, half) for _, move in moves]
+        covered = [_covered(box, np.array(taken), inside) for box in boxes]
+        chosen = int(np.argmin(covered))  # of equals the first
+        gap, move = moves[chosen]
+        taken.append(boxes[chosen])
+        leader = {"arrowstyle": "-", "color": "0.6", "lw": 0.6, "shrinkB": name.radius}
         axes.annotate(
-            label.text,
-            (label.x, label.y),
+            name.text,
+            (name.x, name.y),
             xytext=tuple(move / pixels),
             textcoords="offset points",
             ha="center",
             va="center",
             fontsize=size,
-            color=label.colour,
             zorder=5,
+            arrowprops=leader if gap > GAPS[0] else None,
         )
 
 
-def _moves(radius: float, half: np.ndarray, pixels: float):
+def _moves(radius: float, half: np.ndarray, gap: float) -> Iterator[np.ndarray]:
     """Yields moves from a point to the middle of its label, in pixels."""
-    for gap in GAPS:
-        for direction in DIRECTIONS:
-            # In a corner the circle is nearer than its box.
-            near = radius * (0.7 if all(direction) else 1.0)
-            yield np.array(direction) * (near + gap * pixels + half)
+    for direction in DIRECTIONS:
+        # In a corner the circle is nearer than its box.
+        near = radius * (0.7 if all(direction) else 1.0)
+        yield np.array(direction) * (near + gap + half)
 
 
-def _box(centre, half_width: float, half_height: float) -> Bbox:
-    x, y = centre
-    return Bbox.from_extents(
-        x - half_width, y - half_height, x + half_width, y + half_height
-    )
+def _along(line: np.ndarray) -> Iterator[np.ndarray]:
+    for start, end in itertools.pairwise(line):
+        for step in range(STEPS + 1):
+            yield start + (end - start) * step / STEPS
 
 
-def _cover(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+def _box(centre: np.ndarray, half: np.ndarray | float) -> np.ndarray:
+    """Returns left, bottom, right and top of a box around a point."""
+    return np.concatenate([centre - half, centre + half])
+
+
+def _covered(box: np.ndarray, taken: np.ndarray, inside: np.ndarray) -> float:
     """Returns the pixels of a label that cover something, or lie outside."""
-    overlaps = (Bbox.intersection(box, other) for other in taken)
-    within = Bbox.intersection(box, inside)
-    area = box.width * box.height
-    outside = area - (within.width * within.height if within else 0)
-    return round(outside + sum(o.width * o.height for o in overlaps if o), 3)
+    outside = np.prod(box[2:] - box[:2]) - _shared(box, inside[None])
+    # Rounded, so that two places that cover nothing are equals.
+    return round(float(outside + _shared(box, taken)), 3)
+
+
+def _shared(box: np.ndarray, others: np.ndarray) -> float:
+    """Returns the area that a box shares with others `[N, 4]`, summed."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:], others[:, 2:])
+    return np.maximum(high - low, 0).prod(1).sum()
