@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vidshift.adaptive import table
 from vidshift.compare.rows import Group, Row
@@ -12,16 +12,19 @@ from vidshift.nets import BACKBONES
 from vidshift.report.draw_compare import Point, draw_compare
 from vidshift.report.draw_curves import Beside, draw_curves
 from vidshift.report.draw_gains import draw_gains
-from vidshift.run import BUDGETS, Run
+from vidshift.run import BUDGETS
 
 # Sizes of a backbone in its name: resnet50 and resnet101 are one family, as are
 # rubiksnet_tiny and rubiksnet_large.
 SIZE = re.compile(r"_?(\d|v\d|micro|tiny|small|medium|large).*")
 
 
-def family(run: Run) -> str:
-    """Returns the family of a network: its scheme, and its backbone without the size."""
-    model = run.description.model
+def family(model: Mapping) -> str:
+    """Returns the family of a network: its scheme, and its backbone without the size.
+
+    Args:
+      model: arguments of `vidshift.create`.
+    """
     words = [SIZE.sub("", model["backbone"])]
     if model["temporal"] != "tsn" or not BACKBONES[model["backbone"]].mixes_time(model):
         words.insert(0, model["temporal"].upper())
@@ -140,7 +143,7 @@ def _point(row: Row, name: str, unit: float) -> Point:
     spread = row.interval and (100 * row.interval[0], 100 * row.interval[1])
     return Point(
         row.member.name,
-        family(row.member.run),
+        family(row.member.run.description.model),
         _cost(row, name) / unit,
         100 * row.figure,
         row.cost.parameters,
@@ -151,7 +154,9 @@ def _point(row: Row, name: str, unit: float) -> Point:
 def _mean(group: Group, name: str, unit: float) -> Point:
     """Returns a group as a point: means, and the range of the accuracy."""
     best = group.spreads[group.rows[0].member.scores.task.best_by]
-    families = dict.fromkeys(family(row.member.run) for row in group.rows)
+    families = dict.fromkeys(
+        family(row.member.run.description.model) for row in group.rows
+    )
     number = len(group.rows)
     return Point(
         group.name,
