@@ -26,19 +26,19 @@ def answered(answers, labels, ids=None, task=SINGLE_LABEL, failed=()) -> Scores:
 
 
 LABELS = [0, 0, 0, 1, 1, 2]
-BEFORE = answered([1, 1, 0, 1, 1, 0], LABELS)
+BEFORE = answered([2, 2, 0, 1, 1, 0], LABELS)
 AFTER = answered([0, 0, 2, 1, 2, 1], LABELS)
 
 
 def test_classes_that_gain_and_lose():
     found = gains(one_label(BEFORE, CLASSES), one_label(AFTER, CLASSES))
     assert found == [
-        ClassGain("fold", 3, corrected=2, broken=1, before="unfold", after="lift"),
+        ClassGain("fold", 3, corrected=2, broken=1, before="lift", after="lift"),
         ClassGain("lift", 1, corrected=0, broken=0, before=None, after=None),
         ClassGain("unfold", 2, corrected=0, broken=1, before=None, after="lift"),
     ]
     assert [gain.net for gain in found] == [1, 0, -1]
-    assert [gain.confusion for gain in found] == ["unfold", None, "lift"]
+    assert [gain.confusion for gain in found] == ["lift", None, "lift"]
     assert ends(found, 5) == [found[0], found[2]] and ends(found, 0) == []
     assert ends(found[:1] * 3 + found[2:] * 3, 2) == found[:1] * 2 + found[2:] * 2
 
