@@ -1,5 +1,6 @@
 """`vidshift compare` on runs of small networks, and on files of scores made by hand."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -11,6 +12,8 @@ from vidshift import cli
 from vidshift.adaptive import table
 from vidshift.adaptive.subnetwork import SubNetwork
 from vidshift.checkpoints import checksums
+from vidshift.compare import curves
+from vidshift.compare.members import Member
 from vidshift.compare.pictures import family
 from vidshift.data.sources import motion_clips
 from vidshift.data.sources.motion_clips import OrderedMotion
@@ -206,16 +209,42 @@ def runs(tmp_path_factory):
     ]
 
 
+# Older tables do not say how their rows were tested.
+CONDITIONS = getattr(table, "Conditions", None)
+
+
+def budget_row(width, crop, split="validation"):
+    """A sub-network that gets better and dearer with its width."""
+    tested = {}
+    if CONDITIONS is not None:
+        tested = {"conditions": CONDITIONS(split, "1x1", "logits", 1, 8)}
+    subnetwork = SubNetwork(width, 16, 4)
+    return table.BudgetRow(subnetwork, crop, width, 10, 0.1 * width, 0.5, **tested)
+
+
+def test_curves_are_of_the_runs_own_test(write):
+    origin, scores = ORIGIN, score_files.read(pathlib.Path(write("a", WORSE, LABELS)))
+    member = Member("a3d", "", pathlib.Path(), None, scores.scores, CLASSES, origin)
+    rows = [budget_row(w, crop) for crop in (32, 16) for w in (0.5, 0.75, 1.0)]
+    rows.append(
+        dataclasses.replace(rows[0], subnetwork=SubNetwork(0.5, 8, 4), top1=0.0)
+    )
+    if CONDITIONS is not None:
+        rows.append(budget_row(1.0, 32, "test"))
+    found, notes = curves.curves_of(member, table.Table("1", "cpu", tuple(rows)))
+    assert found == {"a3d, 32² crops": rows[:3], "a3d, 16² crops": rows[3:6]}
+    assert len(notes) == (CONDITIONS is not None)
+    single, _ = curves.curves_of(member, table.Table("1", "cpu", tuple(rows[:2])))
+    assert list(single) == ["a3d"]
+
+
 @pytest.mark.slow
 def test_runs_are_evaluated_once_and_drawn(runs, tmp_path, capsys):
     missing = compare(capsys, *runs, "--no-eval", code=2)
     assert missing.count("vidshift eval --run=") == 2
     assert "--split=validation --protocol=1x1" in missing
     out = tmp_path / "out"
-    rows = [
-        table.BudgetRow(SubNetwork(w, 16, 4), 16, w * w / 1000, 10, 0.1 * w, 0.5)
-        for w in (0.5, 1.0)
-    ]
+    rows = [budget_row(0.5, 16), budget_row(1.0, 16), budget_row(1.0, 16, "test")]
     made = table.Table("0", "cpu", tuple(rows))
     (runs[0] / BUDGETS).mkdir(exist_ok=True)
     table.write(runs[0] / BUDGETS, made)

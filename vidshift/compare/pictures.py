@@ -1,18 +1,14 @@
-"""Pictures of a comparison: accuracy over cost, classes, curves of adaptive networks."""
+"""Pictures of a comparison: accuracy over cost, and classes."""
 
-import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
-from vidshift.adaptive import table
 from vidshift.compare.rows import Group, Row
 from vidshift.evaluation.gains import ClassGain
 from vidshift.nets import BACKBONES
 from vidshift.report.draw_compare import Point, draw_compare
-from vidshift.report.draw_curves import Beside, draw_curves
 from vidshift.report.draw_gains import draw_gains
-from vidshift.run import BUDGETS
 
 # Sizes of a backbone in its name: resnet50 and resnet101 are one family, as are
 # rubiksnet_tiny and rubiksnet_large.
@@ -87,50 +83,6 @@ def of_classes(
     file = out / f"classes-{name}.png"
     draw_gains(file, gains, before=before, after=after)
     return file
-
-
-def of_budgets(
-    out: pathlib.Path, rows: Sequence[Row], first: Row
-) -> tuple[pathlib.Path | None, list[str]]:
-    """Draws the curves of runs with a table of budgets, and other runs beside them.
-
-    Returns:
-      The file, None if no run has a table, and lines about what is not drawn.
-    """
-    curves, notes, adaptive = {}, [], set()
-    split, protocol = first.member.origin.split, first.member.origin.protocol
-    for row in rows:
-        run, name = row.member.run, row.member.name
-        if run is None or not (run.folder / BUDGETS / table.TABLE_FILE).is_file():
-            continue
-        adaptive.add(name)
-        made = table.read(run.folder / BUDGETS)
-        # A table of before these were recorded has neither.
-        kept = [
-            r
-            for r in made.rows
-            if getattr(r, "split", split) == split
-            and getattr(r, "protocol", protocol) == protocol
-        ]
-        if len(kept) < len(made.rows):
-            notes.append(
-                f"not drawn: {len(made.rows) - len(kept)} of {len(made.rows)} "
-                f"sub-networks of {name}, which are of another split or protocol"
-            )
-        crops = sorted({r.crop for r in kept}, reverse=True)
-        for crop in crops:
-            part = tuple(r for r in kept if r.crop == crop)
-            label = name if len(crops) == 1 else f"{name}, {crop}² crops"
-            curves[label] = dataclasses.replace(made, rows=part).pareto()
-    if not curves:
-        return None, notes
-    beside = [
-        Beside(row.member.name, row.cost.macs / 1e9, 100 * row.figure)
-        for row in rows
-        if row.member.name not in adaptive and row.cost is not None
-    ]
-    draw_curves(out / "budgets.png", curves, beside)
-    return out / "budgets.png", notes
 
 
 def _cost(row: Row, name: str) -> float | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 
 from vidshift.command_line.errors import check_out
-from vidshift.compare import cost, markdown, members, pictures, rows
+from vidshift.compare import cost, curves, markdown, members, pictures, rows
 from vidshift.compare.members import Member
 from vidshift.evaluation import gains
 from vidshift.evaluation.gains import ClassGain
@@ -136,9 +136,9 @@ def drawn(
     for name, found in comparison.classes.items():
         file = pictures.of_classes(out, found, first.member.name, name)
         files[f"classes of {name} against {first.member.name}"] = str(file)
-    curves, more = pictures.of_budgets(out, comparison.every_row, first)
-    if curves is not None:
-        files["curves of sub-networks"] = str(curves)
+    file, more = curves.draw(out, comparison.every_row)
+    if file is not None:
+        files["curves of sub-networks"] = str(file)
     comparison.notes.extend(notes + more)
     return files
 
