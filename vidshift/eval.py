@@ -11,12 +11,18 @@ from typing import NamedTuple
 import jax
 
 from vidshift import predict
-from vidshift.class_names import clean, difference
+from vidshift.checkpoints import checksums
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.command_line.progress import to_stderr
 from vidshift.devices import mesh
 from vidshift.devices.compilation_cache import keep_programs
-from vidshift.evaluation import ensemble, evaluate, score_files, submission
+from vidshift.evaluation import (
+    ensemble,
+    evaluate,
+    same_classes,
+    score_files,
+    submission,
+)
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.protocols import Protocol, chosen
 from vidshift.layers.folded import folded
@@ -24,6 +30,9 @@ from vidshift.nets.weights import split as split_model
 from vidshift.report import confusion as confusion_matrix
 from vidshift.run import Run
 from vidshift.tasks import SINGLE_LABEL
+
+# Fields of an origin in the JSON line, None where it is not known.
+SAID = ("dataset", "split", "protocol", "average")
 
 
 class Evaluated(NamedTuple):
@@ -35,16 +44,30 @@ class Evaluated(NamedTuple):
     stem: str
     # Of the JSON line.
     described: Mapping
+    # None where a file of scores does not say it.
+    origin: score_files.Origin | None
+    # Of a run, for a submission.
     dataset: str | None = None
     reversed_labels: tuple[int, ...] | None = None
 
 
 def main(options: argparse.Namespace) -> None:
+    if options.video is None:
+        print(json.dumps(evaluated(options)))
+        return
+    names = options.run or ["runs/tiny"]
+    if len(names) > 1 or options.scores:
+        raise ValueError("--video takes a single --run")
+    predict.classify([options.video], names[0], options)
+
+
+def evaluated(options: argparse.Namespace) -> dict:
+    """Scores what the options of `vidshift eval` name, and writes the files.
+
+    Returns:
+      The JSON line.
+    """
     names = [*options.run, *options.scores] or ["runs/tiny"]
-    if options.video is not None:
-        if len(names) > 1 or options.scores:
-            raise ValueError("--video takes a single --run")
-        return predict.classify([options.video], names[0], options)
     protocol = chosen(options.protocol, options.average)
     if options.out:
         check_out("--out", options.out, folder=True)
@@ -76,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
         default = runs[0].folder / "evaluation"
     else:
         default = pathlib.Path(options.scores[0]).parent
-    publish(result, pathlib.Path(options.out or default), options)
+    return publish(result, pathlib.Path(options.out or default), options)
 
 
 def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluated:
@@ -109,26 +132,67 @@ def score(run: Run, protocol: Protocol, options: argparse.Namespace) -> Evaluate
         worker_kind=data.worker_kind,
     )
     hardening = {} if options.soft else run.hardening()
+    # Scores of another average or form have a file of their own.
+    kind = [protocol.average] * (protocol != chosen(options.protocol))
+    kind += ["soft"] * options.soft
     return Evaluated(
         scores,
         split.classes,
-        stem=f"{options.split}-{options.protocol}-step{run.step}",
+        stem="-".join([options.split, options.protocol, *kind, f"step{run.step}"]),
         described={"checkpoint": str(run.checkpoint)} | hardening,
+        origin=origin_of(run, protocol, options),
         dataset=data.name,
         reversed_labels=split.reversed_labels,
     )
 
 
-def joint_stem(options: argparse.Namespace) -> str:
+def origin_of(
+    run: Run, protocol: Protocol, options: argparse.Namespace
+) -> score_files.Origin:
+    """Returns what the scores of a run are of, under the options of `vidshift eval`."""
+    data = run.description.config.data
+    return score_files.Origin(
+        dataset=data.name,
+        data_dir=str(
+            pathlib.Path(options.data_dir or data.dir).expanduser().absolute()
+        ),
+        split=options.split,
+        protocol=options.protocol,
+        average=protocol.average,
+        soft=options.soft,
+        checkpoint=str(run.checkpoint),
+        weights=checksums.digest(run.checkpoint, "weights"),
+    )
+
+
+def joint_origin(members: list[Evaluated]) -> score_files.Origin | None:
+    """Joins the origins of an ensemble's members; None if one is not known."""
+    origins = [member.origin for member in members]
+    if None in origins:
+        return None
+    fields = {
+        name: "+".join(dict.fromkeys(str(getattr(origin, name)) for origin in origins))
+        for name in score_files.Origin._fields
+    }
+    soft = any(origin.soft for origin in origins)
+    return score_files.Origin(**fields | {"soft": soft, "weights": ""})
+
+
+def joint_stem(origin: score_files.Origin | None, options: argparse.Namespace) -> str:
     """Returns another name than that of a single network's files, which are kept."""
-    return f"{options.split}-{options.protocol}-ensemble"
+    source = origin or options
+    return f"{source.split}-{source.protocol}-ensemble"
 
 
 def from_file(path: pathlib.Path, options: argparse.Namespace) -> Evaluated:
     """Reads the scores of an earlier evaluation."""
-    scores, classes = score_files.read(path)
+    scores, classes, origin = score_files.read(path)
     return Evaluated(
-        scores, classes, stem=joint_stem(options), described={"scores": str(path)}
+        scores,
+        classes,
+        stem=joint_stem(origin, options),
+        described={"scores": str(path)},
+        origin=origin,
     )
 
 
@@ -141,7 +205,16 @@ def together(
     """Combines several networks' scores into one network's."""
     first = members[0]
     members = [
-        in_order_of(first.classes, member, names[0], name, options.map_classes)
+        member._replace(
+            scores=same_classes.in_order_of(
+                first.classes,
+                member.scores,
+                member.classes,
+                us=names[0],
+                them=name,
+                map_classes=options.map_classes,
+            )
+        )
         for member, name in zip(members, names, strict=True)
     ]
     scores = ensemble.combine(
@@ -157,38 +230,20 @@ def together(
             members, options.weights or [1.0] * len(members), strict=True
         )
     ]
+    origin = joint_origin(members)
     return first._replace(
-        scores=scores, stem=joint_stem(options), described={"members": lines}
+        scores=scores,
+        stem=joint_stem(origin, options),
+        described={"members": lines},
+        origin=origin,
     )
 
 
-def in_order_of(
-    classes: tuple[str, ...],
-    member: Evaluated,
-    first: str,
-    name: str,
-    map_classes: bool,
-) -> Evaluated:
-    """Returns a network's scores in the order of the first network's classes."""
-    differs = difference(classes, member.classes, us=first, them=name)
-    if not differs:
-        return member
-    message = f"{name} has other classes than {first}: {differs}"
-    wanted, present = list(map(clean, classes)), list(map(clean, member.classes))
-    once = len(set(wanted)) == len(wanted) == len(present)
-    if not once or set(wanted) != set(present) or not member.scores.task.one_list:
-        raise ValueError(message)
-    if not map_classes:
-        raise ValueError(f"{message}; --map-classes takes them by name")
-    scores = member.scores.by_name(present, wanted)
-    return member._replace(scores=scores, classes=classes)
-
-
-def publish(result: Evaluated, out: pathlib.Path, options: argparse.Namespace) -> None:
-    """Writes the scores and prints the figures."""
-    scores, classes = result.scores, result.classes
+def publish(result: Evaluated, out: pathlib.Path, options: argparse.Namespace) -> dict:
+    """Writes the scores, prints each class's figure, and returns the JSON line."""
+    scores, classes, origin = result.scores, result.classes, result.origin
     out.mkdir(parents=True, exist_ok=True)
-    score_files.write(out / f"{result.stem}.npz", scores, classes)
+    score_files.write(out / f"{result.stem}.npz", scores, classes, origin)
     single = scores.task == SINGLE_LABEL and scores.labelled
     confusion = out / f"{result.stem}.png" if single else None
     if confusion:
@@ -203,11 +258,9 @@ def publish(result: Evaluated, out: pathlib.Path, options: argparse.Namespace) -
         submission.write(
             pathlib.Path(options.submission), scores, classes, result.dataset
         )
-    line = {
+    return {
         **result.described,
-        "dataset": result.dataset,
-        "split": options.split,
-        "protocol": options.protocol,
+        **{name: getattr(origin, name, None) for name in SAID},
         **scores.summary(result.reversed_labels),
         "failed": len(scores.failures),
         "per_class": {
@@ -218,4 +271,3 @@ def publish(result: Evaluated, out: pathlib.Path, options: argparse.Namespace) -
         "confusion": confusion and str(confusion),
         "submission": options.submission,
     }
-    print(json.dumps(line))

@@ -1,5 +1,7 @@
 """Networks scored together, their files of scores, and submissions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -143,13 +145,29 @@ def test_members_that_do_not_fit(members, options, message):
     ],
 )
 def test_a_file_of_scores_is_read_as_it_was_written(found, tmp_path):
-    score_files.write(tmp_path / "x.npz", found, CLASSES[:3])
-    again, classes = score_files.read(tmp_path / "x.npz")
+    path = tmp_path / "x.npz"
+    found = dataclasses.replace(found, failures=(("c", "c: damaged"),))
+    origin = score_files.Origin("a", "/d", "test", "1x1", "logits", True, "r/1", "ff")
+    score_files.write(path, found, CLASSES[:3], origin)
+    again, classes, source = score_files.read(path)
     assert classes == CLASSES[:3] and again.ids == found.ids
+    assert source == origin == score_files.read_origin(path)
+    assert [name for name, _ in again.failures] == ["c"]
     np.testing.assert_array_equal(again.logits, found.logits)
     np.testing.assert_array_equal(again.labels, found.labels)
     assert again.labels.dtype == found.labels.dtype and again.task == found.task
     assert again.summary() == found.summary()
+
+
+def test_a_file_of_an_older_version_does_not_say_what_it_is_of(tmp_path):
+    score_files.write(tmp_path / "new.npz", RGB, CLASSES[:3])
+    arrays = dict(np.load(tmp_path / "new.npz"))
+    arrays = {k: v for k, v in arrays.items() if k not in ("failed", "origin")}
+    np.savez(tmp_path / "old.npz", **arrays)
+    for name in ("new", "old"):
+        scores, _, origin = score_files.read(tmp_path / f"{name}.npz")
+        assert origin is None and scores.failures == ()
+        assert score_files.read_origin(tmp_path / f"{name}.npz") is None
 
 
 @pytest.mark.parametrize("kind", ["cut", "text", "other", "misshapen"])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import TINY, finish, of_kind, start_program
 from tests.support.files import VIDEOS
-from vidshift import checkpoints, cli, compare, load, read_clip
+from vidshift import checkpoints, cli, load, read_clip, schemes
 from vidshift.nets.weights import named_arrays
 from vidshift.shifts.attention import WholeShift, attention_layers, with_temperature
 from vidshift.training.log import read_metrics
@@ -23,12 +23,12 @@ VIDEO = VIDEOS / "arm_wrestling.mp4"
 @pytest.fixture(scope="module")
 def row(tmp_path_factory, data_dir):
     """-> the folder of the table's one run; its lines; what its programs printed."""
-    out = tmp_path_factory.mktemp("compared")
+    out = tmp_path_factory.mktemp("schemes")
     fields = TINY | {"data.dir": data_dir, "steps": 6, "log_steps": 3}
     fields |= {"data.num_frames": 4, "validate_epochs": 9}
     fields |= {"optim.attention.budget": 0.25}
     given = [f"--config.{name}={value}" for name, value in fields.items()]
-    rows, printed = {"with attention": compare.ATTENTION}, []
+    rows, printed = {"with attention": schemes.ATTENTION}, []
 
     def run(command, *, check, **_):
         python, *program = command
@@ -37,11 +37,11 @@ def row(tmp_path_factory, data_dir):
         return SimpleNamespace(stdout=printed[-1])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(compare.TABLES, "rubiksnet", rows)
-        patch.setattr(compare.subprocess, "run", run)
+        patch.setitem(schemes.TABLES, "rubiksnet", rows)
+        patch.setattr(schemes.subprocess, "run", run)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             assert (
-                cli.run(["compare", "--table=rubiksnet", f"--out={out}", *given]) == 0
+                cli.run(["schemes", "--table=rubiksnet", f"--out={out}", *given]) == 0
             )
     return out / "with_attention", said.getvalue().splitlines(), printed
 

@@ -58,6 +58,13 @@ def damage(
     return None
 
 
+def digest(folder: pathlib.Path, item: str) -> str:
+    """Returns one SHA-256 sum of an item's files, from the sums that were written."""
+    lines = (folder / FILE).read_bytes().splitlines(keepends=True)
+    own = [line for line in lines if f"  {item}/".encode() in line]
+    return hashlib.sha256(b"".join(own)).hexdigest()
+
+
 def remove(folder: pathlib.Path, item: str) -> None:
     """Removes a checkpoint's item, files and sums."""
     shutil.rmtree(folder / item, ignore_errors=True)

@@ -36,7 +36,7 @@ def combine(
             f"weights must be {len(members)} numbers above 0, one for each of "
             f"{', '.join(names)}, got {weights}"
         )
-    rows = [_rows(*named) for named in zip(members, names, strict=True)]
+    rows = [rows_by_id(*named) for named in zip(members, names, strict=True)]
     first, *others = members
     for member, name in zip(others, names[1:], strict=True):
         if member.logits.shape[1] != first.logits.shape[1]:
@@ -82,7 +82,16 @@ def combine(
     )
 
 
-def _rows(member: Scores, name: str) -> dict[str, int]:
+def rows_by_id(member: Scores, name: str) -> dict[str, int]:
+    """Returns the row of each clip by its id.
+
+    Args:
+      member: scores of a network.
+      name: of the network, for the error.
+
+    Raises:
+      ValueError: two clips have one id.
+    """
     rows = {id: row for row, id in enumerate(member.ids)}
     if len(rows) != len(member.ids):
         raise ValueError(f"{name} has several clips of one id")

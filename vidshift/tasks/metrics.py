@@ -11,11 +11,16 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
 
     A tie counts against the label: a network that scores all classes alike gets 0.
     """
+    return float(hits(scores, labels, k).mean()) if len(labels) else float("nan")
+
+
+def hits(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Returns bool `[N]`: whether the label is among the k highest scores, as `top_k`."""
     of_label = np.take_along_axis(scores, labels[:, None], axis=1)
     rank = (~(scores < of_label)).sum(
         1
     )  # the label itself included; NaN is never right
-    return float((rank <= k).mean()) if len(labels) else float("nan")
+    return rank <= k
 
 
 def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

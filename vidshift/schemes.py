@@ -1,4 +1,4 @@
-"""Trains one config under several schemes and prints a table: `vidshift compare`."""
+"""Trains one config under several schemes and prints a table: `vidshift schemes`."""
 
 import argparse
 import json
