@@ -12,7 +12,8 @@ are written out; without a published row it is counted as asked.
 Both figures are counted from the network itself. Parameters are what is trained. `macs`
 are the products of convolutions and linear layers for one clip, with windows that hang
 over the edge counted whole. Where a source counts element-wise work too, the last
-columns count as it does: `as the source counts`.
+columns count as it does: `as the source counts`. Below several rows stands how many agree
+with what their papers print.
 """
 
 from vidshift.command_line.arguments import add_json, count

@@ -11,9 +11,34 @@ def main(options: argparse.Namespace) -> int:
     clips = {k: getattr(options, k) for k in UNLESS_SAID}
     if not options.json:
         print(HEADING)
+    met = []
     for row in rows(options.names, **clips):
         print(json.dumps(row) if options.json else _line(row), flush=True)
+        if is_printed(
+            row["source"], row["published_parameters"], row["published_macs"]
+        ):
+            met.append(row["agrees"])
+    if len(met) > 1 and not options.json:
+        print(f"\n{summary(sum(met), len(met))}")
     return 0
+
+
+def is_printed(source: str, parameters: object, macs: object) -> bool:
+    """Returns whether a row is of a paper's table, with a figure printed there."""
+    return "Table" in source and bool(parameters or macs)
+
+
+def summary(met: int, printed: int) -> str:
+    """Says how many rows agree with what is printed.
+
+    Args:
+      met: rows that agree.
+      printed: rows of the papers' tables that print parameters or MACs.
+    """
+    return (
+        f"{met} of the {printed} rows of the papers' tables that print parameters or "
+        f"MACs are met; {printed - met} differ."
+    )
 
 
 HEADING = (
