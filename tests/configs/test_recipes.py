@@ -1,10 +1,14 @@
 """Values of a paper and of its official code, chosen by `--config.recipe`."""
 
 import dataclasses
+import fnmatch
+import re
 
 import pytest
 
+from tests.support.files import ROOT
 from vidshift import config_file, differences
+from vidshift.command_line import config_files
 from vidshift.config import check
 from vidshift.data import Split
 from vidshift.description import Description
@@ -107,3 +111,43 @@ def test_a_run_knows_its_recipe_alone():
     wanted = Description.of(config, Split([], ("a", "b")))
     told = changed_fields(stored.to_json()["config"], wanted.to_json()["config"])
     assert "recipe: 'code' -> 'paper'" in told and len(told) == 7
+
+
+def documented() -> dict:
+    """Returns (config, field) -> values of paper and code, of docs/configs.md."""
+    page = (ROOT / "docs" / "configs.md").read_text()
+    section = page.partition("## A paper's values")[2].partition("\n## ")[0]
+    found, patterns, names = {}, [], config_files.names()
+    for line in section.splitlines():
+        if not line.startswith("| ") or line.startswith("| config"):
+            continue
+        configs, fields, paper, _, code, _ = line.strip("| ").split(" | ")
+        words = re.findall(r"`(\S+)`", configs)
+        if configs.startswith("the same, but"):
+            but, words = words, patterns
+        else:
+            but, patterns = [], words or patterns
+            words = patterns
+        for name in names:
+            if any(fnmatch.fnmatch(name, w) for w in words) and not any(
+                fnmatch.fnmatch(name, w) for w in but
+            ):
+                for field in re.findall(r"`(\S+)`", fields):
+                    found[name, field] = value_of(paper), value_of(code)
+    return found
+
+
+def value_of(text: str):
+    if re.fullmatch(r"[\d., e-]+", text):
+        values = tuple(float(part) for part in text.split(","))
+        return values if len(values) > 1 else values[0]
+    return text
+
+
+def test_the_page_has_every_difference():
+    declared = {
+        (name, row.field): (row.paper, row.code)
+        for name in config_files.names()
+        for row in read(name).differences
+    }
+    assert documented() == declared
