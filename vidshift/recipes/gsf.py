@@ -1,9 +1,9 @@
 """GSM and GSF (Sudhakaran et al., TPAMI 2023).
 
-The official code's values, `recipe=code`, trained the networks that it offers and are the
-default. `recipe=paper` has the paper's where they differ. The paper says nothing of a
-clipped gradient norm (20) and of the learning rate at the warm-up's start (a tenth): both
-recipes have the code's.
+The official code's values, `recipe=code`, are what its commands run and the default.
+`recipe=paper` has the paper's where they differ. The paper says nothing of a clipped
+gradient norm (20) and of the learning rate at the warm-up's start (a tenth): both recipes
+have the code's.
 """
 
 from vidshift.config import Config, ModelConfig, OptimConfig
@@ -17,9 +17,9 @@ DECAY = Difference(
     "optim.weight_decay", 1e-4, "section 4.2", 5e-4, "the default of utils/opts.py"
 )
 # "We apply autoaugment", section 4.5 of EPIC-Kitchens, whose policy it does not say.
+EPIC_ALONE = "sections 4.2, 4.5: EPIC-Kitchens alone"
 AUGMENTATION = Difference(
-    *("data.augment.rand_ops", 0, "sections 4.2, 4.5: EPIC-Kitchens alone"),
-    *(2, "main.py, rand-m9-mstd0.5"),
+    "data.augment.rand_ops", 0, EPIC_ALONE, 2, "main.py, rand-m9-mstd0.5"
 )
 
 

@@ -1,13 +1,13 @@
 """TSM (Lin et al., ICCV 2019).
 
 Values are those of github.com/mit-han-lab/temporal-shift-module: its README's commands,
-its scripts and the defaults of its opts.py, where no other source is given. They trained
-the networks that it offers, so that they are the default, `recipe=code`. `recipe=paper`
-has section 5.1's values where they differ; one table for each experiment says which.
+its scripts and the defaults of its opts.py, where no other source is given. They are the
+default, `recipe=code`, as they are what its commands run. `recipe=paper` has section 5.1's
+values where they differ; one table for each experiment says which.
 
 The paper says nothing of a clipped gradient norm (20), of the head's learning rate (x5)
 and the biases' (x2, no weight decay), of crops and flips: both recipes have the code's.
-Neither of the first two is `optim.clip_norm=None` and `optim.groups=uniform`.
+`optim.clip_norm=None` and `optim.groups=uniform` train without the first two.
 
 The code of the online (causal) networks was not released. Its author answers that the
 recipe is the same with a shift from one side. No recipe with a MobileNetV2 as backbone
