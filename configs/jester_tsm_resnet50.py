@@ -8,6 +8,8 @@
 97.0 % top-1 and 99.9 % top-5 with two clips at full resolution (Lin et al., ICCV 2019,
 Table 1), which names no hardware. Not measured by us.
 `configs/jester_tsm_online_mobilenet_v2.py` is the official online demo's network.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4, in place of the code's 5e-4.
 """
 
 from vidshift.recipes import tsm

@@ -6,6 +6,9 @@
     vidshift eval --run=runs/k400_gsf --split=validation --protocol=10x3
 
 74.81 % top-1 (Sudhakaran et al., TPAMI 2023, Table 9). Not measured by us.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4 in place of the code's 5e-4,
+and no RandAugment.
 """
 
 from vidshift.recipes import gsf

@@ -6,7 +6,7 @@
 
 74.1 % top-1 and 91.2 % top-5 with ten clips at full resolution (Lin et al., ICCV 2019,
 Tables 1 and 3), which names no hardware. Not measured by us. UCF-101 and HMDB-51 start
-from `configs/kinetics_tsm_resnet50.py`.
+from it in the paper's recipe, and from `configs/kinetics_tsm_resnet50.py` in the code's.
 """
 
 from vidshift.recipes import tsm

@@ -10,6 +10,8 @@
 52.6 % top-1 together with 16 frames of `configs/something_v1_tsm_resnet50.py`,
 `--config.data.num_frames=16` (Lin et al., ICCV 2019, Table 2), none of flow alone, no
 hardware. Not measured by us.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4, in place of the code's 5e-4.
 """
 
 from vidshift.recipes import tsm

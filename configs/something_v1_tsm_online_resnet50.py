@@ -7,6 +7,8 @@
 
 46.3 % top-1 with two clips at full resolution, 47.3 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4, in place of the code's 5e-4.
 """
 
 from vidshift.recipes import tsm

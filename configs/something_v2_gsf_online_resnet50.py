@@ -7,6 +7,9 @@
 
 A network of ours (`vidshift/shifts/gate.py` says what it reads) and no paper's. Not
 measured by us. `--config.model.temporal=gsm` is GSM.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4 in place of the code's 5e-4,
+and no RandAugment.
 """
 
 from vidshift.recipes import gsf

@@ -8,6 +8,8 @@
 66.0 % top-1 on the validation split and 66.6 % on the test's (Lin et al., ICCV 2019,
 Table 4) together with 16 frames of `configs/something_v2_tsm_resnet50.py`,
 `--config.data.num_frames=16`. Not measured by us.
+
+`--config.recipe=paper` has the paper's weight decay, 1e-4, in place of the code's 5e-4.
 """
 
 from vidshift.recipes import tsm

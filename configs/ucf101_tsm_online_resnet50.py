@@ -8,6 +8,10 @@
 95.5 % top-1 with two clips at full resolution, 95.9 % in both directions (Lin et al.,
 ICCV 2019, Table 6), which names no hardware. Not measured by us. The Kinetics run is a
 causal one of `configs/kinetics_tsm_resnet50.py`, by `--config.model.causal=true`.
+
+`--config.recipe=paper` has the paper's training: 50 epochs from a learning rate of 0.01,
+dropout 0.5, all batch norms frozen, weight decay 1e-4. Its Kinetics run is one of
+`configs/kinetics_tsm_online_resnet50.py`.
 """
 
 from vidshift.recipes import tsm

@@ -102,7 +102,7 @@ def calibrate(
     if batches == 0:
         return [narrow(full.stats, subnetwork(full, one).stats) for one in subnetworks]
     data = full.split(config.data.train_split, options)
-    if data.flip_labels is not None:
+    if data.flip_labels is not None and config.data.flip_paired:
         # The labels are not used, and clips are flipped as in the training.
         data = dataclasses.replace(data, flip_labels=tuple(range(len(data.classes))))
     prepared = jax.jit(
@@ -119,6 +119,7 @@ def calibrate(
         batch_size=options.batch_size,
         seed=config.seed,
         flip=config.data.flip,
+        flip_paired=config.data.flip_paired,
         workers=config.data.workers,
         worker_kind=config.data.worker_kind,
     ) as loader:

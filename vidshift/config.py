@@ -10,10 +10,12 @@ import re
 import types
 import typing
 
+from vidshift import differences
 from vidshift.data.device.augment import Augment
 from vidshift.data.media.pixel_aspect import PIXEL_ASPECTS
 from vidshift.data.parallel.workers import WORKER_KINDS
 from vidshift.data.views.sampling import DENSE_WINDOW, SAMPLINGS
+from vidshift.differences import Difference
 
 if typing.TYPE_CHECKING:
     from vidshift.data.views.view import View
@@ -157,6 +159,9 @@ class DataConfig:
     # Random horizontal flips, where the data set says how they change the labels. For a
     # user's own classes their names say it ("swipe left", "swipe right").
     flip: bool = True
+    # Flips also clips whose class has another as its mirror image, and swaps their class.
+    # Without it they stay as they are (VSN, section 3.4).
+    flip_paired: bool = True
     # Mirrored classes that their names do not show: "A=B" for classes that are each
     # other's mirror image, "A=A" for a class that is its own.
     mirror: tuple[str, ...] = ()
@@ -422,6 +427,14 @@ class Config:
         default_factory=DistributedConfig
     )
     profile: ProfileConfig = dataclasses.field(default_factory=ProfileConfig)
+    # Source of the values in which a paper and its official code differ: "paper" or
+    # "code". A value that is set by its own field comes first. Where the paper is silent
+    # both are the same. "": neither, or a recipe of ours.
+    recipe: str = ""
+    # Those values, as a recipe in vidshift/recipes/ declares them. No field to set.
+    differences: tuple[Difference, ...] = dataclasses.field(
+        default=(), compare=False, repr=False
+    )
     # Clips a step, over all devices.
     batch_size: int = 64
     eval_batch_size: int = 64
@@ -447,6 +460,8 @@ class Config:
         positive = ("batch_size", "eval_batch_size", "epochs", "steps")
         _check_range(name, self, "above 0", *positive, "validate_epochs", "log_steps")
         _check_range(name, self, "in [0, 2**32)", "seed")
+        if self.recipe or self.differences:
+            differences.check(f"{name}.recipe", self.recipe)
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):

@@ -11,9 +11,13 @@ import typing
 from absl import flags
 from ml_collections import config_flags
 
+from vidshift import differences
 from vidshift.command_line import config_files
 from vidshift.command_line.errors import EXPECTED
+from vidshift.command_line.progress import to_stderr
 from vidshift.config import Config
+
+RECIPE = "--config.recipe="
 
 
 def read(name: str, fields: list[str] | tuple[str, ...] = ()) -> Config:
@@ -21,13 +25,16 @@ def read(name: str, fields: list[str] | tuple[str, ...] = ()) -> Config:
 
     Args:
       name: of a config of vidshift's, or the path of a file with `get_config()`.
-      fields: `--config.FIELD=VALUE`; None is a value too.
+      fields: `--config.FIELD=VALUE`; None is a value too. A recipe changes those fields
+        alone that are not among them.
 
     Raises:
       ValueError: no such config, a fault in the file (with its line), no such field, or a
         value that a field cannot have.
     """
     file = str(config_files.find(name))
+    recipes = [field for field in fields if field.startswith(RECIPE)]
+    fields = [field for field in fields if field not in recipes]
     arguments = ["vidshift", f"--config={file}", *fields]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
@@ -45,6 +52,11 @@ def read(name: str, fields: list[str] | tuple[str, ...] = ()) -> Config:
             f"--config={file}: get_config() must return a vidshift.config."
             f"Config, got a {type(config).__name__}"
         )
+    if recipes:
+        given = {field.partition("=")[0].partition("config.")[2] for field in fields}
+        recipe = recipes[-1].removeprefix(RECIPE)
+        if line := differences.choose(config, recipe, given):
+            to_stderr(line)
     return config
 
 

@@ -97,7 +97,8 @@ class Description:
             ),
             tuple(data.classes),
             data.task,
-            config,
+            # A run has one recipe; what another would have is in the code.
+            dataclasses.replace(config, differences=()),
         )
 
     @classmethod

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift import checkpoints, config_file
+from vidshift import checkpoints, config_file, differences
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.command_line.progress import working
 from vidshift.command_line.stop import StopRequest
@@ -51,6 +51,8 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
         chief = jax.process_index() == 0  # the first that asks for devices
     say = functools.partial(print, flush=True) if chief else lambda *_: None
     say(f"jax {jax.__version__}\n{mesh.process_table()}")
+    for line in differences.lines(config):
+        say(line)
     keep_programs(config.compilation_cache, say)
     devices = mesh.make_mesh()
     mesh.check_batch(
@@ -128,6 +130,7 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
             seed=config.seed,
             start_step=start_step,
             flip=config.data.flip,
+            flip_paired=config.data.flip_paired,
             augment=config.data.augment,
             max_failed_share=config.data.max_failed_share,
             **loading,

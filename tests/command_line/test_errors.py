@@ -27,6 +27,7 @@ FLAGS = {
     "--config.optm.lr=1": "no field 'optm' (did you mean 'optim'?)",
     "--config.optm=1": "no field 'optm' (did you mean 'optim'?)",
     "--config.optim=1": "set --config.optim.FIELD=value",
+    "--config.recipe=papre": "config.recipe must be one of ('paper', 'code'), got 'papre'",
     "--config.optim.lr.x=1": "config.optim.lr is a value (float)",
     "--config.seed=99999999999999999999": "seed must be in [0, 2**32)",
     "--config.batch_size=99999999999999999999": "batch_size must be below 2**31",

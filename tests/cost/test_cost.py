@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from tests.support.files import ROOT
 from vidshift import cli
 from vidshift.cost import count as cost
 from vidshift.cost import program as command
@@ -272,6 +273,35 @@ WHY = ("MACs here, one", "after the lateral convolutions")
 def test_what_the_papers_print(row):
     found = cost.beside(row)
     assert found["agrees"] != any(why in row.note for why in WHY), found
+
+
+def test_the_documents_say_how_many_rows_are_met():
+    """The table has every row; which of them differ `test_what_the_papers_print` says."""
+    page = (ROOT / "docs" / "costs.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(lines) == len(ROWS)
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    printed = [c for c in cells if command.is_printed(c[9], c[5], c[8])]
+    for row in ROWS:  # the same number by the table that the command reads
+        assert any(c[9].startswith(row.source) for c in cells)
+    counted = [command.is_printed(r.source, r.parameters, r.macs) for r in ROWS]
+    assert len(printed) == sum(counted)
+    met = sum("**differs**" not in c[9] for c in printed)
+    assert page.endswith(f"\n{command.summary(met, len(printed))}\n")
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"meet {met} of the {len(printed)} rows of the papers' tables" in readme
+
+
+def test_several_published_rows_are_summed_up(capsys, monkeypatch):
+    rows = [Published("resnet_tiny/tsn", 4, 2, 8, n, "", s) for n, s in SUMMED]
+    monkeypatch.setattr(cost, "ROWS", tuple(rows))
+    *_, blank, said = run(capsys)
+    assert blank == "" and said == command.summary(1, 2)
+    assert not any(command.summary(1, 2) in line for line in run(capsys, "--json"))
+
+
+# Met, not met, not printed, of no table.
+SUMMED = (("0.0777", "A Table 1"), ("1", "A Table 2"), ("", "A Table 3"), ("1", "code"))
 
 
 def test_names_of_published_networks_are_written_as_we_write_them():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.support.files import GOLDEN
+from tests.support.files import GOLDEN, ROOT
 from tests.support.networks import random_network
 from vidshift import create, load_torch, parity, stream
 from vidshift.nets.drawn import made_up_weights
@@ -282,3 +282,18 @@ def test_the_official_online_network_frame_by_frame():
     kept = [a.shape for a in init(case["batch"], case["size"]).values()]
     official = case["cache_shapes_nchw"]
     assert sorted(kept) == sorted((h, w, n, c) for n, c, h, w in official)
+
+
+def test_the_state_of_tsms_resnet50_is_the_documented_one():
+    """An eighth of each block's input; the paper's 0.9 MB are no type's."""
+    model = nnx.eval_shape(
+        lambda: create("resnet50", "tsm", causal=True, num_classes=2, num_frames=8)
+    )
+    state = stream.make(model)[0](1, 224)
+    # Side -> eighths of the channels of each block's input.
+    inputs = {56: [8, 32, 32, 32], 28: [64] * 4, 14: [128] * 6, 7: [256] * 2}
+    values = sum(side**2 * sum(eighths) for side, eighths in inputs.items())
+    assert sum(array.size for array in state.values()) == values == 702_464
+    assert sum(array.nbytes for array in state.values()) == 4 * values
+    page = (ROOT / "docs" / "streaming.md").read_text()
+    assert "702,464 values" in page

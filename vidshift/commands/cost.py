@@ -13,7 +13,8 @@ are written out; without a published row it is counted as asked.
 Both figures are counted from the network itself. Parameters are what is trained. `macs`
 are the products of convolutions and linear layers for one clip, with windows that hang
 over the edge counted whole. Where a source counts element-wise work too, the last
-columns count as it does: `as the source counts`.
+columns count as it does: `as the source counts`. Below several rows stands how many agree
+with what their papers print.
 
 --blocks counts one block as RubiksNet's supplement does (section A4, Figures A2 to A4):
 8 frames of 112 x 112, 72 channels in and out, as a 3-D convolution, as a shift and a 2-D

@@ -5,7 +5,8 @@
 Without arguments it trains a small network on clips that it makes itself. The same
 command goes on where an earlier run in the folder stopped. A config is one of
 vidshift's by name, or a file with a function get_config(). --config.FIELD=VALUE sets a
-field of it; None switches off what may be off.
+field of it; None switches off what may be off. --config.recipe=paper takes the paper's
+values where its official code has others.
 
     vidshift train --workdir=runs/mine --config.epochs=1 --config.optim.lr=0.05
     vidshift train --config=my_config.py --workdir=runs/mine

@@ -17,8 +17,15 @@ def main(options: argparse.Namespace) -> int:
         found, heading, line = rows(options.names, **clips), HEADING, _line
     if not options.json:
         print(heading)
+    met = []
     for row in found:
         print(json.dumps(row) if options.json else line(row), flush=True)
+        if not options.blocks and is_printed(
+            row["source"], row["published_parameters"], row["published_macs"]
+        ):
+            met.append(row["agrees"])
+    if len(met) > 1 and not options.json:
+        print(f"\n{summary(sum(met), len(met))}")
     return 0
 
 
@@ -30,6 +37,24 @@ def _check_blocks_alone(names: list[str], clips: dict) -> None:
             "--blocks counts the blocks of RubiksNet's supplement at its own size, and "
             f"takes no network and no size, got {', '.join(given)}"
         )
+
+
+def is_printed(source: str, parameters: object, macs: object) -> bool:
+    """Returns whether a row is of a paper's table, with a figure printed there."""
+    return "Table" in source and bool(parameters or macs)
+
+
+def summary(met: int, printed: int) -> str:
+    """Says how many rows agree with what is printed.
+
+    Args:
+      met: rows that agree.
+      printed: rows of the papers' tables that print parameters or MACs.
+    """
+    return (
+        f"{met} of the {printed} rows of the papers' tables that print parameters or "
+        f"MACs are met; {printed - met} differ."
+    )
 
 
 HEADING = (

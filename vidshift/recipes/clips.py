@@ -24,7 +24,8 @@ def flow(name: str, *, num_frames: int = 8) -> DataConfig:
     """Returns clips of optical flow: stacks of 5, as in TSN and the official TSM code.
 
     The normalisation, the scales and the flips are those of ops/models.py and main.py.
-    A mirrored clip has its class swapped, which the official code forgets with flow.
+    A mirrored clip has its class swapped, which the official code forgets with flow; VSN
+    leaves such clips as they are.
     """
     return rgb(
         name,

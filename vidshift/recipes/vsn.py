@@ -5,11 +5,12 @@ The paper leaves open:
 - the schedule ("both the multi-step learning rate decaying and cosine learning rate
   schedule with warm-up depending on dataset") and the epochs: here TSM's, whose blocks
   VSN's stand among. A cosine is `optim.schedule=cosine` with `optim.warmup_epochs=5`;
-- learning-rate multipliers and clipping: here TSM's;
+- learning-rate multipliers and clipping: here those of TSM's code;
 - how often a test takes a video's 8 frames and how scores are averaged: here once.
 
-Clips whose class names a side are mirrored here with their class swapped; the paper
-leaves them as they are.
+Clips are flipped "except actions are horizontal-order-sensitive in Something-Something":
+those of a class whose mirror image is another class, such as "Pushing something from left
+to right", are not. `data.flip_paired=true` flips them too and swaps their class.
 """
 
 from vidshift.config import Config, DataConfig
@@ -18,7 +19,15 @@ from vidshift.recipes import clips, tsm
 
 def _train(data: DataConfig) -> Config:
     # "We freeze all batch normalization except the first convolution layer."
-    return tsm.train(data, temporal="vsn", dropout=0.8, freeze="partial")
+    data.flip_paired = False
+    return tsm.train(
+        data,
+        temporal="vsn",
+        dropout=0.8,
+        freeze="partial",
+        recipe="paper",
+        differences=(),
+    )
 
 
 def rgb(name: str) -> Config:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vidshift.class_names import listed
 from vidshift.config import Config
 from vidshift.data.annotations import mirrored
 from vidshift.data.sources.datasets import open_split
@@ -40,7 +41,8 @@ def open_data(
         mirror=config.data.mirror,
     )
     train = open_(config.data.train_split)
-    if line := check_classes(train, flip=config.data.flip, crops=crops):
+    flips = {"flip": config.data.flip, "flip_paired": config.data.flip_paired}
+    if line := check_classes(train, crops=crops, **flips):
         say(line)
     train.task.check(config)
     for name in (config.data.validation_split, config.data.test_split):
@@ -56,16 +58,20 @@ def open_data(
     )
 
 
-def check_classes(data: Split, *, flip: bool, crops: int | str) -> str:
+def check_classes(
+    data: Split, *, flip: bool, flip_paired: bool = True, crops: int | str
+) -> str:
     """Refuses classes that cannot be told apart, or not be mirrored where they should be.
 
     Args:
       data: the split that is trained on.
       flip: whether training clips are flipped.
+      flip_paired: whether those are too whose class a mirror image changes.
       crops: of the protocol that validates; 10 have mirror images.
 
     Returns:
-      A line that says which classes a mirror image swaps; "" where it swaps none.
+      A line that says which classes a mirror image swaps, or whose clips are not flipped
+      for it; "" where it swaps none.
 
     Raises:
       ValueError: naming the classes and what to change.
@@ -76,11 +82,15 @@ def check_classes(data: Split, *, flip: bool, crops: int | str) -> str:
             "right: a class of its own is needed for each thing to tell apart (a folder, "
             "or a label of the table)"
         )
-    if flip:
+    swapped = flip and flip_paired
+    if swapped:
         data.check_flip("train with --config.data.flip=false")
     if crops == 10:
         data.check_flip("choose a --config.protocol of fewer crops")
-    swaps = (
-        mirrored.swaps(data.classes, data.flip_labels) if flip or crops == 10 else ""
-    )
+    labels = sorted(mirrored.changed(data.flip_labels)) if flip and not swapped else ()
+    if labels:
+        names = listed([data.classes[label] for label in labels])
+        return f"clips of these classes are not flipped: {names}"
+    swaps = swapped or crops == 10
+    swaps = mirrored.swaps(data.classes, data.flip_labels) if swaps else ""
     return swaps and f"a mirror image swaps the classes {swaps}"

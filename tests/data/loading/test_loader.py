@@ -169,6 +169,22 @@ def test_half_is_flipped_where_that_is_allowed():
         assert not any(batch["flip"].any() for batch in never)
 
 
+def test_clips_of_paired_classes_can_stay_as_they_are():
+    labels = np.arange(12)
+    same = labels[np.asarray(motion_clips.FLIP_LABELS) == labels]
+    assert 0 < len(same) < 12
+    # Without a pair: NO_MIRROR is no reason to refuse the others' flips.
+    for mirrors in (motion_clips.FLIP_LABELS, (mirrored.NO_MIRROR, *range(1, 12))):
+        split = split_of(records(12), flip_labels=mirrors)
+        paired = np.asarray(mirrors) != labels
+        rows = take(9, split=split, flip_paired=False)
+        label, flip = (np.concatenate([r[k] for r in rows]) for k in ("label", "flip"))
+        assert not flip[paired[label]].any() and flip[~paired[label]].any()
+    batches = take(9, several([(2, 0), (), (3,)]), batch_size=3, flip_paired=False)
+    flipped = np.concatenate([batch["label"][batch["flip"]] for batch in batches])
+    assert len(flipped) and not flipped[:, :2].any()
+
+
 @pytest.mark.parametrize(
     "fields", [{"short_sides": (16, 48)}, {"scales": (1.0, 0.8, 0.6, 0.45, 0.28)}]
 )

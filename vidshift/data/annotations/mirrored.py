@@ -287,6 +287,13 @@ def without_mirror(
     ]
 
 
+def changed(flip_labels: Sequence[int] | None) -> frozenset[int]:
+    """Returns the labels that are not those of their clips' mirror images."""
+    return frozenset(
+        label for label, mirror in enumerate(flip_labels or ()) if mirror != label
+    )
+
+
 def why_none(without: Sequence[str]) -> str:
     """Says that classes have no mirror image, for a line."""
     return (

@@ -1,6 +1,6 @@
 """Rows of a batch: a record is read, and shown as the view says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -44,11 +44,19 @@ def show_train(
     view: View,
     seed: int,
     may_flip: bool,
+    unflipped: Collection[int],
     augment: Augment,
     record: Record,
     element: int,
 ) -> Row:
-    """Returns a training clip, as `train_batches` describes a row."""
+    """Returns a training clip, as `train_batches` describes a row.
+
+    Args:
+      unflipped: labels whose clips are not flipped, even if others are.
+    """
+    labels = record["label"]
+    labels = labels if isinstance(labels, tuple) else (labels,)
+    may_flip = may_flip and not any(label in unflipped for label in labels)
     rng = plan.augmentation_rng(seed, element)
     clip, flipped, fingerprint, label = train_clip(
         record, view, rng, may_flip=may_flip, decode=split.decode

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from vidshift.data.annotations import mirrored
 from vidshift.data.device.augment import Augment
 from vidshift.data.loading import plan
 from vidshift.data.loading.batches import Batch, Batches, TooManyFailures, stack_rows
@@ -40,6 +41,7 @@ def train_batches(
     workers: int = 2,
     worker_kind: str = "thread",
     flip: bool = True,
+    flip_paired: bool = True,
     augment: Augment | None = None,
     max_failed_share: float = 0.01,
 ) -> Batches:
@@ -59,6 +61,7 @@ def train_batches(
       workers: threads or processes that decode; 0 decodes when a batch is asked for.
       worker_kind: which of them, a name in WORKER_KINDS.
       flip: whether clips may be flipped, where the dataset allows it.
+      flip_paired: whether those clips may be too whose class a mirror image changes.
       augment: what is drawn for the device to do to the pixels; None: nothing.
       max_failed_share: of records that cannot be decoded, beyond which to stop.
 
@@ -84,7 +87,7 @@ def train_batches(
     if not num_records:
         raise ValueError("split must have records, got none")
     may_flip = flip and split.flip_labels is not None
-    if may_flip:
+    if may_flip and flip_paired:
         split.check_flip("train with --config.data.flip=false")
     augment = augment or Augment()
     augment.check()
@@ -97,7 +100,10 @@ def train_batches(
     positions = plan.global_positions(
         batch_size, process_index, process_count, start_step=start_step
     )
-    show = functools.partial(show_train, split, view, seed, may_flip, augment)
+    unflipped = frozenset() if flip_paired else mirrored.changed(split.flip_labels)
+    show = functools.partial(
+        show_train, split, view, seed, may_flip, unflipped, augment
+    )
     return _batches(
         split,
         show,
