@@ -61,8 +61,8 @@ NETWORKS = {
 
 def with_masks(model, narrower):
     """The full network; its norms keep as many channels as the narrower one's."""
-    norms = batch_norms(narrower)
-    mask(model, jnp.array([norm.scale.shape[0] for _, norm in norms]))
+    kept = np.array([norm.scale.shape[0] for _, norm in batch_norms(narrower)])
+    mask(model, jnp.asarray(kept), kept)
     return model
 
 

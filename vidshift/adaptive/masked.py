@@ -30,13 +30,19 @@ class Masked(nnx.Module):
         return y.like(data) if isinstance(y, Frames) else data
 
 
-def mask(network: nnx.Module, kept: Int[Array, "norms"]) -> None:
+def mask(
+    network: nnx.Module, kept: Int[Array, "norms"], least: Int[np.ndarray, "norms"]
+) -> None:
     """Leaves each norm its first `kept` channels, in the order of `batch_norms`.
+
+    Norms that have `least` channels, those of the narrowest network, stay as they are.
 
     Values and gradients are then those of the slices that a narrower network takes: a
     channel of zeros adds nothing to the next convolution, and none of its weights learn.
     """
     for number, (path, norm) in enumerate(batch_norms(network)):
+        if norm.scale.shape[0] == least[number]:
+            continue
         *way, name = path
         owner = network
         for part in way:

@@ -194,13 +194,14 @@ class MutualStep:
         """Builds what adds a sub-network's gradient, learned from the full one."""
         network = Narrow.of(lambda: self.in_training(one.of(self.model)))
         temperature = self.config.adaptive.temperature
+        least = channels(self.sampling.narrowest[0].of(self.model))
 
         def run(params, stats, step, place, kept, shown, grads, seen):
             def loss(params):
                 # Statistics are only what a batch's own are computed around.
                 model = network.merge(params, stats)
                 if kept is not None:
-                    mask(model, kept)
+                    mask(model, kept, least)
                 logits = model(shown.clips, rngs=self.key(step, place))
                 return distillation(shown.logits, logits, temperature=temperature)
 
