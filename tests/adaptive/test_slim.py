@@ -203,6 +203,8 @@ def test_names_of_sub_networks():
         "side": 142,
         "frames": 3,
     }
+    # The window of a larger one is the full network's, so that both are tested alike.
+    assert SubNetwork(1.0, 256, 8).of(model)["head_size"] == 224
 
 
 def test_masks_need_a_norm_behind_every_narrowed_layer():

@@ -164,9 +164,10 @@ def test_a_width_between_two_learns_what_its_slices_do():
     run.step.compile(run.state, batch)
     assert "compiled 6 programs, 4 of them sub-networks" in said[-1]
     one = Drawn(SubNetwork(0.7, SIDE, 2), SubNetwork(1.0, SIDE, 2))
-    assert run.step.kept(one).tolist() != run.step.kept(
-        one._replace(subnetwork=one.program)
-    ).tolist()
+    assert (
+        run.step.kept(one).tolist()
+        != run.step.kept(one._replace(subnetwork=one.program)).tolist()
+    )
     weights = run.state.params, run.state.stats, run.state.step
     grads, _, seen, shown = run.step.programs[FULL](*weights, batch)
     arguments = shown, grads, seen
@@ -248,8 +249,7 @@ RANDOM = {"[0.016, 1]": 80, "[0.06, 1]": 36, "SlowFast": 36, "without time": 20}
 
 @pytest.mark.parametrize("name", PAPER)
 def test_every_combination_is_drawn(name):
-    widths, sides, frames = PAPER[name]
-    full = SubNetwork(1.0, 224, max(frames))
+    full = SubNetwork(1.0, 224, max(PAPER[name][2]))
     found = sampling(*PAPER[name], full=full, max_programs=128)
     wanted = set(grid(*PAPER[name])) - {full}
     assert len(wanted) == RANDOM[name] + len(found.narrowest) - 1
@@ -259,7 +259,7 @@ def test_every_combination_is_drawn(name):
 
 @pytest.mark.parametrize("name", PAPER)
 def test_widths_between_two_of_the_grid_are_run_by_the_wider(name):
-    widths, sides, frames = PAPER[name]
+    widths, _, frames = PAPER[name]
     full = SubNetwork(1.0, 224, max(frames))
     found = sampling(*PAPER[name], full=full, max_programs=128, draw="uniform")
     assert len(found.random) == RANDOM[name]

@@ -31,7 +31,7 @@ class Masked(nnx.Module):
 
 
 def mask(
-    network: nnx.Module, kept: Int[Array, "norms"], least: Int[np.ndarray, "norms"]
+    network: nnx.Module, kept: Int[Array, " norms"], least: Int[np.ndarray, " norms"]
 ) -> None:
     """Leaves each norm its first `kept` channels, in the order of `batch_norms`.
 
@@ -50,7 +50,7 @@ def mask(
         setattr(owner, name, Masked(norm, kept[number]))
 
 
-def channels(model: Mapping[str, Any]) -> Int[np.ndarray, "norms"]:
+def channels(model: Mapping[str, Any]) -> Int[np.ndarray, " norms"]:
     """Returns the channels of each norm of a network, by its `vidshift.create` arguments."""
     norms = batch_norms(nnx.eval_shape(lambda: create(**model)))
     return np.array([norm.scale.shape[0] for _, norm in norms], np.int32)

@@ -105,9 +105,7 @@ def sampling(
         )
     narrowest = tuple(x for x in grid(widths[:1], sides, frames) if x != full)
     # Of the widest program, sub-networks with fewer channels are drawn too.
-    random = tuple(
-        x for x in grid(widths[1:], sides, frames) if uniform or x != full
-    )
+    random = tuple(x for x in grid(widths[1:], sides, frames) if uniform or x != full)
     if not narrowest:
         raise ValueError(
             "adaptive.widths, sides and frames hold the full network alone, which is no "
