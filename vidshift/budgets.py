@@ -12,29 +12,31 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from vidshift import checkpoints
+from vidshift import checkpoints, config_file
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
-from vidshift.command_line.progress import counted, to_stderr
-from vidshift.config import Config
-from vidshift.cost.count import cost
+from vidshift.command_line.progress import counted, to_stderr, working
+from vidshift.config import Config, check
+from vidshift.cost import mutual_step
+from vidshift.cost.mutual_step import count_model
 from vidshift.data.device.on_device import prepare
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
+from vidshift.description import model_arguments
 from vidshift.devices import mesh
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import evaluate
 from vidshift.evaluation.protocols import Protocol, chosen
+from vidshift.fit import sizing
 from vidshift.nets import create
-from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
-from vidshift.nets.zoo import ARGUMENTS
 from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run import BUDGETS, Run
 from vidshift.tasks import SINGLE_LABEL
+from vidshift.training.mutual import full_network
 
 LATENCY_RUNS = 10
 DEFAULT_PROTOCOL = "1x1"
@@ -241,7 +243,7 @@ def tabulate(full: FullNetwork, options) -> table.Table:
             raise ValueError(
                 f"side {one.side} is beyond the crop of {crop}: give --crop"
             )
-    costs = [_cost(full, one, crop) for one in subnetworks]
+    costs = [count_model(one.of(full.model), crop) for one in subnetworks]
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
     stats = calibrate(full, subnetworks, calibration, conditions, options, devices)
@@ -290,22 +292,6 @@ def _grids(full: FullNetwork, options) -> list[Sequence[float]]:
     return [grid or getattr(adaptive, name) for name, grid in zip(names, grids)]
 
 
-def _cost(full: FullNetwork, one: SubNetwork, crop: int):
-    arguments = one.of(full.model)
-    options = {
-        name: value
-        for name, value in arguments.items()
-        if name not in ARGUMENTS and value is not None
-    }
-    return cost(
-        Network(arguments["backbone"], arguments["temporal"], options),
-        classes=arguments["num_classes"],
-        frames=arguments["num_frames"],
-        side=crop,
-        in_channels=arguments.get("in_channels", 3),
-    )
-
-
 def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
     """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
     conditions = row.conditions
@@ -322,6 +308,26 @@ def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
     )
 
 
+def expect(options: argparse.Namespace) -> int:
+    """Prints the expected cost of a config's training step."""
+    if options.run is not None:
+        raise ValueError("give --run or --config, not both")
+    config = config_file.read(options.config, options.fields)
+    check(config)
+    classes = sizing.known_classes().get(
+        config.data.name, 2
+    )  # the head is little of it
+    model = model_arguments(config, num_classes=classes)
+    with working(f"counting the sub-networks of {options.config}"):
+        found = mutual_step.step_cost(config, model)
+    full = full_network(model, config.data.crop)
+    if options.json:
+        print(json.dumps(found._asdict() | {"step": found.step, "ratio": found.ratio}))
+    else:
+        print("\n".join(mutual_step.lines(found, full)))
+    return 0
+
+
 def main(options: argparse.Namespace) -> int:
     for name in ("crop", "batch_size", "gflops", "latency_ms"):
         value = getattr(options, name)
@@ -329,6 +335,10 @@ def main(options: argparse.Namespace) -> int:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if (options.calibration_batches or 0) < 0:
         raise ValueError("--calibration-batches must be 0 or more")
+    if options.config is not None:
+        return expect(options)
+    if options.run is None:
+        raise ValueError("give --run, or --config for the cost of a training step")
     full = FullNetwork.read(options.run, options.checkpoint)
     if options.gflops is None and options.latency_ms is None:
         if options.save:

@@ -291,7 +291,7 @@ def test_the_command(run, capsys):
     for wrong, message in (
         (["--sides=32"], "side 32 is beyond the crop of 16"),
         (["--protocol=3"], "protocol '3' does not exist"),
-        (["--gflops=1", "--protocol=10x3"], "no row of protocol=10x3; it has 1x1"),
+        (["--gflops=1", "--protocol=10x3"], "no row of protocol=10x3; it has 2x1"),
         (["--save=x"], "--save needs"),
         (["--gflops=1e-9"], "no sub-network is within"),
         (["--gflops=0"], "--gflops must be above 0"),

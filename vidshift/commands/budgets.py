@@ -5,6 +5,7 @@
     vidshift budgets --run runs/a3d --protocol=30-view --crop=256 --sides=256 --widths=1
     vidshift budgets --run runs/a3d --gflops=10        # the best for a budget
     vidshift budgets --run runs/a3d --latency-ms=20 --save=DIR
+    vidshift budgets --config kinetics_a3d_slow_8x8    # the cost of a training step
 
 The first calibrates each sub-network's batch-norm statistics on training clips,
 evaluates it, measures its latency here, and writes `RUN/budgets/`: `table.json` with
@@ -18,9 +19,19 @@ average and calibration. Rows in which these differ are printed apart and never 
 where the table has several, --protocol and --split say which a budget chooses from. With
 a budget the command names the best network for it; --save writes that network as a
 checkpoint of its own, for `vidshift eval --run=DIR`.
+
+With --config instead of --run it prints the expected cost of a step of that training, in
+multiplications: of the full network, of the sub-networks that are drawn with it, and
+their sum. Nothing is trained or read.
 """
 
-from vidshift.command_line.arguments import add_checkpoint, add_data_dir, add_run
+from vidshift.command_line.arguments import (
+    add_checkpoint,
+    add_config,
+    add_data_dir,
+    add_json,
+    add_run,
+)
 
 PROGRAM = "vidshift.budgets"
 
@@ -40,7 +51,9 @@ whole_numbers.__name__ = "whole numbers with commas between them"
 
 def add_arguments(parser):
     add = parser.add_argument
-    add_run(parser, required=True)
+    add_run(parser)
+    add_config(parser)
+    add_json(parser)
     # The best is that of the full network alone.
     add_checkpoint(parser, default="last")
     add("--widths", type=widths, help="commas between them (default: the run's own)")
