@@ -103,9 +103,17 @@ def sampling(
             "adaptive.width_draw=uniform draws between the smallest and the largest of "
             f"adaptive.widths, got {widths}"
         )
-    narrowest = tuple(x for x in grid(widths[:1], sides, frames) if x != full)
-    # Of the widest program, sub-networks with fewer channels are drawn too.
-    random = tuple(x for x in grid(widths[1:], sides, frames) if uniform or x != full)
+    narrowest = tuple(SubNetwork(widths[0], s, t) for s in sides for t in frames)
+    narrowest = tuple(x for x in narrowest if x != full)
+    # Draws go by this order, which is kept so that runs go on as they began.
+    random = tuple(
+        SubNetwork(width, side, frames[(w + s + turn) % len(frames)])
+        for turn in range(len(frames))
+        for w, width in enumerate(widths[1:])
+        for s, side in enumerate(sides)
+    )
+    if not uniform:  # where a wider program is the full size, narrower ones use it
+        random = tuple(x for x in random if x != full)
     if not narrowest:
         raise ValueError(
             "adaptive.widths, sides and frames hold the full network alone, which is no "
