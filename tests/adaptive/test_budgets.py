@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -218,20 +219,23 @@ def test_statistics_are_those_of_the_batch():
     assert named_arrays(network, nnx.BatchStat).keys() == found.keys()
 
 
+RUN = {
+    "data__num_frames": 4,
+    "adaptive__mode": "mutual",
+    "adaptive__widths": "(0.5,1.0)",
+    "adaptive__width_draw": "uniform",
+    "adaptive__sides": "(16,)",
+    "adaptive__frames": "(2,4)",
+    "adaptive__calibration_batches": 2,
+    "checkpoint__every_steps": 6,
+    "checkpoint__keep_last": 9,
+}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a3d")
-    lines = commands.train(
-        folder / "run",
-        folder / "data",
-        data__num_frames=4,
-        adaptive__mode="mutual",
-        adaptive__widths="(0.5,1.0)",
-        adaptive__sides="(16,)",
-        adaptive__frames="(2,4)",
-        adaptive__calibration_batches=2,
-    )
-    return folder, lines
+    return folder, commands.train(folder / "run", folder / "data", **RUN)
 
 
 @pytest.mark.slow
@@ -239,9 +243,23 @@ def test_a_run_names_its_sub_networks(run):
     _, lines = run
     steps = [line for line in lines if line["kind"] == "train"]
     assert len(steps) == 12
-    names = {name for line in steps for name in line["subnetworks"]}
-    assert names <= {"16x2,0.5", "16x4,0.5", "16x2,1"} and "16x2,1" in names
+    drawn = [map(SubNetwork.parse, line["subnetworks"]) for line in steps]
+    for narrowest, other in drawn:
+        assert narrowest in {(0.5, 16, 2), (0.5, 16, 4)}
+        assert 0.5 <= other.width <= 1 and other[1:] in {(16, 2), (16, 4)}
+    assert len({line["subnetworks"][1] for line in steps}) == 12
     assert all(line["distillation"] > 0 for line in steps)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_exactly(run, tmp_path):
+    folder, whole = run
+    shutil.copytree(folder / "run", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "12")
+    cut = commands.train(tmp_path / "cut", folder / "data", **RUN)
+    assert len(commands.of_kind(cut, "train")) == 12
+    for kind in ("train", "end"):
+        assert commands.of_kind(cut, kind) == commands.of_kind(whole, kind)
 
 
 @pytest.mark.slow
@@ -293,7 +311,7 @@ def test_the_command(run, capsys):
         (["--protocol=3"], "protocol '3' does not exist"),
         (["--gflops=1", "--protocol=10x3"], "no row of protocol=10x3; it has 2x1"),
         (["--save=x"], "--save needs"),
-        (["--gflops=1e-9"], "no sub-network is within"),
+        (["--gflops=1e-9", "--protocol=1x1"], "no sub-network is within"),
         (["--gflops=0"], "--gflops must be above 0"),
         (["--calibration-batches=-1"], "--calibration-batches must be 0 or more"),
     ):
