@@ -1,7 +1,9 @@
 """A3D-Slow-8x8-[0.06, 1] without fewer frames: the ablation of A3D's Table 6.
 
     vidshift train --config=kinetics_a3d_slow_8x8_without_time --workdir=runs/a3d_t
-    vidshift budgets --run=runs/a3d_t --protocol=10x3
+    vidshift budgets --run=runs/a3d_t --protocol=30-view
+    vidshift budgets --run=runs/a3d_t --protocol=30-view \\
+        --crop=256 --sides=256 --widths=1
 
 75.1 % top-1 of the whole network with 30 views of 256 pixels, against 75.6 % with fewer
 frames (Zhu et al., 2020, Table 6). Not measured by us. The paper names 0.5 as the lower

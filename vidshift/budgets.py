@@ -12,31 +12,34 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from vidshift import checkpoints
+from vidshift import checkpoints, config_file
 from vidshift.adaptive import table
 from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.adaptive.sampling import grid
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork, narrow
-from vidshift.command_line.progress import counted, to_stderr
-from vidshift.config import Config
-from vidshift.cost.count import cost
+from vidshift.command_line.progress import counted, to_stderr, working
+from vidshift.config import Config, check
+from vidshift.cost import mutual_step
+from vidshift.cost.mutual_step import count_model
 from vidshift.data.device.on_device import prepare
 from vidshift.data.loading.loader import train_batches
 from vidshift.data.sources.split import Split
 from vidshift.data.views.view import View
+from vidshift.description import model_arguments
 from vidshift.devices import mesh
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import evaluate
-from vidshift.evaluation.protocols import PROTOCOLS
+from vidshift.evaluation.protocols import Protocol, chosen
+from vidshift.fit import sizing
 from vidshift.nets import create
-from vidshift.nets.names import Network
 from vidshift.nets.weights import Arrays
-from vidshift.nets.zoo import ARGUMENTS, pick
 from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run import BUDGETS, Run
 from vidshift.tasks import SINGLE_LABEL
+from vidshift.training.mutual import full_network
 
 LATENCY_RUNS = 10
+DEFAULT_PROTOCOL = "1x1"
 # Fields of `View` that are the training's, which the batches of calibration are of.
 AS_TRAINED = ("scales", "area", "short_sides", "inverse_short_sides")
 
@@ -76,14 +79,34 @@ class FullNetwork:
             name, data_dir=options.data_dir, map_classes=options.map_classes
         )
 
-    def view(self, crop: int | None) -> View:
-        """Returns the training's view, or the same with another crop and short side."""
-        evaluated = dataclasses.asdict(self.run.view)
+    def views(self, crop: int | None, protocol: Protocol) -> tuple[View, View]:
+        """Returns the views of calibration and of evaluation, of `crop` pixels a side.
+
+        The short side is the run's own, or the crop where that is longer. A protocol that
+        shows the whole short side scales it to the crop, as SlowFast's official test.
+        """
+        own = self.run.view
+        crop = own.crop if crop is None else crop
         trained = {name: getattr(self.config.data, name) for name in AS_TRAINED}
-        view = View(**evaluated | trained)
-        if crop is None or crop == view.crop:
-            return view
-        return dataclasses.replace(view, resize=crop, crop=crop)
+        trained["short_sides"] = tuple(max(s, crop) for s in trained["short_sides"])
+        shown = dataclasses.replace(own, resize=max(own.resize, crop), crop=crop)
+        calibration = dataclasses.replace(shown, **trained)
+        if protocol.full:
+            shown = dataclasses.replace(shown, resize=crop)
+        return calibration, shown
+
+    def conditions(self, options: argparse.Namespace) -> table.Conditions:
+        batches = options.calibration_batches
+        if batches is None:
+            batches = self.config.adaptive.calibration_batches
+        protocol = options.protocol or DEFAULT_PROTOCOL
+        return table.Conditions(
+            split=options.split or self.config.data.validation_split,
+            protocol=protocol,
+            average=chosen(protocol, options.average).average,
+            calibration_batches=batches,
+            calibration_clips=options.batch_size if batches else 0,
+        )
 
 
 def subnetwork(full: FullNetwork, one: SubNetwork) -> Narrow:
@@ -92,13 +115,15 @@ def subnetwork(full: FullNetwork, one: SubNetwork) -> Narrow:
 
 
 def calibrate(
-    full: FullNetwork, subnetworks, view: View, options, devices
+    full: FullNetwork,
+    subnetworks,
+    view: View,
+    conditions: table.Conditions,
+    options,
+    devices,
 ) -> list[Arrays]:
     """Computes each sub-network's statistics over the same training batches."""
-    config = full.config
-    batches = options.calibration_batches
-    if batches is None:
-        batches = config.adaptive.calibration_batches
+    config, batches = full.config, conditions.calibration_batches
     if batches == 0:
         return [narrow(full.stats, subnetwork(full, one).stats) for one in subnetworks]
     data = full.split(config.data.train_split, options)
@@ -116,7 +141,7 @@ def calibrate(
     with train_batches(
         data,
         view,
-        batch_size=options.batch_size,
+        batch_size=conditions.calibration_clips,
         seed=config.seed,
         flip=config.data.flip,
         flip_paired=config.data.flip_paired,
@@ -134,11 +159,18 @@ def calibrate(
     return [jax.device_get(jax.tree.map(lambda a: a / batches, t)) for t in totals]
 
 
-def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
+def score(
+    full: FullNetwork,
+    subnetworks,
+    stats,
+    view: View,
+    conditions: table.Conditions,
+    options,
+    devices,
+) -> evaluate.Scores:
     """Scores a split: `logits` [N, sub-networks, classes]."""
-    protocol = pick("protocol", options.protocol, PROTOCOLS)
-    name = options.split or full.config.data.validation_split
-    split = full.split(name, options)
+    protocol = chosen(conditions.protocol, conditions.average)
+    split = full.split(conditions.split, options)
     steps = [
         evaluate.make_eval_step(
             subnetwork(full, one),
@@ -159,7 +191,7 @@ def score(full: FullNetwork, subnetworks, stats, view: View, options, devices):
 
     to_stderr(
         f"evaluating {len(subnetworks)} networks on the {len(split.source):,} videos of "
-        f"{name}"
+        f"{conditions.split}"
     )
     return evaluate.score(
         split,
@@ -199,7 +231,12 @@ def tabulate(full: FullNetwork, options) -> table.Table:
             f"the table is of one top-1, but the run's clips have several {task.several}"
         )
     keep_programs()
-    view = full.view(options.crop)
+    conditions = full.conditions(options)
+    path = full.folder / table.TABLE_FILE
+    # An old table that cannot be read is refused before hours have passed.
+    old = table.read(full.folder) if path.exists() else None
+    protocol = chosen(conditions.protocol, conditions.average)
+    calibration, view = full.views(options.crop, protocol)
     crop = view.crop
     subnetworks = grid(*_grids(full, options))
     for one in subnetworks:
@@ -207,11 +244,11 @@ def tabulate(full: FullNetwork, options) -> table.Table:
             raise ValueError(
                 f"side {one.side} is beyond the crop of {crop}: give --crop"
             )
-    costs = [_cost(full, one, crop) for one in subnetworks]
+    costs = [count_model(one.of(full.model), crop) for one in subnetworks]
     devices = mesh.make_mesh()
     mesh.check_batch("batch-size", options.batch_size, devices)
-    stats = calibrate(full, subnetworks, view, options, devices)
-    scores = score(full, subnetworks, stats, view, options, devices)
+    stats = calibrate(full, subnetworks, calibration, conditions, options, devices)
+    scores = score(full, subnetworks, stats, view, conditions, options, devices)
     rows = []
     for i, one in enumerate(counted(subnetworks, "timed", "networks")):
         figures = dataclasses.replace(scores, logits=scores.logits[:, i]).summary()
@@ -223,6 +260,7 @@ def tabulate(full: FullNetwork, options) -> table.Table:
                 parameters=costs[i].parameters,
                 top1=figures["top1"],
                 top5=figures["top5"],
+                conditions=conditions,
                 latency_ms=None
                 if options.no_latency
                 else latency(full, one, stats[i], crop),
@@ -230,13 +268,12 @@ def tabulate(full: FullNetwork, options) -> table.Table:
         )
     name = jax.devices()[0].device_kind
     made = table.Table(full.run.step, name, tuple(rows))
-    if options.calibration_batches == 0:
+    if conditions.calibration_batches == 0:
         return made  # to be seen, not to be used
     full.folder.mkdir(exist_ok=True)
     for row, statistics_of_row in zip(rows, stats):
         table.write_statistics(full.folder, row, statistics_of_row)
-    exists = (full.folder / table.TABLE_FILE).exists()
-    made = table.merge(made, table.read(full.folder) if exists else None)
+    made = table.merge(made, old)
     table.write(full.folder, made)
     draw_budgets(full.folder / "budgets.png", made)
     return made
@@ -256,25 +293,11 @@ def _grids(full: FullNetwork, options) -> list[Sequence[float]]:
     return [grid or getattr(adaptive, name) for name, grid in zip(names, grids)]
 
 
-def _cost(full: FullNetwork, one: SubNetwork, crop: int):
-    arguments = one.of(full.model)
-    options = {
-        name: value
-        for name, value in arguments.items()
-        if name not in ARGUMENTS and value is not None
-    }
-    return cost(
-        Network(arguments["backbone"], arguments["temporal"], options),
-        classes=arguments["num_classes"],
-        frames=arguments["num_frames"],
-        side=crop,
-        in_channels=arguments.get("in_channels", 3),
-    )
-
-
 def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
     """Writes a sub-network as a checkpoint: its slices, its statistics, its input."""
-    view = full.view(row.crop)
+    conditions = row.conditions
+    protocol = chosen(conditions.protocol, conditions.average)
+    _, view = full.views(row.crop, protocol)
     description = full.run.description
     shown = dataclasses.replace(description.input, resize=view.resize, crop=view.crop)
     model = row.subnetwork.of(full.model)
@@ -286,6 +309,26 @@ def save(full: FullNetwork, row: table.BudgetRow, directory: str) -> None:
     )
 
 
+def expect(options: argparse.Namespace) -> int:
+    """Prints the expected cost of a config's training step."""
+    if options.run is not None:
+        raise ValueError("give --run or --config, not both")
+    config = config_file.read(options.config, options.fields)
+    check(config)
+    classes = sizing.known_classes().get(
+        config.data.name, 2
+    )  # the head is little of it
+    model = model_arguments(config, num_classes=classes)
+    with working(f"counting the sub-networks of {options.config}"):
+        found = mutual_step.step_cost(config, model)
+    full = full_network(model, config.data.crop)
+    if options.json:
+        print(json.dumps(found._asdict() | {"step": found.step, "ratio": found.ratio}))
+    else:
+        print("\n".join(mutual_step.lines(found, full)))
+    return 0
+
+
 def main(options: argparse.Namespace) -> int:
     for name in ("crop", "batch_size", "gflops", "latency_ms"):
         value = getattr(options, name)
@@ -293,23 +336,33 @@ def main(options: argparse.Namespace) -> int:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
     if (options.calibration_batches or 0) < 0:
         raise ValueError("--calibration-batches must be 0 or more")
+    if options.config is not None:
+        return expect(options)
+    if options.run is None:
+        raise ValueError("give --run, or --config for the cost of a training step")
     full = FullNetwork.read(options.run, options.checkpoint)
     if options.gflops is None and options.latency_ms is None:
         if options.save:
             raise ValueError("--save needs --gflops or --latency-ms")
         made = tabulate(full, options)
-        print("\n".join(table.lines(made.rows)))
-        print(
-            f"\nthe best for each budget:\n\n{chr(10).join(table.lines(made.pareto()))}"
-        )
-        print(f"\n{made.device}, jax {jax.__version__}")
+        for conditions, part in made.parts().items():
+            print(f"{conditions}:\n\n{chr(10).join(table.lines(part.rows))}\n")
+            best = "\n".join(table.lines(part.pareto()))
+            print(f"the best for each budget:\n\n{best}\n")
+        print(f"{made.device}, jax {jax.__version__}")
         return 0
-    made = table.read(full.folder)
+    made = table.read(full.folder).under(
+        protocol=options.protocol,
+        split=options.split,
+        average=options.average,
+        calibration_batches=options.calibration_batches,
+    )
     # The table's own, which may not be the last any more.
     full = FullNetwork.read(full.run.checkpoint.parent / made.checkpoint, "last")
     row = made.choose(gflops=options.gflops, latency_ms=options.latency_ms)
     if options.save:
         save(full, row, options.save)
     figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
+    figures |= figures.pop("conditions")._asdict()
     print(json.dumps(figures))
     return 0

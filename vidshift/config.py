@@ -333,17 +333,21 @@ class AdaptiveConfig:
     # baseline of A3D's Table 7).
     mode: str = "off"
     # Fractions of the channels, sides in pixels and numbers of frames, each drawn on its
-    # own (in a SlowFast, the Slow pathway's). The narrowest is in every step.
+    # own (in a SlowFast, the Slow pathway's). The narrowest is in every step. A program
+    # is compiled for each combination.
     widths: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     sides: tuple[int, ...] = (128, 160, 192, 224)
     frames: tuple[int, ...] = (2, 4, 6, 8)
+    # Widths of random sub-networks: "grid", one of `widths`; "uniform", anywhere between
+    # the first and the last of them (A3D). The program of the next width of the grid
+    # runs a width between two, with its other channels at zero.
+    width_draw: str = "grid"
     # Random sub-networks a step besides the narrowest.
     random_networks: int = 1
     # Temperature of both softmaxes in distillation.
     temperature: float = 1.0
-    # Most programs that are compiled. If there would be more, fewer pairs of width and
-    # resolution are drawn from.
-    max_programs: int = 40
+    # Most programs that are compiled. A run that needs more is refused.
+    max_programs: int = 128
     # Training batches for a sub-network's batch-norm statistics before it is evaluated.
     # A3D names no number; SlowFast's "precise BN" takes 200.
     calibration_batches: int = 200

@@ -227,7 +227,7 @@ class Run:
         frames = self.read_frames(video, clips=clips, crops=crops, full=full)
         return normalise(frames, **self.description.input.normalisation("float32"))
 
-    def adaptive(self) -> Adaptive:
+    def adaptive(self, **conditions: str | int | None) -> Adaptive:
         """Returns the network at every budget; see `vidshift.load_adaptive`."""
         run = Run.open(
             self.folder
@@ -235,7 +235,7 @@ class Run:
             / table.read(self.folder / BUDGETS).checkpoint
         )
         model = dict(run.description.model)
-        return Adaptive(model, run.weights()[0], self.folder / BUDGETS)
+        return Adaptive(model, run.weights()[0], self.folder / BUDGETS, **conditions)
 
 
 def load(
@@ -258,15 +258,25 @@ def load(
     return Run.open(run, which).network(soft=soft, dtype=dtype)
 
 
-def load_adaptive(run: str | os.PathLike[str]) -> Adaptive:
+def load_adaptive(
+    run: str | os.PathLike[str],
+    *,
+    protocol: str | None = None,
+    split: str | None = None,
+) -> Adaptive:
     """Returns an A3D run's network at every budget: `.at(gflops=10)(clips)`.
+
+    Args:
+      run: a run's directory.
+      protocol, split: of the evaluation whose rows are chosen from, where the table has
+        rows of several.
 
     Raises:
       CheckpointError: nothing complete is there.
       ValueError: `vidshift budgets` has not made its table, or made it of another
-        checkpoint than is left.
+        checkpoint than is left, or its rows are of several evaluations.
     """
-    return Run.open(run).adaptive()
+    return Run.open(run).adaptive(protocol=protocol, split=split)
 
 
 def read_clip(

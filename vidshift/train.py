@@ -101,7 +101,12 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     # ------------------------------------------------------------------ steps
     train_step = experiment.train_step(devices, say)
     log = RunLog(
-        workdir, step=start_step, steps=steps, log_steps=config.log_steps, chief=chief
+        workdir,
+        step=start_step,
+        steps=steps,
+        log_steps=config.log_steps,
+        chief=chief,
+        steps_per_epoch=data.steps_per_epoch,
     )
     cleanup.callback(log.close)
     score = experiment.scorer(

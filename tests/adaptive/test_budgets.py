@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +19,20 @@ from vidshift.adaptive.calibrate import batch_statistics
 from vidshift.config import Config
 from vidshift.data import Split
 from vidshift.description import Description
+from vidshift.evaluation.protocols import chosen
 from vidshift.nets.weights import named_arrays, split
+from vidshift.recipes import slow
+from vidshift.report.draw_budgets import draw_budgets
 from vidshift.run import Run
 from vidshift.tasks import MULTI_LABEL, MultiTask
 
+ONE_VIEW = table.Conditions("validation", "1x1", "logits", 200, 32)
+THIRTY = ONE_VIEW._replace(protocol="30-view", average="softmax")
 
-def row(name, gflops, top1, **options):
+
+def row(name, gflops, top1, crop=224, conditions=ONE_VIEW, **options):
     return table.BudgetRow(
-        SubNetwork.parse(name), 224, gflops, 10, top1, 1.0, **options
+        SubNetwork.parse(name), crop, gflops, 10, top1, 1.0, conditions, **options
     )
 
 
@@ -64,7 +71,30 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     table.write(tmp_path, TABLE)
     assert table.read(tmp_path) == TABLE
     content = json.loads((tmp_path / "table.json").read_text())
-    assert content["pareto"] == ["224x4,0.5", "224x4,1", "224x8,1"]
+    best = [one["name"] for one in content["rows"] if one["pareto"]]
+    assert best == ["224x8,1", "224x4,1", "224x4,0.5"]
+    assert content["rows"][0] == {
+        "name": "224x8,1",
+        "width": 1.0,
+        "side": 224,
+        "frames": 8,
+        "crop": 224,
+        "gflops": 40.0,
+        "parameters": 10,
+        "top1": 0.75,
+        "top5": 1.0,
+        "latency_ms": 90.0,
+        "split": "validation",
+        "protocol": "1x1",
+        "average": "logits",
+        "calibration_batches": 200,
+        "calibration_clips": 32,
+        "pareto": True,
+    }
+    del content["rows"][1]["protocol"]
+    (tmp_path / "table.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="do not say their protocol: an older version"):
+        table.read(tmp_path)
     (tmp_path / "table.json").write_text('{"rows": [{}]}')
     with pytest.raises(ValueError, match="no table of budgets"):
         table.read(tmp_path)
@@ -80,6 +110,89 @@ def test_rows_of_another_call_are_kept_for_one_checkpoint():
     assert table.merge(table.Table("8", "cpu", better.rows), TABLE).rows == better.rows
     elsewhere = table.merge(table.Table("7", "gpu", better.rows), TABLE)
     assert [r.latency_ms for r in elsewhere.rows] == [None] * 5
+
+
+def test_rows_of_different_evaluations_never_mix(tmp_path):
+    others = (
+        row("224x8,1", 40.0, 0.80, conditions=THIRTY),
+        row("256x8,1", 54.0, 0.82, 256, conditions=THIRTY),
+        row("128x4,0.5", 5.0, 0.76, conditions=THIRTY),
+    )
+    both = table.merge(table.Table("7", "cpu", others), TABLE)
+    assert len(both.rows) == 8  # one sub-network under both stays twice
+    assert [*both.parts()] == [THIRTY, ONE_VIEW]
+    for choice in (both.pareto, lambda: both.choose(gflops=20)):
+        with pytest.raises(ValueError, match=r"different tests.*30-view.*; 1x1"):
+            choice()
+    thirty = both.under(protocol="30-view")
+    assert set(thirty.rows) == set(others)
+    assert str(thirty.choose(gflops=50).subnetwork) == "224x8,1"
+    # 128x4,0.5 has a higher top-1 there than any row of a single view.
+    assert str(both.under(protocol="1x1").choose(gflops=20).subnetwork) == "224x4,1"
+    with pytest.raises(ValueError, match="no row of protocol=10x3; it has 30-view"):
+        both.under(protocol="10x3")
+    for field, other in (
+        ("split", "test"),
+        ("average", "softmax"),
+        ("calibration_batches", 100),
+        ("calibration_clips", 16),
+    ):
+        changed = ONE_VIEW._replace(**{field: other})
+        mixed = (*TABLE.rows, row("224x2,1", 9.0, 0.9, conditions=changed))
+        with pytest.raises(ValueError, match="different tests"):
+            table.Table("7", "cpu", mixed).pareto()
+    table.write(tmp_path, both)
+    assert table.read(tmp_path) == both
+    content = json.loads((tmp_path / "table.json").read_text())
+    fronts = [(r["protocol"], r["name"]) for r in content["rows"] if r["pareto"]]
+    assert sorted(fronts) == [
+        ("1x1", "224x4,0.5"),
+        ("1x1", "224x4,1"),
+        ("1x1", "224x8,1"),
+        ("30-view", "128x4,0.5"),
+        ("30-view", "224x8,1"),
+        ("30-view", "256x8,1"),
+    ]
+    # Statistics are of a crop and a calibration, not of a protocol.
+    files = {r.subnetwork: r.file for r in TABLE.rows}
+    assert files[others[0].subnetwork] == others[0].file
+    fewer = others[0].conditions._replace(calibration_batches=100)
+    assert row("224x8,1", 40.0, 0.8, conditions=fewer).file != others[0].file
+    draw_budgets(tmp_path / "budgets.png", both)
+    assert (tmp_path / "budgets.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("protocol", "crop", "short", "seen"),
+    [
+        ("1x1", None, 256, 224),
+        ("1x1", 224, 256, 224),
+        ("1x1", 256, 256, 256),
+        ("10-view", 256, 256, 256),
+        ("30-view", None, 224, 224),
+        ("30-view", 224, 224, 224),
+        ("30-view", 256, 256, 256),
+        ("10x3-full", 160, 160, 160),
+    ],
+)
+def test_a_crop_means_the_same_for_every_value(protocol, crop, short, seen):
+    description = Description.of(slow.a3d(), Split([], ("a", "b")))
+    full = budgets.FullNetwork(Run(pathlib.Path("checkpoint"), description), {}, {})
+    calibration, view = full.views(crop, chosen(protocol))
+    shown = chosen(protocol).view(view)
+    assert (shown.resize, shown.crop) == (short, seen)
+    # Calibration is the training's view, whatever the protocol.
+    assert (calibration.resize, calibration.crop) == (256, seen)
+    assert calibration.short_sides == (256, 320)
+
+
+def test_a3d_is_tested_as_its_baseline():
+    """Table 1's rows: the same pooling and view, at 256 pixels and 30 views."""
+    baseline, adaptive = slow.kinetics(), slow.a3d()
+    assert baseline.model == adaptive.model
+    assert baseline.model.head_size == 224
+    full = dict(Description.of(adaptive, Split([], ("a", "b"))).model)
+    assert SubNetwork(1.0, 256, 8).of(full)["head_size"] == 224
 
 
 def test_statistics_are_those_of_the_batch():
@@ -106,20 +219,23 @@ def test_statistics_are_those_of_the_batch():
     assert named_arrays(network, nnx.BatchStat).keys() == found.keys()
 
 
+RUN = {
+    "data__num_frames": 4,
+    "adaptive__mode": "mutual",
+    "adaptive__widths": "(0.5,1.0)",
+    "adaptive__width_draw": "uniform",
+    "adaptive__sides": "(16,)",
+    "adaptive__frames": "(2,4)",
+    "adaptive__calibration_batches": 2,
+    "checkpoint__every_steps": 6,
+    "checkpoint__keep_last": 9,
+}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a3d")
-    lines = commands.train(
-        folder / "run",
-        folder / "data",
-        data__num_frames=4,
-        adaptive__mode="mutual",
-        adaptive__widths="(0.5,1.0)",
-        adaptive__sides="(16,)",
-        adaptive__frames="(2,4)",
-        adaptive__calibration_batches=2,
-    )
-    return folder, lines
+    return folder, commands.train(folder / "run", folder / "data", **RUN)
 
 
 @pytest.mark.slow
@@ -127,9 +243,23 @@ def test_a_run_names_its_sub_networks(run):
     _, lines = run
     steps = [line for line in lines if line["kind"] == "train"]
     assert len(steps) == 12
-    names = {name for line in steps for name in line["subnetworks"]}
-    assert names <= {"16x2,0.5", "16x4,0.5", "16x2,1"} and "16x2,1" in names
+    drawn = [map(SubNetwork.parse, line["subnetworks"]) for line in steps]
+    for narrowest, other in drawn:
+        assert narrowest in {(0.5, 16, 2), (0.5, 16, 4)}
+        assert 0.5 <= other.width <= 1 and other[1:] in {(16, 2), (16, 4)}
+    assert len({line["subnetworks"][1] for line in steps}) == 12
     assert all(line["distillation"] > 0 for line in steps)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_exactly(run, tmp_path):
+    folder, whole = run
+    shutil.copytree(folder / "run", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "12")
+    cut = commands.train(tmp_path / "cut", folder / "data", **RUN)
+    assert len(commands.of_kind(cut, "train")) == 12
+    for kind in ("train", "end"):
+        assert commands.of_kind(cut, kind) == commands.of_kind(whole, kind)
 
 
 @pytest.mark.slow
@@ -161,10 +291,27 @@ def test_the_command(run, capsys):
     assert np.abs(full(clips) - small(clips)).max() > 1e-3
     assert adaptive.at("16x4,1") is full
 
+    # Another protocol's rows lie beside the first's, and a budget must say which.
+    again = ["--protocol=2x1", "--frames=4", "--no-latency", "--batch-size=8"]
+    assert cli.run(["budgets", workdir, *again]) == 0
+    printed = capsys.readouterr().out
+    assert "2x1 (logits) on validation, calibrated over 2 batches of 8:" in printed
+    assert len(table.read(folder / "run" / "budgets").rows) == 6
+    assert cli.run(["budgets", workdir, "--gflops=1"]) == 2
+    assert "rows of different tests" in capsys.readouterr().err
+    assert cli.run(["budgets", workdir, "--gflops=1", "--protocol=2x1"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"] == "2x1"
+    with pytest.raises(ValueError, match="rows of different tests"):
+        vidshift.load_adaptive(folder / "run")
+    two = vidshift.load_adaptive(folder / "run", protocol="2x1")
+    assert len(two.table.rows) == 2
+
     for wrong, message in (
         (["--sides=32"], "side 32 is beyond the crop of 16"),
+        (["--protocol=3"], "protocol '3' does not exist"),
+        (["--gflops=1", "--protocol=10x3"], "no row of protocol=10x3; it has 2x1"),
         (["--save=x"], "--save needs"),
-        (["--gflops=1e-9"], "no sub-network is within"),
+        (["--gflops=1e-9", "--protocol=1x1"], "no sub-network is within"),
         (["--gflops=0"], "--gflops must be above 0"),
         (["--calibration-batches=-1"], "--calibration-batches must be 0 or more"),
     ):

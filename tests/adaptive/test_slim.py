@@ -11,6 +11,7 @@ from flax import nnx
 from tests.support.networks import random_clips, random_network
 from vidshift import create, train_view
 from vidshift.adaptive import SubNetwork, narrow
+from vidshift.adaptive.masked import check_masks, mask
 from vidshift.layers.norm import batch_norms
 from vidshift.layers.width import kept
 from vidshift.nets.resnet import ResNet, bottleneck_units
@@ -58,30 +59,10 @@ NETWORKS = {
 }
 
 
-class Masked(nnx.Module):
-    """A norm whose channels beyond the kept ones are zero."""
-
-    def __init__(self, norm, channels):
-        self.norm, self.channels = norm, channels
-
-    def __call__(self, x):
-        y = self.norm(x)
-        keep = jnp.arange(y.data.shape[-1]) < self.channels
-        return y.like(jnp.where(keep, y.data, 0))
-
-    # What the fused unit asks; in training it does not fuse.
-    use_running_average = False
-
-
 def with_masks(model, narrower):
     """The full network; its norms keep as many channels as the narrower one's."""
-    channels = {path: norm.scale.shape[0] for path, norm in batch_norms(narrower)}
-    for path, norm in batch_norms(model):
-        *way, name = path
-        owner = model
-        for part in way:
-            owner = owner[part] if isinstance(part, int) else getattr(owner, part)
-        setattr(owner, name, Masked(norm, channels[path]))
+    kept = np.array([norm.scale.shape[0] for _, norm in batch_norms(narrower)])
+    mask(model, jnp.asarray(kept), kept)
     return model
 
 
@@ -222,3 +203,15 @@ def test_names_of_sub_networks():
         "side": 142,
         "frames": 3,
     }
+    # The window of a larger one is the full network's, so that both are tested alike.
+    assert SubNetwork(1.0, 256, 8).of(model)["head_size"] == 224
+
+
+def test_masks_need_a_norm_behind_every_narrowed_layer():
+    model = {"backbone": "resnet50", "temporal": "tsm", "num_classes": 2}
+    model |= {"num_frames": 8}
+    one = SubNetwork(0.63, 128, 2)
+    check_masks(model, one.of(model))
+    model["non_local"] = True
+    with pytest.raises(ValueError, match="after.g of resnet50 has none: take grid"):
+        check_masks(model, one.of(model))

@@ -21,7 +21,10 @@ from vidshift.stream.answering import cut
 
 def row(name, gflops, top1, latency_ms=None, crop=16):
     subnetwork = SubNetwork.parse(name)
-    return table.BudgetRow(subnetwork, crop, gflops, 10, top1, 1.0, latency_ms)
+    conditions = table.Conditions("validation", "1x1", "logits", 2, 8)
+    return table.BudgetRow(
+        subnetwork, crop, gflops, 10, top1, 1.0, conditions, latency_ms
+    )
 
 
 SMALL, MIDDLE, LARGE = (

@@ -115,3 +115,15 @@ def test_a_damaged_line_is_named(tmp_path, damage):
     path.write_bytes(b'{"kind": "train"}\n' + damage + b"\n{}\n")
     with pytest.raises(ValueError, match=f"{path}, line 2, is damaged"):
         read_metrics(tmp_path)
+
+
+def test_minutes_an_epoch(tmp_path, capsys):
+    log = RunLog(
+        str(tmp_path), step=0, steps=2, log_steps=2, chief=True, steps_per_epoch=90.0
+    )
+    for step in (1, 2):
+        log.train(step, metrics(), clips=8, waited=0.0)
+    log.close()
+    (speed,) = [line for line in read_metrics(tmp_path) if line["kind"] == "speed"]
+    assert speed["epoch_minutes"] == pytest.approx(1.5 * speed["step_seconds"])
+    assert f"{speed['epoch_minutes']:.3g} min/epoch" in capsys.readouterr().out

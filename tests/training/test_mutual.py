@@ -16,7 +16,13 @@ from tests.support.train_steps import clips_and_labels, noise
 from vidshift import create, train_view
 from vidshift.adaptive import SubNetwork, narrow
 from vidshift.adaptive.distill import distillation
-from vidshift.adaptive.sampling import OTHER_PROGRAMS, grid, sampling
+from vidshift.adaptive.sampling import (
+    OTHER_PROGRAMS,
+    WIDTHS_APART,
+    Drawn,
+    grid,
+    sampling,
+)
 from vidshift.config import AdaptiveConfig, Config, DataConfig, check
 from vidshift.devices import mesh
 from vidshift.nets.weights import split
@@ -150,6 +156,36 @@ def test_a_step_learns_from_labels_and_from_the_full_networks_answers(run):
 
 
 @pytest.mark.slow
+def test_a_width_between_two_learns_what_its_slices_do():
+    """The masked program's gradient is that of the narrow network's own program."""
+    said = []
+    run = Run(experiment(width_draw="uniform"), said=said)
+    batch = mesh.shard_batch(run.mesh, rows())
+    run.step.compile(run.state, batch)
+    assert "compiled 6 programs, 4 of them sub-networks" in said[-1]
+    one = Drawn(SubNetwork(0.7, SIDE, 2), SubNetwork(1.0, SIDE, 2))
+    assert (
+        run.step.kept(one).tolist()
+        != run.step.kept(one._replace(subnetwork=one.program)).tolist()
+    )
+    weights = run.state.params, run.state.stats, run.state.step
+    grads, _, seen, shown = run.step.programs[FULL](*weights, batch)
+    arguments = shown, grads, seen
+    place = jnp.int32(1)
+    sliced, wanted = jax.jit(run.step.imitate(one.subnetwork))(
+        *weights, place, None, *arguments
+    )
+    full = run.step.imitate(one.program)
+    whole, _ = jax.jit(full)(*weights, place, None, *arguments)
+    masked, found = run.step.programs[one.program](
+        *weights, place, run.step.kept(one), *arguments
+    )
+    np.testing.assert_allclose(found["distillation"], wanted["distillation"], rtol=1e-4)
+    apart = lambda a, b: sum(float(abs(a[name] - b[name]).max()) for name in a)
+    assert apart(masked, sliced) < 1e-3 * apart(whole, sliced)
+
+
+@pytest.mark.slow
 def test_nothing_compiles_after_the_first_step(run):
     run(1, rows())
     with counted(COMPILED) as compiled:
@@ -207,45 +243,70 @@ PAPER = {
 }
 
 
+# Programs of random sub-networks: widths above the narrowest x sides x frames.
+RANDOM = {"[0.016, 1]": 80, "[0.06, 1]": 36, "SlowFast": 36, "without time": 20}
+
+
 @pytest.mark.parametrize("name", PAPER)
-def test_the_papers_settings_need_at_most_40_programs(name):
-    widths, sides, frames = PAPER[name]
+def test_every_combination_is_drawn(name):
+    full = SubNetwork(1.0, 224, max(PAPER[name][2]))
+    found = sampling(*PAPER[name], full=full, max_programs=128)
+    wanted = set(grid(*PAPER[name])) - {full}
+    assert len(wanted) == RANDOM[name] + len(found.narrowest) - 1
+    drawn = {one for n in range(2000) for one, _ in found.draw(0, n, 1)}
+    assert drawn == wanted == set(found.all())
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_widths_between_two_of_the_grid_are_run_by_the_wider(name):
+    widths, _, frames = PAPER[name]
     full = SubNetwork(1.0, 224, max(frames))
-    found = sampling(widths, sides, frames, full=full, max_programs=40)
-    assert len(found.all()) + OTHER_PROGRAMS <= 40
-    assert set(found.narrowest) == set(grid(widths[:1], sides, frames))
-    assert full not in found.all()
-    for width in widths[1:]:
-        own = [one for one in found.random if one.width == width]
-        own += [full] if width == full.width else []  # which is in every step
-        assert {one.side for one in own} == set(sides), width
-        assert {one.frames for one in own} == set(frames), width
-    assert {one[1:] for one in found.random} == {one[1:] for one in found.narrowest}
-    assert widths[0] not in {one.width for one in found.random}
+    found = sampling(*PAPER[name], full=full, max_programs=128, draw="uniform")
+    assert len(found.random) == RANDOM[name]
+    draws = [found.draw(0, n, 1) for n in range(4000)]
+    assert {first.program for first, _ in draws} == set(found.narrowest)
+    assert all(first.subnetwork == first.program for first, _ in draws)
+    others = [other for _, other in draws]
+    assert {other.program for other in others} == set(found.random)
+    for (width, *resolution), (wide, *same) in others:
+        assert resolution == same
+        assert width <= wide == min(w for w in widths[1:] if w >= width)
+    drawn = np.array([other.subnetwork.width for other in others])
+    assert drawn.mean() == pytest.approx((widths[0] + 1) / 2, abs=0.01)
+    assert drawn.std() == pytest.approx((1 - widths[0]) / 12**0.5, abs=0.005)
+    # As many as make_divisible tells apart.
+    assert len(set(drawn)) == pytest.approx((1 - widths[0]) * WIDTHS_APART, abs=2)
 
 
 def test_draws_depend_on_seed_and_step_alone():
-    found = sampling(*PAPER["[0.016, 1]"], full=None, max_programs=40)
-    draws = [tuple(found.draw(3, step, 2)) for step in range(300)]
-    assert draws == [tuple(found.draw(3, step, 2)) for step in range(300)]
-    assert draws != [tuple(found.draw(4, step, 2)) for step in range(300)]
-    for first, *others in draws:
-        assert first.width == 0.5 and len(set(others)) == 2
-    assert {one for draw in draws for one in draw} == set(found.all())
+    for draw in ("grid", "uniform"):
+        found = sampling(*PAPER["[0.016, 1]"], full=None, max_programs=128, draw=draw)
+        draws = [tuple(found.draw(3, step, 2)) for step in range(300)]
+        assert draws == [tuple(found.draw(3, step, 2)) for step in range(300)]
+        assert draws != [tuple(found.draw(4, step, 2)) for step in range(300)]
+        for first, *others in draws:
+            assert first.program.width == 0.5 and len(set(others)) == 2
 
 
-@pytest.mark.slow
 def test_sampling_refuses():
-    with pytest.raises(ValueError, match="max_programs=20 is too few.*need 38"):
-        sampling(*PAPER["[0.016, 1]"], full=None, max_programs=20)
+    with pytest.raises(ValueError, match="max_programs=97 is too few: 6 widths .*98"):
+        sampling(*PAPER["[0.016, 1]"], full=None, max_programs=97)
     with pytest.raises(ValueError, match="must not be empty"):
         sampling((), (1,), (1,), full=None, max_programs=20)
-    with pytest.raises(ValueError, match="too few: .*at 9 resolutions .* need 11"):
+    with pytest.raises(ValueError, match="too few: .* need 11"):
         sampling((1.0,), (1, 2, 3), (1, 2, 3), full=None, max_programs=10)
     with pytest.raises(ValueError, match="full network alone.*add a width below 1"):
         sampling((1.0,), (1,), (1,), full=SubNetwork(1.0, 1, 1), max_programs=9)
+    with pytest.raises(ValueError, match="width_draw must be one of .*'all'"):
+        sampling((0.5, 1.0), (1,), (1,), full=None, max_programs=9, draw="all")
+    with pytest.raises(ValueError, match="uniform draws between"):
+        sampling((0.5,), (1,), (1,), full=None, max_programs=9, draw="uniform")
     alone = sampling((0.5, 1.0), (1,), (1,), full=SubNetwork(1.0, 1, 1), max_programs=3)
     assert alone.all() == (SubNetwork(0.5, 1, 1),)
+
+
+@pytest.mark.slow
+def test_a_run_refuses():
     for changes, message in (
         ({"random_networks": 2}, "random_networks=2, but there are 1"),
         ({"sides": (SIDE, 2 * SIDE)}, "adaptive.sides=.* beyond the full network's 16"),

@@ -1,6 +1,7 @@
-"""Which sub-networks a mutual training draws from, few enough to compile each once."""
+"""Draws the sub-networks of a training step, and names the programs that run them."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,26 +11,58 @@ from vidshift.adaptive.subnetwork import SubNetwork
 
 # What every mutual step runs besides sub-networks: the full network, and the update.
 OTHER_PROGRAMS = 2
+WIDTH_DRAWS = ("grid", "uniform")
+# Numbers of channels are multiples of 8, so those of a network with up to 2048 of them
+# are the same anywhere between two neighbours of this grid. A drawn width is taken as
+# the middle, and [0.63, 1] holds 190 different networks.
+WIDTHS_APART = 512
+
+
+class Drawn(NamedTuple):
+    """A sub-network, and the program that runs it: its own, or a wider one's."""
+
+    subnetwork: SubNetwork
+    program: SubNetwork
 
 
 class SubNetworkSampling(NamedTuple):
     """The narrowest width at every resolution, and what random ones are drawn from."""
 
     narrowest: tuple[SubNetwork, ...]
+    # Programs of random sub-networks.
     random: tuple[SubNetwork, ...]
+    # Smallest and largest width, where any between may be drawn.
+    interval: tuple[float, float] | None = None
 
     def all(self) -> tuple[SubNetwork, ...]:
         return tuple(dict.fromkeys(self.narrowest + self.random))
 
-    def draw(self, seed: int, step: int, random_networks: int) -> list[SubNetwork]:
+    def draw(self, seed: int, step: int, random_networks: int) -> list[Drawn]:
         """Draws a step's sub-networks, one narrowest and then random ones.
 
         Every process draws the same.
         """
         rng = np.random.default_rng((seed, step, 3))  # not the loader's (seed, step)
         first = self.narrowest[rng.integers(len(self.narrowest))]
-        others = rng.choice(len(self.random), random_networks, replace=False)
-        return [first, *(self.random[i] for i in others)]
+        if self.interval is None:
+            others = rng.choice(len(self.random), random_networks, replace=False)
+            programs = [first, *(self.random[i] for i in others)]
+            return [Drawn(one, one) for one in programs]
+        others = [self._anywhere(rng) for _ in range(random_networks)]
+        return [Drawn(first, first), *others]
+
+    def _anywhere(self, rng: np.random.Generator) -> Drawn:
+        """Draws width, side and frames each on its own (A3D, 3.1)."""
+        width = middle(rng.uniform(*self.interval), *self.interval)
+        side, frames = self.narrowest[rng.integers(len(self.narrowest))][1:]
+        wide = min(one.width for one in self.random if one.width >= width)
+        return Drawn(SubNetwork(width, side, frames), SubNetwork(wide, side, frames))
+
+
+def middle(width: float, smallest: float, largest: float) -> float:
+    """Returns the width that stands for all whose numbers of channels are the same."""
+    center = (math.floor(width * WIDTHS_APART) + 0.5) / WIDTHS_APART
+    return min(max(round(center, 4), smallest), largest)
 
 
 def sampling(
@@ -39,61 +72,64 @@ def sampling(
     *,
     full: SubNetwork | None,
     max_programs: int,
+    draw: str = "grid",
 ) -> SubNetworkSampling:
-    """A3D draws a width in an interval, and of both resolutions one each, all apart.
+    """Returns what a step's sub-networks are drawn from: every combination of the three.
 
-    A program is compiled for a sub-network, so widths come from a grid, and where width x
-    side x frames are too many, each width meets only some pairs of side and frames: every
-    side equally often and the frames with it in turn, as in a Latin square. The
-    narrowest, which is in every step, meets all of them.
+    A program is compiled for each width x side x frames of the grid. With `draw="uniform"`
+    widths lie anywhere between the first and the last, and the program of the next width
+    of the grid runs them, with its other channels at zero.
 
     Args:
       widths, sides, frames: the grids; random sub-networks take the widths above the
         narrowest.
       full: one that is left out: the full network is no sub-network of itself.
       max_programs: most sub-networks, and `OTHER_PROGRAMS`.
+      draw: a name in `WIDTH_DRAWS`.
 
     Raises:
-      ValueError: an empty grid, or too few programs for one turn of the square.
+      ValueError: an empty grid, no such draw, or more programs than `max_programs`.
     """
+    if draw not in WIDTH_DRAWS:
+        raise ValueError(
+            f"adaptive.width_draw must be one of {WIDTH_DRAWS}, got {draw!r}"
+        )
     widths, sides, frames = (sorted(set(g)) for g in (widths, sides, frames))
     if not (widths and sides and frames):
         raise ValueError("adaptive.widths, sides and frames must not be empty")
+    uniform = draw == "uniform"
+    if uniform and len(widths) < 2:
+        raise ValueError(
+            "adaptive.width_draw=uniform draws between the smallest and the largest of "
+            f"adaptive.widths, got {widths}"
+        )
     narrowest = tuple(SubNetwork(widths[0], s, t) for s in sides for t in frames)
     narrowest = tuple(x for x in narrowest if x != full)
+    # Draws go by this order, which is kept so that runs go on as they began.
+    random = tuple(
+        SubNetwork(width, side, frames[(w + s + turn) % len(frames)])
+        for turn in range(len(frames))
+        for w, width in enumerate(widths[1:])
+        for s, side in enumerate(sides)
+    )
+    if not uniform:  # where a wider program is the full size, narrower ones use it
+        random = tuple(x for x in random if x != full)
     if not narrowest:
         raise ValueError(
             "adaptive.widths, sides and frames hold the full network alone, which is no "
             "sub-network: add a width below 1, or a smaller side or number of frames"
         )
-    left = max_programs - OTHER_PROGRAMS - len(narrowest)
-    if left < 0:
+    needed = len(narrowest) + len(random) + OTHER_PROGRAMS
+    if needed > max_programs:
         raise ValueError(
-            f"adaptive.max_programs={max_programs} is too few: the narrowest network at "
-            f"{len(narrowest)} resolutions and {OTHER_PROGRAMS} other programs need "
-            f"{len(narrowest) + OTHER_PROGRAMS}"
+            f"adaptive.max_programs={max_programs} is too few: {len(widths)} widths x "
+            f"{len(sides)} sides x {len(frames)} numbers of frames and {OTHER_PROGRAMS} "
+            f"other programs need {needed}; take fewer, or raise it"
         )
-    random, first_turn = [], 0
-    for turn in range(len(frames)):
-        these = [
-            SubNetwork(width, side, frames[(w + s + turn) % len(frames)])
-            for w, width in enumerate(widths[1:])
-            for s, side in enumerate(sides)
-        ]
-        these = [x for x in these if x != full]
-        first_turn = first_turn or len(these)
-        if len(random) + len(these) > left:
-            break
-        random += these
     # Where the full network is the only other one, there is nothing else to draw.
-    if first_turn and not random:
-        raise ValueError(
-            f"adaptive.max_programs={max_programs} is too few: the narrowest network at "
-            f"{len(narrowest)} resolutions, {first_turn} other sub-networks and "
-            f"{OTHER_PROGRAMS} other programs need "
-            f"{len(narrowest) + OTHER_PROGRAMS + first_turn}"
-        )
-    return SubNetworkSampling(narrowest, tuple(random) or narrowest)
+    return SubNetworkSampling(
+        narrowest, random or narrowest, (widths[0], widths[-1]) if uniform else None
+    )
 
 
 def grid(

@@ -45,10 +45,12 @@ class SubNetwork(NamedTuple):
     def of(self, model: dict[str, Any]) -> dict[str, Any]:
         """Its arguments of `vidshift.create`, from those of the full network.
 
-        It pools over all that there is: the window of a `head_size` would not fit in
-        clips that are smaller.
+        Below the side of a `head_size`, where its window would not fit, it pools over
+        all that there is.
         """
-        kept = {k: v for k, v in model.items() if k != "head_size"}
+        head_size = model.get("head_size")
+        too_small = head_size is not None and self.side < head_size
+        kept = {k: v for k, v in model.items() if k != "head_size" or not too_small}
         return kept | self._asdict()
 
 

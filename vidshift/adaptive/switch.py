@@ -25,13 +25,20 @@ class Adaptive:
       model: the full network's arguments of `vidshift.create`.
       params: its parameters.
       folder: of its table.
+      **conditions: of the evaluation whose rows are chosen from; see `Table.under`.
     """
 
-    def __init__(self, model: dict[str, Any], params: Arrays, folder: pathlib.Path):
+    def __init__(
+        self,
+        model: dict[str, Any],
+        params: Arrays,
+        folder: pathlib.Path,
+        **conditions: str | int | None,
+    ):
         self.model = model
         self.params: Arrays = jax.tree.map(jnp.asarray, params)
         self.folder = folder
-        self.table: table.Table = table.read(folder)
+        self.table: table.Table = table.read(folder).under(**conditions)
         self._programs: dict[table.BudgetRow, Callable] = {}
 
     def at(

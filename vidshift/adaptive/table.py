@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,24 @@ from vidshift.adaptive.subnetwork import SubNetwork
 from vidshift.nets.weights import Arrays
 
 TABLE_FILE = "table.json"
+
+
+class Conditions(NamedTuple):
+    """Conditions of an evaluation: accuracies of different ones cannot be compared."""
+
+    split: str
+    protocol: str
+    # Of the views of a video: "logits" or "softmax".
+    average: str
+    # Training batches that the batch-norm statistics are the mean of, and their clips.
+    calibration_batches: int
+    calibration_clips: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.protocol} ({self.average}) on {self.split}, calibrated over "
+            f"{self.calibration_batches} batches of {self.calibration_clips}"
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,25 +46,73 @@ class BudgetRow:
     parameters: int
     top1: float
     top5: float
+    conditions: Conditions
     latency_ms: float | None = None
 
     @property
     def file(self) -> str:
         """Name of the file of its batch-norm statistics, beside the table."""
         width, side, frames = self.subnetwork
-        return f"side{side}_frames{frames}_width{width:g}_crop{self.crop}.npz"
+        calibrated = (
+            f"batches{self.conditions.calibration_batches}"
+            f"x{self.conditions.calibration_clips}"
+        )
+        return (
+            f"side{side}_frames{frames}_width{width:g}_crop{self.crop}_{calibrated}.npz"
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one checkpoint (its step), and the device their latency is of."""
+    """Rows of one checkpoint (its step), and the device their latency is of.
+
+    Rows of several conditions may lie in one table. Choices are made among those of one,
+    which `under` selects. Crops may differ among them: a crop is part of a cost.
+    """
 
     checkpoint: str
     device: str
     rows: tuple[BudgetRow, ...]
 
+    def parts(self) -> dict[Conditions, "Table"]:
+        """Returns a table for each of the conditions."""
+        names = dict.fromkeys(row.conditions for row in self.rows)
+        return {name: self.under(**name._asdict()) for name in names}
+
+    def under(self, **conditions: str | int | None) -> "Table":
+        """Returns the rows of one evaluation.
+
+        Args:
+          **conditions: fields of `Conditions`; None, or left out, is any.
+
+        Raises:
+          ValueError: no row has them, or rows of different conditions do.
+        """
+        asked = {name: value for name, value in conditions.items() if value is not None}
+        rows = tuple(
+            row
+            for row in self.rows
+            if asked.items() <= row.conditions._asdict().items()
+        )
+        present = dict.fromkeys(row.conditions for row in rows or self.rows)
+        listed = "; ".join(map(str, present))
+        if not rows:
+            words = ", ".join(f"{name}={value}" for name, value in asked.items())
+            raise ValueError(f"the table has no row of {words}; it has {listed}")
+        if len(present) > 1:
+            raise ValueError(
+                "the table has rows of different tests, which cannot be compared: "
+                f"{listed}; say which by protocol, split, average or calibration_batches"
+            )
+        return dataclasses.replace(self, rows=rows)
+
     def pareto(self) -> list[BudgetRow]:
-        """Returns the Pareto front, cheapest first."""
+        """Returns the Pareto front, cheapest first.
+
+        Raises:
+          ValueError: the rows are of different conditions.
+        """
+        self.under()
         best, found = -1.0, []
         for row in sorted(self.rows, key=lambda row: (row.gflops, -row.top1)):
             if row.top1 > best:
@@ -59,8 +126,10 @@ class Table:
         """The most accurate within a budget, the cheapest of equals.
 
         Raises:
-          ValueError: not one of the two is given, or nothing is so cheap.
+          ValueError: not one of the two is given, nothing is so cheap, or the rows are
+            of different conditions.
         """
+        self.under()
         if (gflops is None) == (latency_ms is None):
             raise ValueError("give one of gflops and latency_ms")
         name = "gflops" if latency_ms is None else "latency_ms"
@@ -102,8 +171,12 @@ def merge(table: Table, old: Table | None) -> Table:
     """
     if old is None or old.checkpoint != table.checkpoint:
         return table
-    new = {(row.subnetwork, row.crop) for row in table.rows}
-    kept = [row for row in old.rows if (row.subnetwork, row.crop) not in new]
+
+    def place(row: BudgetRow) -> tuple:
+        return row.subnetwork, row.crop, row.conditions
+
+    new = set(map(place, table.rows))
+    kept = [row for row in old.rows if place(row) not in new]
     if old.device != table.device:
         kept = [dataclasses.replace(row, latency_ms=None) for row in kept]
     rows = sorted((*table.rows, *kept), key=lambda row: -row.gflops)
@@ -111,40 +184,57 @@ def merge(table: Table, old: Table | None) -> Table:
 
 
 def write(folder: pathlib.Path, table: Table) -> None:
-    """`table.json`: the rows, and the names of the Pareto list, from the cheapest."""
-    best = table.pareto()
+    """Writes `table.json`: flat rows, of which `pareto` says if one is on its front."""
+    best = [row for part in table.parts().values() for row in part.pareto()]
+    nested = ("subnetwork", "conditions")
     rows = [
-        row.subnetwork._asdict()
-        | {"name": str(row.subnetwork), "pareto": row in best}
-        | {k: getattr(row, k) for k in BudgetRow.__slots__ if k != "subnetwork"}
+        {"name": str(row.subnetwork)}
+        | row.subnetwork._asdict()
+        | {k: getattr(row, k) for k in BudgetRow.__slots__ if k not in nested}
+        | row.conditions._asdict()
+        | {"pareto": row in best}
         for row in table.rows
     ]
     content = {"checkpoint": table.checkpoint, "device": table.device, "rows": rows}
-    content["pareto"] = [str(row.subnetwork) for row in best]
     rewritten = folder / f"{TABLE_FILE}.tmp"
     rewritten.write_text(json.dumps(content, indent=1) + "\n")
     rewritten.replace(folder / TABLE_FILE)
 
 
 def read(folder: pathlib.Path) -> Table:
-    """Raises ValueError where there is none, or one that is damaged."""
+    """Reads `table.json`.
+
+    Raises:
+      ValueError: there is none, or it is damaged or of an older form.
+    """
     path = folder / TABLE_FILE
     try:
         content = json.loads(path.read_text())
-        rows = [
-            BudgetRow(
-                SubNetwork(row["width"], row["side"], row["frames"]),
-                **{k: row[k] for k in BudgetRow.__slots__ if k != "subnetwork"},
-            )
-            for row in content["rows"]
-        ]
-        return Table(content["checkpoint"], content["device"], tuple(rows))
+        rows = tuple(map(_row, content["rows"]))
+        return Table(content["checkpoint"], content["device"], rows)
     except FileNotFoundError:
         raise ValueError(
             f"{path} is missing: `vidshift budgets --run=RUN` makes it"
         ) from None
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except KeyError as error:
+        if error.args[0] in Conditions._fields:
+            raise ValueError(
+                f"the rows of {path} do not say their {error.args[0]}: an older version "
+                "made it. Move it away; `vidshift budgets --run=RUN` makes it anew"
+            ) from error
         raise ValueError(f"{path} is no table of budgets ({error!r})") from error
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no table of budgets ({error!r})") from error
+
+
+def _row(fields: dict) -> BudgetRow:
+    parts = {
+        "subnetwork": SubNetwork(**{k: fields[k] for k in SubNetwork._fields}),
+        "conditions": None,
+    }
+    figures = {k: fields[k] for k in BudgetRow.__slots__ if k not in parts}
+    parts["conditions"] = Conditions(**{k: fields[k] for k in Conditions._fields})
+    return BudgetRow(**figures, **parts)
 
 
 def write_statistics(folder: pathlib.Path, row: BudgetRow, stats: Arrays) -> None:

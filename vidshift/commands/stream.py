@@ -81,6 +81,11 @@ def add_arguments(parser):
         help="show clips of the last frames, at every Nth (1 without a number)",
     )
     add("--budget", type=budget, help="GFLOPs a clip, or auto: what keeps up")
+    add(
+        "--protocol",
+        metavar="NAME",
+        help="of the table's rows that --budget chooses from, where it has several",
+    )
     add("--out", metavar="FILE", help="mp4 with the answers drawn in")
     add(
         "--state",

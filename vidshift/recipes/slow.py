@@ -61,15 +61,17 @@ def a3d(
 ) -> Config:
     """Returns `kinetics` for a network trained with its sub-networks.
 
-    The paper draws widths from all of [0.63, 1]; the default here is the grid of its
-    tables, so that 34 programs are compiled. Sides, frames and widths of a SlowFast are
-    the Slow pathway's; the Fast one stays whole.
+    Widths are drawn from all of the interval that `widths` span, as in the paper. The
+    widths between are those of its tables; a program is compiled for each of them at each
+    resolution. Sides, frames and widths of a SlowFast are the Slow pathway's; the Fast one
+    stays whole.
+
+    The head is that of `kinetics`, with which the paper compares: at 256 pixels both
+    pool windows of 7 x 7 places and average their softmax, as the official code does.
     """
     config = kinetics(backbone)
-    # The paper leaves open its pooling at 256 pixels: here it is over all positions.
-    config.model.head_size = None
     config.adaptive = AdaptiveConfig(
-        mode=mode, widths=widths, sides=sides, frames=frames
+        mode=mode, widths=widths, width_draw="uniform", sides=sides, frames=frames
     )
     return config
 

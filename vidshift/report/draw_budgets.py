@@ -3,24 +3,40 @@
 import itertools
 import pathlib
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from vidshift.adaptive.table import Table, changed
 
 # What a step of the curve gives up, in the colours of the paper's figure.
 COLOURS = {"side": "red", "frames": "green", "width": "blue", "several": "black"}
+MARKERS = "osv^"  # a crop each
 
 
 def draw_budgets(path: pathlib.Path, table: Table) -> None:
-    """A PNG: every sub-network a dot, the best for each budget joined by lines."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    axes = figure.subplots()
-    costs, accuracies = (
-        np.array([getattr(row, name) for row in table.rows])
-        for name in ("gflops", "top1")
-    )
-    axes.scatter(costs, 100 * accuracies, s=12, color="lightgrey", label="sub-networks")
+    """Draws a PNG of every sub-network, the best for each budget joined by lines.
+
+    Rows of different evaluations have axes of their own.
+    """
+    parts = table.parts()
+    figure = Figure(figsize=(9, 6 * len(parts)), layout="constrained")
+    every = figure.subplots(len(parts), squeeze=False)[:, 0]
+    for axes, (conditions, part) in zip(every, parts.items()):
+        _draw(axes, part)
+        axes.set_title(str(conditions), fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+def _draw(axes, table: Table) -> None:
+    for number, crop in enumerate(sorted({row.crop for row in table.rows})):
+        rows = [row for row in table.rows if row.crop == crop]
+        axes.scatter(
+            [row.gflops for row in rows],
+            [100 * row.top1 for row in rows],
+            s=16,
+            marker=MARKERS[number % len(MARKERS)],
+            color="lightgrey",
+            label=f"sub-networks, clips of {crop}²",
+        )
     best = table.pareto()
     drawn = set()
     for cheaper, row in itertools.pairwise(best):
@@ -45,4 +61,3 @@ def draw_budgets(path: pathlib.Path, table: Table) -> None:
     axes.set(xscale="log", xlabel="GFLOPs a clip (multiplications)", ylabel="top-1, %")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=120)

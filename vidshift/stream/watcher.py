@@ -45,7 +45,7 @@ def find(options) -> Watcher:
         if network.causal or options.window or not has_table:
             return Watcher(run, network)
         options.budget = math.inf
-    adaptive = run.adaptive()
+    adaptive = run.adaptive(protocol=options.protocol)
     run = Run.open(workdir / checkpoints.DIRECTORY / adaptive.table.checkpoint)
     # All take the same pictures.
     rows = tuple(r for r in adaptive.table.rows if r.crop == run.view.crop)

@@ -97,12 +97,21 @@ class RunLog:
         wrote after its last checkpoint, are dropped: they will be written again.
       steps: of the whole run.
       chief: whether this process writes.
+      steps_per_epoch: of the data; None leaves out the time of an epoch.
     """
 
     def __init__(
-        self, workdir: str, *, step: int, steps: int, log_steps: int, chief: bool
+        self,
+        workdir: str,
+        *,
+        step: int,
+        steps: int,
+        log_steps: int,
+        chief: bool,
+        steps_per_epoch: float | None = None,
     ):
         self._chief = chief
+        self._steps_per_epoch = steps_per_epoch
         self._log_steps = log_steps
         self._steps = steps
         self._step = step
@@ -215,6 +224,10 @@ class RunLog:
         seconds = passed / max(step - self._first_step, 1)
         waiting = min(self._waited / passed, 1.0)
         left = time.strftime("%H:%M:%S", time.gmtime(seconds * (self._steps - step)))
+        epoch, epoch_text = {}, ""
+        if self._steps_per_epoch is not None:
+            minutes = seconds * self._steps_per_epoch / 60
+            epoch, epoch_text = {"epoch_minutes": minutes}, f"{minutes:.3g} min/epoch  "
         self.line(
             "speed",
             step,
@@ -222,12 +235,13 @@ class RunLog:
             step_seconds=seconds,
             waiting_share=waiting,
             failed_videos=failed,
+            **epoch,
         )
         text = (
             f"step {step}/{self._steps}  loss {values['loss']:.3f}  "
             f"top1 {100 * values['top1']:5.1f} %  lr {values['lr']:.4f}  "
             f"{clips / seconds:.0f} clips/s  {1000 * seconds:.0f} ms/step  "
-            f"waiting for data {100 * waiting:.0f} %  left {left}"
+            f"{epoch_text}waiting for data {100 * waiting:.0f} %  left {left}"
         )
         if "distillation" in values:
             text += f"  distillation {values['distillation']:.3f}"

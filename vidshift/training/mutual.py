@@ -2,7 +2,8 @@
 
 A step runs one program for the full network, one for each sub-network it draws, and one
 for the update. They are compiled one by one before the first step, never by pairs, so
-their number is that of the sub-networks there are to draw.
+their number is that of the sub-networks in the grid. A width between two of the grid is
+run by the wider one's program, with masks: it needs no program of its own.
 """
 
 import os
@@ -18,7 +19,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.adaptive.distill import distillation
-from vidshift.adaptive.sampling import SubNetworkSampling, sampling
+from vidshift.adaptive.masked import channels, check_masks, mask
+from vidshift.adaptive.sampling import Drawn, SubNetworkSampling, sampling
 from vidshift.adaptive.subnetwork import Narrow, SubNetwork
 from vidshift.command_line.progress import Progress
 from vidshift.config import Config
@@ -56,8 +58,10 @@ def make_sampling(config: Config, model: dict) -> SubNetworkSampling:
         adaptive.frames,
         full=full if mutual else None,
         max_programs=adaptive.max_programs,
+        draw=adaptive.width_draw if mutual else "grid",
     )
-    if mutual and adaptive.random_networks > len(found.random):
+    drawn_anywhere = found.interval is not None
+    if mutual and not drawn_anywhere and adaptive.random_networks > len(found.random):
         raise ValueError(
             f"adaptive.random_networks={adaptive.random_networks}, but there are "
             f"{len(found.random)} to draw from"
@@ -66,6 +70,8 @@ def make_sampling(config: Config, model: dict) -> SubNetworkSampling:
     for width in {one.width for one in found.all()}:
         one = next(one for one in found.all() if one.width == width)
         nnx.eval_shape(lambda one=one: create(**one.of(model)))
+    if drawn_anywhere:
+        check_masks(model, found.narrowest[0].of(model))
     return found
 
 
@@ -119,12 +125,13 @@ class MutualStep:
         self.temperature, self.prepare, self.task = temperature, prepare, task
         self.update = make_update(tx, lr, config.optim, temperature)
         self.programs: dict = {}
+        self._channels: dict[float, jax.Array] = {}
 
-    def draw(self, step: int) -> tuple[SubNetwork | str, list[SubNetwork]]:
+    def draw(self, step: int) -> tuple[SubNetwork | str, list[Drawn]]:
         """Draws what learns from labels in a step (from 0), and what from its answers."""
         adaptive, seed = self.config.adaptive, self.config.seed
         if adaptive.mode == "multi_resolution":
-            return self.sampling.draw(seed, step, 0)[0], []
+            return self.sampling.draw(seed, step, 0)[0].program, []
         return FULL, self.sampling.draw(seed, step, adaptive.random_networks)
 
     def __call__(self, step: int, state: TrainState, batch: Batch):
@@ -135,10 +142,29 @@ class MutualStep:
         grads, stats, seen, shown = self.programs[first](*weights, batch)
         for place, one in enumerate(others, start=1):
             place = jax.device_put(np.int32(place), self.everywhere)
-            grads, seen = self.programs[one](*weights, place, shown, grads, seen)
+            grads, seen = self.programs[one.program](
+                *weights, place, self.kept(one), shown, grads, seen
+            )
         state, metrics = self.programs[UPDATE](state, batch, grads, stats, seen)
-        drawn = [str(one) for one in (first, *others) if one != FULL]
+        drawn = [str(one.subnetwork) for one in others] if others else [str(first)]
         return state, metrics | {"subnetworks": drawn}
+
+    def masked(self, program: SubNetwork) -> bool:
+        """Returns whether a program runs narrower sub-networks than its own."""
+        if self.sampling.interval is None:
+            return False
+        return program not in self.sampling.narrowest
+
+    def kept(self, one: Drawn) -> jax.Array | None:
+        """Returns the channels of each norm of a drawn sub-network, if they are masked."""
+        if not self.masked(one.program):
+            return None
+        width = one.subnetwork.width
+        if width not in self._channels:
+            self._channels[width] = jax.device_put(
+                channels(one.subnetwork.of(self.model)), self.everywhere
+            )
+        return self._channels[width]
 
     def key(self, step: jax.Array, place: jax.Array | int) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(self.config.seed), step)
@@ -168,11 +194,14 @@ class MutualStep:
         """Builds what adds a sub-network's gradient, learned from the full one."""
         network = Narrow.of(lambda: self.in_training(one.of(self.model)))
         temperature = self.config.adaptive.temperature
+        least = channels(self.sampling.narrowest[0].of(self.model))
 
-        def run(params, stats, step, place, shown, grads, seen):
+        def run(params, stats, step, place, kept, shown, grads, seen):
             def loss(params):
                 # Statistics are only what a batch's own are computed around.
                 model = network.merge(params, stats)
+                if kept is not None:
+                    mask(model, kept, least)
                 logits = model(shown.clips, rngs=self.key(step, place))
                 return distillation(shown.logits, logits, temperature=temperature)
 
@@ -230,6 +259,8 @@ class MutualStep:
         grads, stats, seen = placed((grads, stats, seen), self.everywhere)
         shown = placed(shown, by_batch)
         place = jax.ShapeDtypeStruct((), jnp.int32)
+        norms = channels(self.model).shape
+        kept = placed(jax.ShapeDtypeStruct(norms, jnp.int32), self.everywhere)
 
         lowered = {
             name: jax.jit(
@@ -242,7 +273,9 @@ class MutualStep:
                 run,
                 out_shardings=(self.everywhere,) * 2,
                 donate_argnames=("grads", "seen"),
-            ).lower(*weights, place, shown, grads, seen)
+            ).lower(
+                *weights, place, kept if self.masked(one) else None, shown, grads, seen
+            )
             for one, run in imitators.items()
         }
         lowered[UPDATE] = jax.jit(
