@@ -3,6 +3,7 @@
 from vidshift.shifts.gated import GSF, GSM
 from vidshift.shifts.inflated import I3D
 from vidshift.shifts.non_local import NonLocalBlocks
+from vidshift.shifts.relations import TRN
 from vidshift.shifts.shuffle import VSN
 from vidshift.shifts.site import (
     Block,
@@ -23,6 +24,7 @@ SCHEMES: dict[str, type[Scheme]] = {
     "gsm": GSM,
     "gsf": GSF,
     "i3d": I3D,
+    "trn": TRN,
 }
 
 # Option of `vidshift.create` -> the scheme that it adds to any other: before the named

@@ -50,9 +50,10 @@ def initial_weights(
     _check_network(source, theirs, model)
     found_params, found_stats = run.weights()
     found, ours = found_params | found_stats, params | stats
-    head = {name for name in ours if name.startswith("fc.")}
+    head = {name for name in found | ours if name.startswith("fc.")}
     differs = difference(run.classes, description.classes, us="it", them="the data set")
-    head = head if differs else set()
+    # TRN has another head than the network that it starts from.
+    head = head if differs or not head <= ours.keys() else set()
     of_images = is_image_network(theirs)
 
     new = ours.keys() - found.keys() - head
@@ -90,8 +91,10 @@ def initial_weights(
     lines += [f"  {how}: {shorten(names)}" for how, names in inflated.items()]
     if new:
         lines.append(f"  new: {shorten(new)}")
-    if head:
+    if head & ours.keys():
         lines.append(f"  new, since the classes differ: {shorten(head)} ({differs})")
+    elif head:
+        lines.append(f"  left out, since the new head is another: {shorten(head)}")
     if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
         reads = "reads no later frame" if theirs.get("causal") else "reads later frames"
         lines.append(f"  its network {reads}, unlike this one: the names alone fit")
