@@ -87,8 +87,13 @@ def test_training_needs_a_key():
     with pytest.raises(ValueError, match="trn draws groups.*rngs must be a key"):
         training(jnp.ones((1, 5, 6)))
     x = jnp.ones((1, 5, 6))
-    for source in (jax.random.key(0), nnx.Rngs(0), nnx.Rngs(0).dropout):
-        logits = jax.eval_shape(lambda source=source: training(x, rngs=source))
+    sources = (
+        lambda: jax.random.key(0),
+        lambda: nnx.Rngs(0),
+        lambda: nnx.Rngs(0).dropout,
+    )
+    for make_source in sources:
+        logits = jax.eval_shape(lambda make=make_source: training(x, rngs=make()))
         assert logits.shape == (1, 3)
 
 

@@ -2,6 +2,7 @@
 
 from vidshift.shifts.gated import GSF, GSM
 from vidshift.shifts.inflated import I3D
+from vidshift.shifts.motion_squeeze import MotionSqueezing
 from vidshift.shifts.non_local import NonLocalBlocks
 from vidshift.shifts.relations import TRN
 from vidshift.shifts.shuffle import VSN
@@ -30,7 +31,7 @@ SCHEMES: dict[str, type[Scheme]] = {
 # Option of `vidshift.create` -> the scheme that it adds to any other: before the named
 # one sees a site, or after.
 BEFORE = {"temporal_pool": TemporalPooling}
-AFTER = {"non_local": NonLocalBlocks}
+AFTER = {"non_local": NonLocalBlocks, "motion_squeeze": MotionSqueezing}
 
 __all__ = [
     "AFTER",
