@@ -1,6 +1,7 @@
 """Schemes, which mix time: each a class that fills the sites of a backbone."""
 
 from vidshift.shifts.gated import GSF, GSM
+from vidshift.shifts.grouped import GST
 from vidshift.shifts.inflated import I3D
 from vidshift.shifts.motion_squeeze import MotionSqueezing
 from vidshift.shifts.non_local import NonLocalBlocks
@@ -25,6 +26,7 @@ SCHEMES: dict[str, type[Scheme]] = {
     "gsm": GSM,
     "gsf": GSF,
     "i3d": I3D,
+    "gst": GST,
     "trn": TRN,
 }
 
