@@ -47,6 +47,8 @@ def abstract(backbone, temporal="tsn", **options) -> nnx.Module:
 # Backbone -> the schemes it has a place for, besides TSN.
 RESIDUAL = {"tsm", "vsn", "gsm", "gsf", "i3d", "trn"}
 PLACES = {
+    "resnet50": RESIDUAL | {"gst"},
+    "resnet101": RESIDUAL | {"gst"},
     "mobilenet_v2": RESIDUAL,
     "bn_inception": {"tsm", "gsm", "gsf", "trn"},
     "inception_v3": {"tsm", "gsm", "gsf", "trn"},
@@ -100,6 +102,8 @@ def test_output_shapes_parameter_counts_and_places(backbone):
             assert logits.shape == (2, 8, 10)
         if temporal in ("tsn", "tsm", "vsn"):
             assert count(model) == body + 10 * features + 10
+        elif temporal == "gst":  # half of the channels meet half of them
+            assert count(model) < body
         else:
             assert count(model) > body + 10 * features + 10
 
