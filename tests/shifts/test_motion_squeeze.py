@@ -51,6 +51,18 @@ def test_a_single_match_is_the_displacement(right, down):
     np.testing.assert_allclose(displacement(match)[0, 0, 0], expected, atol=1e-6)
 
 
+def test_every_place_of_the_patch_is_found():
+    """A match that stands out a little is the centre of the window around it."""
+    match = jnp.where(jnp.eye(225), 0.52, 0.5)
+    found = displacement(match.reshape(1, 1, 225, 15, 15))[0, 0]
+    numbers = np.arange(225)
+    places = np.stack([numbers % 15, numbers // 15], -1) / 7 - 1
+    # The patch's edge cuts the window: the mean is drawn towards the middle.
+    inside = (np.abs(places) < 0.3).all(-1)
+    np.testing.assert_allclose(found[inside, :2], places[inside], atol=0.05)
+    assert (np.sign(np.round(found[:, :2], 3)) == np.sign(places)).all()
+
+
 def official(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Our array from the official code's, made up from its name there."""
     *module, leaf = name.split(".")

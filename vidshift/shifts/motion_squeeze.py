@@ -78,15 +78,20 @@ def displacement(match: Float[Array, "H N W P P"]) -> Float[Array, "H N W 3"]:
     """
     patch = match.shape[-1]
     flat = match.reshape(*match.shape[:-2], -1)
-    best = flat.argmax(-1)[..., None, None]
-    at = jnp.arange(patch).reshape(1, 1, 1, patch)
-    away = (at[..., None] - best // patch) ** 2 + (at[..., None, :] - best % patch) ** 2
+    largest = flat.max(-1)
+    # The first of the largest, in numbers that exported files have operations for.
+    number = jnp.arange(patch**2, dtype=jnp.float32).reshape(1, 1, 1, -1)
+    best = jnp.where(flat == largest[..., None], number, patch**2).min(-1)
+    best = best[..., None, None]
+    row = jnp.floor((best + 0.5) / patch)
+    at = jnp.arange(patch, dtype=jnp.float32).reshape(1, 1, 1, patch)
+    away = (at[..., None] - row) ** 2 + (at[..., None, :] - (best - patch * row)) ** 2
     window = jnp.exp(-away / (2 * SIGMA**2))
     weights = jax.nn.softmax(TEMPERATURE * window * match, (-2, -1))
     steps = jnp.linspace(-1.0, 1.0, patch).reshape(1, 1, 1, patch)
     right = (weights.sum(-2) * steps).sum(-1)
     down = (weights.sum(-1) * steps).sum(-1)
-    return jnp.stack([right, down, flat.max(-1)], -1)
+    return jnp.stack([right, down, largest], -1)
 
 
 def _unit_length(x: jax.Array) -> jax.Array:

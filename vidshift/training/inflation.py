@@ -40,6 +40,15 @@ INFLATIONS = (
             there[None] / here.shape[0], here.shape[0], axis=0
         ),
     ),
+    # RubiksNet's shifts: rows h and w there, t, h and w here.
+    Inflation(
+        "rows h and w from there, a new row t",
+        of_images=True,
+        fits=lambda there, here, first: (
+            len(there) == 2 and there[0] == 2 and here == (3, there[1])
+        ),
+        make=lambda there, here: np.concatenate([here[:1], there]),
+    ),
     # GST's, as its code takes ImageNet's weights: the part of a 3x3 kernel that sees space.
     Inflation(
         "the leading channels of the kernel there",
@@ -51,15 +60,6 @@ INFLATIONS = (
             and here[3] < there[3]
         ),
         make=lambda there, here: there[:, :, : here.shape[2], : here.shape[3]],
-    ),
-    # RubiksNet's shifts: rows h and w there, t, h and w here.
-    Inflation(
-        "rows h and w from there, a new row t",
-        of_images=True,
-        fits=lambda there, here, first: (
-            len(there) == 2 and there[0] == 2 and here == (3, there[1])
-        ),
-        make=lambda there, here: np.concatenate([here[:1], there]),
     ),
 )
 
