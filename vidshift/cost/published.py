@@ -267,7 +267,7 @@ ROWS = (
         "24.05",
         "68.05",
         "Table 8, ResNet-50+MS",
-        "printed are the additions of the correlation too, 68.04 G so counted",
+        "there a product of the correlation is two operations, and whole rows count here",
     ),
     _gsf("resnet50/gst", 16, "21", "59", "Table 8, GST"),
     # ------------------------------------- A3D (Zhu et al., 2020): S² x T, width
