@@ -85,6 +85,12 @@ class ModelConfig:
     # Under any scheme, where the backbone has a site for it:
     non_local: bool | None = None
     temporal_pool: bool | None = None
+    motion_squeeze: bool | None = None
+    # I3D:
+    layout: str | None = None
+    # GST:
+    alpha: int | None = None
+    beta: int | None = None
     # RubiksNet:
     variant: str | None = None
     space: str | None = None

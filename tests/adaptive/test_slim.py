@@ -173,7 +173,7 @@ def test_what_cannot_be_slimmed_says_so(backbone, temporal, width, message):
 
 
 @pytest.mark.slow(but=("tsm",))
-@pytest.mark.parametrize("temporal", ["tsn", "tsm", "gsf", "i3d"])
+@pytest.mark.parametrize("temporal", ["tsn", "tsm", "gsf", "i3d", "trn"])
 def test_every_array_of_mobilenet_is_a_leading_slice(temporal):
     make = lambda width: nnx.eval_shape(
         lambda: create(

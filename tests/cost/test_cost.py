@@ -232,8 +232,9 @@ def test_a_difference_is_marked():
     assert command._line(row).endswith("| 0.1 G | nowhere; **differs**; why |")
 
 
-# Two of VSN under flow and two of SlowFast with fewer frames; their notes say why.
-WHY = ("MACs here, one", "after the lateral convolutions")
+# Two of VSN under flow, two of SlowFast with fewer frames, two of TRN; their notes say
+# why.
+WHY = ("MACs here, one", "after the lateral convolutions", "as often as it is used")
 
 
 # A row of each network: more frames are more of the same.
@@ -242,7 +243,10 @@ WHY = ("MACs here, one", "after the lateral convolutions")
     but=(
         "* bn_inception/tsn",
         "* resnet18/tsm",
-        "* resnet50/i3d",
+        "* resnet50/i3d*",
+        "* resnet50/trn",
+        "* resnet50/gsf:motion_squeeze=true",
+        "* resnet50/gst",
         "TSM Table 2, ensemble *",
         "* mobilenet_v2/tsm",
         "* resnext101_32x4d/tsm",

@@ -193,7 +193,8 @@ def test_onnx_says_what_has_no_rule(tmp_path, capsys, monkeypatch):
 
 
 OTHERS = ["resnet_tiny/gsf", "resnet_tiny/vsn", "rubiksnet_micro", "slow_tiny"]
-OTHERS += ["resnet_tiny/tsm:temporal_pool=true"]
+OTHERS += ["resnet_tiny/tsm:temporal_pool=true", "resnet_tiny/trn"]
+OTHERS += ["resnet_tiny/tsn:motion_squeeze=true"]
 
 
 @pytest.mark.slow

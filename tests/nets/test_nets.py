@@ -45,13 +45,16 @@ def abstract(backbone, temporal="tsn", **options) -> nnx.Module:
 
 
 # Backbone -> the schemes it has a place for, besides TSN.
-RESIDUAL = {"tsm", "vsn", "gsm", "gsf", "i3d"}
+RESIDUAL = {"tsm", "vsn", "gsm", "gsf", "i3d", "trn"}
 PLACES = {
+    "resnet50": RESIDUAL | {"gst"},
+    "resnet101": RESIDUAL | {"gst"},
     "mobilenet_v2": RESIDUAL,
-    "bn_inception": {"tsm", "gsm", "gsf"},
-    "inception_v3": {"tsm", "gsm", "gsf"},
-    # They mix time by themselves.
-    **{b: set() for b in BACKBONES if b.startswith(("rubiksnet_", "slow"))},
+    "bn_inception": {"tsm", "gsm", "gsf", "trn"},
+    "inception_v3": {"tsm", "gsm", "gsf", "trn"},
+    # They mix time by themselves; a RubiksNet's head takes frames.
+    **{b: {"trn"} for b in BACKBONES if b.startswith("rubiksnet_")},
+    **{b: set() for b in BACKBONES if b.startswith("slow")},
 }
 # A compact shuffle mixes nothing around a convolution of so many groups of channels.
 HEADTAIL = {"shuffle_block": "headtail"}
@@ -90,7 +93,8 @@ def test_output_shapes_parameter_counts_and_places(backbone):
                 abstract(backbone, temporal, **options)
             continue
         model = abstract(backbone, temporal, **options)
-        if backbone.startswith("slow"):  # their head pools over time
+        # Heads over time.
+        if backbone.startswith("slow") or temporal == "trn":
             logits = jax.eval_shape(lambda m, c: m(c), model, clips)
             assert logits.shape == (2, 10)
         else:
@@ -98,6 +102,8 @@ def test_output_shapes_parameter_counts_and_places(backbone):
             assert logits.shape == (2, 8, 10)
         if temporal in ("tsn", "tsm", "vsn"):
             assert count(model) == body + 10 * features + 10
+        elif temporal == "gst":  # half of the channels meet half of them
+            assert count(model) < body
         else:
             assert count(model) > body + 10 * features + 10
 

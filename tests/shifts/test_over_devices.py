@@ -11,6 +11,7 @@ from tests.support.networks import random_clips, random_network
 from vidshift.kernels import Frames
 from vidshift.layers.time_conv import TimeConv
 from vidshift.shifts.gate import GateShiftFuse
+from vidshift.shifts.motion_squeeze import MotionSqueeze
 from vidshift.shifts.non_local import NonLocal
 from vidshift.shifts.shuffle import VideoShuffle
 from vidshift.shifts.temporal_pool import TemporalPool
@@ -25,6 +26,7 @@ LAYERS = {
     "shuffle": lambda: VideoShuffle(4),
     "pooling": TemporalPool,
     "non_local": lambda: NonLocal(8, rngs=nnx.Rngs(0)),
+    "motion_squeeze": lambda: MotionSqueeze(8, rngs=nnx.Rngs(0)),
     "gate": lambda: GateShiftFuse(8, 8, rngs=nnx.Rngs(0)),
     "lateral_conv": lateral_conv,
 }

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.support.networks import random_network
+from tests.support.networks import abstract, random_network
 from vidshift import checkpoints, create
 from vidshift.checkpoints import CheckpointError
 from vidshift.config import Config, DataConfig, ModelConfig
@@ -167,6 +167,33 @@ def test_kernels_over_time(written):
     )
 
 
+def test_relations_are_in_the_place_of_the_head(written):
+    folder, source = written()
+    for classes in (CLASSES, ("a", "b")):
+        description = described(temporal="trn", classes=classes)
+        found, drawn, report = start(folder, description)
+        own = {name for name in found if name.startswith("clip_head.")}
+        assert_taken(found, source, but=HEAD)
+        assert_taken(found, {name: drawn[name] for name in own})
+        assert report.endswith(
+            "\n  left out, since the new head is another: fc.bias, fc.kernel"
+        )
+    with pytest.raises(CheckpointError, match=r"missing there \(fc.bias, fc.kernel\)"):
+        start(written(temporal="trn")[0], described())
+
+
+def test_kernels_of_groups_are_the_leading_channels(written):
+    """Of shapes alone, in a network of bottlenecks."""
+    tsn, gst = (split(abstract("resnet50", temporal))[1] for temporal in ("tsn", "gst"))
+    fewer = {n for n in tsn.keys() & gst.keys() if tsn[n].shape != gst[n].shape}
+    assert len(fewer) == 16 and tsn.keys() <= gst.keys()
+    for name in fewer:
+        arrays = np.zeros(tsn[name].shape, bool), np.zeros(gst[name].shape, bool)
+        rule = find_inflation(*arrays, first=False, of_images=True)
+        assert rule is INFLATIONS[3]
+        assert rule.make(*arrays).shape == gst[name].shape
+
+
 def test_kernels_over_time_need_an_image_network(written):
     folder, _ = written(temporal="tsm")
     with pytest.raises(CheckpointError, match=r"of another shape \(3 x stages"):
@@ -195,12 +222,14 @@ def test_other_channels_of_a_clip(written, there, here):
 
 
 def test_inflations_by_hand():
-    channels, time = INFLATIONS
+    channels, time, leading = INFLATIONS
     kernel = np.arange(6.0).reshape(1, 1, 3, 2)
     wide = channels.make(kernel, np.zeros((1, 1, 2, 2)))
     np.testing.assert_array_equal(wide, [[[[2, 3], [2, 3]]]])
     frames = time.make(kernel, np.zeros((2, 1, 1, 3, 2)))
     np.testing.assert_array_equal(frames, [kernel / 2, kernel / 2])
+    few = leading.make(kernel, np.zeros((1, 1, 2, 1)))
+    np.testing.assert_array_equal(few, [[[[0], [2]]]])
 
 
 @pytest.mark.parametrize(
@@ -213,6 +242,10 @@ def test_inflations_by_hand():
         ((3, 3, 4, 8), (5, 3, 3, 4, 8), False, False, None),
         ((3, 3, 4, 8), (5, 1, 3, 4, 8), False, True, None),
         ((4, 8), (3, 4, 8), False, True, None),
+        ((3, 3, 8, 8), (3, 3, 4, 6), False, True, 2),
+        ((3, 3, 8, 8), (3, 3, 4, 6), False, False, None),
+        ((3, 3, 8, 8), (3, 3, 4, 8), False, True, None),
+        ((1, 1, 8, 8), (1, 1, 4, 6), False, True, None),
     ],
 )
 def test_which_inflation(there, here, first, of_images, found):

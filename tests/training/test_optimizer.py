@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from tests.support.networks import resnet
+from tests.support.networks import abstract, resnet
 from vidshift.config import OptimConfig
 from vidshift.layers.norm import freeze
 from vidshift.training import optimizer
@@ -127,6 +127,16 @@ def test_kinds_of_a_networks_parameters():
         "stages.0.0.units.1.norm.bias": "frozen",
         "fc.kernel": "head_weight",
         "fc.bias": "head_bias",
+    }
+
+
+def test_relations_are_a_head_too():
+    kinds = parameter_kinds(abstract("resnet_tiny", "trn", num_frames=2))
+    own = {k: kind for k, kind in kinds.items() if k.startswith("clip_head.")}
+    assert len(own) == 6
+    assert {k.rsplit(".", 1)[-1]: kind for k, kind in own.items()} == {
+        "kernel": "head_weight",
+        "bias": "head_bias",
     }
 
 

@@ -1,6 +1,7 @@
 """Networks over frames: the check of clips, the head, the consensus."""
 
 import jax
+from flax import nnx
 
 from vidshift.kernels import Frames
 from vidshift.layers.network_input import check_clips, check_images
@@ -13,7 +14,8 @@ class FrameNetwork(VideoNetwork):
 
     A subclass builds its layers, calls this constructor with the channels that `body`
     gives, and writes `body`. The head is global average pooling, dropout and a linear
-    layer, and the logits are averaged over frames, TSN's consensus.
+    layer, and the logits are averaged over frames, TSN's consensus. A scheme may put a
+    `clip_head` in the place of the last two.
 
     Args:
       channels: of `body`'s features.
@@ -23,6 +25,8 @@ class FrameNetwork(VideoNetwork):
     def __init__(self, channels: int, **network):
         # N(0, 0.001): the official initialisation of a new head.
         super().__init__(channels, spread=0.001, **network)
+        # (features of frames [B, T, C], rngs) -> logits [B, num_classes]
+        self.clip_head = nnx.data(None)
 
     def body(self, x: Frames) -> Frames:
         """Everything before the head."""
@@ -38,10 +42,22 @@ class FrameNetwork(VideoNetwork):
         return self.body(Frames.of(clips.astype(self.dtype)))
 
     def frame_logits(self, clips: jax.Array, *, rngs=None) -> jax.Array:
-        """Logits of every frame, float32 `[B, T, num_classes]`."""
+        """Logits of every frame, float32 `[B, T, num_classes]`.
+
+        Raises:
+          ValueError: the network answers for whole clips alone.
+        """
+        if self.clip_head is not None:
+            raise ValueError(
+                "frame_logits: the network's head answers for whole clips, and gives no "
+                "logits of single frames"
+            )
+        pooled = self.dropout(self._pooled(clips), rngs=rngs)
+        return wide(self.fc(pooled))
+
+    def _pooled(self, clips: jax.Array) -> jax.Array:
         features = self._features(clips)
-        pooled = features.clip_vectors(features.data.mean((0, 1)))
-        return wide(self.fc(self.dropout(pooled, rngs=rngs)))
+        return features.clip_vectors(features.data.mean((0, 1)))
 
     def stream_logits(self, images: jax.Array) -> jax.Array:
         """Logits of one frame of each stream, float32 `[B, num_classes]`.
@@ -59,4 +75,7 @@ class FrameNetwork(VideoNetwork):
 
     def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
         """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training."""
-        return self.frame_logits(clips, rngs=rngs).mean(1)
+        if self.clip_head is None:
+            return self.frame_logits(clips, rngs=rngs).mean(1)
+        pooled = self.dropout(self._pooled(clips), rngs=rngs)
+        return self.clip_head(pooled, rngs=rngs)

@@ -53,7 +53,8 @@ def create(
     """Builds a network in evaluation mode.
 
     The model takes normalised clips `[B, T, H, W, in_channels]` to float32 logits
-    `[B, num_classes]`; `model.frame_logits(clips)` gives `[B, T, num_classes]`.
+    `[B, num_classes]`; `model.frame_logits(clips)` gives `[B, T, num_classes]`, where
+    frames have logits of their own.
 
     Args:
       backbone: a name in `vidshift.BACKBONES`.
@@ -97,6 +98,8 @@ def create(
     model = row.make(
         Combined(schemes.values()), **network, **_only(options, row.options)
     )
+    for scheme in schemes.values():
+        scheme.finish(model)
     _check_places(backbone, schemes, {temporal: scheme_options})
     keys.close()
     model.resolution = resolution

@@ -99,6 +99,9 @@ class Scheme:
         """Returns the module with its slots filled, or another one that replaces it."""
         raise NotImplementedError
 
+    def finish(self, network: nnx.Module) -> None:
+        """Changes what is no site of a finished network, its stem or its head."""
+
     def put(self, module: nnx.Module, slot: str, layer: nnx.Module) -> None:
         """Fills a slot, after the layer that is in it already."""
         before = getattr(module, slot)

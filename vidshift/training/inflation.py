@@ -40,6 +40,18 @@ INFLATIONS = (
             there[None] / here.shape[0], here.shape[0], axis=0
         ),
     ),
+    # GST's, as its code takes ImageNet's weights: the part of a 3x3 kernel that sees space.
+    Inflation(
+        "the leading channels of the kernel there",
+        of_images=True,
+        fits=lambda there, here, first: (
+            there[:2] == here[:2] == (3, 3)
+            and len(there) == len(here) == 4
+            and here[2] <= there[2]
+            and here[3] < there[3]
+        ),
+        make=lambda there, here: there[:, :, : here.shape[2], : here.shape[3]],
+    ),
 )
 
 

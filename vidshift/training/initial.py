@@ -52,9 +52,10 @@ def initial_weights(
     _check_network(source, theirs, model)
     found_params, found_stats = run.weights()
     found, ours = found_params | found_stats, params | stats
-    head = {name for name in ours if name.startswith("fc.")}
+    head = {name for name in found | ours if name.startswith("fc.")}
     differs = difference(run.classes, description.classes, us="it", them="the data set")
-    head = head if differs else set()
+    # TRN has another head than the network that it starts from.
+    head = head if differs or not head <= ours.keys() else set()
     of_images = is_image_network(theirs)
     shifts = find_row_move(source, theirs, model, of_images=of_images)
 
@@ -103,8 +104,10 @@ def initial_weights(
         lines.append(f"  {shifts.said}: {shorten(dropped)}")
     if any(shifts.starts(n) for n in new):
         lines.append(f"  {shifts.attention}")
-    if head:
+    if head & ours.keys():
         lines.append(f"  new, since the classes differ: {shorten(head)} ({differs})")
+    elif head:
+        lines.append(f"  left out, since the new head is another: {shorten(head)}")
     if not of_images and bool(theirs.get("causal")) != bool(model.get("causal")):
         reads = "reads no later frame" if theirs.get("causal") else "reads later frames"
         lines.append(f"  its network {reads}, unlike this one: the names alone fit")

@@ -36,6 +36,8 @@ GROUPS = {
     # What GSM's and GSF's code does: multipliers defined but not applied.
     "uniform": dict.fromkeys(_PLAIN, (1, 1)),
 }
+# Modules of a network whose parameters are the head's.
+HEADS = ("fc", "clip_head")
 # Kinds by the type of the parameter, in every group: config.optim.shift and .attention.
 BY_TYPE = {ShiftParam: "shift", AttentionParam: "attention"}
 
@@ -56,7 +58,7 @@ def parameter_kinds(model: nnx.Module) -> dict[str, str]:
             kind = "frozen" if norms[owner].frozen else "norm"
         else:
             kind = "bias" if leaf == "bias" else "weight"
-            kind = f"head_{kind}" if owner == "fc" else kind
+            kind = f"head_{kind}" if parts[0] in HEADS else kind
         kinds[f"{owner}.{leaf}"] = kind
     return kinds
 
