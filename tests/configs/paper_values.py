@@ -92,7 +92,8 @@ EVERY = {
     "adaptive.frames": Held((2, 4, 6, 8), UNUSED),
     "adaptive.random_networks": Held(1, UNUSED),
     "adaptive.temperature": Held(1.0, UNUSED),
-    "adaptive.max_programs": Held(40, UNUSED),
+    "adaptive.width_draw": Held("grid", UNUSED),
+    "adaptive.max_programs": Held(128, UNUSED),
     "adaptive.calibration_batches": Held(200, UNUSED),
     "steps": Held(None, "ours: epochs count"),
     "protocol": Held("1x1", "ours: validations of the training"),
@@ -266,7 +267,7 @@ RUBIKSNET = {
     "model.temporal": Held("tsn", "RubiksNet 3: it shifts by itself"),
     "model.variant": Held("interpolated", "RubiksNet 3.1"),
     "model.dropout": Held(0.3, "RubiksNet A6"),
-    "model.time_init": Held("tsm-g0.1", "code: create_3d_from_2d"),
+    "model.time_init": Held("auto", "code: create_3d_from_2d's, where it applies"),
     "data.num_frames": Held(8, "RubiksNet Table 1"),
     "optim.lr": Held(0.025, "RubiksNet A6"),
     "optim.lr_batch_size": Held(64, "RubiksNet A6"),
@@ -287,7 +288,6 @@ RUBIKSNET = {
 }
 RUBIKSNET_ATTENTION = {
     "model.variant": Held("attention", "RubiksNet 3.1"),
-    "model.time_init": Held(None, UNUSED),
     "model.attention_init": Held("paper", "RubiksNet 4.1"),
     "optim.attention.temperature_start": Held(2.0, "RubiksNet 4.1"),
     "optim.attention.temperature_end": Held(1e-3, "RubiksNet 4.1"),
@@ -298,8 +298,8 @@ RUBIKSNET_ATTENTION = {
     "optim.attention.budget_norm": Held("absolute", "ours"),
 }
 RUBIKSNET_FINETUNING = {
-    "model.time_init": Held(None, "ours: the Kinetics run has the shifts"),
-    "optim.lr": Held(0.0025, 'ours: "similar values" in A6'),
+    "optim.lr": Held(0.025, 'RubiksNet A6: "similar values"'),
+    "norm.freeze": Held("all", "RubiksNet 4.1: the practice of TSM 5.1"),
 }
 # ---------------- A3D (Zhu et al., 2020), "the same as the official SlowFast codes"
 SLOW = {
@@ -322,7 +322,7 @@ SLOW = {
     "optim.nesterov": Held(True, "code"),
     "optim.weight_decay": Held(1e-4, "code: SlowFast's, which A3D 4 names"),
     "optim.clip_norm": Held(None, "code: none"),
-    "optim.groups": Held("plain", "code"),
+    "optim.groups": Held("slowfast", "code: construct_optimizer"),
     "batch_size": Held(64, "A3D 4.1"),
     "eval_batch_size": Held(64, "ours: as in training"),
     "epochs": Held(196, "code"),
@@ -333,14 +333,15 @@ SLOWFAST = {
     "data.frame_stride": Held(2, "code: SlowFast's, which A3D 4 names"),
 }
 A3D = {
-    "model.head_size": Held(None, "ours: A3D's own is open"),
     "adaptive.mode": Held("mutual", "A3D 3.1"),
-    "adaptive.widths": Held((0.63, 0.73, 0.83, 0.93, 1.0), "ours: of A3D's [0.63, 1]"),
+    "adaptive.widths": Held(
+        (0.63, 0.73, 0.83, 0.93, 1.0), "A3D Table 10: of [0.63, 1]"
+    ),
+    "adaptive.width_draw": Held("uniform", "A3D 3.1"),
     "adaptive.sides": Held((142, 178, 224), "A3D 4"),
     "adaptive.frames": Held((3, 5, 8), "A3D 4"),
     "adaptive.random_networks": Held(1, "A3D 3.1"),
     "adaptive.temperature": Held(1.0, "A3D eq. 3"),
-    "adaptive.max_programs": Held(40, "ours"),
     "adaptive.calibration_batches": Held(200, "code: SlowFast's precise BN"),
 }
 HALF_WIDTHS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -406,9 +407,9 @@ TABLE = (
     (
         "kinetics_slow_8x8_multi_resolution",
         {
-            "model.head_size": Held(None, "ours: A3D's own is open"),
             "adaptive.mode": Held("multi_resolution", "A3D Table 7"),
             "adaptive.widths": Held((0.63, 0.73, 0.83, 0.93, 1.0), UNUSED),
+            "adaptive.width_draw": Held("uniform", UNUSED),
             "adaptive.sides": Held((142, 178, 224), "A3D 4.2"),
             "adaptive.frames": Held((3, 5, 8), "A3D 4.2"),
         },

@@ -44,6 +44,7 @@ def kinetics(backbone: str = "slow_8x8_r50") -> Config:
             nesterov=True,
             weight_decay=1e-4,
             clip_norm=None,
+            groups="slowfast",
         ),
         batch_size=64,
         epochs=196,
@@ -101,6 +102,7 @@ def charades() -> Config:
         nesterov=True,
         weight_decay=1e-4,
         clip_norm=None,
+        groups="slowfast",
     )
     config.batch_size = 8
     config.epochs = 57
