@@ -167,7 +167,7 @@ def score(
     conditions: table.Conditions,
     options,
     devices,
-) -> evaluate.Scores:
+):
     """Scores a split: `logits` [N, sub-networks, classes]."""
     protocol = chosen(conditions.protocol, conditions.average)
     split = full.split(conditions.split, options)
@@ -363,6 +363,6 @@ def main(options: argparse.Namespace) -> int:
     if options.save:
         save(full, row, options.save)
     figures = dataclasses.asdict(row) | {"subnetwork": str(row.subnetwork)}
-    figures |= figures.pop("conditions")._asdict()
-    print(json.dumps(figures))
+    del figures["conditions"]
+    print(json.dumps(figures | row.conditions._asdict()))
     return 0

@@ -362,6 +362,7 @@ class AdaptiveConfig:
         positive = ("random_networks", "temperature", "max_programs")
         _check_range(name, self, "above 0", *positive, "calibration_batches")
         _check_choice(name, self, "mode", ADAPTIVE_MODES)
+        _check_choice(name, self, "width_draw", ("grid", "uniform"))
 
 
 @dataclasses.dataclass(slots=True)

@@ -329,6 +329,7 @@ def test_full_network_of_slowfast_counts_its_slow_frames():
     ("changes", "message"),
     [
         ({"adaptive.mode": "both"}, "adaptive.mode must be one of"),
+        ({"adaptive.width_draw": "all"}, "adaptive.width_draw must be one of"),
         ({"optim.accumulate": 2}, "does not go with optim.accumulate"),
         ({"model.width": 0.5}, "model.width is one sub-network's"),
         ({"model.frames": 2}, "model.frames is one sub-network's"),
