@@ -33,11 +33,22 @@ def write(tmp_path):
     """Writes scores of a network that is sure of its answers; returns the file."""
 
     def write(
-        name, answers, labels, *, ids=None, classes=CLASSES, task=SINGLE_LABEL, **of
+        name,
+        answers,
+        labels,
+        *,
+        ids=None,
+        classes=CLASSES,
+        task=SINGLE_LABEL,
+        failed=(),
+        **of,
     ):
         logits = np.eye(len(classes), dtype=np.float32)[list(answers)]
+        failures = tuple((name, "damaged") for name in failed)
         ids = tuple(ids or (f"clip{i}" for i in range(len(logits))))
-        scores = Scores(logits, np.asarray(labels), np.arange(len(ids)), ids, (), task)
+        scores = Scores(
+            logits, np.asarray(labels), np.arange(len(ids)), ids, failures, task
+        )
         file = tmp_path / f"{name}.npz"
         score_files.write(file, scores, classes, ORIGIN._replace(**of))
         return str(file)
@@ -88,6 +99,18 @@ def test_the_table(write, capsys):
         " 12 | 83.33 | 55.2 to 95.3 | 100.00 | +50.00 | 7, 1 | 0.0703 |"
     )
     assert "| fold | 6 | 5 | 0 | +5 | unfold |" in lines[11]
+
+
+def test_clips_that_one_could_not_decode_are_named(write, capsys):
+    first = write("a", BETTER, LABELS)
+    ids = [f"clip{i}" for i in range(1, 12)]
+    other = write("b", WORSE[1:], LABELS[1:], ids=ids, failed=["clip0"])
+    found = compare(capsys, first, other)
+    assert [row["clips"] for row in found["runs"]] == [11, 11]
+    # The one that was left out was right.
+    assert found["runs"][0]["top1"] == pytest.approx(9 / 11)
+    (note,) = found["notes"]
+    assert note == "left out of all, as not every run could decode them: 'clip0'"
 
 
 def test_classes_in_another_order_are_taken_by_name(write, capsys):

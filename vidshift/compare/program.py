@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import jax
 
+from vidshift.class_names import listed
 from vidshift.command_line.errors import check_out
 from vidshift.compare import cost, curves, markdown, members, pictures, rows
 from vidshift.compare.members import Member
+from vidshift.data.views.eval_views import WHOLE
 from vidshift.evaluation import gains
 from vidshift.evaluation.gains import ClassGain
 from vidshift.evaluation.protocols import Protocol, chosen
@@ -78,7 +80,7 @@ def compared(options: argparse.Namespace, protocol: Protocol) -> Comparison:
     known = costs(every, protocol, latency=options.latency)
     runs = [every[source] for source in options.runs]
     run_rows = rows.rows_of_runs(runs, known)
-    groups, notes = [], {}
+    groups, notes = [], dict.fromkeys(remarks(runs, protocol))
     for name, sources in options.group:
         found, lines = rows.rows_of_group(first, [every[s] for s in sources], known)
         notes |= dict.fromkeys(lines)
@@ -88,6 +90,18 @@ def compared(options: argparse.Namespace, protocol: Protocol) -> Comparison:
         found = gains.ends(rows.class_gains(runs[0], other), options.classes)
         classes |= {other.name: found} if found else {}
     return Comparison(run_rows, groups, classes, list(notes))
+
+
+def remarks(runs: list[Member], protocol: Protocol) -> list[str]:
+    """Returns lines on what the runs' table does not say."""
+    lines = []
+    failed = {name for run in runs for name, _ in run.scores.failures}
+    if failed:
+        names = listed(sorted(failed))
+        lines.append(f"left out of all, as not every run could decode them: {names}")
+    if protocol.crops == WHOLE:
+        lines.append("a whole frame's cost is that of a square of its short side")
+    return lines
 
 
 def loaded(options: argparse.Namespace) -> dict[str, Member]:

@@ -58,6 +58,7 @@ def draw_compare(
         for point in own:
             if point.spread:
                 axes.plot([point.cost] * 2, point.spread, color="0.6", lw=1, zorder=1)
+                lines.append([(point.cost, end) for end in point.spread])
         axes.scatter(
             x,
             y,
