@@ -29,9 +29,11 @@ def test_every_network_of_the_tables_exists():
     names = {row.name for table, row in every_row() if table.kind != "blocks"}
     for name in sorted(names):
         network = parse(name)
-        if not network.backbone.startswith("rubiksnet"):  # small, with the same sites
+        if network.backbone.startswith("rubiksnet"):
+            continue
+        if network.temporal not in ("gst", "i3d"):  # which want bottlenecks
             network = network._replace(backbone="resnet_tiny")
-            network.abstract(num_classes=2, num_frames=8)
+        network.abstract(num_classes=2, num_frames=8)
     for table, row in every_row():
         assert table.kind != "blocks" or row.name in BLOCKS
 
@@ -115,8 +117,8 @@ def test_a_table_has_the_papers_rows_without_an_empty_cell(name, pretend, capsys
 def test_the_sizes_of_the_papers(pretend, capsys):
     out, _ = run(capsys, "--table=tsm-5", "--seconds=0.001", "--json")
     rows = {(r["label"], r["measure"]): r for r in map(json.loads, out.splitlines())}
-    assert len(rows) == 6
-    assert pretend[0] == ("latency", (1, 8, 224, 224, 3), "float32")
+    assert len(rows) == 8
+    assert pretend[0] == ("latency", (1, 32, 224, 224, 3), "float32")
     assert pretend[-1] == ("throughput", (16, 16, 224, 224, 3), "float32")
     row = rows["TSM 16F", "throughput"]
     assert (row["published"], row["base"], row["frames"]) == ("39.5", "TSM 8F", 16)

@@ -99,7 +99,10 @@ TABLES = {
         measures=BOTH,
         rows=(
             PaperRow(
-                "I3D from [49]", "resnet50/i3d:layout=nonlocal", _both("25.8", "42.4")
+                "I3D from [49]",
+                "resnet50/i3d:layout=non_local",
+                _both("25.8", "42.4"),
+                frames=32,
             ),
             PaperRow("I3D replace", "resnet50/i3d", _both("28.0", "37.9")),
             PaperRow("TSM 8F", "resnet50/tsm", _both("17.4", "77.4")),
