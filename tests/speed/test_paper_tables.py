@@ -127,11 +127,11 @@ def test_the_sizes_of_the_papers(pretend, capsys):
     del pretend[:]
     arguments = ("--batch=2", "--dtype=bfloat16", "--side=32")
     run(capsys, "--table=tsm-5", "--seconds=0.001", *arguments)
-    assert pretend[0] == ("latency", (1, 8, 32, 32, 3), "bfloat16")
+    assert pretend[0] == ("latency", (1, 32, 32, 32, 3), "bfloat16")
     assert pretend[-1] == ("throughput", (2, 16, 32, 32, 3), "bfloat16")
     del pretend[:]
     run(capsys, "--table=gsf-12", "--seconds=0.001", "--side=8")
-    assert [dtype for *_, dtype in pretend] == ["bfloat16", "float32", "bfloat16"]
+    assert [dtype for *_, dtype in pretend] == ["bfloat16"] * 2 + ["float32", "bfloat16"]
 
 
 def test_ratios_are_of_the_same_turns(monkeypatch):
