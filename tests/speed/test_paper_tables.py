@@ -220,7 +220,6 @@ def test_small_tables_in_earnest(name, monkeypatch, capsys):
     if name == "rubiksnet-a2":  # 3x3x3 and 3x3 products for each 1x1 one
         of_3d, of_2d, of_rubiks = (row["flops"] for row in rows)
         assert of_3d > 2 * of_2d > 8 * of_rubiks
-        assert rows[0]["seconds"] > rows[2]["seconds"]
 
 
 def exported(kind="stream", streams="B"):
