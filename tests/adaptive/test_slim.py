@@ -207,6 +207,7 @@ def test_names_of_sub_networks():
     assert SubNetwork(1.0, 256, 8).of(model)["head_size"] == 224
 
 
+@pytest.mark.slow
 def test_masks_need_a_norm_behind_every_narrowed_layer():
     model = {"backbone": "resnet50", "temporal": "tsm", "num_classes": 2}
     model |= {"num_frames": 8}

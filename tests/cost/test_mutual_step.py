@@ -22,6 +22,7 @@ MODEL = {
 }
 
 
+@pytest.mark.slow
 def test_a_step_costs_what_its_networks_do():
     adaptive = AdaptiveConfig(
         mode="mutual", widths=(0.5, 1.0), sides=(16,), frames=(2, 4)

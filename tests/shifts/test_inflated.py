@@ -32,6 +32,7 @@ def test_a_first_unit_keeps_its_stride():
     assert conv.padding == ((1, 1),) * 3
 
 
+@pytest.mark.slow
 def test_layout_of_the_non_local_papers_baseline():
     model = abstract("resnet50", "i3d", num_classes=400, **NON_LOCAL)
     inflated = {

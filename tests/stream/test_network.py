@@ -161,7 +161,7 @@ def test_every_frame_is_answered_as_offline(name):
     assert largest_rank(model, video) <= 4
 
 
-@pytest.mark.slow(but=("tsm", "gsf"))
+@pytest.mark.slow(but=("gsf",))
 @pytest.mark.parametrize("name", ["tsm", "gsf", "rubiks", "rubiks-hardened"])
 def test_streams_do_not_know_of_each_other(name):
     backbone, temporal, options = NETWORKS[name]

@@ -167,6 +167,7 @@ def test_kernels_over_time(written):
     )
 
 
+@pytest.mark.slow
 def test_relations_are_in_the_place_of_the_head(written):
     folder, source = written()
     for classes in (CLASSES, ("a", "b")):
@@ -182,6 +183,7 @@ def test_relations_are_in_the_place_of_the_head(written):
         start(written(temporal="trn")[0], described())
 
 
+@pytest.mark.slow
 def test_kernels_of_groups_are_the_leading_channels(written):
     """Of shapes alone, in a network of bottlenecks."""
     tsn, gst = (split(abstract("resnet50", temporal))[1] for temporal in ("tsn", "gst"))

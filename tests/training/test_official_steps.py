@@ -54,6 +54,7 @@ def golden() -> dict[str, np.ndarray]:
     return rows
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_errors(golden, tmp_path, capsys):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps(own_case()))
@@ -78,6 +79,7 @@ def test_another_rule_of_the_update_shows_in_the_parameters(golden):
     assert row["parameter"] > 1e-5 and row["losses"][1] > 1e-5
 
 
+@pytest.mark.slow
 def test_arrays_of_one_side_alone_are_named(golden):
     names = golden["statistic_names"]
     fewer = {"statistic_names": names[:-1]}
