@@ -22,6 +22,7 @@ from vidshift import cli
 from vidshift.data.media import flow
 from vidshift.data.preparation import build
 from vidshift.devices import mesh
+from vidshift.kernels.analysis.shapes import SHAPES
 from vidshift.speed.paper_tables import TABLES
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -105,6 +106,8 @@ def workshop(tmp_path_factory, image):
         patch.setattr(mesh, "make_mesh", lambda: one)
         for name, table in small.items():
             patch.setitem(TABLES, name, table)
+        for name, shapes in SHAPES.items():
+            patch.setitem(SHAPES, name, (small_shape(shapes[0]),))
         yield in_small.Workshop(folder, OF_PAGE, grey_video(), image)
 
 
@@ -114,6 +117,12 @@ def small_table(table):
         return table
     rows = (r._replace(name=in_small.small_network(r.name)) for r in table.rows)
     return table._replace(rows=tuple(rows))
+
+
+def small_shape(shape):
+    """A call of an operation on a few channels of two frames."""
+    channels = 8 if shape.out_channels else None
+    return shape._replace(x=(1, 2, 4, 4, 8), out_channels=channels)
 
 
 @pytest.mark.parametrize("command", [param(command) for command in COMMANDS])

@@ -94,7 +94,7 @@ def small_fields(config: Config) -> dict[str, object]:
         widths = config.adaptive.widths
         fields |= {
             "adaptive.widths": (widths[0], widths[-1]),
-            "adaptive.sides": (SIDE // 2, SIDE),
+            "adaptive.sides": (SIDE,),
             "adaptive.frames": (2, 4) if len(config.adaptive.frames) > 1 else (4,),
             "adaptive.calibration_batches": 1,
         }
