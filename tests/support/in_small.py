@@ -68,6 +68,8 @@ def small_backbone(config: Config) -> str | None:
     given = any(getattr(model, name) is not None for name in FULL_SIZE_OPTIONS)
     if given or model.temporal in FULL_SIZE_SCHEMES:
         return None
+    if config.adaptive.mode == "mutual" and model.backbone.startswith("slow_"):
+        return SMALL["resn"]  # `slow_tiny` takes much longer to compile
     return next((s for n, s in SMALL.items() if model.backbone.startswith(n)), None)
 
 
@@ -75,6 +77,7 @@ def small_fields(config: Config) -> dict[str, object]:
     """Returns the fields of a training in small that are others than printed."""
     fields = {
         "model.backbone": small_backbone(config),
+        "model.dtype": "float32",
         "data.num_frames": min(config.data.num_frames, FRAMES),
         "data.resize": SIDE + 4,
         "data.crop": SIDE,
@@ -89,7 +92,8 @@ def small_fields(config: Config) -> dict[str, object]:
     if config.optim.warmup_epochs:  # longer than a step
         fields["optim.warmup_epochs"] = 0.0
     if config.model.head_size:
-        fields["model.head_size"] = SIDE
+        slow = fields["model.backbone"] == SMALL["slow_"]
+        fields["model.head_size"] = SIDE if slow else None
     if config.adaptive.mode != "off":
         widths = config.adaptive.widths
         fields |= {
@@ -102,11 +106,13 @@ def small_fields(config: Config) -> dict[str, object]:
 
 
 def same_program(config: Config) -> str:
-    """Returns the same text for trainings whose programs differ in constants alone."""
+    """Returns the same text for trainings that differ in constants and data set alone."""
     numbers = {"lr": 0.1, "lr_batch_size": 1, "weight_decay": 0.0, "step_epochs": ()}
     optim = dataclasses.replace(config.optim, **numbers)
     model = dataclasses.replace(config.model, dropout=0.5)
-    same = {"recipe": "", "batch_size": 1, "eval_batch_size": 1, "epochs": 1.0}
+    splits = {"train_split": "", "validation_split": "", "test_split": ""}
+    data = dataclasses.replace(config.data, name="", **splits)
+    same = {"data": data, "recipe": "", "batch_size": 1, "eval_batch_size": 1, "epochs": 1.0}
     return f"{dataclasses.replace(config, optim=optim, model=model, **same)}"
 
 
@@ -162,6 +168,7 @@ class Workshop:
                 assert workdir not in self.trainings, f"two rows train {workdir}"
                 self.trainings[workdir] = words
         self.done: dict[str, Path] = {}
+        self.names: set[str] = set()  # of data sets
         self.splits: dict[str, str] = {}
         (folder / "clip.mp4").write_bytes(video)
         for split in ("train", "validation"):
@@ -201,18 +208,22 @@ class Workshop:
         flags = [f"{name}={value}" for name, value in fields.items()]
         kept = [word for word in words if word.partition("=")[0] not in fields]
         key = same_program(read_config(kept + flags))
+        own = f"{key} {config.data.name}"  # a run that others name is of its own data
         target = self.folder / (workdir or f"trained/{len(self.done)}")
         if workdir:
             self.splits[workdir] = config.data.validation_split
-        if key in self.done:
+        elif key in self.done and config.data.name in self.names:
+            return
+        if own in self.done:
             if workdir and not target.exists():
-                shutil.copytree(self.done[key], target)
+                shutil.copytree(self.done[own], target)
             return
         if config.data.name != "image_folder":
             self.prepare(config)
         kept = [word for word in kept if not word.startswith("--workdir=")]
         self.call([*kept, *flags, f"--workdir={target}"])
-        self.done[key] = target
+        self.done[key] = self.done[own] = target
+        self.names.add(config.data.name)
 
     def prepare(self, config: Config) -> None:
         """Prepares a data set in miniature, if it is not there."""
