@@ -253,6 +253,12 @@ class Workshop:
             words = [word.replace("SOURCE", f"sources/{words[1]}") for word in words]
         if name == "budgets" and runs:
             words = [self.budget_size(word) for word in words] + ["--no-latency"]
+            if "--gflops" not in " ".join(words):  # one or two sub-networks
+                given = {"--widths": 1, "--frames": FRAMES} | fields_of(words)
+                words += [f"{flag}={given[flag]}" for flag in ("--widths", "--frames")]
+        elif name == "budgets":
+            fields = small_fields(read_config(words))
+            words = [*words, *(f"--config.{k}={v}" for k, v in fields.items())]
         if name == "stream" and "--capacity" in words:
             words = [re.sub(r"(?<=--network=).*", _small, word) for word in words]
         sizes = SIZES.get(name, {})
