@@ -91,6 +91,11 @@ def train(config: Config, workdir: str, cleanup: contextlib.ExitStack) -> int:
     if config.init and not start_step:
         *weights, report = initial_weights(config.init, *weights, description)
         say(report)
+    elif config.norm.freeze != "none" and not start_step:
+        say(
+            f"warning: norm.freeze={config.norm.freeze}: norms are frozen at their first "
+            "values: --config.init is missing"
+        )
     if start_step > steps:
         raise ValueError(
             f"{workdir} is at step {start_step} already, beyond {steps} steps"

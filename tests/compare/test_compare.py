@@ -232,17 +232,11 @@ def runs(tmp_path_factory):
     ]
 
 
-# Older tables do not say how their rows were tested.
-CONDITIONS = getattr(table, "Conditions", None)
-
-
 def budget_row(width, crop, split="validation"):
     """A sub-network that gets better and dearer with its width."""
-    tested = {}
-    if CONDITIONS is not None:
-        tested = {"conditions": CONDITIONS(split, "1x1", "logits", 1, 8)}
+    tested = table.Conditions(split, "1x1", "logits", 1, 8)
     subnetwork = SubNetwork(width, 16, 4)
-    return table.BudgetRow(subnetwork, crop, width, 10, 0.1 * width, 0.5, **tested)
+    return table.BudgetRow(subnetwork, crop, width, 10, 0.1 * width, 0.5, tested)
 
 
 def test_curves_are_of_the_runs_own_test(write):
@@ -252,11 +246,10 @@ def test_curves_are_of_the_runs_own_test(write):
     rows.append(
         dataclasses.replace(rows[0], subnetwork=SubNetwork(0.5, 8, 4), top1=0.0)
     )
-    if CONDITIONS is not None:
-        rows.append(budget_row(1.0, 32, "test"))
+    rows.append(budget_row(1.0, 32, "test"))
     found, notes = curves.curves_of(member, table.Table("1", "cpu", tuple(rows)))
     assert found == {"a3d, 32² crops": rows[:3], "a3d, 16² crops": rows[3:6]}
-    assert len(notes) == (CONDITIONS is not None)
+    assert len(notes) == 1
     single, _ = curves.curves_of(member, table.Table("1", "cpu", tuple(rows[:2])))
     assert list(single) == ["a3d"]
 

@@ -13,7 +13,7 @@ from vidshift.evaluation.score_files import Origin
 from vidshift.report.draw_curves import Beside, draw_curves
 from vidshift.run import BUDGETS
 
-# Of an origin, and of the conditions of a row of a table.
+# Fields of an origin and of a row's conditions.
 TESTED = ("split", "protocol", "average")
 
 
@@ -52,7 +52,7 @@ def curves_of(
     """Returns the Pareto front of each crop, and of each calibration, of a table.
 
     Rows that were tested on another split, or otherwise, than the run are left out, with
-    a line that says so. A row that does not say how it was tested is taken as it is.
+    a line that says so.
     """
     kept = [row for row in made.rows if _tested_alike(row, member.origin)]
     notes = []
@@ -63,7 +63,7 @@ def curves_of(
         )
     parts = collections.defaultdict(list)
     for row in kept:
-        parts[row.crop, getattr(row, "conditions", None)].append(row)
+        parts[row.crop, row.conditions].append(row)
     curves = {}
     for (crop, conditions), rows in parts.items():
         words = [member.name]
@@ -77,7 +77,4 @@ def curves_of(
 
 
 def _tested_alike(row: BudgetRow, origin: Origin) -> bool:
-    conditions = getattr(row, "conditions", None)
-    return conditions is None or all(
-        getattr(conditions, name) == getattr(origin, name) for name in TESTED
-    )
+    return all(getattr(row.conditions, name) == getattr(origin, name) for name in TESTED)

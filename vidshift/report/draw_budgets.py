@@ -6,9 +6,8 @@ import pathlib
 from matplotlib.figure import Figure
 
 from vidshift.adaptive.table import Table, changed
+from vidshift.report import colours, labels
 
-# What a step of the curve gives up, in the colours of the paper's figure.
-COLOURS = {"side": "red", "frames": "green", "width": "blue", "several": "black"}
 MARKERS = "osv^"  # a crop each
 
 
@@ -41,23 +40,16 @@ def _draw(axes, table: Table) -> None:
     drawn = set()
     for cheaper, row in itertools.pairwise(best):
         kind = changed(cheaper.subnetwork, row.subnetwork)
+        colour, reduced = colours.GIVEN_UP[kind]
         axes.plot(
             [cheaper.gflops, row.gflops],
             [100 * cheaper.top1, 100 * row.top1],
-            color=COLOURS[kind],
+            color=colour,
             marker="o",
             markersize=4,
-            label=None if kind in drawn else f"best; {kind} differs",
+            label=None if kind in drawn else f"best: {reduced}",
         )
         drawn.add(kind)
-    for row in best:
-        axes.annotate(
-            str(row.subnetwork),
-            (row.gflops, 100 * row.top1),
-            textcoords="offset points",
-            xytext=(4, -10),
-            fontsize=7,
-        )
     axes.set(xscale="log", xlabel="GFLOPs a clip (multiplications)", ylabel="top-1, %")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -11,14 +11,6 @@ from matplotlib.lines import Line2D
 from vidshift.adaptive.table import BudgetRow, changed
 from vidshift.report import colours, cost_axis, labels
 
-# What a step of a curve gives up: red, green, blue and black in the paper, here in
-# shades that are told apart by everyone.
-GIVEN_UP = {
-    "side": (colours.VERMILION, "smaller pictures"),
-    "frames": (colours.GREEN, "fewer frames"),
-    "width": (colours.BLUE, "fewer channels"),
-    "several": (colours.BLACK, "several of them"),
-}
 # Of a curve each, in which colours have their meaning already.
 MARKERS = ("o", "s", "^", "D", "v")
 
@@ -50,7 +42,7 @@ def draw_curves(
         line = colours.LINES[number % len(colours.LINES)]
         marker = MARKERS[number % len(MARKERS)]
         for cheaper, row in itertools.pairwise(rows):
-            colour, _ = GIVEN_UP[changed(cheaper.subnetwork, row.subnetwork)]
+            colour, _ = colours.GIVEN_UP[changed(cheaper.subnetwork, row.subnetwork)]
             axes.plot(
                 [cheaper.gflops, row.gflops],
                 [100 * cheaper.top1, 100 * row.top1],
@@ -77,7 +69,8 @@ def draw_curves(
     axes.margins(x=0.12, y=0.12)
     axes.grid(alpha=0.3)
     handles += [
-        Line2D([], [], color=colour, label=text) for colour, text in GIVEN_UP.values()
+        Line2D([], [], color=colour, label=text)
+        for colour, text in colours.GIVEN_UP.values()
     ]
     if beside:
         handles.append(
