@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.configs.test_configs import ROWS
 from tests.configs.test_configs import PAGE as CONFIGS_PAGE
+from tests.configs.test_configs import ROWS
 from tests.data.preparation.test_prepare import grey_video, one_process
 from tests.data.test_modalities import made_up_flow
 from tests.support import in_small
