@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.configs.test_configs import ROWS
 from tests.configs.test_configs import PAGE as CONFIGS_PAGE
+from tests.configs.test_configs import ROWS
 from tests.data.preparation.test_prepare import grey_video, one_process
 from tests.data.test_modalities import made_up_flow
 from tests.support import in_small
@@ -164,7 +164,7 @@ def test_rows_of_the_configs_page_without_a_config_are_of_others():
     """Ensembles, and sub-networks of the run above, which docs/papers.md evaluates."""
     for line in CONFIGS_PAGE.splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        if not re.match(r"\d", cells[0]) or re.fullmatch(r"`\w+`", cells[2]):
+        if not re.match(r"\| \d", line) or re.fullmatch(r"`\w+`", cells[2]):
             continue
         ensemble = re.match(r"both |the row above", cells[2])
         assert ensemble or re.search(r"\d+² x \d", cells[1]), line

@@ -112,7 +112,13 @@ def same_program(config: Config) -> str:
     model = dataclasses.replace(config.model, dropout=0.5)
     splits = {"train_split": "", "validation_split": "", "test_split": ""}
     data = dataclasses.replace(config.data, name="", **splits)
-    same = {"data": data, "recipe": "", "batch_size": 1, "eval_batch_size": 1, "epochs": 1.0}
+    same = {
+        "data": data,
+        "recipe": "",
+        "batch_size": 1,
+        "eval_batch_size": 1,
+        "epochs": 1.0,
+    }
     return f"{dataclasses.replace(config, optim=optim, model=model, **same)}"
 
 
@@ -145,9 +151,7 @@ def trace(config: Config) -> None:
         config = dataclasses.replace(config, adaptive=plain)
     program = aot.train_program(config, network, mesh)
     state, metrics = jax.eval_shape(program.step, *program.arguments)
-    assert jax.tree.map(np.shape, state) == jax.tree.map(
-        np.shape, program.arguments[0]
-    )
+    assert jax.tree.map(np.shape, state) == jax.tree.map(np.shape, program.arguments[0])
     assert metrics["loss"].shape == ()
 
 
@@ -272,7 +276,9 @@ class Workshop:
         if flag == "--crop":
             return f"--crop={SIDE + 4}"
         if flag == "--sides":
-            sides = {str(round((SIDE + 4) * int(side) / 256)) for side in value.split(",")}
+            sides = {
+                str(round((SIDE + 4) * int(side) / 256)) for side in value.split(",")
+            }
             return f"--sides={','.join(sorted(sides, key=int))}"
         if flag == "--frames":
             frames = {str(min(int(frames), FRAMES)) for frames in value.split(",")}
