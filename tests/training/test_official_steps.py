@@ -22,9 +22,9 @@ def test_official_steps(case):
     path = GOLDEN / "training" / f"{case}.json"
     golden = dict(np.load(path.with_suffix(".npz")))
     row = compare_steps(json.loads(path.read_text()), golden, steps=5)
-    # Of the tolerances that the command has, 1e-6 and 1e-5, rounding takes nothing.
-    assert max(row[kind] for kind in KINDS) < 1e-10
-    assert max(row["losses"]) < 1e-10
+    # The command allows 1e-6 and 1e-5; rounding is far below, and grows by the step.
+    assert max(row[kind] for kind in KINDS) < 1e-9
+    assert max(row["losses"]) < 1e-8
 
 
 def own_case(**optim) -> dict:
