@@ -131,7 +131,10 @@ def test_the_sizes_of_the_papers(pretend, capsys):
     assert pretend[-1] == ("throughput", (2, 16, 32, 32, 3), "bfloat16")
     del pretend[:]
     run(capsys, "--table=gsf-12", "--seconds=0.001", "--side=8")
-    assert [dtype for *_, dtype in pretend] == ["bfloat16"] * 2 + ["float32", "bfloat16"]
+    assert [dtype for *_, dtype in pretend] == ["bfloat16"] * 2 + [
+        "float32",
+        "bfloat16",
+    ]
 
 
 def test_ratios_are_of_the_same_turns(monkeypatch):
