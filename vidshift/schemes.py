@@ -101,7 +101,7 @@ def main(options: argparse.Namespace) -> int:
                 cells += hardening(workdir)
         except (subprocess.CalledProcessError, ValueError) as error:
             raise ValueError(f"{name}: {error}") from error
-        cells += [""] * (columns.count("|") - 1 - len(cells))
+        cells += ["no attention"] * (columns.count("|") - 1 - len(cells))
         table.append(f"| {' | '.join(cells)} |")
     ruler = "|" + "---|" * (columns.count("|") - 1)
     print("\n".join(["", columns, ruler, *table]))

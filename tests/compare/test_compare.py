@@ -198,6 +198,7 @@ def test_wrong_arguments_are_one_line(write, capsys, tmp_path):
     for arguments, message in [
         ([], "give the RUNs to compare"),
         ([file, file], "is given 2 times"),
+        ([file, f"b={tmp_path}/../{tmp_path.name}/a.npz"], "a.npz is given 2 times"),
         ([f"x={file}", f"x={old}"], "does not say which split and protocol"),
         ([file, tmp_path / "no.npz"], "no such file of scores"),
         ([tmp_path], "is no run or checkpoint"),
@@ -205,6 +206,9 @@ def test_wrong_arguments_are_one_line(write, capsys, tmp_path):
         ([f"--group=g={file}", f"--group=g={file}"], "two groups have one name"),
     ]:
         assert message in compare(capsys, *arguments, code=2)
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(["compare", file, "--classes=-1"])
+    assert "at least 0, got -1" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------- runs

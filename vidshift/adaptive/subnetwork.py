@@ -71,7 +71,7 @@ class Narrow(NamedTuple):
 
     @classmethod
     def of(cls, make: Callable[[], nnx.Module]) -> "Narrow":
-        """From what builds the sub-network; it is not run."""
+        """Makes one from what builds the sub-network, which is not run."""
         return cls(*split(nnx.eval_shape(make)))
 
     def merge(self, params: Arrays, stats: Arrays) -> nnx.Module:

@@ -38,7 +38,9 @@ def group(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def classes(text: str) -> int:
-    return 0 if text == "0" else count(text)
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"at least 0, got {text}")
+    return number
 
 
 # What argparse calls text that is none.

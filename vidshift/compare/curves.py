@@ -77,4 +77,6 @@ def curves_of(
 
 
 def _tested_alike(row: BudgetRow, origin: Origin) -> bool:
-    return all(getattr(row.conditions, name) == getattr(origin, name) for name in TESTED)
+    return all(
+        getattr(row.conditions, name) == getattr(origin, name) for name in TESTED
+    )

@@ -45,6 +45,12 @@ class Found:
     file: pathlib.Path | None
 
     @property
+    def place(self) -> pathlib.Path:
+        """The checkpoint that is evaluated, or the given file of scores."""
+        given = self.run.checkpoint if self.run and self.arguments else self.source
+        return pathlib.Path(given).resolve()
+
+    @property
     def command(self) -> str:
         return shlex.join(["vidshift", "eval", *self.arguments])
 

@@ -107,10 +107,11 @@ def remarks(runs: list[Member], protocol: Protocol) -> list[str]:
 def loaded(options: argparse.Namespace) -> dict[str, Member]:
     """Reads every run's scores once, by its source; classes are the first run's."""
     sources = [*options.runs, *(s for _, group in options.group for s in group)]
-    repeated = [s for s in options.runs if options.runs.count(s) > 1]
-    if repeated:
-        raise ValueError(f"{repeated[0]} is given {len(repeated)} times")
     found = {source: members.find(source, options) for source in sources}
+    places = [found[source].place for source in options.runs]
+    for source, place in zip(options.runs, places, strict=True):
+        if places.count(place) > 1:
+            raise ValueError(f"{source} is given {places.count(place)} times")
     missing = [one.command for one in found.values() if one.file is None]
     if missing and options.no_eval:
         raise ValueError(f"--no-eval: scores are missing, of: {'; '.join(missing)}")

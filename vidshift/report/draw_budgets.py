@@ -20,8 +20,11 @@ def draw_budgets(path: pathlib.Path, table: Table) -> None:
     figure = Figure(figsize=(9, 6 * len(parts)), layout="constrained")
     every = figure.subplots(len(parts), squeeze=False)[:, 0]
     for axes, (conditions, part) in zip(every, parts.items()):
-        _draw(axes, part)
         axes.set_title(str(conditions), fontsize=9)
+        _draw(axes, part)
+    # Labels look for free places, so all axes must have theirs.
+    for axes, part in zip(every, parts.values()):
+        _name(axes, part)
     figure.savefig(path, dpi=120)
 
 
@@ -53,3 +56,13 @@ def _draw(axes, table: Table) -> None:
     axes.set(xscale="log", xlabel="GFLOPs a clip (multiplications)", ylabel="top-1, %")
     axes.grid(alpha=0.3)
     axes.legend()
+
+
+def _name(axes, table: Table) -> None:
+    best = table.pareto()
+    points = [(row.gflops, 100 * row.top1) for row in best]
+    names = [
+        labels.Label(str(row.subnetwork), *point)
+        for row, point in zip(best, points, strict=True)
+    ]
+    labels.place(axes, names, [points], size=7)

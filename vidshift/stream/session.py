@@ -1,4 +1,4 @@
-"""One stream from beginning to end: its source, its network, and what it leaves behind."""
+"""A stream from beginning to end: its source, its network, and what it leaves behind."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""One step of a stream again and again, to be timed."""
+"""A stream's step, run again and again to be timed."""
 
 from collections.abc import Callable
 

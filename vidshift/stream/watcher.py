@@ -1,4 +1,4 @@
-"""What watches a stream: a run's network, frame by frame or through a window."""
+"""Watchers of a stream: a run's network, frame by frame or through a window."""
 
 import dataclasses
 import math

@@ -29,7 +29,7 @@ def nearest(shift):
 
 
 def reach(max_shift, sizes) -> tuple[int, int, int] | None:
-    """How far away the window's last tap is, by axis; None: any distance.
+    """Distance of the window's last tap, by axis; None: any distance.
 
     A shift by an axis' whole size reads nothing of it, so no window is wider.
     """

@@ -179,7 +179,7 @@ def backward_kernel(*refs, plan: Plan, whole: bool):
 
 
 def backward_taps(whole: bool) -> int:
-    """How many arrays of weights `gradients` takes."""
+    """Number of arrays of weights that `gradients` takes."""
     return 8 if whole else 5
 
 

@@ -1,4 +1,4 @@
-"""How the TPU kernels cut a call into blocks.
+"""Blocks that the TPU kernels cut a call into.
 
 The map's rows come in blocks, each with the rows that its window reads beyond it.
 """
