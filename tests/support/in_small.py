@@ -40,7 +40,6 @@ SIZES = {
     "stream": {"--side": 32, "--steps": 3, "--largest": 1},
     "speed": {"--side": 16, "--batch": 2, "--seconds": 0.001},
     "bench": {"--seconds": 0.001},
-    "predict": {},
 }
 
 
@@ -249,9 +248,9 @@ class Workshop:
         """Returns another command's arguments with small sizes."""
         name = words[0]
         runs = re.findall(r"runs/\w+", " ".join(words))
-        if runs and not any("--split" in word for word in words) and name != "stream":
-            if name in ("eval", "compare", "early", "budgets", "pictures"):
-                words = [*words, f"--split={self.splits[runs[0]]}"]
+        scores = name in ("eval", "compare", "early", "budgets", "pictures")
+        if runs and scores and "--split" not in " ".join(words):
+            words = [*words, f"--split={self.splits[runs[0]]}"]
         if name == "prepare":
             self.source(words[1])
             words = [word.replace("SOURCE", f"sources/{words[1]}") for word in words]
