@@ -1,8 +1,9 @@
-"""Every row of docs/papers.md and docs/configs.md is a command that runs, in small.
+"""Every row of docs/papers.md is a command that runs, in small.
 
 `tests/support/in_small.py` says what is small. Trainings of networks without a small form
 (BN-Inception, Inception-v3, MobileNetV2, SlowFast, GST, non-local blocks, numbers of GSF's
-modules) are traced at their full size and not run.
+modules) are traced at their full size and not run. The networks of the rows that
+docs/configs.md alone has are built by `test_configs.py`.
 """
 
 import re
@@ -125,7 +126,7 @@ def small_shape(shape):
     return shape._replace(x=(1, 2, 4, 4, 8), out_channels=channels)
 
 
-@pytest.mark.parametrize("command", [param(command) for command in COMMANDS])
+@pytest.mark.parametrize("command", [param(command) for command in OF_PAGE])
 def test_a_command_runs_in_small(command, workshop):
     workshop.run(command)
 

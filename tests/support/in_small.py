@@ -198,6 +198,15 @@ class Workshop:
             self.call(self.in_small(words))
             self.measured.add(command)
 
+    def small_training(
+        self, words: list[str], config: Config
+    ) -> tuple[list[str], Config]:
+        """Returns a training's arguments and config in small."""
+        fields = {f"--config.{k}": v for k, v in small_fields(config).items()}
+        flags = [f"{name}={value}" for name, value in fields.items()]
+        kept = [word for word in words if word.partition("=")[0] not in fields]
+        return kept + flags, read_config(kept + flags)
+
     def have(self, run: str) -> None:
         """Trains a run if it is not there."""
         if not (self.folder / run).exists():
@@ -213,10 +222,8 @@ class Workshop:
                 trace(config)
                 self.done[same_program(config)] = self.folder
             return
-        fields = {f"--config.{k}": v for k, v in small_fields(config).items()}
-        flags = [f"{name}={value}" for name, value in fields.items()]
-        kept = [word for word in words if word.partition("=")[0] not in fields]
-        key = same_program(read_config(kept + flags))
+        words, small = self.small_training(words, config)
+        key = same_program(small)
         own = f"{key} {config.data.name}"  # a run that others name is of its own data
         target = self.folder / (workdir or f"trained/{len(self.done)}")
         if workdir:
@@ -229,8 +236,8 @@ class Workshop:
             return
         if config.data.name != "image_folder":
             self.prepare(config)
-        kept = [word for word in kept if not word.startswith("--workdir=")]
-        self.call([*kept, *flags, f"--workdir={target}"])
+        words = [word for word in words if not word.startswith("--workdir=")]
+        self.call([*words, f"--workdir={target}"])
         self.done[key] = self.done[own] = target
         self.names.add(config.data.name)
 
