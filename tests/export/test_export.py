@@ -49,8 +49,8 @@ def run(capsys, out, *arguments, code=0):
     stdout, err = capsys.readouterr()
     if code:
         # What goes on is said too, where the machine is so busy that it takes a second.
-        *_, line = err.splitlines()
-        assert not stdout and "error:" not in "".join(err.splitlines()[:-1]), err
+        *before, line = err.splitlines(keepends=True)
+        assert not stdout and "error:" not in "".join(before), err
         assert list(out.parent.iterdir()) == []
         return line
     found = json.loads(out.with_name(f"{out.name}.json").read_text())
