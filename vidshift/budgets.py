@@ -315,9 +315,8 @@ def expect(options: argparse.Namespace) -> int:
         raise ValueError("give --run or --config, not both")
     config = config_file.read(options.config, options.fields)
     check(config)
-    classes = sizing.known_classes().get(
-        config.data.name, 2
-    )  # the head is little of it
+    # Of a folder of videos the classes are not known, and the head is little of it.
+    classes = sizing.known_classes().get(config.data.name, 2)
     model = model_arguments(config, num_classes=classes)
     with working(f"counting the sub-networks of {options.config}"):
         found = mutual_step.step_cost(config, model)

@@ -19,6 +19,7 @@ from vidshift.devices.compilation_cache import keep_programs
 from vidshift.evaluation import (
     ensemble,
     evaluate,
+    pairing,
     same_classes,
     score_files,
     submission,
@@ -30,9 +31,6 @@ from vidshift.nets.weights import split as split_model
 from vidshift.report import confusion as confusion_matrix
 from vidshift.run import Run
 from vidshift.tasks import SINGLE_LABEL
-
-# Fields of an origin in the JSON line, None where it is not known.
-SAID = ("dataset", "split", "protocol", "average")
 
 
 class Evaluated(NamedTuple):
@@ -260,7 +258,8 @@ def publish(result: Evaluated, out: pathlib.Path, options: argparse.Namespace) -
         )
     return {
         **result.described,
-        **{name: getattr(origin, name, None) for name in SAID},
+        # None where a file of scores does not say it.
+        **{name: getattr(origin, name, None) for name in pairing.SAME},
         **scores.summary(result.reversed_labels),
         "failed": len(scores.failures),
         "per_class": {

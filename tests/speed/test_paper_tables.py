@@ -188,23 +188,15 @@ def test_blocks_run_by_each_implementation_of_the_device(monkeypatch):
         group[4]._replace(side=4, batch=1).program().compile()
 
 
+def small_table(kind: str, network: str) -> PaperTable:
+    row = PaperRow("TSM", network, {"latency": "2"})
+    about = {"device": "a device", "protocol": "a protocol", "base": "TSM"}
+    return PaperTable("small", kind=kind, rows=(row,), **about)
+
+
 SMALL = {
-    "clips": PaperTable(
-        "small",
-        kind="clips",
-        device="a device",
-        protocol="a protocol",
-        base="TSM",
-        rows=(PaperRow("TSM", "resnet_tiny/tsm", {"latency": "2"}),),
-    ),
-    "frames": PaperTable(
-        "small",
-        kind="frames",
-        device="a device",
-        protocol="a protocol",
-        base="TSM",
-        rows=(PaperRow("TSM", "resnet_tiny/tsm:causal=true", {"latency": "2"}),),
-    ),
+    "clips": small_table("clips", "resnet_tiny/tsm"),
+    "frames": small_table("frames", "resnet_tiny/tsm:causal=true"),
 }
 
 

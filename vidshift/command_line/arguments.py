@@ -99,6 +99,19 @@ def add_checkpoint(parser: argparse.ArgumentParser, default: str = "best") -> No
     )
 
 
+def add_protocol(parser: argparse.ArgumentParser, averaged: str = "views") -> None:
+    """Adds the flags of commands that score videos; `averaged` is for the help."""
+    add = parser.add_argument
+    add(
+        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
+    )
+    add(
+        "--average",
+        metavar="NAME",
+        help=f"of {averaged}: logits or softmax; the protocol's if left out",
+    )
+
+
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of commands that join a run with data."""
     parser.add_argument(

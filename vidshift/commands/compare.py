@@ -25,7 +25,12 @@ of the runs with a table of `vidshift budgets`.
 
 import argparse
 
-from vidshift.command_line.arguments import add_checkpoint, add_data_dir, count
+from vidshift.command_line.arguments import (
+    add_checkpoint,
+    add_data_dir,
+    add_protocol,
+    count,
+)
 
 PROGRAM = "vidshift.compare.program"
 
@@ -62,14 +67,7 @@ def add_arguments(parser):
     )
     add_checkpoint(parser)
     add("--split", help="default: each run's validation split")
-    add(
-        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
-    )
-    add(
-        "--average",
-        metavar="NAME",
-        help="of views: logits or softmax; the protocol's if left out",
-    )
+    add_protocol(parser)
     add_data_dir(parser)
     add("--batch-size", type=count, default=64, help="videos at a time (default: 64)")
     add(

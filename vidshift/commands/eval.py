@@ -15,6 +15,7 @@ Several --run are scored together, by the weighted mean of their scores
 from vidshift.command_line.arguments import (
     add_checkpoint,
     add_data_dir,
+    add_protocol,
     add_run,
     count,
 )
@@ -53,14 +54,7 @@ def add_arguments(parser):
         metavar="X,X",
         help="of each --run, then each --scores; all alike if left out",
     )
-    add(
-        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
-    )
-    add(
-        "--average",
-        metavar="NAME",
-        help="of views and networks: logits or softmax; the protocol's if left out",
-    )
+    add_protocol(parser, averaged="views and networks")
     add("--split", default="test", help="which one is scored (default: test)")
     add_data_dir(parser)
     add("--batch-size", type=count, default=64, help="videos at a time (default: 64)")

@@ -8,6 +8,7 @@ Prints the most probable classes of each file, over the average of the protocol'
 from vidshift.command_line.arguments import (
     add_checkpoint,
     add_json,
+    add_protocol,
     add_run,
     count,
 )
@@ -20,14 +21,7 @@ def add_arguments(parser):
     add("videos", nargs="+", metavar="FILE", help="a video file")
     add_run(parser, required=True)
     add_checkpoint(parser)
-    add(
-        "--protocol", default="1x1", metavar="NAME", help="clips x crops (default: 1x1)"
-    )
-    add(
-        "--average",
-        metavar="NAME",
-        help="of views: logits or softmax; the protocol's if left out",
-    )
+    add_protocol(parser)
     add("--top", type=count, default=5, help="classes to print (default: 5)")
     add(
         "--soft",

@@ -15,9 +15,6 @@ from vidshift.evaluation.protocols import chosen
 from vidshift.evaluation.score_files import Origin
 from vidshift.run import Run
 
-# Fields of an origin that depend on where a checkpoint lies.
-PLACES = ("checkpoint",)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
@@ -142,16 +139,12 @@ def _arguments(run: Run, options: argparse.Namespace) -> list[str]:
 
 def _existing(run: Run, origin: Origin) -> pathlib.Path | None:
     """Returns a file of scores beside the run that has this origin."""
-    wanted = _without_places(origin)
     for file in sorted((run.folder / "evaluation").glob("*.npz")):
         read = score_files.read_origin(file)
-        if read is not None and _without_places(read) == wanted:
+        # A run may have moved: its weights' sum tells it, not its place.
+        if read is not None and read._replace(checkpoint=origin.checkpoint) == origin:
             return file
     return None
-
-
-def _without_places(origin: Origin) -> dict:
-    return {k: v for k, v in origin._asdict().items() if k not in PLACES}
 
 
 def _run_of(origin: Origin) -> Run | None:

@@ -12,12 +12,9 @@ from vidshift.command_line.errors import check_out
 from vidshift.compare import cost, curves, markdown, members, pictures, rows
 from vidshift.compare.members import Member
 from vidshift.data.views.eval_views import WHOLE
-from vidshift.evaluation import gains
+from vidshift.evaluation import gains, pairing
 from vidshift.evaluation.gains import ClassGain
 from vidshift.evaluation.protocols import Protocol, chosen
-
-# Fields of an origin that all runs share, but for the split of groups.
-SHARED = ("dataset", "protocol", "average")
 
 
 class Comparison(NamedTuple):
@@ -179,7 +176,7 @@ def to_json(comparison: Comparison, files: dict[str, str]) -> dict:
     """Returns all figures as JSON types."""
     origin = comparison.first.member.origin
     return {
-        **{name: getattr(origin, name) for name in SHARED},
+        **{name: getattr(origin, name) for name in pairing.SAME_BUT_SPLIT},
         "runs": [row.to_json() for row in comparison.every_row],
         "groups": [group.to_json() for group in comparison.groups],
         "classes": {

@@ -23,12 +23,12 @@ class OneLabel(NamedTuple):
 
     @property
     def right(self) -> Bool[np.ndarray, " N"]:
-        """Whether each clip is right, as top-1 counts it: a tie is wrong."""
+        """Says of each clip if it is right, as top-1 counts it: a tie is wrong."""
         return metrics.hits(self.logits, self.labels, 1)
 
     @property
     def others(self) -> Int[np.ndarray, " N"]:
-        """The highest class of each clip that is not its label."""
+        """Returns the highest class of each clip that is not its label."""
         logits = self.logits.astype(np.float64)
         logits[np.arange(len(logits)), self.labels] = -np.inf
         return logits.argmax(1)

@@ -1,17 +1,16 @@
 """Scores of the same clips by several networks, row by row."""
 
+import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from vidshift.class_names import listed
-from vidshift.evaluation.ensemble import rows_by_id
+from vidshift.evaluation.common_clips import common_clips
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.score_files import Origin
 
 # Fields of an origin that scores must share to be compared.
 SAME = ("dataset", "split", "protocol", "average")
-# The same of runs whose figures are averaged over splits.
+# Those of runs whose figures are averaged over splits.
 SAME_BUT_SPLIT = ("dataset", "protocol", "average")
 
 
@@ -59,12 +58,8 @@ def align(members: Sequence[Scores], *, names: Sequence[str]) -> list[Scores]:
       OtherClipsError: a member has a clip that another never saw.
       ValueError: members of other labels or kinds of label, or two clips with one id.
     """
-    first, us = members[0], names[0]
-    rows = [rows_by_id(*named) for named in zip(members, names, strict=True)]
-    known = [
-        by_id.keys() | {name for name, _ in member.failures}
-        for by_id, member in zip(rows, members, strict=True)
-    ]
+    us = names[0]
+    known = [{*m.ids, *(name for name, _ in m.failures)} for m in members]
     for ids, them in zip(known[1:], names[1:], strict=True):
         only = {us: sorted(known[0] - ids), them: sorted(ids - known[0])}
         for name, clips in only.items():
@@ -73,27 +68,14 @@ def align(members: Sequence[Scores], *, names: Sequence[str]) -> list[Scores]:
                     f"{us} and {them} are of other clips: only {name} has "
                     f"{listed(clips)}"
                 )
-    kept = [id for id in first.ids if all(id in by_id for by_id in rows)]
-    if not kept:
-        raise ValueError(f"no clip was scored by all of {', '.join(names)}")
-    aligned = []
-    for member, by_id, them in zip(members, rows, names, strict=True):
-        order = np.array([by_id[id] for id in kept])
-        if member.task != first.task:
-            raise ValueError(
-                f"{them} has labels of another kind than {us}: {member.task} and "
-                f"{first.task}"
-            )
-        aligned.append(
-            Scores(
-                member.logits[order],
-                member.labels[order],
-                order,
-                tuple(kept),
-                member.failures,
-                member.task,
-            )
+    kept, orders = common_clips(members, names)
+    return [
+        dataclasses.replace(
+            member,
+            logits=member.logits[order],
+            labels=member.labels[order],
+            rows=order,
+            ids=kept,
         )
-        if not np.array_equal(aligned[-1].labels, aligned[0].labels):
-            raise ValueError(f"{them} and {us} have other labels for a clip")
-    return aligned
+        for member, order in zip(members, orders, strict=True)
+    ]

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vidshift.class_names import difference
 from vidshift.data.media import video
 from vidshift.data.media.encoding import UNKNOWN_FPS
+from vidshift.report import colours
 from vidshift.run import Run
 
 # Lengths in pixels. The picture has a background of its own, for light and dark pages.
@@ -26,8 +27,8 @@ CLIP_SIDE = 192
 LINE = 20
 PERCENT_WIDTH = 38
 BACKGROUND, TRACK, TEXT, FAINT = "#1f242c", "#2f3742", "#e6e9ee", "#98a2b0"
-# Okabe and Ito's, which most colour-blind people can tell apart.
-COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7")
+# The light ones, on a dark background.
+COLOURS = (colours.SKY, colours.ORANGE, colours.GREEN, colours.PURPLE)
 MOST_NETWORKS = len(COLOURS)
 # A longer clip is shown by some of its frames.
 MOST_FRAMES = 16
@@ -160,8 +161,8 @@ def draw(
     card = Card(figures, frames)
     drawn = [(card.draw(moment), moment.milliseconds) for moment in moments(figures)]
     pictures, durations = zip(*drawn, strict=True)
-    for colours in PALETTE_SIZES:
-        data = _encoded(pictures, durations, colours)
+    for size in PALETTE_SIZES:
+        data = _encoded(pictures, durations, size)
         if len(data) <= LARGEST_BYTES:
             break
     path.write_bytes(data)

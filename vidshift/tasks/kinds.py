@@ -161,7 +161,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class SingleLabel(Task):
-    """One class a clip: int32 `[B]`, -1 where a clip has no label."""
+    """Labels of one class a clip: int32 `[B]`, -1 where a clip has none."""
 
     best_by: ClassVar[str] = "top1"
     metrics: ClassVar[dict[str, Metric]] = {
@@ -272,7 +272,7 @@ class MultiLabel(Task):
 
 @dataclasses.dataclass(frozen=True)
 class MultiTask(Task):
-    """One class for each of several tasks: int32 `[B, tasks]` (EPIC-Kitchens).
+    """Labels of one class for each of several tasks: int32 `[B, tasks]` (EPIC-Kitchens).
 
     The loss is the sum of the tasks'. A clip is right where the last task is: the action
     of EPIC-Kitchens' verb, noun and action.
