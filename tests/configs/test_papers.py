@@ -6,7 +6,9 @@ modules) are traced at their full size and not run. The networks of the rows tha
 docs/configs.md alone has are built by `test_configs.py`.
 """
 
+import io
 import re
+import sys
 from typing import NamedTuple
 
 import jax
@@ -100,6 +102,7 @@ def workshop(tmp_path_factory, image):
     small = {name: small_table(table) for name, table in TABLES.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "stdin", io.StringIO())
         patch.setattr(build, "results", one_process)
         patch.setattr(flow, "pictures", made_up_flow)
         patch.setattr(flow, "check_installed", lambda: None)

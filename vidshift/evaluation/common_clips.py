@@ -24,7 +24,7 @@ def common_clips(
       ValueError: there is no such clip; a network has two clips with one id; or the
         networks have labels of different kinds, or other labels for a clip.
     """
-    rows = [_rows_by_id(*named) for named in zip(members, names, strict=True)]
+    rows = [rows_by_id(*named) for named in zip(members, names, strict=True)]
     first, us = members[0], names[0]
     kept = tuple(id for id in first.ids if all(id in by_id for by_id in rows))
     if not kept:
@@ -41,7 +41,16 @@ def common_clips(
     return kept, orders
 
 
-def _rows_by_id(member: Scores, name: str) -> dict[str, int]:
+def rows_by_id(member: Scores, name: str) -> dict[str, int]:
+    """Returns the row of each clip by its id.
+
+    Args:
+      member: scores of a network.
+      name: of the network, for the error.
+
+    Raises:
+      ValueError: two clips have one id.
+    """
     rows = {id: row for row, id in enumerate(member.ids)}
     if len(rows) != len(member.ids):
         raise ValueError(f"{name} has several clips of one id")

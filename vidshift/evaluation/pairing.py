@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from vidshift.class_names import listed
-from vidshift.evaluation.common_clips import common_clips
+from vidshift.evaluation.common_clips import common_clips, rows_by_id
 from vidshift.evaluation.evaluate import Scores
 from vidshift.evaluation.score_files import Origin
 
@@ -59,7 +59,10 @@ def align(members: Sequence[Scores], *, names: Sequence[str]) -> list[Scores]:
       ValueError: members of other labels or kinds of label, or two clips with one id.
     """
     us = names[0]
-    known = [{*m.ids, *(name for name, _ in m.failures)} for m in members]
+    known = [
+        rows_by_id(member, name).keys() | {failed for failed, _ in member.failures}
+        for member, name in zip(members, names, strict=True)
+    ]
     for ids, them in zip(known[1:], names[1:], strict=True):
         only = {us: sorted(known[0] - ids), them: sorted(ids - known[0])}
         for name, clips in only.items():
