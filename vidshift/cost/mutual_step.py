@@ -125,7 +125,7 @@ def mean(values: Iterable[float]) -> float:
 
 
 def lines(found: StepCost, full: SubNetwork) -> list[str]:
-    """Returns a Markdown table."""
+    """Returns a Markdown table, and a sentence on equation 2."""
     rows = (
         (f"full network, {full.side}² x {full.frames}", 1, found.full),
         ("narrowest, mean of its resolutions", 1, found.narrowest),
@@ -142,5 +142,8 @@ def lines(found: StepCost, full: SubNetwork) -> list[str]:
     table.append(
         f"| step | {2 + found.random_networks} | {found.step:.2f} | {found.ratio:.3f} |"
     )
-    table.append(f"| step by equation 2 | | | {found.equation_2:.3f} |")
-    return table
+    return [
+        *table,
+        "",
+        f"By equation 2, a step is {found.equation_2:.3f} of the full network's.",
+    ]

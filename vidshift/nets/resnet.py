@@ -86,7 +86,7 @@ class ResNet(FrameNetwork):
         unit = partial(conv_unit, dtype=dtype, rngs=rngs)
 
         def slim_unit(cin, cout, *shape, **options):
-            """From and to numbers of channels at full width."""
+            """A unit between numbers of channels at full width."""
             return unit(kept(cin, width), kept(cout, width), *shape, **options)
 
         self.stem = unit(in_channels, kept(base, width), 3 if small_stem else 7, 2)
