@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from vidshift.kernels import Frames, pointwise
+from vidshift.kernels import Frames, depthwise, pointwise
 from vidshift.kernels.sharding import over_batch, varying_like
 
 
@@ -53,6 +53,8 @@ def _convolve(x, kernel, window, parts):
 def _in_one_type(x, kernel, window):
     if _pointwise(kernel, window):
         return pointwise.conv(x, kernel, window.strides)
+    if _depthwise(kernel, window):
+        return depthwise.conv(x, kernel, window.strides, window.padding)
     return _by_xla(x, kernel, window)
 
 
@@ -60,6 +62,11 @@ def _pointwise(kernel, window: Window) -> bool:
     """Tells if it is 1x1 over all channels, of places of the frame alone."""
     plain = window.groups == 1 and not np.any(window.padding)
     return plain and kernel.shape[:2] == (1, 1)
+
+
+def _depthwise(kernel, window: Window) -> bool:
+    """Tells if each channel has its own kernel and gives one channel."""
+    return kernel.shape[2:] == (1, window.groups)
 
 
 def _by_xla(x, kernel, window):
@@ -81,16 +88,22 @@ def _forward(x, kernel, window, parts):
 def _backward(window, parts, residuals, dy):
     x, kernel = residuals
     cast = kernel.astype(x.dtype)
-    is_pointwise = _pointwise(cast, window)
+    strides, padding, _ = window
+    is_pointwise, is_depthwise = _pointwise(cast, window), _depthwise(cast, window)
     if is_pointwise:
-        dx = pointwise.conv_dx(dy, cast, window.strides, x.shape[:2])
+        dx = pointwise.conv_dx(dy, cast, strides, x.shape[:2])
+    elif is_depthwise:
+        dx = depthwise.conv_dx(dy, cast, strides, padding, x.shape[:2])
     else:
         (dx,) = jax.linear_transpose(lambda x: _by_xla(x, cast, window), x)(dy)
 
     def own(x, dy):
         """Returns the kernel's gradient from a device's own frames, `[1, ...]`."""
         if is_pointwise:
-            dkernel = pointwise.conv_dkernel(x, dy, window.strides)
+            dkernel = pointwise.conv_dkernel(x, dy, strides)
+        elif is_depthwise:
+            sides = kernel.shape[:2]
+            dkernel = depthwise.conv_dkernel(x, dy, strides, padding, sides)
         else:
             convolve = functools.partial(_by_xla, x, window=window)
             (dkernel,) = jax.linear_transpose(convolve, cast)(dy)
