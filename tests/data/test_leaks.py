@@ -28,7 +28,11 @@ def test_a_leak_is_found():
         clips(40, brighter=60, seed=0), clips(20, brighter=60, seed=1000)
     )
     assert found["pixels of frame 0"][1] > 0.9
-    assert abs(found["pixels of frame 2"][1] - 0.5) < 0.25
+    assert abs(found["pixels of frame 1"][1] - 0.5) < 0.25
+    assert found.keys() == {
+        *("bytes of the file", "bytes of the first frame", "bytes of each frame"),
+        *("pixels of frame 0", "pixels of frame 1"),
+    }
 
 
 def test_bytes_of_frames_are_those_of_the_pictures():

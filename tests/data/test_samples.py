@@ -39,7 +39,7 @@ def package(tmp_path, monkeypatch):
         file.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    return Package(
+    row = Package(
         "made-up-clips",
         "1.0",
         "MIT",
@@ -47,6 +47,8 @@ def package(tmp_path, monkeypatch):
         {"videos": (File("made_up/clip.mp4", sha256(VIDEO)),)},
         (f"{info}/LICENSE",),
     )
+    monkeypatch.setattr(samples, "PACKAGES", (row,))
+    return row
 
 
 def written(out) -> dict[str, bytes]:
@@ -59,7 +61,7 @@ def written(out) -> dict[str, bytes]:
 
 def test_only_what_is_named_is_written(package, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
-    samples.fetch(out, (package,))
+    samples.fetch(out)
     whole = {"videos/clip.mp4": VIDEO, "licences/made-up-clips-1.0/LICENSE": LICENCE}
     assert written(out) == whole and {p.name for p in out.iterdir()} == {
         "videos",
@@ -69,26 +71,28 @@ def test_only_what_is_named_is_written(package, tmp_path, capsys, monkeypatch):
     assert "clip.mp4: 0.0 MB, MIT, from made-up-clips 1.0" in said
     # It is there: pip is not asked, until it is damaged.
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
-    samples.fetch(out, (package,))
+    samples.fetch(out)
     (out / "videos" / "clip.mp4").write_bytes(b"damaged")
     with pytest.raises(RuntimeError, match="pip cannot download made-up-clips==1.0: "):
-        samples.fetch(out, (package,))
+        samples.fetch(out)
 
 
-def test_another_archive_is_refused(package, tmp_path):
+def test_another_archive_is_refused(package, tmp_path, monkeypatch):
     out = tmp_path / "out"
+    monkeypatch.setattr(samples, "PACKAGES", (package._replace(sha256="0" * 64),))
     with pytest.raises(ValueError, match=r"made_up_clips-1.0.* has the SHA-256 "):
-        samples.fetch(out, (package._replace(sha256="0" * 64),))
+        samples.fetch(out)
     assert not any(out.iterdir())
     other = {"videos": (File("made_up/other.mp4", sha256(VIDEO)),)}
+    monkeypatch.setattr(samples, "PACKAGES", (package._replace(folders=other),))
     with pytest.raises(ValueError, match="made_up/other.mp4 of .* has the SHA-256 "):
-        samples.fetch(out, (package._replace(folders=other),))
+        samples.fetch(out)
     assert not any(out.iterdir())
 
 
 def test_one_line_where_it_cannot_be_had(package, tmp_path, monkeypatch, capsys):
     missing = package._replace(name="no-such-clips")
-    monkeypatch.setattr(samples.fetch, "__defaults__", ((missing,),))
+    monkeypatch.setattr(samples, "PACKAGES", (missing,))
     argv = ["data", "fetch-samples", f"--out={tmp_path / 'out'}"]
     assert cli.run(argv) == 2
     *_, line = capsys.readouterr().err.splitlines()

