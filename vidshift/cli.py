@@ -18,7 +18,7 @@ from vidshift.command_line.quiet import quiet_libraries, quiet_plugins
 # Heading of the help -> commands.
 GROUPS = {
     "train and evaluate": ("train", "eval", "predict", "compare", "schemes"),
-    "data and weights": ("prepare", "convert"),
+    "data and weights": ("prepare", "data", "convert"),
     "use": ("stream", "export"),
     "look inside": ("pictures", "early", "budgets"),
     "cost and speed": ("cost", "fit", "speed", "measure"),

@@ -7,7 +7,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from vidshift.data.annotations import DATASETS
+
 FRAMES = 12
+# All but windows that are cut out of any videos, whose files have to be videos to be listed.
+LISTED = [name for name in DATASETS if name != "arrow_of_time"]
 
 
 def make(name: str, root: Path, video: bytes | None, image: bytes | None) -> None:

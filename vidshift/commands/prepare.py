@@ -2,6 +2,7 @@
 
     vidshift prepare something_v2 --source ~/Downloads/ssv2 --out datasets
     vidshift prepare folder --source my_videos --out datasets
+    vidshift prepare arrow_of_time --source videos --out datasets
     vidshift prepare kinetics400 --source k400 --check
 
 NAME is a data set of vidshift.data.annotations, whose file there says what is expected
@@ -14,6 +15,9 @@ For `folder`, the class of a mirror image is read from the names ("swipe left", 
 right"), and printed. --mirror="swipe left=swipe right" says what the names do not, and
 --mirror="right hook=right hook" that a class is its own mirror image; given again, with
 other pairs, it changes nothing but them.
+
+`arrow_of_time` cuts windows out of any videos, and labels them by the direction and the
+speed they are played at. It is for training without labels.
 """
 
 import pathlib
@@ -30,10 +34,9 @@ def add_arguments(parser):
     add("--out", metavar="DIR", help="of all prepared data sets (config.data.dir)")
     add(
         "--storage",
-        choices=("fast", "copy", "frames"),
-        default="fast",
-        help="fast: H.264, a keyframe every 4 frames, short side 256; copy: the file as "
-        "it is; frames: a JPEG each frame",
+        choices=("fast", "copy", "frames", "keyframes"),
+        help="fast (the default): H.264, a keyframe every 4 frames, short side 256; "
+        "copy: the file as it is; frames: a JPEG each frame; keyframes: of arrow_of_time",
     )
     add(
         "--modality",
@@ -57,3 +60,12 @@ def add_arguments(parser):
         "needed",
     )
     add("--fps", type=float, metavar="X", help="of folder's clips that are frames")
+    add("--frames", type=count, metavar="N", help="of arrow_of_time's windows (8)")
+    add("--rate", type=float, metavar="X", help="of them, frames a second (12)")
+    add(
+        "--stride",
+        type=float,
+        metavar="SECONDS",
+        help="from one of their places to the next (default: half a window)",
+    )
+    add("--side", type=count, metavar="N", help="of their frames, the short one (128)")

@@ -10,9 +10,21 @@ from vidshift.data.parallel.workers import cores
 from vidshift.data.preparation.build import check, prepare, report_classes
 from vidshift.nets.zoo import pick
 
+# Flags that one data set takes alone.
+OWN_OPTIONS = {
+    "folder": ("csv", "validation_share", "test_share", "fps", "mirror"),
+    "arrow_of_time": ("frames", "rate", "stride", "side"),
+}
+
 
 def main(options: argparse.Namespace) -> int:
-    pick("data set", options.name, DATASETS)
+    storages = pick("data set", options.name, DATASETS).storages
+    stored_as = options.storage or storages[0]
+    if stored_as not in storages:
+        raise ValueError(
+            f"{options.name} is stored as {' or '.join(storages)}, got "
+            f"--storage={stored_as}"
+        )
     workers = options.workers or cores()
     try:
         annotations = _annotations(options)
@@ -23,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
             annotations,
             options.name,
             out=options.out,
-            stored_as=options.storage,
+            stored_as=stored_as,
             modality=options.modality,
             workers=workers,
             retry=options.retry,
@@ -48,13 +60,14 @@ def _annotations(options: argparse.Namespace) -> Annotations:
         raise ValueError(f"--source={options.source} is no folder")
     if options.modality == "flow":
         flow.check_installed()
-    folder_options = {}
-    for field in ("csv", "validation_share", "test_share", "fps", "mirror"):
-        value = getattr(options, field)
-        if value is not None:
-            if options.name != "folder":
-                flag = field.replace("_", "-")
-                raise ValueError(f"--{flag} is for NAME=folder")
-            folder_options[field] = value
+    own_options = {}
+    for name, fields in OWN_OPTIONS.items():
+        for field in fields:
+            value = getattr(options, field)
+            if value is None:
+                continue
+            if options.name != name:
+                raise ValueError(f"--{field.replace('_', '-')} is for NAME={name}")
+            own_options[field] = value
     print(f"{options.name}: listing {options.source}", flush=True)
-    return DATASETS[options.name].read(options.source, **folder_options)
+    return DATASETS[options.name].read(options.source, **own_options)

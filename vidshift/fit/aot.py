@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vidshift.config import Config
 from vidshift.data.annotations import DATASETS
+from vidshift.data.sources import arrow_of_time
 from vidshift.data.sources.split import Split
 from vidshift.data.views import eval_views
 from vidshift.evaluation.protocols import PROTOCOLS
@@ -22,7 +23,7 @@ from vidshift.kernels import triton_gpu
 from vidshift.kernels.analysis import chips, hlo
 from vidshift.kernels.analysis.flops import flops
 from vidshift.nets.zoo import pick
-from vidshift.tasks import SINGLE_LABEL
+from vidshift.tasks import SINGLE_LABEL, Task
 from vidshift.training.experiment import Experiment
 
 # Batches that training has on the device besides the one in use: those of two more
@@ -97,13 +98,13 @@ def eval_program(config: Config, network: dict, mesh: Mesh) -> ChipProgram:
 
 def _experiment(config: Config, network: dict) -> Experiment:
     """Builds the experiment from shapes, as if the data set were here."""
-    name, classes = config.data.name, network["num_classes"]
+    classes = network["num_classes"]
     data = Split(
         source=[],
         classes=("",) * classes,
         # Whatever a mirror image does to the labels, the program is the same.
         flip_labels=tuple(range(classes)),
-        task=DATASETS[name].task if name in DATASETS else SINGLE_LABEL,
+        task=_task(config),
     )
     return Experiment.of(
         config,
@@ -112,6 +113,13 @@ def _experiment(config: Config, network: dict) -> Experiment:
         steps_per_epoch=STEPS_PER_EPOCH,
         model=network,
     )
+
+
+def _task(config: Config) -> Task:
+    name, options = config.data.name, config.data.options
+    if name == arrow_of_time.NAME and options is not None:
+        return arrow_of_time.label_of(options).task
+    return DATASETS[name].task if name in DATASETS else SINGLE_LABEL
 
 
 def _labels(experiment: Experiment, rows: int) -> tuple:

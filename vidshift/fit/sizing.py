@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from vidshift.command_line.progress import to_stderr, working
 from vidshift.config import Config, check
 from vidshift.data.annotations import DATASETS
-from vidshift.data.sources import motion_clips
+from vidshift.data.sources import arrow_of_time, motion_clips
 from vidshift.description import model_arguments
 from vidshift.fit import aot
 from vidshift.kernels.analysis import chips
@@ -165,6 +165,14 @@ def _classes(config: Config, classes: int | None) -> int:
     if classes is not None:
         return classes
     name, known = config.data.name, known_classes()
+    if name == arrow_of_time.NAME and config.data.options is not None:
+        label = arrow_of_time.label_of(config.data.options).classes
+        if label is None:
+            raise ValueError(
+                "the classes of config.data.options.label=place, three for each video, "
+                "are not known; say how many with --num-classes"
+            )
+        return len(label)
     if name not in known:
         raise ValueError(
             f"the classes of config.data.name={name!r} are not known (known: "
@@ -177,6 +185,7 @@ def known_classes() -> dict[str, int]:
     """Returns the number of classes of each data set that can be known without it."""
     return {
         "ordered_motion": len(motion_clips.CLASSES),
+        arrow_of_time.NAME: len(arrow_of_time.LABELS["direction"].classes),
         "tfds_images": 1000,  # ImageNet's
         **{name: it.num_classes for name, it in DATASETS.items() if it.num_classes},
     }

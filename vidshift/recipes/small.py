@@ -1,6 +1,7 @@
 """Small networks that train from scratch on any machine."""
 
 from vidshift.config import AdaptiveConfig, Config, DataConfig, ModelConfig, OptimConfig
+from vidshift.data.sources.arrow_of_time import ArrowOfTime
 from vidshift.data.sources.motion_clips import OrderedMotion
 from vidshift.recipes import clips
 
@@ -50,3 +51,18 @@ def folder() -> Config:
         eval_batch_size=16,
         epochs=30,
     )
+
+
+def arrow_of_time() -> Config:
+    """Returns the direction of time by a ResNet-18 with TSM, for videos without labels."""
+    config = folder()
+    # All frames of a window, and nothing from beside it: its sides are 128 pixels at least.
+    config.data = clips.rgb(
+        "arrow_of_time",
+        options=ArrowOfTime(),
+        num_frames=8,
+        resize=128,
+        crop=112,
+        test_split="test",
+    )
+    return config

@@ -1,6 +1,7 @@
 """Data sets of videos by name, as they are distributed."""
 
 from vidshift.data.annotations import (
+    arrow_of_time,
     charades,
     diving48,
     epic_kitchens100,
@@ -28,6 +29,7 @@ DATASETS: dict[str, VideoDataset] = {
     "epic_kitchens100": epic_kitchens100.DATASET,
     "charades": charades.DATASET,
     "folder": folder.DATASET,
+    "arrow_of_time": arrow_of_time.DATASET,
 }
 
 __all__ = ["DATASETS", "AnnotationError", "Annotations", "Clip", "VideoDataset"]

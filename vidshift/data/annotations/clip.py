@@ -16,6 +16,27 @@ UNLABELLED = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Playback:
+    """Frames that a clip takes of its part of a video, and their order."""
+
+    frames: int
+    # Frames a second at speed 1; those nearest to these times are taken.
+    rate: float
+    # Short side of what is stored, pixels.
+    side: int
+    # Speeds at which the same part is played by the clips that go with this one; they are
+    # kept or left out together.
+    speeds: tuple[int, ...]
+    speed: int = 1
+    is_reversed: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the last, at the highest of the speeds."""
+        return (self.frames - 1) * max(self.speeds) / self.rate
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Clip:
     # Unique among the data set's clips; names the clip in messages and hashes.
     id: str
@@ -37,6 +58,8 @@ class Clip:
     spans: tuple[tuple[float, float], ...] | None = None
     # Frames a second of a folder of images, which does not say.
     fps: float | None = None
+    # None: every frame of the part, in their order.
+    playback: Playback | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ class VideoDataset:
     # None: not known before the user's folder is read.
     num_classes: int | None = None
     task: Task = SINGLE_LABEL
+    # Forms in which it can be prepared, in vidshift.data.records.storage; the first is the
+    # default.
+    storages: tuple[str, ...] = ("fast", "copy", "frames")
     # (a test clip's id, its five best labels, names of all classes) -> the line that the
     # data set's server takes, where the labels of the test are not public.
     submission: Callable[[str, Sequence[int], Sequence[str]], str] | None = None

@@ -1,5 +1,6 @@
 """Writes the prepared form of a data set, or goes on with it."""
 
+import collections
 import contextlib
 import csv
 import functools
@@ -9,7 +10,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -27,6 +28,8 @@ from vidshift.data.records.builder import Shard
 # An interruption loses at most so many clips.
 CLIPS_PER_SHARD = 128
 LEFT_OUT = "left_out.csv"
+# Kinds of reasons that the report counts.
+MOST_KINDS = 6
 
 
 def prepare(
@@ -45,7 +48,7 @@ def prepare(
       annotations: of the data set.
       name: of the data set.
       out: folder of all prepared data sets.
-      stored_as: a name in storage.STORAGES.
+      stored_as: one of the data set's storages.
       modality: "rgb" or "flow".
       workers: processes that decode and encode.
       retry: try again what was left out, with all other clips of its shards.
@@ -164,6 +167,8 @@ def _plan(annotations: Annotations, stored_as: str, modality: str) -> dict:
     for clip in annotations.clips:
         # Where the source lies may change.
         what = (clip.id, clip.splits, clip.label, clip.start, clip.end, clip.spans)
+        if clip.playback is not None:
+            what += (clip.playback,)
         listed.update(repr(what).encode())
     return {
         "storage": stored_as,
@@ -246,7 +251,7 @@ def _write_all(
     done = {path: builder.read_shard(path) for _, path, _ in parts}
     clips = [clip for _, path, part in parts if not done[path] for clip in part]
     # All clips go through one queue, so that no core waits at the end of a shard.
-    stored = results(store, clips, workers=workers)
+    stored = _stored(store, clips, workers)
     progress = ClipProgress(folder.parents[1].name, len(annotations.clips))
 
     def of_shard(part: list[Clip]) -> Iterator[list[bytes] | tuple[str, str]]:
@@ -264,6 +269,28 @@ def _write_all(
             shard = done[path] or builder.write_shard(path, of_shard(part))
             shards.setdefault(split, []).append(shard)
     return shards
+
+
+def _stored(
+    store: Callable[[Clip], Any], clips: Iterable[Clip], workers: int
+) -> Iterator[tuple[Clip, Any]]:
+    """Yields each clip with its result; windows of one part are made by one worker."""
+    groups = (list(group) for _, group in itertools.groupby(clips, key=_part))
+    made = results(functools.partial(_each, store), groups, workers=workers)
+    with contextlib.closing(made):
+        for group, result in made:
+            failed = isinstance(result, Failed)
+            yield from zip(group, [result] * len(group) if failed else result)
+
+
+def _part(clip: Clip) -> tuple:
+    if clip.playback is None:
+        return (clip.id,)
+    return clip.path, clip.start, clip.end
+
+
+def _each(store: Callable[[Clip], Any], clips: Sequence[Clip]) -> list:
+    return [store(clip) for clip in clips]
 
 
 def _refuse_copies_of_parts(
@@ -312,6 +339,13 @@ def _report(
     every = list(itertools.chain(*shards.values()))
     print(f"{folder}: {sum(shard.size_bytes for shard in every) / 1e9:.3f} GB")
     if any(shard.failures for shard in every):
+        kinds = collections.Counter(
+            why.removeprefix(f"{name}: ").partition(":")[0]
+            for shard in every
+            for name, why in shard.failures
+        )
+        most = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common(MOST_KINDS))
+        print(f"left out: {most}{', ...' * (len(kinds) > MOST_KINDS)}")
         print(f"what is left out, and why: {folder / LEFT_OUT}")
 
 

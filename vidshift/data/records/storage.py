@@ -3,6 +3,7 @@
 `fast` and `frames` are scaled down to a short side of 256 pixels (never up), turned
 upright and brought to 8 bits; frame i is frame i of the source, however far apart in time
 they are. Where pixels are not square, what is stored says so as the source does.
+`keyframes` is for windows, clips with a `playback`: some frames of a part of a video.
 """
 
 import contextlib
@@ -22,11 +23,14 @@ from vidshift.data.media.encoding import UNKNOWN_FPS, encode, encode_jpeg, join_
 from vidshift.data.media.frame_index import index_of
 from vidshift.data.media.player import Player
 from vidshift.data.media.video import VideoError
+from vidshift.data.records import windows
 
 # Above it, an average frame rate is not one.
 MOST_FPS = 1000.0
 # Short side of what is encoded anew, pixels.
 SHORT_SIDE = 256
+# The storage of clips with a `playback`, and of no others.
+KEYFRAMES = "keyframes"
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 # Two decoders' pictures of one JPEG differ by less on average, of 255: they smooth colours
@@ -46,7 +50,7 @@ def store(clip: Clip, storage: str, pictures_of: Callable | None = None) -> Stor
 
     Args:
       clip: from the annotations.
-      storage: a name in STORAGES.
+      storage: a name in STORAGES, or KEYFRAMES.
       pictures_of: makes other pictures of the clip's (`flow.pictures`), which have no
         file to be kept as.
 
@@ -55,12 +59,15 @@ def store(clip: Clip, storage: str, pictures_of: Callable | None = None) -> Stor
         its start and end. The same clip gives the same error each time.
     """
     with _errors_name(clip):
-        return STORAGES[storage](clip, pictures_of)
+        make = _window if storage == KEYFRAMES else STORAGES[storage]
+        return make(clip, pictures_of)
 
 
 def count(clip: Clip) -> int:
     """Decodes a clip from beginning to end and counts its frames; errors as `store`."""
     with _errors_name(clip):
+        if clip.playback is not None:
+            return len(windows.read(clip).frames)
         return sum(1 for _ in Pictures(clip))
 
 
@@ -77,6 +84,16 @@ def _errors_name(clip: Clip) -> Iterator[None]:
         raise VideoError(text if known else f"{clip.id}: {text}") from error
     except (OSError, av.FFmpegError) as error:
         raise VideoError(f"{clip.id}: cannot be read ({error})") from error
+
+
+def _window(clip: Clip, pictures_of: Callable | None) -> Stored:
+    """Stores a window at its own rate, whatever the speed, which the rate would tell."""
+    frames, pixel_aspect = windows.read(clip)
+    if pictures_of:
+        frames = np.stack(list(pictures_of(frames)))
+    fps = clip.playback.rate
+    data = encoding.encode_keyframes(frames, fps=fps, pixel_aspect=pixel_aspect)
+    return Stored(data, len(frames), fps)
 
 
 def _copied(clip: Clip, pictures_of: None) -> Stored:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from vidshift.data import annotations
 from vidshift.data.sources import (
+    arrow_of_time,
     image_folder,
     motion_clips,
     ordered_motion,
@@ -43,6 +44,11 @@ DATASETS: dict[str, Dataset] = {
         tfds_images.SPLITS, tfds_images.TfdsImages, tfds_images.open_split
     ),
     **{name: _prepared(name, it) for name, it in annotations.DATASETS.items()},
+    arrow_of_time.NAME: Dataset(
+        annotations.arrow_of_time.SPLITS,
+        arrow_of_time.ArrowOfTime,
+        arrow_of_time.open_split,
+    ),
 }
 
 
