@@ -262,3 +262,8 @@ def _six(
 
 # How many places a user's videos have is not known; training takes one of the tasks.
 DATASET = VideoDataset(read, SPLITS, storages=("keyframes",))
+
+
+def place_of(clip_id: str) -> str:
+    """Returns the place in a clip's id: windows of one place share what happens there."""
+    return clip_id.rpartition(", ")[0]

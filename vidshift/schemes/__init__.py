@@ -1,0 +1,1 @@
+"""Tables of one config under several schemes: `vidshift schemes`."""
