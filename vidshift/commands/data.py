@@ -1,4 +1,4 @@
-"""Fetches sample videos and weights, and looks for leaks of the order of time.
+"""Fetches sample videos and weights, and looks for leaks of the order.
 
     vidshift data fetch-samples --out samples
     vidshift data leaks --data-dir datasets

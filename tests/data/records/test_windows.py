@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 from fractions import Fraction
 
 import av
@@ -45,6 +46,13 @@ def test_frames_nearest_to_the_times(tmp_path, codec, container):
         assert numbered_videos.numbers(frames) == [first + 5 * n for n in range(4)]
         frames = windows.read(clip(path, start, speed=2)).frames
         assert numbered_videos.numbers(frames) == [first + 10 * n for n in range(4)]
+
+
+def test_a_part_within_the_last_one(tmp_path):
+    path = write(tmp_path / "clip")
+    windows.read(clip(path, 0.0))
+    (first, _) = windows.read(clip(path, 0.4, frames=2)).frames
+    assert numbered_videos.number(first) == 10
 
 
 def test_a_part_far_ahead_is_sought(tmp_path):
@@ -92,20 +100,27 @@ def test_too_few_frames(tmp_path):
     path = write(tmp_path / "holed", "libx264", "matroska", 100, times=holed)
     with pytest.raises(VideoError, match="^it: gap: no frame near"):
         windows.read(clip(path, 1.0))
-    path = write(tmp_path / "slow", fps=3.0)
-    with pytest.raises(VideoError, match="^it: gap: "):
-        windows.read(clip(path, 1.0))
+    # Two times a fifth of a second apart, with a frame in their middle alone.
+    path = write(tmp_path / "slow", fps=4.5)
+    with pytest.raises(
+        VideoError, match="^it: gap: two of the window's times have one"
+    ):
+        windows.read(clip(path, 2 / 4.5 - 0.1))
 
 
-def test_after_damage_the_next_is_read(tmp_path):
-    path = write(tmp_path / "clip", "libx264", "mp4", 100)
-    whole = path.read_bytes()
-    windows.read(clip(path, 0.0))
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(VideoError):
-        store(clip(path, 2.6), KEYFRAMES)
-    path.write_bytes(whole)
-    assert numbered_videos.number(windows.read(clip(path, 2.6)).frames[0]) == 65
+def test_after_an_error_the_same_part_is_read(tmp_path, monkeypatch):
+    path, frames = write(tmp_path / "clip"), video.frames
+
+    def damaged(*arguments, **options):
+        yield from itertools.islice(frames(*arguments, **options), 5)
+        raise VideoError("damaged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "frames", damaged)
+        with pytest.raises(VideoError, match="^it: damaged$"):
+            store(clip(path, 1.0), KEYFRAMES)
+    (first, *_) = windows.read(clip(path, 1.0)).frames
+    assert numbered_videos.number(first) == 25
 
 
 def test_all_speeds_fail_alike(tmp_path, monkeypatch):

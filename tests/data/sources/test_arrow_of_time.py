@@ -7,11 +7,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import vidshift
 from tests.support import moving_square
 from vidshift import cli
 from vidshift.data import leaks
+from vidshift.data.media import video
 from vidshift.data.preparation import build
 from vidshift.data.records import builder as records
 from vidshift.data.sources.arrow_of_time import LABELS, ArrowOfTime, open_split
@@ -84,6 +86,23 @@ def test_backward_clips_are_forward_ones_reversed(out):
         if label == 0:
             other, _ = clips[name.replace("forward", "backward")]
             np.testing.assert_array_equal(frames[::-1], other)
+
+
+def test_forward_is_the_order_of_the_video(out, source):
+    whole = video.decode(source / "0" / "clip.mp4", range(361))
+    split = opened(out)
+    for row in range(12):
+        record = split.source[row]
+        name, _, how = record["id"].partition(" at ")
+        start, speed = float(how.split()[0]), int(how.split()[2][0])
+        assert name == "0/clip.mp4"
+        numbers = np.round((start + np.arange(4) * speed / 12) * 12).astype(int)
+        shown = split.decode(record["video"], range(4)).astype(float)
+        if record["label"]:
+            shown = shown[::-1]
+        for picture, number in zip(shown, numbers, strict=True):
+            small = Image.fromarray(whole[number]).resize((32, 32))
+            assert np.abs(picture - np.asarray(small)).mean() < 5
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -159,7 +178,7 @@ def test_with_workers_and_after_an_interruption_the_bytes_are_the_same(
 
 
 def test_another_plan_is_refused(source, out, capsys):
-    prepare(source, out, "--stride=0.5", code=2)
+    prepare(source, out, "--side=48", code=2)
     assert "was made of other annotations" in capsys.readouterr().err
     prepare(source, out, "--storage=fast", code=2)
     assert "arrow_of_time is stored as keyframes, got" in capsys.readouterr().err
