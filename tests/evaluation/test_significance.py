@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidshift.evaluation.significance import compared, mcnemar, wilson
+from vidshift.evaluation.significance import bootstrap, compared, mcnemar, wilson
 from vidshift.evaluation.spread import spread
 
 
@@ -58,3 +58,25 @@ def test_spread_over_runs():
     assert spread([0.5]) == (0.5, None, 0.5, 0.5)
     with pytest.raises(ValueError, match="empty"):
         spread([])
+
+
+def test_bootstrap_resamples_groups():
+    rng = np.random.default_rng(1)
+    means = rng.random(40)
+    # Ten clips of one group are always alike: as uncertain as one of each.
+    alike = bootstrap(np.repeat(means, 10), np.repeat(np.arange(40), 10).tolist())
+    single = bootstrap(means, range(40))
+    np.testing.assert_allclose(alike, single, rtol=1e-12)
+    # As the normal distribution has it.
+    error = 1.96 * means.std() / np.sqrt(40)
+    np.testing.assert_allclose(single, means.mean() + [-error, error], atol=0.01)
+    assert bootstrap(np.repeat(means, 10), range(400))[0] > single[0] + error / 2
+    # Larger groups count for more.
+    low, high = bootstrap(np.asarray([1.0, 0, 0, 0]), "abbb")
+    assert (low, high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("groups", ["", "ab"])
+def test_bootstrap_needs_a_group_a_clip(groups):
+    with pytest.raises(ValueError, match=f"one for each.*got {len(groups)} and 1"):
+        bootstrap(np.ones(1), groups)

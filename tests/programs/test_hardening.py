@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.commands import TINY, finish, of_kind, start_program
 from tests.support.files import VIDEOS
-from vidshift import checkpoints, cli, load, read_clip, schemes
+from vidshift import checkpoints, cli, load, read_clip
 from vidshift.nets.weights import named_arrays
+from vidshift.schemes import tables, trained
 from vidshift.shifts.attention import WholeShift, attention_layers, with_temperature
 from vidshift.training.log import read_metrics
 
@@ -28,7 +29,10 @@ def row(tmp_path_factory, data_dir):
     fields |= {"data.num_frames": 4, "validate_epochs": 9}
     fields |= {"optim.attention.budget": 0.25}
     given = [f"--config.{name}={value}" for name, value in fields.items()]
-    rows, printed = {"with attention": schemes.ATTENTION}, []
+    table = tables.Table(
+        {"with attention": tables.Row(tables.ATTENTION)}, hardened=True
+    )
+    printed = []
 
     def run(command, *, check, **_):
         python, *program = command
@@ -37,8 +41,8 @@ def row(tmp_path_factory, data_dir):
         return SimpleNamespace(stdout=printed[-1])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(schemes.TABLES, "rubiksnet", rows)
-        patch.setattr(schemes.subprocess, "run", run)
+        patch.setitem(tables.TABLES, "rubiksnet", table)
+        patch.setattr(trained.subprocess, "run", run)
         with contextlib.redirect_stdout(io.StringIO()) as said:
             assert (
                 cli.run(["schemes", "--table=rubiksnet", f"--out={out}", *given]) == 0
@@ -100,8 +104,7 @@ def test_channels_that_had_not_decided_are_warned_of(run, tmp_path, caplog):
 
 @pytest.mark.slow
 def test_eval_scores_either_form(row):
-    _, *evaluations = row[2]
-    hard, soft = map(json.loads, evaluations)
+    hard, soft = map(json.loads, row[2][2:])
     assert {"moved_channels", "undecided_channels"} <= hard.keys()
     assert "undecided_channels" not in soft
     assert hard["top1"] == soft["top1"]
@@ -110,7 +113,7 @@ def test_eval_scores_either_form(row):
 @pytest.mark.slow
 def test_a_row_of_the_table(row):
     heading, ruler, last = row[1][1:4]
-    assert {line.count("|") for line in (heading, ruler, last)} == {8}
+    assert {line.count("|") for line in (heading, ruler, last)} == {9}
     cells = last.split(" | ")
-    assert cells[0] == "| with attention" and cells[5].endswith(" of 108")
-    assert cells[6].endswith(" of 30 |")
+    assert cells[0] == "| with attention" and cells[6].endswith(" of 108")
+    assert cells[7].endswith(" of 30 |")

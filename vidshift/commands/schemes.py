@@ -24,7 +24,7 @@ import argparse
 
 from vidshift.command_line.arguments import add_config
 
-PROGRAM = "vidshift.schemes"
+PROGRAM = "vidshift.schemes.program"
 
 
 def seeds(text: str) -> tuple[int, ...]:

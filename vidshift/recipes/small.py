@@ -66,3 +66,13 @@ def arrow_of_time() -> Config:
         test_split="test",
     )
     return config
+
+
+def arrow_of_time_mobilenet_v2() -> Config:
+    """Returns the direction of time by MobileNetV2 on small frames, for two CPU cores."""
+    config = arrow_of_time()
+    config.model = ModelConfig(backbone="mobilenet_v2", temporal="tsm", dropout=0.0)
+    config.data.resize, config.data.crop = 72, 64
+    config.optim = OptimConfig(lr=0.01, lr_batch_size=16, warmup_epochs=0.5)
+    config.epochs = 8
+    return config

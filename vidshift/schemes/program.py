@@ -33,7 +33,7 @@ TIMED_STEPS = 3
 
 
 def main(options: argparse.Namespace) -> int:
-    table = TABLES[pick("table", options.table, TABLES)]
+    table = pick("table", options.table, TABLES)
     names = options.rows.split(",") if options.rows else list(table.rows)
     rows = {name: pick("row", name, table.rows) for name in names}
     trainings = _trainings(table, rows, options)
@@ -138,9 +138,7 @@ def _lines(
     return lines
 
 
-def _cells(
-    outcomes: Sequence[Outcome], group_of: Callable[[str], str]
-) -> list[str]:
+def _cells(outcomes: Sequence[Outcome], group_of: Callable[[str], str]) -> list[str]:
     """Returns the means over seeds, and the accuracy's interval over groups of clips."""
     right = np.mean([_right(one) for one in outcomes], axis=0)
     groups = [group_of(id) for id in sorted(outcomes[0].scores.ids)]
@@ -156,7 +154,9 @@ def _cells(
 def _mean(figures: Sequence[float]) -> str:
     """Returns the mean, and over several seeds the standard deviation."""
     found = spread(figures)
-    spread_of_seeds = "" if found.deviation is None else f" ± {100 * found.deviation:.1f}"
+    spread_of_seeds = (
+        "" if found.deviation is None else f" ± {100 * found.deviation:.1f}"
+    )
     return f"{100 * found.mean:.1f}{spread_of_seeds} %"
 
 
