@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -100,7 +101,7 @@ def _say_hours(todo: Sequence[Training], total: int) -> None:
             model = nnx.eval_shape(lambda network=network: create(**network))
             view = config.data.view()
             shape = (config.batch_size, view.num_frames, view.crop, view.crop)
-            clips = np.zeros((*shape, data.train.channels), np.float32)
+            clips = jnp.zeros((*shape, data.train.channels))
             program = lower(model, "train", clips)
             if seconds_per_flop is None:
                 seconds_per_flop = _step_seconds(program) / program.flops
@@ -127,11 +128,11 @@ def _lines(
     """Returns the Markdown table."""
     heading = HEADING + HARDENED * table.hardened
     lines = [f"| {' | '.join(heading)} |", "|" + "---|" * len(heading)]
-    for name in rows:
+    for name, row in rows.items():
         of_row = [one for one in trainings if one.row == name]
         outcomes = [trained.outcome(one) for one in of_row]
         cells = [name, *_cells(outcomes, table.group_of)]
-        if table.hardened and "--config.model.variant=attention" in rows[name].flags:
+        if table.hardened and "--config.model.variant=attention" in row.flags:
             cells += trained.hardened(of_row[0].workdir)
         cells += ["no attention"] * (len(heading) - len(cells))
         lines.append(f"| {' | '.join(cells)} |")
