@@ -13,6 +13,7 @@ import vidshift
 from tests.support import moving_square
 from vidshift import cli
 from vidshift.data import leaks
+from vidshift.data.annotations.arrow_of_time import read
 from vidshift.data.media import video
 from vidshift.data.preparation import build
 from vidshift.data.records import builder as records
@@ -187,6 +188,17 @@ def test_another_plan_is_refused(source, out, capsys):
     argv = ["prepare", "folder", f"--source={source}", f"--out={out}", "--side=64"]
     assert cli.run(argv) == 2
     assert "--side is for NAME=arrow_of_time" in capsys.readouterr().err
+
+
+def test_flow_of_windows_is_refused(source, tmp_path):
+    with pytest.raises(ValueError, match="windows are stored as frames"):
+        build.prepare(
+            read(source, frames=4),
+            "arrow_of_time",
+            out=tmp_path,
+            stored_as="keyframes",
+            modality="flow",
+        )
 
 
 def test_a_scheme_blind_to_order_has_half_of_the_directions(out):
