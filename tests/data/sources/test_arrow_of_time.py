@@ -20,7 +20,7 @@ from vidshift.data.records import builder as records
 from vidshift.data.sources.arrow_of_time import LABELS, ArrowOfTime, open_split
 from vidshift.data.sources.datasets import open_split as open_any
 from vidshift.data.views.sampling import segment_indices
-from vidshift.fit import sizing
+from vidshift.fit import aot, sizing
 from vidshift.recipes import small
 from vidshift.tasks import SINGLE_LABEL, MultiTask
 from vidshift.training.log import read_metrics
@@ -146,6 +146,8 @@ def test_classes_that_fit_knows():
     for label, classes in (("direction", 2), ("speed", 3), ("both", 5)):
         config.data.options.label = label
         assert sizing._classes(config, None) == classes
+        assert sum(aot._task(config).sizes(classes).values()) == classes
+        assert aot._task(config).one_list == (label != "both")
     config.data.options.label = "place"
     with pytest.raises(ValueError, match="--num-classes"):
         sizing._classes(config, None)
