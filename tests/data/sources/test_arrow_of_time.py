@@ -13,13 +13,14 @@ import vidshift
 from tests.support import moving_square
 from vidshift import cli
 from vidshift.data import leaks
+from vidshift.data.annotations.arrow_of_time import read
 from vidshift.data.media import video
 from vidshift.data.preparation import build
 from vidshift.data.records import builder as records
 from vidshift.data.sources.arrow_of_time import LABELS, ArrowOfTime, open_split
 from vidshift.data.sources.datasets import open_split as open_any
 from vidshift.data.views.sampling import segment_indices
-from vidshift.fit import sizing
+from vidshift.fit import aot, sizing
 from vidshift.recipes import small
 from vidshift.tasks import SINGLE_LABEL, MultiTask
 from vidshift.training.log import read_metrics
@@ -145,6 +146,8 @@ def test_classes_that_fit_knows():
     for label, classes in (("direction", 2), ("speed", 3), ("both", 5)):
         config.data.options.label = label
         assert sizing._classes(config, None) == classes
+        assert sum(aot._task(config).sizes(classes).values()) == classes
+        assert aot._task(config).one_list == (label != "both")
     config.data.options.label = "place"
     with pytest.raises(ValueError, match="--num-classes"):
         sizing._classes(config, None)
@@ -187,6 +190,17 @@ def test_another_plan_is_refused(source, out, capsys):
     argv = ["prepare", "folder", f"--source={source}", f"--out={out}", "--side=64"]
     assert cli.run(argv) == 2
     assert "--side is for NAME=arrow_of_time" in capsys.readouterr().err
+
+
+def test_flow_of_windows_is_refused(source, tmp_path):
+    with pytest.raises(ValueError, match="windows are stored as frames"):
+        build.prepare(
+            read(source, frames=4),
+            "arrow_of_time",
+            out=tmp_path,
+            stored_as="keyframes",
+            modality="flow",
+        )
 
 
 def test_a_scheme_blind_to_order_has_half_of_the_directions(out):

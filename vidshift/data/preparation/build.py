@@ -61,7 +61,7 @@ def prepare(
         it was begun from other annotations.
       OSError: nothing can be written, such as on a full disk.
     """
-    _refuse_copies_of_parts(annotations, stored_as, modality)
+    _refuse_storage(annotations, stored_as, modality)
     config = stored_as if modality == "rgb" else f"{modality}_{stored_as}"
     final = pathlib.Path(out) / name / config / builder.VERSION
     folder = final.with_name(f"{builder.VERSION}.incomplete")
@@ -293,9 +293,9 @@ def _each(store: Callable[[Clip], Any], clips: Sequence[Clip]) -> list:
     return [store(clip) for clip in clips]
 
 
-def _refuse_copies_of_parts(
-    annotations: Annotations, stored_as: str, modality: str
-) -> None:
+def _refuse_storage(annotations: Annotations, stored_as: str, modality: str) -> None:
+    if stored_as == storage.KEYFRAMES and modality == "flow":
+        raise ValueError("windows are stored as frames: --modality=rgb, got flow")
     if stored_as != "copy":
         return
     if modality == "flow":

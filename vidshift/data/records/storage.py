@@ -86,11 +86,9 @@ def _errors_name(clip: Clip) -> Iterator[None]:
         raise VideoError(f"{clip.id}: cannot be read ({error})") from error
 
 
-def _window(clip: Clip, pictures_of: Callable | None) -> Stored:
+def _window(clip: Clip, pictures_of: None) -> Stored:
     """Stores a window at its own rate, whatever the speed, which the rate would tell."""
     frames, pixel_aspect = windows.read(clip)
-    if pictures_of:
-        frames = np.stack(list(pictures_of(frames)))
     fps = clip.playback.rate
     data = encoding.encode_keyframes(frames, fps=fps, pixel_aspect=pixel_aspect)
     return Stored(data, len(frames), fps)

@@ -51,7 +51,7 @@ class ArrowOfTime(Prepared):
     A scheme that is blind to order has exactly 50 % of the directions where a test clip
     takes the same frames of both. With `sampling="segments"` that is so where the frames
     of a window are an odd multiple of `num_frames` (8 of 8, 8 of 24): then the middles of
-    the segments are symmetric in time.
+    the segments are symmetric in time. The modality "rgb_diff" is not blind to order.
     """
 
     # A name in LABELS. "place" is a task of frames, not of order: which third of which
