@@ -47,7 +47,7 @@ def fault(
         return f"cut: the picture changes by {change:.1f} grey levels at once"
     for window in windows:
         if (change := motion(part[window])) < STILL:
-            return f"still: no part of the picture changes by {STILL:g} grey levels"
+            return f"still: no part of the picture changes by more than {change:.1f}"
         if (change := fade(part[window])) is not None:
             return f"fade: the brightness moves steadily by {change:+.1f} grey levels"
     return None
