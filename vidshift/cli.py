@@ -19,7 +19,7 @@ from vidshift.command_line.quiet import quiet_libraries, quiet_plugins
 GROUPS = {
     "train and evaluate": ("train", "eval", "predict", "compare", "schemes"),
     "data and weights": ("prepare", "convert"),
-    "use": ("stream", "export"),
+    "use": ("stream", "export", "features"),
     "look inside": ("pictures", "early", "budgets"),
     "cost and speed": ("cost", "fit", "speed", "measure"),
     "kernels": ("parity", "bench", "targets"),
