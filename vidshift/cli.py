@@ -20,7 +20,7 @@ GROUPS = {
     "train and evaluate": ("train", "eval", "predict", "compare", "schemes"),
     "data and weights": ("prepare", "convert"),
     "use": ("stream", "export", "features"),
-    "look inside": ("pictures", "early", "budgets"),
+    "look inside": ("pictures", "early", "budgets", "probe"),
     "cost and speed": ("cost", "fit", "speed", "measure"),
     "kernels": ("parity", "bench", "targets"),
 }
