@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.runs_for_streams import write_run, write_video
 from vidshift import cli, run
-from vidshift.data.media import video
+from vidshift.data.media import container, video
 from vidshift.devices import mesh
 from vidshift.features import extract, network, store
 from vidshift.features.frames import cut
@@ -112,6 +112,20 @@ def test_a_file_has_the_networks_features_of_each_window(tsm, videos, capsys, tm
         },
         "more/b": {"frames": 12, "fps": 10.0, "centre_seconds": 0.2, "windows": 5},
     }
+
+
+def test_every_frame_is_decoded_once(tsm, videos, monkeypatch):
+    decoded, frames = container.decoded, []
+
+    def counted(*args, **options):
+        for frame in decoded(*args, **options):
+            frames.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(container, "decoded", counted)
+    found = extract(tsm, videos / "a.mp4", window=8, stride=1, batch_size=8)
+    assert len(found) == 16
+    assert len(frames) == len(set(frames)) == 23
 
 
 def test_a_folder_that_was_interrupted_goes_on_to_the_same_bytes(
