@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.runs_for_streams import write_run, write_video
 from vidshift import cli, run
-from vidshift.data.media import container, video
+from vidshift.data.media import container, flow, video
 from vidshift.devices import mesh
 from vidshift.features import extract, network, store
 from vidshift.features.frames import cut
@@ -252,7 +252,8 @@ def test_a_split_has_an_array_a_clip(run_dir, capsys, tmp_path, data_dir):
     assert again["made_before"] == 30
 
 
-def test_errors_say_what_to_change(tsm, causal, videos, tmp_path, capsys):
+def test_errors_say_what_to_change(tsm, causal, videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(flow, "check_installed", lambda: None)
     out = ("--out", str(tmp_path / "out"))
     cases = {
         "give --source or --data": [tsm],
@@ -269,6 +270,7 @@ def test_errors_say_what_to_change(tsm, causal, videos, tmp_path, capsys):
         "one takes flow and the other does not, got rgb and rgb": [
             tsm, "--source", videos, f"--flow={causal}",
         ],
+        "--flow is for --source": [tsm, "--data=ucf101", f"--flow={causal}"],
         "batch-size=3 does not divide by 8 devices": [
             tsm, "--source", videos, "--batch-size=3",
         ],

@@ -63,7 +63,9 @@ def fails(capsys, *arguments) -> str:
     return line
 
 
-def test_both_probes_beat_chance_and_say_the_same_again(tsm, in_memory, capsys):
+def test_both_probes_beat_chance_and_say_the_same_again(
+    tsm, in_memory, capsys, tmp_path
+):
     found = table(capsys, tsm)
     assert [(row["run"], row["method"]) for row in found["rows"]] == [
         (str(tsm), "nearest neighbours"),
@@ -82,6 +84,8 @@ def test_both_probes_beat_chance_and_say_the_same_again(tsm, in_memory, capsys):
     written = (folder / "test.npy").stat().st_mtime_ns
     assert table(capsys, tsm) == found
     assert (folder / "test.npy").stat().st_mtime_ns == written
+    # From new files too.
+    assert table(capsys, tsm, "--out", tmp_path) == found
 
 
 def test_a_network_by_name_has_the_weights_of_its_seed(

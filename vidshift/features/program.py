@@ -13,6 +13,7 @@ from vidshift.checkpoints import checksums
 from vidshift.command_line.errors import check_out, interrupted_at_once
 from vidshift.command_line.progress import SECONDS_BETWEEN_LINES, to_stderr, working
 from vidshift.data.annotations import media
+from vidshift.data.media import flow
 from vidshift.data.media.video import VideoError
 from vidshift.data.parallel.workers import cores
 from vidshift.data.sources.datasets import open_split
@@ -47,6 +48,8 @@ def write(options: argparse.Namespace) -> int:
         raise ValueError("give --source or --data")
     if options.data and options.flow:
         raise ValueError("--flow is for --source: a prepared data set has one modality")
+    if options.flow:
+        flow.check_installed()
     with interrupted_at_once():
         jax.devices()
     keep_programs()

@@ -57,7 +57,7 @@ class Row(NamedTuple):
             f"{100 * figures['accuracy']:.1f} %",
             f"{100 * figures['low']:.1f} to {100 * figures['high']:.1f}",
             f"{self.clips:,}",
-            ", ".join(f"{name} {value:g}" for name, value in self.settings.items()),
+            ", ".join(f"{name} {value:.4g}" for name, value in self.settings.items()),
         ]
 
 
