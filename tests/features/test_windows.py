@@ -32,7 +32,7 @@ def test_each_window_has_its_frames(frames, size, stride):
     sliding = windows(size, stride, *offsets)
     found = list(clips(numbered(frames, sliding), sliding))
     starts = range(0, frames - size + 1, stride)
-    assert len(found) == len(starts) == sliding.count(frames)
+    assert len(found) == len(starts)
     for start, shown in zip(starts, found, strict=True):
         for clip, places in zip(shown, offsets, strict=True):
             assert clip[:, 0, 0, 0].tolist() == (start + places).tolist()
@@ -51,7 +51,6 @@ def test_a_short_video_has_one_window_whose_last_frame_repeats():
         [0, 1, 2, 2, 2, 2],
         [1, 2],
     ]
-    assert sliding.count(3) == 1
     assert list(clips([], sliding)) == []
 
 

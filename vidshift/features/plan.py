@@ -47,12 +47,12 @@ class Plan(NamedTuple):
           stride: frames from one window to the next; None: a window, of a stream 1.
 
         Raises:
-          ValueError: no such layer, two runs of one modality, or a stream with a window
+          ValueError: no such layer, two runs of which not one takes flow, or a stream with a window
             or another layer than "pooled".
         """
         check_choice("layer", layer, LAYERS)
         modalities = [run.description.input.modality for run in runs]
-        if len(set(modalities)) < len(modalities):
+        if len(runs) > 1 and modalities.count("flow") != 1:
             raise ValueError(
                 f"the features of two runs are joined where one takes flow and the "
                 f"other does not, got {' and '.join(modalities)}"
@@ -89,7 +89,3 @@ class Plan(NamedTuple):
         return WindowNetworks(
             self.runs, layer=self.layer, batch_size=batch_size, soft=soft
         )
-
-    def count(self, frames: int) -> int:
-        """Returns the rows of features of a video of so many frames."""
-        return -(-self.windows.count(frames) // self.keep)

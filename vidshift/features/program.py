@@ -21,7 +21,7 @@ from vidshift.data.sources.split import Split, where
 from vidshift.devices.compilation_cache import keep_programs
 from vidshift.features.ahead import ahead
 from vidshift.features.plan import Plan
-from vidshift.features.reading import Reader, Video, features
+from vidshift.features.reading import Read, Reader, Video, features
 from vidshift.features.store import Store
 from vidshift.run import Run
 
@@ -85,8 +85,12 @@ def write(options: argparse.Namespace) -> int:
     else:
         videos = [video for video in videos if video.name not in made]
     began, before = time.monotonic(), len(store.videos)
-    if videos:
-        _write(plan, videos, store, options)
+    try:
+        if videos:
+            _write(plan, videos, store, options)
+    except KeyboardInterrupt:
+        store.save()
+        raise
     store.save()
     for name, reason in store.failures.items():
         named = reason if reason.startswith(name) else f"{name}: {reason}"
@@ -139,7 +143,7 @@ def _write(
             progress.video()
 
 
-def described(plan: Plan, end, video: Video) -> dict:
+def described(plan: Plan, end: Read, video: Video) -> dict:
     """Returns what `features.json` says of a video, besides the number of windows."""
     row = {
         "frames": end.frames,

@@ -61,10 +61,6 @@ class Windows:
         """Returns windows of one frame each."""
         return cls(1, 1, (np.zeros(1, np.int64),) * networks)
 
-    def count(self, frames: int) -> int:
-        """Returns the number of windows of a video of so many frames, at least one."""
-        return max(0, frames - self.size) // self.stride + 1
-
     def needs(self, frame: int) -> bool:
         """Says whether a window shows a frame, or may where the video ends early."""
         if frame < self.size:
