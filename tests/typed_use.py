@@ -15,6 +15,7 @@ from flax import nnx
 import vidshift
 from vidshift.adaptive.switch import Adaptive
 from vidshift.export import Exported
+from vidshift.features import extract
 from vidshift.kernels import Frames
 from vidshift.nets import Backbone, VideoNetwork
 from vidshift.nets.weights import Arrays
@@ -37,6 +38,7 @@ def create(clips: jax.Array) -> None:
     assert_type(model, VideoNetwork)
     assert_type(model(clips), jax.Array)
     assert_type(model.frame_logits(clips), jax.Array)
+    assert_type(model.features(clips, layer="frames"), jax.Array)
     assert_type(model.num_classes, int)
     assert_type(model.causal, bool)
     training = vidshift.train_view(model, group_clips=8)
@@ -59,6 +61,10 @@ def runs(folder: pathlib.Path) -> None:
     assert_type(model, VideoNetwork)
     clips = vidshift.read_clip("holiday.mp4", folder, clips=2, crops="whole")
     assert_type(clips, jax.Array)
+    windows = extract(folder, b"", flow=folder, window=32, stride=8, fps=30.0)
+    assert_type(windows, np.ndarray)
+    frames = extract(folder, "a.mp4", layer="pooled", stream=True, batch_size=32)
+    assert_type(frames, np.ndarray)
     assert_type(vidshift.load_adaptive(folder), Adaptive)
     networks = vidshift.load_adaptive("runs/a3d", protocol="30-view", split="test")
     small = networks.at(gflops=10)

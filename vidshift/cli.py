@@ -19,8 +19,8 @@ from vidshift.command_line.quiet import quiet_libraries, quiet_plugins
 GROUPS = {
     "train and evaluate": ("train", "eval", "predict", "compare", "schemes"),
     "data and weights": ("prepare", "data", "convert"),
-    "use": ("stream", "export"),
-    "look inside": ("pictures", "early", "budgets"),
+    "use": ("stream", "export", "features"),
+    "look inside": ("pictures", "early", "budgets", "probe"),
     "cost and speed": ("cost", "fit", "speed", "measure"),
     "kernels": ("parity", "bench", "targets"),
 }

@@ -141,7 +141,9 @@ def test_blockres_has_no_place():
 )
 def test_sides(backbone, side, features):
     shape = jax.ShapeDtypeStruct((1, 2, side, side, 3), jnp.float32)
-    found = jax.eval_shape(lambda m, c: m.features(c), abstract(backbone), shape)
+    found = jax.eval_shape(
+        lambda m, c: m.features(c, layer="spatial"), abstract(backbone), shape
+    )
     assert found.shape == (1, 2, *features)
 
 

@@ -178,7 +178,9 @@ def test_slots_and_sum_of_a_block(residual, expected):
 def test_activations_end_at_six_and_the_last_of_a_block_has_none():
     model = random_network(small)
     model.last.norm.bias[...] = jnp.full(1280, 100.0)
-    features = jax.jit(lambda c: model.features(c))(random_clips(1, 2, 4, 4, 3))
+    features = jax.jit(lambda c: model.features(c, layer="spatial"))(
+        random_clips(1, 2, 4, 4, 3)
+    )
     assert (features == 6).all()
     for block in numbered_blocks(model).values():
         *inner, last = block.units

@@ -118,7 +118,7 @@ def test_without_a_scheme():
 
 def test_side_is_divided_by_32():
     features = jax.eval_shape(
-        lambda m, c: m.features(c),
+        lambda m, c: m.features(c, layer="spatial"),
         abstract("resnet18"),
         jax.ShapeDtypeStruct((1, 2, 224, 160, 3), jnp.float32),
     )
@@ -129,7 +129,9 @@ def test_bfloat16_computes_in_it_and_keeps_float32():
     exact, rounded = tiny(), tiny(dtype="bfloat16")
     clips = random_clips(1, 2, 8, 8, 3)
     assert {a.dtype for a in named_arrays(rounded).values()} == {jnp.dtype("float32")}
-    features = jax.eval_shape(lambda m, c: m.features(c), rounded, clips)
+    features = jax.eval_shape(
+        lambda m, c: m.features(c, layer="spatial"), rounded, clips
+    )
     assert features.dtype == jnp.bfloat16
     run = jax.jit(lambda m, c: m(c))
     logits = run(rounded, clips)

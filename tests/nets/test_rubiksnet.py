@@ -175,7 +175,9 @@ def test_body_is_stem_blocks_norm_and_relu():
     for (block,) in model.stages:
         x = run(block, x)
     expected = np.maximum(batch_norm(model.norm, np.asarray(x)), 0)
-    features = jax.jit(lambda model, clips: model.features(clips))(model, clips)
+    features = jax.jit(lambda model, clips: model.features(clips, layer="spatial"))(
+        model, clips
+    )
     assert features.shape == (2, 3, 3, 2, 24)
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
 

@@ -55,7 +55,8 @@ def test_layout_of_the_non_local_papers_baseline():
     ]
     assert pooled == [(0, 0), (1, 0)]
     clips = jax.ShapeDtypeStruct((1, 32, 64, 64, 3), jnp.float32)
-    assert jax.eval_shape(lambda m, c: m.features(c), model, clips).shape[1] == 4
+    spatial = lambda m, c: m.features(c, layer="spatial")
+    assert jax.eval_shape(spatial, model, clips).shape[1] == 4
     # 28.0 M as the same network has in other public code; TSM prints 29.3 M, which is it
     # with ImageNet's head of 1,000 classes.
     assert count(model) == 28_043_472

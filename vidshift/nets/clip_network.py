@@ -54,9 +54,39 @@ class ClipNetwork(VideoNetwork):
         Raises:
           ValueError: clips of another shape, or too small for the head's window.
         """
+        features = self.dropout(self._windows(clips), rngs=rngs)
+        logits = wide(self.fc(features))  # [B, positions, classes]
+        if logits.shape[1] == 1:
+            return logits[:, 0]
+        summed = jax.nn.logsumexp(jax.nn.log_softmax(logits), 1)
+        return summed - math.log(logits.shape[1])
+
+    def _layer(self, clips: jax.Array, layer: str) -> jax.Array:
+        """Features of all pathways; a slower one's frames stand for several each.
+
+        "pooled" is the mean over the positions of the head's window.
+        """
+        if layer == "pooled":
+            return self._windows(clips).mean(1)
+        maps = [x.clips() for x, _ in self._paths(clips)]
+        most = max(x.shape[1] for x in maps)
+        maps = [jnp.repeat(x, most // x.shape[1], axis=1) for x in maps]
+        if layer == "frames":
+            return jnp.concatenate([x.mean((2, 3)) for x in maps], -1)
+        if len(sides := {x.shape[2:4] for x in maps}) > 1:
+            raise ValueError(
+                f"layer='spatial' joins pathways place by place, and these have "
+                f"{sorted(sides)} places: take 'frames' or 'pooled'"
+            )
+        return jnp.concatenate(maps, -1)
+
+    def _paths(self, clips: jax.Array) -> list[tuple[Frames, int]]:
         check_clips(clips, self.in_channels)
-        found = self.pathways(self.shown(clips).astype(self.dtype))
-        pooled = [self._pool(x.clips(), frames) for x, frames in found]
+        return self.pathways(self.shown(clips).astype(self.dtype))
+
+    def _windows(self, clips: jax.Array) -> jax.Array:
+        """Means over each position of the head's window, `[B, positions, C]`."""
+        pooled = [self._pool(x.clips(), frames) for x, frames in self._paths(clips)]
         positions = {x.shape[1] for x in pooled}
         if len(positions) > 1:
             raise ValueError(
@@ -64,12 +94,7 @@ class ClipNetwork(VideoNetwork):
                 f"positions, {sorted(positions)}, with head_size={self.head_size} and "
                 f"num_frames={self.num_frames}"
             )
-        features = self.dropout(jnp.concatenate(pooled, -1), rngs=rngs)
-        logits = wide(self.fc(features))  # [B, positions, classes]
-        if logits.shape[1] == 1:
-            return logits[:, 0]
-        summed = jax.nn.logsumexp(jax.nn.log_softmax(logits), 1)
-        return summed - math.log(logits.shape[1])
+        return jnp.concatenate(pooled, -1)
 
     def _pool(self, x: jax.Array, frames: int) -> jax.Array:
         """Means of all windows of `[B, T, H, W, C]`, in order: `[B, positions, C]`."""

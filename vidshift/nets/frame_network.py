@@ -32,11 +32,13 @@ class FrameNetwork(VideoNetwork):
         """Everything before the head."""
         raise NotImplementedError
 
-    def features(self, clips: jax.Array) -> jax.Array:
-        """`[B, T, H, W, in_channels]` to the last stage's `[B, T, H2, W2, C]`."""
-        return self._features(clips).clips()
+    def _layer(self, clips: jax.Array, layer: str) -> jax.Array:
+        if layer == "spatial":
+            return self._map(clips).clips()
+        vectors = self._pooled(clips)
+        return vectors if layer == "frames" else vectors.mean(1)
 
-    def _features(self, clips: jax.Array) -> Frames:
+    def _map(self, clips: jax.Array) -> Frames:
         check_clips(clips, self.in_channels)
         clips = self.resolution.lower(clips)
         return self.body(Frames.of(clips.astype(self.dtype)))
@@ -56,11 +58,19 @@ class FrameNetwork(VideoNetwork):
         return wide(self.fc(pooled))
 
     def _pooled(self, clips: jax.Array) -> jax.Array:
-        features = self._features(clips)
+        features = self._map(clips)
         return features.clip_vectors(features.data.mean((0, 1)))
 
     def stream_logits(self, images: jax.Array) -> jax.Array:
         """Logits of one frame of each stream, float32 `[B, num_classes]`.
+
+        Args:
+          images: see `stream_features`.
+        """
+        return wide(self.fc(self.dropout(self.stream_features(images))))
+
+    def stream_features(self, images: jax.Array) -> jax.Array:
+        """Features of one frame of each stream, pooled over places: `[B, C]`.
 
         Args:
           images: `[B, H, W, in_channels]`; the network's layers keep what the next ones
@@ -69,9 +79,7 @@ class FrameNetwork(VideoNetwork):
         check_images(images, self.in_channels)
         images = self.resolution.lower_images(images, axes=(1, 2))
         images = images.astype(self.dtype).transpose(1, 2, 0, 3)
-        features = self.body(Frames(images, frames=1))
-        pooled = features.data.mean((0, 1))
-        return wide(self.fc(self.dropout(pooled)))
+        return self.body(Frames(images, frames=1)).data.mean((0, 1))
 
     def __call__(self, clips: jax.Array, *, rngs=None) -> jax.Array:
         """Logits float32 `[B, num_classes]`; `rngs` is dropout's key in training."""

@@ -8,7 +8,11 @@ from flax import nnx
 from jaxtyping import DTypeLike
 
 from vidshift.layers.resolution import Resolution
-from vidshift.shifts.options import check_share
+from vidshift.shifts.options import check_choice, check_share
+
+# Features of a network, by name: the vector that the last layer is given, one vector a
+# frame, and the last feature map.
+LAYERS = ("pooled", "frames", "spatial")
 
 
 class VideoNetwork(nnx.Module):
@@ -62,3 +66,21 @@ class VideoNetwork(nnx.Module):
         self.num_frames = num_frames
         self.num_classes = num_classes
         self.dtype = dtype
+
+    def features(self, clips: jax.Array, *, layer: str = "pooled") -> jax.Array:
+        """Returns what the head classifies, in the compute type.
+
+        Args:
+          clips: normalised, `[B, T, H, W, in_channels]`.
+          layer: "pooled": the mean over frames and places, `[B, C]`; "frames": the mean
+            over places, `[B, T2, C]`; "spatial": the last feature map,
+            `[B, T2, H2, W2, C]`. T2 is T but where a network pools time.
+
+        Raises:
+          ValueError: clips of another shape; no such layer.
+        """
+        check_choice("layer", layer, LAYERS)
+        return self._layer(clips, layer)
+
+    def _layer(self, clips: jax.Array, layer: str) -> jax.Array:
+        raise NotImplementedError

@@ -30,12 +30,15 @@ class StreamProgram(NamedTuple):
     apply: Callable
 
 
-def program(model: nnx.Module, *, platform: str | None = None) -> StreamProgram:
+def program(
+    model: nnx.Module, *, platform: str | None = None, features: bool = False
+) -> StreamProgram:
     """Takes a network apart into what it computes for a frame and what it keeps.
 
     Args:
       model: reads no later frame, in evaluation mode.
       platform: see `vidshift.folded`.
+      features: each frame's pooled features in place of its logits.
 
     Raises:
       ValueError: the network reads later frames.
@@ -59,13 +62,14 @@ def program(model: nnx.Module, *, platform: str | None = None) -> StreamProgram:
     else:
         _started(streaming)
     graphdef, past, weights = nnx.split(streaming, Past, ...)
+    answer = "stream_features" if features else "stream_logits"
     paths = {".".join(map(str, path)): path for path, _ in nnx.to_flat_state(past)}
 
     def apply(weights, cache: Cache, frame):
         # Variables of the program that is traced.
         past = nnx.from_flat_state({paths[name]: Past(a) for name, a in cache.items()})
         network = nnx.merge(graphdef, past, weights)
-        logits = network.stream_logits(frame)
+        logits = getattr(network, answer)(frame)
         kept = nnx.to_flat_state(nnx.as_pure(nnx.state(network, Past)))
         by_path = dict(kept)
         return logits, {name: by_path[path] for name, path in paths.items()}

@@ -268,11 +268,18 @@ class Pictures:
             yield rgb
 
     def _fitted(self, height: int, width: int) -> tuple[int, int]:
-        scale = min(1.0, self._short_side / min(height, width))
-        unit = 2 if self._even else 1
-        return tuple(
-            max(unit, round(side * scale / unit) * unit) for side in (height, width)
-        )
+        return fitted(height, width, self._short_side, even=self._even)
+
+
+def fitted(
+    height: int, width: int, short_side: int = SHORT_SIDE, *, even: bool = True
+) -> tuple[int, int]:
+    """Returns the sides of a frame that is scaled down to a short side, never up."""
+    scale = min(1.0, short_side / min(height, width))
+    unit = 2 if even else 1
+    return tuple(
+        max(unit, round(side * scale / unit) * unit) for side in (height, width)
+    )
 
 
 def image_files(clip: Clip) -> list[pathlib.Path]:

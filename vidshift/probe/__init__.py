@@ -1,0 +1,1 @@
+"""How good a network's features are on a small labelled task."""
