@@ -49,7 +49,7 @@ def test_commands_are_taken(capsys, tmp_path, monkeypatch):
             faults += [f"{path.name}: {flag}" for flag in unknown(argv[0], argv)]
             # Fields in the configs' docstrings: tests/configs.
             if options.fields and path not in CONFIGS:
-                config_file.read(options.config, options.fields)
+                config_file.read(options.config or "tiny", options.fields)
         except SystemExit as end:  # 0 after help
             if end.code:
                 faults.append(f"{path.name}: {capsys.readouterr().err}")

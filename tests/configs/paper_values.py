@@ -14,7 +14,14 @@ from vidshift.data.sources.prepared import Prepared
 
 PAPERS = ("TSM", "VSN", "GSF", "RubiksNet", "A3D")
 # Recipes of ours: no paper has them.
-OURS = {"tiny", "tiny_a3d", "folder", "arrow_of_time", "imagenet_rubiksnet"}
+OURS = {
+    "tiny",
+    "tiny_a3d",
+    "folder",
+    "arrow_of_time",
+    "arrow_of_time_mobilenet_v2",
+    "imagenet_rubiksnet",
+}
 # Fields of a machine or a run, which change no result.
 ANY = ("data.dir", "data.workers", "data.worker_kind", "data.max_failed_share")
 ANY += ("recipe", "differences", "init", "seed", "log_steps", "validate_epochs")
