@@ -101,7 +101,7 @@ class StreamNetworks:
 
     Args:
       runs: whose networks read no later frame.
-      batch_size: frames that the device is given at once; they run one after another.
+      batch_size: frames whose features are fetched together.
       soft: see `Run.network`.
 
     Raises:
@@ -120,8 +120,7 @@ class StreamNetworks:
             parts = []
             for place, network in enumerate(self._networks):
                 frames = np.stack([clips[place][0] for clips in batch])
-                filled = _filled(frames, self.batch_size)
-                found, caches[place] = network(caches[place], filled)
+                found, caches[place] = network(caches[place], frames)
                 parts.append(found)
             running.append((jnp.concatenate(parts, -1), len(batch)))
             if len(running) > AHEAD:
@@ -131,31 +130,38 @@ class StreamNetworks:
 
 
 class _StreamNetwork:
-    """`(cache, frames [N, S, S, C]) -> (features [N, C], cache)` of one stream."""
+    """`(cache, frames [N, S, S, C]) -> (features [N, C], cache)` of one stream.
+
+    Each frame is a call: in a loop of XLA, convolutions are slow on a CPU.
+    """
 
     def __init__(self, run: Run, soft: bool):
         self._program = program(run.network(soft=soft), features=True)
 
-        def many(weights, cache, frames):
-            def one(cache, frame):
-                found, cache = self._program.apply(weights, cache, frame)
-                return cache, found[0].astype(jnp.float32)
+        def one(weights, cache, frame):
+            # A clip of one frame, `[1, S, S, C]`.
+            found, cache = self._program.apply(weights, cache, run.normalise(frame))
+            return found.astype(jnp.float32), cache
 
-            # Clips of one frame each, `[N, 1, S, S, C]`: a frame of one stream.
-            cache, found = jax.lax.scan(one, cache, run.normalise(frames[:, None]))
-            return found, cache
-
-        self._many = jax.jit(many, donate_argnums=1)
+        self._one = jax.jit(one, donate_argnums=1)
 
     def __call__(self, cache, frames):
         weights = self._program.weights
-        if cache is None:
-            frame = jax.ShapeDtypeStruct((1, *frames.shape[1:]), jnp.float32)
-            shapes = jax.eval_shape(self._program.begin, weights, frame)
-            cache = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), dict(shapes))
-            with compiling("the stream", to_stderr):
-                return self._many(weights, cache, frames)
-        return self._many(weights, cache, frames)
+        rows = []
+        for frame in frames[:, None]:
+            if cache is None:
+                cache = self._empty(weights, frame)
+                with compiling("the stream", to_stderr):
+                    row, cache = self._one(weights, cache, frame)
+            else:
+                row, cache = self._one(weights, cache, frame)
+            rows.append(row)
+        return jnp.concatenate(rows), cache
+
+    def _empty(self, weights, frame):
+        frame = jax.ShapeDtypeStruct(frame.shape, jnp.float32)
+        shapes = jax.eval_shape(self._program.begin, weights, frame)
+        return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), dict(shapes))
 
 
 def _filled(rows: np.ndarray, size: int) -> np.ndarray:

@@ -47,8 +47,8 @@ class Plan(NamedTuple):
           stride: frames from one window to the next; None: a window, of a stream 1.
 
         Raises:
-          ValueError: no such layer, two runs of which not one takes flow, or a stream with a window
-            or another layer than "pooled".
+          ValueError: no such layer, two runs of which not one takes flow, or a stream
+            with a window or another layer than "pooled".
         """
         check_choice("layer", layer, LAYERS)
         modalities = [run.description.input.modality for run in runs]

@@ -1,1 +1,1 @@
-"""How good a network's features are on a small labelled task."""
+"""Scores a network's features on a small labelled task."""
